@@ -1,0 +1,96 @@
+"""p2pkit: paired image-to-image translation with conditional GANs, assembled from plugins."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
+from p2pkit.errors import (
+    ComponentError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    ModelError,
+    P2pkitError,
+    PluginError,
+    Problem,
+    RegistryError,
+    TrainingError,
+)
+from p2pkit.hookspecs import PLUGIN_API, hookimpl
+from p2pkit.types import (
+    DatasetFacts,
+    ImageSpec,
+    Pair,
+    PairDataset,
+    PairSpec,
+    Report,
+    Run,
+    Samples,
+    Verdict,
+    View,
+)
+
+if TYPE_CHECKING:
+    from p2pkit.api import EvaluatedRun, TrainedRun, evaluate, load, score, train
+    from p2pkit.inference.translate import Translator
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PLUGIN_API",
+    "Augmentation",
+    "Component",
+    "ComponentError",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "DatasetFacts",
+    "DeviceError",
+    "Discriminator",
+    "EvaluatedRun",
+    "Generator",
+    "ImageSpec",
+    "Loss",
+    "Metric",
+    "ModelError",
+    "P2pkitError",
+    "Pair",
+    "PairDataset",
+    "PairSpec",
+    "PluginError",
+    "Problem",
+    "RegistryError",
+    "Report",
+    "Run",
+    "Samples",
+    "TrainedRun",
+    "TrainingError",
+    "Translator",
+    "Verdict",
+    "View",
+    "__version__",
+    "evaluate",
+    "hookimpl",
+    "load",
+    "score",
+    "train",
+]
+
+_LAZY = {
+    "EvaluatedRun": "p2pkit.api",
+    "TrainedRun": "p2pkit.api",
+    "Translator": "p2pkit.inference.translate",
+    "evaluate": "p2pkit.api",
+    "load": "p2pkit.api",
+    "score": "p2pkit.api",
+    "train": "p2pkit.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'p2pkit' has no attribute {name!r}")

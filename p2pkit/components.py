@@ -1,0 +1,147 @@
+"""The six kinds of component, and how a factory's signature becomes validated parameters."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from p2pkit.types import PairSpec
+
+Factory = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A named factory that a plugin offers.
+
+    The factory's keyword-only arguments are its parameters. Its one positional argument, if it has any, is the
+    run's `PairSpec`.
+
+    Args:
+        name: What a config calls it: lower case letters, digits and underscores.
+        factory: A class or function that makes the component.
+        summary: One line for `p2pkit list`; by default the first line of the factory's docstring.
+    """
+
+    name: str
+    factory: Factory
+    summary: str = ""
+
+    kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if not (self.name.isascii() and self.name.isidentifier() and self.name == self.name.lower()):
+            raise ValueError(f"{self.name!r} is not a component's name: lower case letters, digits and underscores")
+        if not self.summary:
+            object.__setattr__(self, "summary", self.doc.partition("\n")[0])
+
+    @cached_property
+    def doc(self) -> str:
+        """The factory's docstring, cleaned."""
+        return inspect.getdoc(self.factory) or ""
+
+    @cached_property
+    def takes_images(self) -> bool:
+        """Whether the factory wants the run's `PairSpec`."""
+        return any(p.kind is not p.KEYWORD_ONLY for p in _signature(self.factory).values())
+
+    @cached_property
+    def parameters(self) -> type[BaseModel]:
+        """The closed pydantic model of the parameters, derived from the keyword-only arguments."""
+        return _model_of(self.name, self.factory)
+
+    def build(self, images: PairSpec | None, params: Mapping[str, Any]) -> Any:
+        """Make the component.
+
+        Args:
+            images: What the run's images are.
+            params: The parameters as written; defaults are filled in.
+
+        Returns:
+            What the factory makes.
+
+        Raises:
+            pydantic.ValidationError: A parameter is unknown or badly typed.
+        """
+        model = self.parameters.model_validate(dict(params))
+        values = {name: getattr(model, name) for name in type(model).model_fields}
+        return self.factory(images, **values) if self.takes_images else self.factory(**values)
+
+
+class Generator(Component):
+    """A network that makes a fake of a source: `generator(source) -> fake`.
+
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1]. A network that needs sides divisible by a
+    number says so in an attribute `multiple`.
+    """
+
+    kind = "generator"
+
+
+class Discriminator(Component):
+    """A network that judges pairs: `discriminator(source, image) -> Verdict`."""
+
+    kind = "discriminator"
+
+
+class Loss(Component):
+    """An object with `generator(view)`, `discriminator(view)` or both, each returning a scalar; weights stay outside."""
+
+    kind = "loss"
+
+
+class Dataset(Component):
+    """A source of pairs; see `PairDataset`."""
+
+    kind = "dataset"
+
+
+class Augmentation(Component):
+    """A change of a batch on the device: `augmentation(source, target) -> (source, target)`, same geometry for both.
+
+    An augmentation that wants larger images than it returns says so in an attribute `loads`, (height, width).
+    """
+
+    kind = "augmentation"
+
+
+class Metric(Component):
+    """A torchmetrics `Metric` with `update(fake, target)`; images in [-1, 1]."""
+
+    kind = "metric"
+
+
+KINDS: tuple[type[Component], ...] = (Generator, Discriminator, Loss, Dataset, Augmentation, Metric)
+KIND_NAMES: tuple[str, ...] = tuple(kind.kind for kind in KINDS)
+
+
+def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(factory).parameters
+
+
+def _model_of(name: str, factory: Factory) -> type[BaseModel]:
+    """Derive the parameters' model; the errors below are for the plugin's author."""
+    described = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]  # a class's own signature
+    hints = typing.get_type_hints(described, include_extras=True)
+    fields: dict[str, Any] = {}
+    positional = 0
+    for argument in _signature(factory).values():
+        if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
+            raise TypeError(f"{name}: *{argument.name} hides its parameters; wrap it in a function that names them")
+        if argument.kind is not argument.KEYWORD_ONLY:
+            positional += 1
+            continue
+        if argument.name not in hints:
+            raise TypeError(f"{name}: parameter {argument.name!r} has no type")
+        required = argument.default is argument.empty
+        fields[argument.name] = (hints[argument.name], ... if required else argument.default)
+    if positional > 1:
+        raise TypeError(f"{name}: only the images are positional; make the other arguments keyword-only")
+    config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    return create_model(f"{name}_params", __config__=config, **fields)

@@ -1,0 +1,113 @@
+"""Every hook of p2pkit: this file is the plugin API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from p2pkit.components import Augmentation, Dataset, Discriminator, Generator, Loss, Metric
+    from p2pkit.types import Report, Run, Samples
+
+PLUGIN_API = 1
+"""Version of this contract. A plugin states the one it was written for as `P2PKIT_PLUGIN_API`; absent means 1."""
+
+hookspec = pluggy.HookspecMarker("p2pkit")
+hookimpl = pluggy.HookimplMarker("p2pkit")
+
+
+@hookspec
+def p2pkit_generators() -> Iterable[Generator]:  # type: ignore[empty-body]  # a specification has no body
+    """Offer generators; called once."""
+
+
+@hookspec
+def p2pkit_discriminators() -> Iterable[Discriminator]:  # type: ignore[empty-body]  # as above
+    """Offer discriminators; called once."""
+
+
+@hookspec
+def p2pkit_losses() -> Iterable[Loss]:  # type: ignore[empty-body]  # as above
+    """Offer losses; called once."""
+
+
+@hookspec
+def p2pkit_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]  # as above
+    """Offer datasets; called once."""
+
+
+@hookspec
+def p2pkit_augmentations() -> Iterable[Augmentation]:  # type: ignore[empty-body]  # as above
+    """Offer augmentations; called once."""
+
+
+@hookspec
+def p2pkit_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]  # as above
+    """Offer metrics; called once."""
+
+
+@hookspec
+def p2pkit_run_started(run: Run) -> None:
+    """Learn that a run begins; an error raised here stops it.
+
+    Args:
+        run: The run, with its resolved config.
+    """
+
+
+@hookspec
+def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+    """Receive what was measured since the last call, every `engine.log_every` steps.
+
+    Args:
+        run: The run.
+        step: Number of updates of the generator so far.
+        scalars: Values by name: `train/...` for losses and verdicts, `speed/...` for throughput.
+    """
+
+
+@hookspec
+def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> None:
+    """Receive the outcome of an evaluation.
+
+    Args:
+        run: The run.
+        step: Number of updates of the generator so far.
+        report: Metrics and baselines.
+        samples: The fixed samples' pictures.
+    """
+
+
+@hookspec
+def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
+    """Learn that a checkpoint is complete on disk.
+
+    Args:
+        run: The run.
+        step: Number of updates of the generator so far.
+        path: The checkpoint's folder.
+    """
+
+
+@hookspec
+def p2pkit_run_ended(run: Run, error: BaseException | None) -> None:
+    """Learn that a run is over.
+
+    Args:
+        run: The run.
+        error: What ended it; None where it ended as planned.
+    """
+
+
+OFFERS: tuple[str, ...] = (
+    "p2pkit_generators",
+    "p2pkit_discriminators",
+    "p2pkit_losses",
+    "p2pkit_datasets",
+    "p2pkit_augmentations",
+    "p2pkit_metrics",
+)
+"""The hooks by which a plugin offers components, in the order they are asked."""

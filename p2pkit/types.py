@@ -1,0 +1,214 @@
+"""The nouns that are passed around: images, pairs, verdicts, views, samples, reports and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Kind = Literal["intensity", "labels"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """What one image of every pair is.
+
+    Args:
+        channels: Planes of the tensor a network sees; for labels the number of classes.
+        kind: `intensity` for values on a scale; `labels` for an index map, which networks see as one plane a class.
+        low: The stored value that becomes -1.
+        high: The stored value that becomes 1 (255 for 8-bit images, 65535 for 16-bit ones).
+        palette: Colours to show the classes in, red-green-blue of 0..255; labels only.
+    """
+
+    channels: int
+    kind: Kind = "intensity"
+    low: float = 0.0
+    high: float = 255.0
+    palette: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairSpec:
+    """What the images of a run are; a component's factory gets it as `images`.
+
+    Args:
+        source: The image that the generator is given.
+        target: The image that it should make.
+        height: Rows of both images, in pixels.
+        width: Columns of both images, in pixels.
+    """
+
+    source: ImageSpec
+    target: ImageSpec
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One source image and the target image that belongs to it, as stored.
+
+    Shape: source (C_stored, H, W), target (C_stored, H, W); integer or float values between the spec's `low` and
+    `high`; a label map has one plane, which holds the classes' indices.
+    """
+
+    source: Tensor
+    target: Tensor
+    name: str
+
+
+@runtime_checkable
+class PairDataset(Protocol):
+    """What a dataset's factory returns: pairs by split.
+
+    `pairs` is a sequence in a fixed order; reading an item may be slow and must be safe in threads. Two methods
+    are optional. `at(height, width)` gives the same data at another size (used by augmentations that load larger
+    images than they return). `fingerprint(split)` is a short text that changes when the data changes.
+    """
+
+    spec: PairSpec
+    splits: tuple[str, ...]
+
+    def pairs(self, split: str) -> Sequence[Pair]:
+        """Return the pairs of a split."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a discriminator says of a batch of pairs.
+
+    Shape: logits, for each scale a map (B, 1, h, w) of any real value, larger meaning more like a real pair;
+    features, for each scale the activations on the way, first layer first.
+    """
+
+    logits: tuple[Tensor, ...]
+    features: tuple[tuple[Tensor, ...], ...] = ()
+
+
+Discriminate = Callable[["Tensor", "Tensor"], Verdict]
+
+
+class View:
+    """What a loss sees of one batch in one player's turn.
+
+    The discriminator is asked only when a loss reads a verdict, once for each image.
+
+    Args:
+        source: The batch of sources, as networks see them.
+        target: The batch of targets.
+        fake: What the generator made; without history in the discriminator's turn.
+        discriminate: The discriminator, or None in a run without one.
+
+    Shape: images (B, C, H, W) in [-1, 1].
+    """
+
+    def __init__(self, source: Tensor, target: Tensor, fake: Tensor, discriminate: Discriminate | None) -> None:
+        self.source = source
+        self.target = target
+        self.fake = fake
+        self._discriminate = discriminate
+
+    def discriminate(self, source: Tensor, image: Tensor) -> Verdict:
+        """Ask the discriminator about any image, for penalties that need a forward of their own."""
+        if self._discriminate is None:
+            raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
+        return self._discriminate(source, image)
+
+    @cached_property
+    def on_target(self) -> Verdict:
+        """The verdict on the real pair (source, target)."""
+        return self.discriminate(self.source, self.target)
+
+    @cached_property
+    def on_fake(self) -> Verdict:
+        """The verdict on the pair (source, fake)."""
+        return self.discriminate(self.source, self.fake)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Fixed pairs of an evaluation with what the generator makes of them.
+
+    Args:
+        names: The pairs' names.
+        pictures: For each pair, source, fake and target side by side, uint8 (H, 3 W, 3).
+        sheet: The labelled PNG of all of them.
+    """
+
+    names: tuple[str, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+    sheet: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation measured.
+
+    Args:
+        split: The part of the data set.
+        count: How many pairs were scored.
+        metrics: Value of each metric, by name.
+        baselines: The same metrics for predictions that need no learning: `source` and `mean`.
+        higher_is_better: For each metric, which direction is good; None where the metric does not say.
+        protocol: How it was measured: size, batch-norm mode, dropout, which weights.
+    """
+
+    split: str
+    count: int
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a tracker records of a run's data.
+
+    Args:
+        name: The dataset component, and its root where it has one.
+        spec: What the images are.
+        counts: Number of pairs of each split that is used.
+        fingerprint: Short text that changes when the data changes.
+        root: Where the data lies, empty for data that is made up.
+    """
+
+    name: str
+    spec: PairSpec
+    counts: Mapping[str, int]
+    fingerprint: str
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training or evaluation, as the run-event hooks see it.
+
+    Args:
+        name: The run's name; its folder has the same one.
+        kind: What is being done.
+        folder: Where the run keeps its files; exists when `run_started` is called.
+        config: The resolved config: defaults filled in, aliases expanded.
+        dataset: What is known of the data.
+        versions: Version of each plugin and package that takes part.
+        facts: Settled by the engine: device, precision, parameter counts.
+        resumed: True when an earlier part of the same run exists.
+    """
+
+    name: str
+    kind: Literal["training", "evaluation"]
+    folder: Path
+    config: Mapping[str, Any]
+    dataset: DatasetFacts
+    versions: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
