@@ -34,6 +34,7 @@ from p2pkit.types import (
 
 if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, evaluate, load, score, train
+    from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
 
 __version__ = "0.1.0"
@@ -71,14 +72,23 @@ __all__ = [
     "Verdict",
     "View",
     "__version__",
+    "conform",
     "evaluate",
     "hookimpl",
     "load",
+    "read_image",
+    "resize",
     "score",
+    "to_network",
+    "to_picture",
+    "to_stored",
     "train",
+    "write_image",
 ]
 
+_IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
 _LAZY = {
+    **dict.fromkeys(_IMAGES, "p2pkit.images"),
     "EvaluatedRun": "p2pkit.api",
     "TrainedRun": "p2pkit.api",
     "Translator": "p2pkit.inference.translate",
