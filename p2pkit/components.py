@@ -91,7 +91,7 @@ class Discriminator(Component):
 
 
 class Loss(Component):
-    """An object with `generator(view)`, `discriminator(view)` or both, each returning a scalar; weights stay outside."""
+    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights."""
 
     kind = "loss"
 

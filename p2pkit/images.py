@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,8 +18,12 @@ from p2pkit.types import ImageSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".npy"})
+_COMMON = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga")
+SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"})
 _RGB_FIRST = frozenset({"P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "La"})
+_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".tga"})
+_DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"})
+_DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
 
 
 def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
@@ -35,27 +41,51 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
 
     Shape: (C, H, W).
     """
-    if isinstance(file, Path) and file.suffix == ".npy":
+    if _holds_array(file):
         try:
             return _from_array(np.load(file, allow_pickle=False))
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise OSError(f"not an image array: {error}") from None
     try:
         with Image.open(file) as image:
             return _from_pillow(image, indexed)
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # how Pillow reports damaged files
-        raise OSError(str(error)) from None
+    except UnidentifiedImageError:
+        raise OSError("not an image, or of a format that can't be read here") from None
+    except (*_DAMAGED, Image.DecompressionBombError) as error:  # what Pillow's decoders raise on damaged files
+        raise OSError(f"the image is damaged: {error}") from None
 
 
-def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str) -> Tensor:
-    """Return any form of an image as a stored tensor; arrays are (H, W) or (H, W, C), tensors (C, H, W)."""
+def _holds_array(file: Path | IO[bytes]) -> bool:
+    if isinstance(file, Path):
+        return file.suffix.lower() == ".npy"
+    start = file.read(6)
+    file.seek(0)
+    return start == b"\x93NUMPY"
+
+
+def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str, *, indexed: bool = False) -> Tensor:
+    """Return any form of an image as a stored tensor.
+
+    Args:
+        image: An array (H, W) or (H, W, C), a tensor (C, H, W), Pillow's image, or the path of a file.
+        indexed: Whether a palette image is wanted as its indices and not as its colours.
+
+    Raises:
+        OSError: A file can't be read, or an array or tensor is no image.
+
+    Shape: (C, H, W).
+    """
     if isinstance(image, Tensor):
-        return image
+        if image.ndim == 3 and image.dtype in (torch.uint8, torch.uint16, torch.float32):
+            return image
+        plain = image.detach().cpu()
+        plain = plain.float() if plain.is_floating_point() else plain
+        return _from_array(plain.permute(1, 2, 0).numpy() if plain.ndim == 3 else plain.numpy())
     if isinstance(image, Image.Image):
-        return _from_pillow(image, indexed=False)
+        return _from_pillow(image, indexed)
     if isinstance(image, np.ndarray):
         return _from_array(image)
-    return read_image(Path(image))
+    return read_image(Path(image), indexed=indexed)
 
 
 def _from_pillow(image: Image.Image, indexed: bool) -> Tensor:
@@ -72,32 +102,55 @@ def _from_pillow(image: Image.Image, indexed: bool) -> Tensor:
 def _from_array(array: NDArray[np.generic]) -> Tensor:
     if array.ndim not in (2, 3):
         raise OSError(f"an image has two or three dimensions, not {array.ndim}")
+    if array.dtype.kind not in "biuf":
+        raise OSError(f"an image holds numbers, not {array.dtype}")
+    if array.size == 0:
+        raise OSError(f"the image is empty: {' x '.join(map(str, array.shape))}")
     if array.dtype.kind in "iu" and array.dtype.itemsize > 1:
-        wide = array.size > 0 and (array.min() < 0 or array.max() > 65535)
+        wide = array.min() < 0 or array.max() > 65535
         array = array.astype(np.float32 if wide else np.uint16)
     elif array.dtype != np.uint8:
         array = array.astype(np.float32)
+    if array.dtype == np.float32 and not np.isfinite(array).all():
+        raise OSError("the image holds values that are not finite")
     array = array[..., None] if array.ndim == 2 else array
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
-def write_image(image: Tensor, path: Path) -> None:
+def write_image(image: Tensor, path: Path) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
     Args:
         image: uint8, uint16 or float32.
         path: Where to; the suffix chooses the format.
 
+    Returns:
+        The file that was written.
+
+    Raises:
+        OSError: The file can't be written.
+        ValueError: The suffix is of no known format.
+
     Shape: image (C, H, W).
     """
-    array = image.permute(1, 2, 0).contiguous().numpy()
+    array = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    suffix = path.suffix.lower()
+    fits = suffix != ".npy" and _fits(array, suffix)
     array = array[..., 0] if array.shape[2] == 1 else array
-    fits = array.ndim == 2 or (array.dtype == np.uint8 and array.shape[2] <= 4)
-    floats = array.dtype == np.float32 and path.suffix.lower() not in (".tif", ".tiff")
-    if path.suffix == ".npy" or not fits or floats:
-        np.save(path.with_suffix(".npy"), array)
-    else:
+    if fits:
         Image.fromarray(array).save(path)
+        return path
+    path = path.with_suffix(".npy")
+    np.save(path, array)
+    return path
+
+
+def _fits(array: NDArray[np.generic], suffix: str) -> bool:
+    """Say whether a format keeps the depth and the channels; Pillow narrows some without a word."""
+    channels = array.shape[2]
+    if array.dtype == np.uint8:
+        return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)
+    return channels == 1 and suffix in (_DEEP if array.dtype == np.uint16 else (".tif", ".tiff"))
 
 
 def full_scale(image: Tensor) -> float:
@@ -105,11 +158,19 @@ def full_scale(image: Tensor) -> float:
     return {torch.uint8: 255.0, torch.uint16: 65535.0}.get(image.dtype, 1.0)
 
 
+def stored_type(spec: ImageSpec) -> torch.dtype:
+    """Return the type in which images of a spec are stored: uint8 and uint16 for their full scales, else float32."""
+    if spec.kind == "labels":
+        return torch.uint8 if spec.channels <= 256 else torch.uint16
+    return {(0.0, 255.0): torch.uint8, (0.0, 65535.0): torch.uint16}.get((spec.low, spec.high), torch.float32)
+
+
 def conform(image: Tensor, spec: ImageSpec) -> Tensor:
-    """Give a stored image the channels and value range of a spec.
+    """Give a stored image the channels, type and value range of a spec.
 
     Grey becomes colour by repetition, colour becomes grey by luma (or lightness where the spec says so), alpha is
-    laid on white, labels painted in the palette's colours become indices.
+    laid on white, labels painted in the palette's colours become indices. Whole numbers span their type's full
+    scale; floats span the spec's range, or 0 to 1 where the spec is of whole numbers.
 
     Args:
         image: Any stored image.
@@ -119,59 +180,77 @@ def conform(image: Tensor, spec: ImageSpec) -> Tensor:
         The stored image; the same object where nothing had to change.
 
     Raises:
-        OSError: The image has other channels than the spec, and no rule leads from one to the other.
+        OSError: No rule leads from the image's channels or values to the spec's.
 
     Shape: (C, H, W) -> (C_stored, H, W).
     """
     if spec.kind == "labels":
         return _indices(image, spec)
-    scale = full_scale(image)
-    if image.shape[0] != spec.channels or (spec.lightness and image.shape[0] > 1):
-        image = _rechannel(image, spec, scale)
-    if spec.high in (255.0, 65535.0) and scale != spec.high:
-        image = (image.float() * (spec.high / scale)).round().clamp(0, spec.high)
-        return image.to(torch.uint8 if spec.high == 255 else torch.uint16)
-    return image
+    wanted = stored_type(spec)
+    floats = image.is_floating_point() and wanted == torch.float32
+    low, high = (spec.low, spec.high) if floats else (0.0, full_scale(image))
+    if image.shape[0] != spec.channels:
+        image = _rechannel(image, spec, low, high)
+    return image if image.dtype == wanted else _rescale(image, spec, wanted)
 
 
-def _rechannel(image: Tensor, spec: ImageSpec, scale: float) -> Tensor:
+def _rescale(image: Tensor, spec: ImageSpec, wanted: torch.dtype) -> Tensor:
+    unit = image.float() / full_scale(image)
+    if wanted == torch.float32:
+        return spec.low + unit * (spec.high - spec.low)
+    low, high = unit.aminmax()
+    if low < -0.5 or high > 1.5:  # a little overshoot is clamped; more is another scale, which would be ruined
+        raise OSError(f"holds floats from {low:g} to {high:g}, where 0 to 1 is wanted")
+    return (unit * spec.high).round().clamp(0, spec.high).to(wanted)
+
+
+def _rechannel(image: Tensor, spec: ImageSpec, low: float, high: float) -> Tensor:
     values = image.float()
     if values.shape[0] in (2, 4) and spec.channels in (1, 3):
-        alpha = values[-1:] / scale
-        values = values[:-1] * alpha + scale * (1 - alpha)
+        alpha = (values[-1:] - low) / (high - low)
+        values = values[:-1] * alpha + high * (1 - alpha)
     if values.shape[0] == 3 and spec.channels == 1:
-        values = _lightness(values, scale) if spec.lightness else _luma(values)
-    elif values.shape[0] in (1, 3) and spec.channels in (3, 4):
-        values = values.expand(3, -1, -1) if values.shape[0] == 1 else values
-        values = values if spec.channels == 3 else torch.cat([values, torch.full_like(values[:1], scale)])
+        values = _lightness(values, low, high) if spec.lightness else _luma(values)
+    elif values.shape[0] < 3 and spec.channels in (3, 4):
+        values = torch.cat([values[:1].expand(3, -1, -1), values[1:]])
+    if values.shape[0] == 3 and spec.channels == 4:
+        values = torch.cat([values, torch.full_like(values[:1], high)])
     if values.shape[0] != spec.channels:
         raise OSError(f"has {image.shape[0]} channels, where {spec.channels} are wanted")
-    return values.to(image.dtype) if image.is_floating_point() else values.round().clamp(0, scale).to(image.dtype)
+    return values if image.is_floating_point() else values.round().clamp(low, high).to(image.dtype)
 
 
 def _luma(values: Tensor) -> Tensor:
-    return (values * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+    weights = torch.tensor([0.299, 0.587, 0.114], device=values.device)
+    return (values * weights[:, None, None]).sum(0, keepdim=True)
 
 
-def _lightness(values: Tensor, scale: float) -> Tensor:
+def _lightness(values: Tensor, low: float, high: float) -> Tensor:
     from kornia.color import rgb_to_lab
 
-    lightness: Tensor = rgb_to_lab(values[None] / scale)[0, :1]
-    return lightness / 100 * scale
+    lightness: Tensor = rgb_to_lab((values[None] - low) / (high - low))[0, :1]
+    return low + lightness / 100 * (high - low)
 
 
 def _indices(image: Tensor, spec: ImageSpec) -> Tensor:
     if image.shape[0] == 1:
-        return image
-    if not spec.palette or image.shape[0] < 3:
+        indices = image.to(torch.int64)
+        if image.is_floating_point() and (indices != image).any():
+            raise OSError("holds fractions, where class indices are wanted")
+    elif spec.palette and image.shape[0] in (3, 4):
+        palette = torch.tensor(spec.palette, dtype=torch.float32, device=image.device)
+        colours = image[:3].float().flatten(1).T * (255 / full_scale(image))
+        indices = torch.cdist(colours, palette).argmin(1).view(1, *image.shape[1:])
+    else:
         raise OSError(f"has {image.shape[0]} channels, where one of class indices is wanted")
-    palette = torch.tensor(spec.palette, dtype=torch.float32)
-    colours = image[:3].float().flatten(1).T
-    return torch.cdist(colours, palette).argmin(1).view(1, *image.shape[1:]).to(torch.uint8)
+    wrong = indices[(indices < 0) | (indices >= spec.channels)]
+    if len(wrong):
+        raise OSError(f"holds class index {wrong[0]}, where {spec.channels} classes have 0 to {spec.channels - 1}")
+    return indices.to(stored_type(spec))
 
 
 def resize(image: Tensor, height: int, width: int, *, nearest: bool = False) -> Tensor:
-    """Resize a stored image, bicubic with antialiasing, or nearest for labels.
+    """Resize a stored image, bicubic with antialiasing, or nearest for labels; no value leaves the image's range.
 
     Shape: (C, H, W) -> (C, height, width), same type.
     """
@@ -181,9 +260,10 @@ def resize(image: Tensor, height: int, width: int, *, nearest: bool = False) -> 
     if nearest:
         return functional.interpolate(batch, (height, width), mode="nearest-exact")[0].to(image.dtype)
     resized = functional.interpolate(batch, (height, width), mode="bicubic", antialias=True)[0]
-    if resized.dtype == image.dtype:
+    if image.dtype == torch.uint8:
         return resized
-    return resized.round().clamp(0, full_scale(image)).to(image.dtype)
+    resized = resized.clamp(batch.min(), batch.max())  # bicubic weights overshoot at edges
+    return resized if image.is_floating_point() else resized.round().to(image.dtype)
 
 
 def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
@@ -202,12 +282,11 @@ def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:
 
     Shape: (B, C, H, W) in [-1, 1] -> (B, C_stored, H, W).
     """
+    wanted = stored_type(spec)
     if spec.kind == "labels":
-        return images.argmax(1, keepdim=True).to(torch.uint8 if spec.channels <= 256 else torch.uint16)
+        return images.argmax(1, keepdim=True).to(wanted)
     values = (images.float().clamp(-1, 1) + 1) * ((spec.high - spec.low) / 2) + spec.low
-    if spec.high in (255.0, 65535.0):
-        return values.round().to(torch.uint8 if spec.high == 255 else torch.uint16)
-    return values
+    return values if wanted == torch.float32 else values.round().to(wanted)
 
 
 def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:

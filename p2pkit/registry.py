@@ -93,10 +93,11 @@ class Registry:
         return self.file.aliases.get(kind, {})
 
     def names(self, kind: str) -> list[str]:
-        """Return every name of a kind that can be written: aliases, bare names, and full names of outside plugins."""
+        """Return every name of a kind that a config can use: aliases, bare names, full names of outside plugins."""
         offers = [offer for offer in self.plugins.offers if offer.component.kind == kind]
         full = {offer.full_name for offer in offers if offer.plugin != OWN}
-        return sorted({*self.aliases(kind), *(offer.component.name for offer in offers)} | full)
+        bare = {offer.component.name for offer in offers if len(self._candidates(kind, offer.component.name)) == 1}
+        return sorted({*self.aliases(kind), *bare, *full})
 
     def resolve(self, kind: str, name: str) -> Resolved:
         """Find the one component that a name means.
@@ -113,16 +114,20 @@ class Registry:
             return Resolved(self._component(kind, alias.use), alias.params, name)
         return Resolved(self._component(kind, name))
 
-    def _component(self, kind: str, name: str) -> Offer:
+    def _candidates(self, kind: str, name: str) -> list[Offer]:
+        """List who may be meant: one where `prefer`, our own name or an explicit plugin settles it."""
         plugin, _, bare = name.rpartition(":")
-        candidates = self._offers.get((kind, bare), [])
-        wanted = plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if len(candidates) > 1 else "")
-        chosen = [offer for offer in candidates if not wanted or offer.plugin == wanted]
-        if len(chosen) == 1:
-            return chosen[0]
-        if candidates and not plugin:
-            raise RegistryError(self._ambiguous(kind, bare, candidates))
-        raise RegistryError(self._unknown(kind, name))
+        offers = self._offers.get((kind, bare), [])
+        owner = (
+            plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(o.plugin == OWN for o in offers) else "")
+        )
+        return [offer for offer in offers if not owner or offer.plugin == owner]
+
+    def _component(self, kind: str, name: str) -> Offer:
+        candidates = self._candidates(kind, name)
+        if len(candidates) == 1:
+            return candidates[0]
+        raise RegistryError(self._ambiguous(kind, name, candidates) if candidates else self._unknown(kind, name))
 
     def _ambiguous(self, kind: str, name: str, candidates: Sequence[Offer]) -> Problem:
         full = [offer.full_name for offer in candidates]
@@ -226,7 +231,7 @@ def _wrong_names(registry: Registry) -> list[Problem]:
                 problems.append(Problem(f"{path}.use", f"{alias.use!r} is itself an alias", "name a component"))
                 continue
             try:
-                component = registry._component(kind, alias.use).component
+                component = registry.resolve(kind, alias.use).offer.component
             except RegistryError as error:
                 problems += [Problem(f"{path}.use", found.cause, found.remedy) for found in error.problems]
                 continue

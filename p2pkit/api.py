@@ -1,0 +1,239 @@
+"""What p2pkit does, as Python functions; the command line calls only these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from p2pkit.config import Plan, load_config, resolve
+from p2pkit.engine.check import Checked, check
+from p2pkit.engine.checkpoint import CONFIG, read_config
+from p2pkit.engine.progress import watcher
+from p2pkit.engine.runs import find_checkpoint, new_folder
+from p2pkit.engine.work import Work
+from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.images import conform, full_scale, image_tensor, to_network
+from p2pkit.inference.translate import Translator
+from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.types import ImageSpec, PairSpec, Report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import Tensor
+
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """What came of an evaluation.
+
+    Args:
+        folder: The evaluation's folder.
+        checkpoint: The checkpoint that was scored.
+        report: The scores.
+        sheet: The labelled picture of the samples.
+    """
+
+    folder: Path
+    checkpoint: Path
+    report: Report
+    sheet: Path
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What came of a training.
+
+    Args:
+        folder: The run's folder.
+        checkpoint: The last checkpoint.
+        step: Updates of the generator.
+        report: The last evaluation's scores; None where the run was stopped before any.
+        sheet: The last evaluation's picture.
+        signal: The signal that stopped the run, None where it came to its end.
+    """
+
+    folder: Path
+    checkpoint: Path
+    step: int
+    report: Report | None
+    sheet: Path | None
+    signal: int | None = None
+
+    def load(self) -> Translator:
+        """Return the trained generator, ready to translate images."""
+        return load(self.checkpoint)
+
+
+def plan(
+    config: str | Path | Mapping[str, Any], overrides: Overrides = (), *, registry: Registry | None = None
+) -> Plan:
+    """Read a config and find its components, without opening its data; problems are in the plan."""
+    return resolve(load_config(config, overrides), registry or load_registry())
+
+
+def train(
+    config: str | Path | Mapping[str, Any],
+    *,
+    registry: Registry | None = None,
+    progress: bool = False,
+    strict: bool = False,
+    **overrides: Any,
+) -> TrainedRun:
+    """Train a generator.
+
+    Args:
+        config: A recipe's name, a YAML file, or the keys themselves.
+        registry: The names in force; by default those of this environment.
+        progress: Whether to show on standard error how the run comes along.
+        strict: Whether a plugin that fails in the middle of the run ends it.
+        **overrides: Keys to change, as nested mappings or with dots: `train("facades", **{"losses.l1": 50})`.
+
+    Returns:
+        Where the run's files are, and its scores.
+
+    Raises:
+        ConfigError: The config can't be run; holds all problems, found before training starts.
+        DataError: Files can't be read.
+        TrainingError: A loss is no longer a finite number.
+    """
+    registry = registry or load_registry()
+    checked = check(plan(config, overrides, registry=registry))
+    tracking = checked.plan.config.tracking
+    folder = new_folder(tracking.folder, tracking.name, checked.plan.source.name)
+    return _train(checked, registry, folder, None, progress, strict)
+
+
+def resume(
+    run: str | Path, *, registry: Registry | None = None, progress: bool = False, strict: bool = False, **overrides: Any
+) -> TrainedRun:
+    """Go on with a run from its latest checkpoint, exactly where it was.
+
+    Args:
+        run: A run's folder or name, a tracker's name of it, or one of its checkpoints.
+        registry: The names in force.
+        progress: Whether to show how the run comes along.
+        strict: Whether a plugin that fails in the middle of the run ends it.
+        **overrides: Keys to change, for instance a longer schedule.
+
+    Returns:
+        As `train`.
+    """
+    registry = registry or load_registry()
+    checkpoint = find_checkpoint(run)
+    folder = checkpoint.parent.parent
+    if not (folder / CONFIG).is_file():
+        cause = f"{checkpoint} does not lie in a run's folder"
+        raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
+    checked = check(plan(read_config(checkpoint), overrides, registry=registry))
+    return _train(checked, registry, folder, checkpoint, progress, strict)
+
+
+def _train(
+    checked: Checked, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
+) -> TrainedRun:
+    work = Work(checked, registry.plugins, folder, watcher(progress), strict=strict)
+    outcome = work.train(checkpoint)
+    sheet = outcome.samples.sheet if outcome.samples else None
+    step = outcome.position.step
+    return TrainedRun(folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal)
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    split: str | None = None,
+    registry: Registry | None = None,
+    progress: bool = False,
+    strict: bool = False,
+    **overrides: Any,
+) -> EvaluatedRun:
+    """Score a trained generator on a split of its data.
+
+    Args:
+        model: A run's folder or name, a tracker's name of it, or a checkpoint.
+        split: The part of the data; by default the one the run was evaluated on.
+        registry: The names in force.
+        progress: Whether to show how it comes along.
+        strict: Whether a plugin that fails ends the evaluation.
+        **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
+
+    Returns:
+        The scores, and where the picture is.
+    """
+    registry = registry or load_registry()
+    checkpoint = find_checkpoint(model)
+    if split is not None:
+        overrides["evaluate.split"] = split
+    checked = check(plan(read_config(checkpoint), overrides, registry=registry))
+    run = checkpoint.parent.parent
+    folder = new_folder(run / "evaluations", None, checked.split)
+    report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
+    return EvaluatedRun(folder, checkpoint, report, samples.sheet)
+
+
+def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Any) -> Translator:
+    """Load a trained generator.
+
+    Args:
+        model: A run's folder or name, a tracker's name of it, or a checkpoint.
+        device: Where to compute.
+        registry: The names in force.
+        **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
+
+    Returns:
+        The generator; the checkpoint says all that there is to know about the network.
+    """
+    checkpoint = find_checkpoint(model)
+    overrides["engine.device"] = device
+    planned = plan(read_config(checkpoint), overrides, registry=registry or load_registry())
+    needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
+    wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
+    if wrong:
+        raise ConfigError(wrong)
+    return Translator.from_checkpoint(checkpoint, planned)
+
+
+def score(
+    metric: str,
+    image: AnyImage,
+    reference: AnyImage,
+    *,
+    params: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> float:
+    """Score one image against another.
+
+    Args:
+        metric: A metric's name.
+        image: The image to judge: a file, an array (H, W, C), a tensor (C, H, W) or a Pillow image.
+        reference: What it should be.
+        params: The metric's parameters.
+        registry: The names in force.
+
+    Returns:
+        The value.
+
+    Raises:
+        RegistryError: There is no such metric.
+        ConfigError: The parameters are wrong, or the images are not of one size.
+    """
+    component = (registry or load_registry()).resolve("metric", metric).offer.component
+    problems = parameter_problems(component, params or {}, f"{metric}.params")
+    first, second = image_tensor(image), image_tensor(reference)
+    if first.shape[1:] != second.shape[1:]:
+        sizes = [f"{t.shape[2]} x {t.shape[1]}" for t in (first, second)]
+        problems.append(Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one"))
+    if problems:
+        raise ConfigError(problems)
+    spec = ImageSpec(second.shape[0], high=full_scale(second))
+    built = component.build(PairSpec(spec, spec, second.shape[1], second.shape[2]), params or {})
+    built.update(*(to_network(conform(t, spec)[None], spec) for t in (first, second)))
+    return float(built.compute())

@@ -1,0 +1,20 @@
+"""Data sets: files in several layouts, photos, label maps, drawn shapes and the emoji that come with p2pkit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import p2pkit
+from p2pkit.builtin.datasets.labels import labels
+from p2pkit.builtin.datasets.manifest import manifest
+from p2pkit.builtin.datasets.paired_folders import paired_folders
+from p2pkit.builtin.datasets.photos import colorize, edges
+from p2pkit.builtin.datasets.shapes import shapes
+from p2pkit.builtin.datasets.side_by_side import emoji, side_by_side
+
+
+@p2pkit.hookimpl
+def p2pkit_datasets() -> Iterable[p2pkit.Dataset]:
+    """Offer the built-in data sets."""
+    for factory in (side_by_side, paired_folders, manifest, colorize, edges, labels, shapes, emoji):
+        yield p2pkit.Dataset(factory.__name__, factory)

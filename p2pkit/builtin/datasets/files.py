@@ -1,0 +1,196 @@
+"""Image files below a folder or in a .zip archive, which is read without unpacking."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from torch import Tensor
+
+import p2pkit
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga", ".jp2", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".npy"}
+)
+SPLITS = ("train", "val", "test")
+Half = Literal["whole", "left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file.
+
+    Args:
+        root: The folder or archive it is in.
+        name: Its path below `root`, with slashes.
+        archived: Whether `root` is an archive.
+    """
+
+    root: Path
+    name: str
+    archived: bool = False
+
+    def __str__(self) -> str:
+        return str(self.root / self.name)
+
+    def read(self, *, indexed: bool = False) -> Tensor:
+        """Read the image; `OSError` where that fails."""
+        if not self.archived:
+            path = self.root / self.name
+            if not path.is_file():
+                raise OSError("there is no such file")
+            return p2pkit.read_image(path, indexed=indexed)
+        try:
+            content = _open(self.root).read(self.name)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError) as error:
+            raise OSError(f"the archive's entry can't be read: {error}") from None
+        return p2pkit.read_image(io.BytesIO(content), indexed=indexed)
+
+    def stamp(self) -> str:
+        """Return a short text that changes when the file does, without reading it."""
+        if self.archived:
+            return f"{_open(self.root).getinfo(self.name).CRC:08x}"
+        try:
+            facts = (self.root / self.name).stat()
+        except OSError:
+            return "missing"
+        return f"{facts.st_size}:{facts.st_mtime_ns}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An image on disk: a file, or one half of it.
+
+    Args:
+        file: The file.
+        half: Which part of its width.
+    """
+
+    file: File
+    half: Half = "whole"
+
+    def cut(self, image: Tensor) -> Tensor:
+        """Take this part of the file's image; `OSError` where it has no halves.
+
+        Shape: (C, H, W) -> (C, H, W) or (C, H, W / 2).
+        """
+        if self.half == "whole":
+            return image
+        width = image.shape[2]
+        if width % 2:
+            raise OSError(f"is {width} pixels wide, which can't be cut into two halves")
+        start = 0 if self.half == "left" else width // 2
+        return image[:, :, start : start + width // 2].contiguous()
+
+
+class Tree:
+    """The images below a folder or in an archive; in an archive, one folder that holds all the rest is passed over.
+
+    Args:
+        root: A folder, or a .zip file.
+
+    Raises:
+        p2pkit.ComponentError: There is nothing of the kind.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+        self.archived = self.root.is_file()
+        if not self.root.exists():
+            near = next(parent for parent in self.root.absolute().parents if parent.exists())
+            remedy = f"a relative path starts at the working directory; the nearest folder that exists is {near}"
+            raise _blame(f"there is no folder or archive {self.root}", remedy)
+        if self.archived and not zipfile.is_zipfile(self.root):
+            raise _blame(f"{self.root} is neither a folder nor a .zip archive", "give the folder that holds the images")
+
+    @cached_property
+    def _entries(self) -> dict[str, str]:
+        """The archive's images: path seen from outside -> name of the entry."""
+        names = [info.filename for info in _open(self.root).infolist() if _is_image(info.filename)]
+        tops = {PurePosixPath(name).parts[0] for name in names}
+        wrapped = len(tops) == 1 and not tops & {*SPLITS, *names}
+        return {name.partition("/")[2] if wrapped else name: name for name in names}
+
+    def has(self, folder: str) -> bool:
+        """Say whether there is such a folder."""
+        if self.archived:
+            return any(name.startswith(f"{folder}/") for name in self._entries)
+        return (self.root / folder).is_dir()
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders directly in the root."""
+        if self.archived:
+            return sorted({name.partition("/")[0] for name in self._entries if "/" in name})
+        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+
+    def images(self, folder: str = "", *, deep: bool = True) -> dict[str, File]:
+        """Find the images of a folder.
+
+        Args:
+            folder: Path below the root.
+            deep: Whether to look into folders inside it.
+
+        Returns:
+            Name (path below `folder` without suffix) -> file, sorted by name.
+
+        Raises:
+            p2pkit.ComponentError: There is none, or two have the same name.
+        """
+        place = self.root / folder
+        found: dict[str, list[File]] = {}
+        for path in self._below(folder, deep):
+            name = self._entries[path] if self.archived else path
+            key = PurePosixPath(path).relative_to(folder or ".").with_suffix("").as_posix()
+            found.setdefault(key, []).append(File(self.root, name, self.archived))
+        if not found:
+            listed = f"; its folders: {some(self.folders())}" if not folder and self.folders() else ""
+            remedy = "" if folder else f", or in folders {', '.join(SPLITS)}"
+            remedy = f"put images ({', '.join(sorted(SUFFIXES))}) there{remedy}"
+            raise _blame(f"{place} holds no images{listed}", remedy)
+        twice = [file.name for files in found.values() if len(files) > 1 for file in files]
+        if twice:
+            raise _blame(f"images of the same name in {place}: {some(twice)}", "keep one of each name")
+        return {key: found[key][0] for key in sorted(found)}
+
+    def _below(self, folder: str, deep: bool) -> list[str]:
+        prefix = f"{PurePosixPath(folder)}/" if folder else ""
+        if self.archived:
+            below = [name for name in self._entries if name.startswith(prefix)]
+            return below if deep else [name for name in below if "/" not in name.removeprefix(prefix)]
+        walk = islice(os.walk(self.root / folder), None if deep else 1)
+        paths = (Path(place, name).relative_to(self.root).as_posix() for place, _, names in walk for name in names)
+        return [path for path in paths if _is_image(path)]
+
+
+def some(names: list[str], most: int = 8) -> str:
+    """Join the first few names and say how many there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _is_image(path: str) -> bool:
+    pure = PurePosixPath(path)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)
+    return pure.suffix.lower() in SUFFIXES and not hidden
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    return _archive(path, path.stat().st_mtime_ns, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _archive(path: Path, changed: int, process: int) -> zipfile.ZipFile:
+    """Keep archives open, since listing them is slow, but never share an open one with a forked process."""
+    return zipfile.ZipFile(path)
+
+
+def _blame(cause: str, remedy: str) -> p2pkit.ComponentError:
+    return p2pkit.ComponentError(cause, remedy=remedy, parameter="root")

@@ -1,0 +1,150 @@
+"""Data sets that a table lists."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Annotated, Any
+
+from pydantic import Field
+
+import p2pkit
+from p2pkit.builtin.datasets.file_pairs import (
+    FileDataset,
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    TargetChannels,
+    open_pairs,
+)
+from p2pkit.builtin.datasets.files import File, Part, some
+from p2pkit.builtin.datasets.layouts import HeldOut, Item, Splits, hold_out
+
+Row = Mapping[str, Any]
+
+
+def manifest(
+    *,
+    path: Annotated[Path, Field(description="CSV file, or JSON lines (.jsonl, .ndjson, .json).")],
+    size: Size = None,
+    source_channels: SourceChannels = None,
+    target_channels: TargetChannels = None,
+    float_range: FloatRange = (0.0, 1.0),
+    held_out: HeldOut = 0.1,
+) -> FileDataset:
+    """A table of pairs with columns source and target, and if wanted split and name.
+
+    Relative paths start at the table's folder. In JSON lines source and target may be lists of files, whose channels
+    are stacked. Without a column split the pairs are split by their names.
+
+    Raises:
+        p2pkit.ComponentError: The table can't be read, lacks columns, or names files that do not exist.
+    """
+    return open_pairs(
+        _splits(path.expanduser(), held_out),
+        size=size,
+        source=Intensity("source_channels", source_channels, float_range),
+        target=Intensity("target_channels", target_channels, float_range),
+        parameter="path",
+    )
+
+
+def _splits(path: Path, held_out: float) -> Splits:
+    rows = _READERS.get(path.suffix.lower())
+    if rows is None:
+        raise _blame(f"{path} is no manifest by its suffix", f"known are {', '.join(_READERS)}")
+    try:
+        numbered = list(rows(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _blame(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if not numbered:
+        raise _blame(f"{path} lists no pairs")
+    problems = [f"line {line}: {problem}" for line, row in numbered for problem in _problems(path.parent, row)]
+    items = [] if problems else [(_item(path.parent, row), row.get("split") or "", line) for line, row in numbered]
+    problems += _doubles(items)
+    if problems:
+        raise _blame(f"{path} has {len(problems)} wrong entries: {some(problems)}", "mend or remove these lines")
+    if not any(split for _, split, _ in items):
+        return hold_out((item for item, _, _ in items), held_out, "path")
+    splits = dict.fromkeys(split for _, split, _ in items)
+    return {split: tuple(item for item, own, _ in items if own == split) for split in splits}
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Row]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, skipinitialspace=True)
+        missing = [column for column in ("source", "target") if column not in (table.fieldnames or ())]
+        if missing:
+            header = ", ".join(table.fieldnames or ()) or "empty"
+            raise _blame(
+                f"{path} has no column {' and '.join(missing)}; its first line is {header}", "name the columns"
+            )
+        for row in table:
+            yield table.line_num, row
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise _blame(f"{path}, line {number}: not JSON: {error}", "write one object on each line") from None
+            if not isinstance(row, dict):
+                raise _blame(f"{path}, line {number}: not an object", "write one object on each line")
+            yield number, row
+
+
+_READERS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
+    ".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines
+}  # fmt: skip
+
+
+def _problems(folder: Path, row: Row) -> Iterator[str]:
+    for column in ("source", "target"):
+        paths = _paths(row.get(column))
+        if not paths:
+            yield f"no {column}"
+        yield from (f"{column} {path} does not exist" for path in paths if not (folder / path).is_file())
+    for column in ("split", "name"):
+        if not isinstance(row.get(column) or "", str):
+            yield f"{column} is not text"
+
+
+def _doubles(items: list[tuple[Item, str, int]]) -> Iterator[str]:
+    lines: dict[tuple[str, str], int] = {}
+    some_split = any(split for _, split, _ in items)
+    for item, split, line in items:
+        if some_split and not split:
+            yield f"line {line}: no split, where other lines have one"
+        first = lines.setdefault((split, item.name), line)
+        if first != line:
+            yield f"line {line}: the name {item.name} is that of line {first}"
+
+
+def _paths(value: object) -> list[str]:
+    paths = value if isinstance(value, list) else [value]
+    return [path for path in paths if isinstance(path, str) and path] if all(paths) else []
+
+
+def _item(folder: Path, row: Row) -> Item:
+    source, target = (
+        tuple(Part(File(folder, PurePath(path).as_posix())) for path in _paths(row[column]))
+        for column in ("source", "target")
+    )
+    return Item(_name(row.get("name") or str(PurePath(_paths(row["source"])[0]).with_suffix(""))), source, target)
+
+
+def _name(path: str) -> str:
+    """Keep names inside the folder that samples are written to."""
+    pure = PurePath(path)
+    return "/".join(part for part in pure.parts if part not in (pure.anchor, "..", "."))
+
+
+def _blame(cause: str, remedy: str = "") -> p2pkit.ComponentError:
+    return p2pkit.ComponentError(cause, remedy=remedy, parameter="path")

@@ -1,0 +1,129 @@
+"""The paper's U-Net and its encoder-decoder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from p2pkit import ComponentError, PairSpec
+from p2pkit.builtin.layers import (
+    Dropout,
+    Final,
+    InitStd,
+    Norm,
+    Upsampling,
+    Width,
+    activation,
+    check_depth,
+    initialise,
+    needs_bias,
+    normalise,
+    upsample,
+)
+
+ALIASES = {8: "unet_256", 7: "unet_128", 6: "unet_64"}
+
+
+class UNet(nn.Module):
+    """The paper's U-Net: halvings down to a bottleneck, doublings back up, with skip connections.
+
+    With the defaults it is the reference's generator for sides of 256; without `skips`, the paper's encoder-decoder.
+    Decoder blocks are counted from the bottleneck: block 1 doubles the bottleneck, block `depth` makes the image.
+
+    Args:
+        images: What the run's images are.
+        depth: Number of halvings.
+        width: Channels of the first level; each level has twice the channels of the one before.
+        max_width: Channels that no level exceeds, by default eight times `width`.
+        norm: Normalisation; the first level and the bottleneck have none.
+        dropout: Rate of the dropout.
+        dropout_blocks: Decoder blocks with dropout; by default the reference's, 2 to `depth` - 4. The paper's own
+            code has 1, 2 and 3.
+        upsampling: How the decoder doubles the sides.
+        skips: Whether the decoder sees the encoder's levels.
+        final: Activation of the last layer.
+        init_std: Standard deviation of the initial weights.
+
+    Raises:
+        ComponentError: The images' sides are not multiples of 2**depth, or a dropout block does not exist.
+
+    Shape: source (B, C_source, H, W) in [-1, 1] -> fake (B, C_target, H, W) in [-1, 1]; H, W multiples of 2**depth.
+    Source: Isola et al. 2017, arXiv:1611.07004, section 6.1.1.
+    """
+
+    def __init__(
+        self,
+        images: PairSpec,
+        *,
+        depth: Annotated[int, Field(ge=2, le=10, description="Number of halvings of the image's sides.")] = 8,
+        width: Width = 64,
+        max_width: Annotated[
+            int | None, Field(ge=1, le=8192, description="Channels that no level exceeds; by default 8 x width.")
+        ] = None,
+        norm: Norm = "batch",
+        dropout: Dropout = 0.5,
+        dropout_blocks: Annotated[
+            tuple[Annotated[int, Field(ge=1)], ...] | None,
+            Field(description="Decoder blocks with dropout, from the bottleneck; by default 2 to depth - 4."),
+        ] = None,
+        upsampling: Upsampling = "transposed",
+        skips: Annotated[bool, Field(description="Whether the decoder sees the encoder's levels.")] = True,
+        final: Final = "tanh",
+        init_std: InitStd = 0.02,
+    ) -> None:
+        super().__init__()
+        check_depth(images, depth, ALIASES)
+        places = range(2, depth - 3) if dropout_blocks is None else _existing(dropout_blocks, depth)
+        cap = 8 * width if max_width is None else max_width
+        levels = [min(width * 2**level, cap) for level in range(depth)]
+        bias = needs_bias(norm)
+        self.multiple = 2**depth
+        self.skips = skips
+        self.down = nn.ModuleList([nn.Sequential(_halve(images.source.channels, levels[0], bias))])
+        for level in range(1, depth):
+            layers = normalise(norm, levels[level]) if level < depth - 1 else ()
+            halving = _halve(levels[level - 1], levels[level], bias)
+            self.down.append(nn.Sequential(nn.LeakyReLU(0.2), halving, *layers))
+        self.up = nn.ModuleList()
+        for block in range(1, depth):
+            inputs = levels[-block] * (2 if skips and block > 1 else 1)
+            outputs = levels[-block - 1]
+            doubling = upsample(upsampling, inputs, outputs, bias=bias)
+            drop = [nn.Dropout(dropout)] if dropout and block in places else []
+            self.up.append(nn.Sequential(nn.ReLU(), doubling, *normalise(norm, outputs), *drop))
+        last = upsample(upsampling, levels[0] * (2 if skips else 1), images.target.channels, bias=True)
+        self.up.append(nn.Sequential(nn.ReLU(), last, activation(final)))
+        initialise(self, init_std)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Make a fake of a source."""
+        image, levels = source, []
+        for halve in self.down:
+            image = halve(image)
+            levels.append(image)
+        levels.pop()
+        for double in self.up:
+            image = double(image)
+            if levels:
+                level = levels.pop()
+                image = torch.cat([level, image], 1) if self.skips else image
+        return image
+
+
+def _halve(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
+
+
+def _existing(blocks: tuple[int, ...], depth: int) -> tuple[int, ...]:
+    """Refuse dropout in blocks that do not exist, or in the last one, which makes the image."""
+    beyond = [block for block in blocks if block >= depth]
+    if beyond:
+        raise ComponentError(
+            f"depth {depth} has no decoder block {beyond[0]} that could have dropout",
+            remedy=f"use blocks from 1 to {depth - 1}; block {depth} makes the image",
+            parameter="dropout_blocks",
+        )
+    return blocks

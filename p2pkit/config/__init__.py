@@ -1,0 +1,18 @@
+"""From a recipe, file or mapping to a run that is known to be possible."""
+
+from p2pkit.config.model import RunConfig
+from p2pkit.config.resolve import LossPart, Part, Plan, resolve
+from p2pkit.config.schema import config_schema
+from p2pkit.config.sources import Source, load_config, recipe_names
+
+__all__ = [
+    "LossPart",
+    "Part",
+    "Plan",
+    "RunConfig",
+    "Source",
+    "config_schema",
+    "load_config",
+    "recipe_names",
+    "resolve",
+]

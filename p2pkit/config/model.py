@@ -1,0 +1,184 @@
+"""The structure of a run's config; what components accept is theirs to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the config; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ComponentConfig(Section):
+    """Which component, with which parameters."""
+
+    use: str = Field(description="The component: a name, an alias, or `plugin:name`.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The component's parameters.")
+    alias: str | None = Field(None, description="The alias that was written; filled in when a config is resolved.")
+
+
+class DatasetConfig(ComponentConfig):
+    """The data."""
+
+    unreadable: Literal["stop", "skip"] = Field(
+        "stop", description="Whether a file that can't be read stops the run before training, or is left out."
+    )
+
+
+class LossConfig(ComponentConfig):
+    """One weighted loss; the key it stands under is its name in MLflow."""
+
+    weight: float = Field(1.0, ge=0, description="Factor of this term; 0 leaves the term out.")
+    every: int = Field(1, ge=1, description="Apply the term every N steps only, N times as strong.")
+
+
+class OptimizerConfig(Section):
+    """One network's optimiser."""
+
+    use: Literal["adam", "adamw"] = Field("adam", description="The algorithm.")
+    lr: float = Field(2e-4, gt=0, description="Learning rate.")
+    betas: tuple[float, float] = Field((0.5, 0.999), description="Decay of the two moments.")
+    eps: float = Field(1e-8, gt=0, description="Added to the denominator.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
+
+
+class OptimizersConfig(Section):
+    """Optimisers, one for each network."""
+
+    generator: OptimizerConfig = Field(default_factory=OptimizerConfig, description="The generator's.")
+    discriminator: OptimizerConfig = Field(default_factory=OptimizerConfig, description="The discriminator's.")
+
+
+class ScheduleConfig(Section):
+    """How long to train, and how the learning rate falls."""
+
+    epochs: int | None = Field(None, ge=1, description="Passes over the training pairs; 200 if steps are not given.")
+    steps: int | None = Field(None, ge=1, description="Updates of the generator, instead of epochs.")
+    shape: Literal["linear", "constant", "cosine"] = Field(
+        "linear", description="`linear` and `cosine` fall to 0 after `decay_after`; `constant` never falls."
+    )
+    decay_after: int | None = Field(
+        None, ge=0, description="Epochs (or steps) before the learning rate falls; by default half of them."
+    )
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> ScheduleConfig:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give epochs or steps, not both")
+        if self.decay_after is not None and self.decay_after > self.length:
+            raise ValueError(f"decay_after is {self.decay_after}, after the end at {self.length}")
+        return self
+
+    @property
+    def length(self) -> int:
+        """The number of epochs or steps, whichever the schedule counts in."""
+        return self.steps if self.steps is not None else self.epochs or 200
+
+    def factor(self, done: int) -> float:
+        """Return the learning rate's factor after `done` epochs (or steps).
+
+        Source: the linear shape is the reference's, which reaches 1 / (falling + 1) and not 0 in the last epoch.
+        """
+        import math
+
+        start = self.length // 2 if self.decay_after is None else self.decay_after
+        falling = self.length - start
+        progress = max(0, done + 1 - start) / (falling + 1)
+        if self.shape == "constant":
+            return 1.0
+        return 1 - progress if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class EngineConfig(Section):
+    """How a step is computed."""
+
+    batch: int = Field(1, ge=1, description="Pairs of one forward pass.")
+    accumulate: int = Field(1, ge=1, description="Forward passes whose gradients make up one update.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Arithmetic of the networks; auto is bf16 on a GPU that has it, else fp32."
+    )
+    memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
+        "auto", description="Layout of images in memory; auto is channels_last on cpu and cuda."
+    )
+    compile: bool = Field(False, description="Whether to compile both networks by torch.compile.")
+    seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
+    deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")
+    order: Literal["discriminator_first", "generator_first"] = Field(
+        "discriminator_first", description="Whose update comes first in a step."
+    )
+    discriminator_factor: float = Field(
+        0.5, gt=0, description="Factor of the discriminator's total; 0.5 in the paper and the reference."
+    )
+    clip: float | None = Field(None, gt=0, description="Largest norm of each network's gradient; null for no limit.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay of the generator's moving average, which is then what is evaluated."
+    )
+    cache: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
+    )
+    workers: int = Field(2, ge=0, description="Processes that decode when the cache is off.")
+    log_every: int = Field(50, ge=1, description="Steps between two reads of the losses.")
+
+
+class EvaluateConfig(Section):
+    """What is measured during training and at its end."""
+
+    split: str = Field("auto", description="Part of the data; auto is val, else test, else train.")
+    every: int = Field(10, ge=0, description="Epochs between evaluations; 0 for the end only.")
+    metrics: list[ComponentConfig] = Field(
+        default_factory=lambda: [ComponentConfig(use=name) for name in ("l1", "psnr", "ssim")],
+        description="The metrics.",
+    )
+    samples: int = Field(8, ge=1, description="Fixed pairs that are shown in every evaluation.")
+    batch: int = Field(16, ge=1, description="Pairs of one forward pass.")
+    batch_norm: Literal["running", "batch"] = Field(
+        "running",
+        description="Statistics of batch norm: those gathered in training, or each image's own, as in the paper.",
+    )
+    dropout: Literal["off", "on"] = Field("off", description="Whether dropout stays active, as in the paper.")
+    baselines: bool = Field(True, description="Whether to score the source itself and the mean target too.")
+
+
+class CheckpointConfig(Section):
+    """What is kept of a run."""
+
+    every: int = Field(10, ge=0, description="Epochs between checkpoints; 0 for the end only.")
+    keep: int = Field(2, ge=1, description="How many of the latest checkpoints are kept.")
+
+
+class TrackingConfig(Section):
+    """Where runs are recorded."""
+
+    experiment: str = Field("p2pkit", description="Experiment in MLflow.")
+    name: str | None = Field(None, description="The run's name; by default the recipe's name and the time.")
+    folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the run.")
+    system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
+    model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    summary: str = Field("", description="What the recipe is, in one line.")
+    origin: str = Field("", description="Where the recipe's settings come from.")
+    dataset: DatasetConfig = Field(description="The data.")
+    augment: list[ComponentConfig] = Field(default_factory=list, description="Changes of training pairs, in order.")
+    generator: ComponentConfig = Field(ComponentConfig(use="unet_256"), description="Makes the fakes.")
+    discriminator: ComponentConfig = Field(ComponentConfig(use="patch_70"), description="Judges pairs.")
+    losses: dict[str, LossConfig] = Field(
+        default_factory=lambda: {"gan": LossConfig(use="gan"), "l1": LossConfig(use="l1", weight=100)},
+        description="Terms by name; `use` defaults to the name, and a number is short for `weight`.",
+    )
+    optimizers: OptimizersConfig = Field(default_factory=OptimizersConfig, description="Optimisers of both networks.")
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Length and learning rate.")
+    engine: EngineConfig = Field(default_factory=EngineConfig, description="How a step is computed.")
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="What is measured.")
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig, description="What is kept.")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where runs are recorded.")

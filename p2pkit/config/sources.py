@@ -1,0 +1,170 @@
+"""Where a config comes from: recipe, file or mapping; `extends`, short forms and overrides."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from p2pkit.errors import ConfigError, Problem
+
+Raw = dict[str, Any]
+SINGLE = ("dataset", "generator", "discriminator")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A config before it is checked.
+
+    Args:
+        raw: The keys as written, short forms spelt out, `extends` followed, overrides laid on.
+        origin: The file, or the recipe's name.
+    """
+
+    raw: Raw
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """Short name for the run's folder."""
+        return Path(self.origin).stem or "run"
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the ready-made recipes."""
+    folder = resources.files("p2pkit").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()) -> Source:
+    """Read a config.
+
+    Args:
+        config: A recipe's name, a YAML file, or the keys themselves.
+        overrides: `losses.l1.weight=50`, or the same as a mapping; values are YAML.
+
+    Returns:
+        The config, not yet checked.
+
+    Raises:
+        ConfigError: There is no such recipe or file, it isn't YAML, or an override is not of the form key=value.
+    """
+    if isinstance(config, Mapping):
+        name = "run"
+        raw = _extended(dict(config), "the config", Path.cwd(), ())
+    else:
+        name, raw = _read(str(config), Path.cwd(), ())
+    for key, value in _pairs(overrides):
+        raw = merge(raw, normalise(_nested(key, value)))
+    return Source(_without_removed(raw), name)
+
+
+def _read(name: str, folder: Path, seen: tuple[str, ...]) -> tuple[str, Raw]:
+    """Read a recipe by name or a file relative to a folder."""
+    recipe = resources.files("p2pkit").joinpath("recipes", f"{name}.yaml")
+    path = folder / name
+    if name in seen:
+        raise ConfigError(Problem(seen[0], f"extends itself: {' -> '.join([*seen, name])}"))
+    if recipe.is_file():
+        origin, text, folder = name, recipe.read_text(encoding="utf-8"), Path.cwd()
+    elif path.is_file():
+        origin, text, folder = str(path if path.is_absolute() else name), path.read_text(encoding="utf-8"), path.parent
+    else:
+        near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        remedy = f"{hint}recipes: {', '.join(recipe_names())}"
+        raise ConfigError(Problem(seen[-1] if seen else "", f"there is no recipe or file {name!r}", remedy))
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(Problem(origin, f"not YAML: {error}")) from None
+    if not isinstance(raw, dict):
+        raise ConfigError(Problem(origin, f"must hold keys and values, not {type(raw).__name__}"))
+    return origin, _extended(raw, origin, folder, (*seen, name))
+
+
+def _extended(raw: Raw, origin: str, folder: Path, seen: tuple[str, ...]) -> Raw:
+    base = raw.pop("extends", None)
+    raw = normalise(raw)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise ConfigError(Problem(f"{origin}: extends", f"must name a recipe or a file, got {base!r}"))
+    _, below = _read(base, folder, seen)
+    merged: Raw = merge({key: value for key, value in below.items() if key not in ("summary", "origin")}, raw)
+    return merged
+
+
+def normalise(raw: Raw) -> Raw:
+    """Spell out the short forms; what is neither short nor long is left for the structure's check."""
+    full = dict(raw)
+    for key in SINGLE:
+        if isinstance(full.get(key), str):
+            full[key] = {"use": full[key]}
+    if "augment" in full:
+        full["augment"] = _components(full["augment"])
+    if isinstance(full.get("evaluate"), dict) and "metrics" in full["evaluate"]:
+        full["evaluate"] = {**full["evaluate"], "metrics": _components(full["evaluate"]["metrics"])}
+    if isinstance(full.get("losses"), dict):
+        full["losses"] = {name: _term(term) for name, term in full["losses"].items()}
+    return full
+
+
+def _components(written: Any) -> Any:
+    if isinstance(written, list):
+        return [{"use": item} if isinstance(item, str) else item for item in written]
+    return written
+
+
+def _term(written: Any) -> Any:
+    return written if written is None or isinstance(written, dict) else {"weight": written}
+
+
+def merge(base: Any, top: Any) -> Any:
+    """Lay one config over another: mappings key by key, a list's items by their index where one is given.
+
+    The parameters of a component that is replaced by another go with it.
+    """
+    if isinstance(base, list) and isinstance(top, dict) and all(str(key).isdigit() for key in top):
+        return [merge(item, top[str(i)]) if str(i) in top else item for i, item in enumerate(base)]
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        return top
+    if "use" in top and base.get("use", top["use"]) != top["use"]:
+        base = {key: value for key, value in base.items() if key not in ("params", "alias")}
+    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in top.items()}}
+
+
+def _without_removed(raw: Raw) -> Raw:
+    """Drop terms set to null, and give each of the others its `use`."""
+    if isinstance(raw.get("losses"), dict):
+        kept = {name: term for name, term in raw["losses"].items() if term is not None}
+        named = {n: {"use": n, **term} if isinstance(term, dict) else term for n, term in kept.items()}
+        raw = {**raw, "losses": named}
+    return raw
+
+
+def _pairs(overrides: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    pairs: list[tuple[str, Any]] = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(Problem(f"-s {text}", "not of the form key=value", "e.g. -s losses.l1.weight=50"))
+        try:
+            pairs.append((key.strip(), yaml.safe_load(value)))
+        except yaml.YAMLError as error:
+            raise ConfigError(Problem(f"-s {text}", f"the value is not YAML: {error}")) from None
+    return pairs
+
+
+def _nested(key: str, value: Any) -> Raw:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value

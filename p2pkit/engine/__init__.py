@@ -1,0 +1,1 @@
+"""The cGAN engine: assemble, step, loop, evaluate, checkpoint."""

@@ -1,0 +1,175 @@
+"""Everything that can be wrong with a plan, found before the first kernel is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from p2pkit.config import Part, Plan
+from p2pkit.engine.objective import Objective, Player, Term
+from p2pkit.engine.precision import device_problems
+from p2pkit.errors import ConfigError, P2pkitError, Problem
+from p2pkit.types import PairDataset, PairSpec, Verdict, View
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A plan whose data, shapes and environment are in order.
+
+    Args:
+        plan: The plan.
+        dataset: The data, opened but not read.
+        split: The part of it that evaluations use.
+        adversarial: Whether any term trains a discriminator.
+    """
+
+    plan: Plan
+    dataset: PairDataset
+    split: str
+    adversarial: bool
+
+    @property
+    def images(self) -> PairSpec:
+        """What the run's images are."""
+        return self.dataset.spec
+
+
+def check(plan: Plan) -> Checked:
+    """Look for everything that can be wrong with a plan.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The plan with its data opened.
+
+    Raises:
+        ConfigError: Something is wrong; it holds all problems.
+    """
+    problems = [*plan.problems]
+    dataset = _built(plan.dataset, None, problems) if plan.dataset else None
+    split, adversarial = "", False
+    if dataset is not None:
+        split = _split(plan, dataset, problems)
+        _check_count(plan, dataset, problems)
+        adversarial = _check_shapes(plan, dataset.spec, problems)
+    problems += [*device_problems(plan.config), *_folder_problems(plan)]
+    if problems:
+        raise ConfigError(problems)
+    assert dataset is not None
+    return Checked(plan, dataset, split, adversarial)
+
+
+def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Any:
+    try:
+        return part.build(images)
+    except P2pkitError as error:
+        problems += error.problems
+        return None
+
+
+def _split(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> str:
+    wanted = plan.config.evaluate.split
+    if wanted == "auto":
+        return next((name for name in ("val", "test") if name in dataset.splits), "train")
+    if wanted not in dataset.splits:
+        remedy = f"its splits: {', '.join(dataset.splits)}"
+        problems.append(Problem("evaluate.split", f"the data set has no split {wanted!r}", remedy))
+    return wanted
+
+
+def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> None:
+    if "train" not in dataset.splits:
+        found = ", ".join(dataset.splits) or "none"
+        problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
+        return
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate
+    count = len(dataset.pairs("train"))
+    if count < wanted:
+        cause = f"one update takes {wanted} pairs, and there are {count} to train on"
+        problems.append(Problem("engine.batch", cause, "lower engine.batch or engine.accumulate"))
+
+
+def _folder_problems(plan: Plan) -> list[Problem]:
+    folder = plan.config.tracking.folder
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if existing.is_dir():
+        return []
+    return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
+
+
+def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool:
+    """Build on the meta device, where nothing is computed, and run one step's forward passes; tell if adversarial."""
+    for part in (*plan.augment, *plan.metrics.values()):
+        _built(part, images, problems)
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        generator = _built(plan.generator, images, problems) if plan.generator else None
+        discriminator = _built(plan.discriminator, images, problems) if plan.discriminator else None
+        losses = {name: _built(part, images, problems) for name, part in plan.losses.items()}
+        terms = [Term(name, loss, 1.0) for name, loss in losses.items() if loss is not None]
+        adversarial = Objective(terms).adversarial
+        if not terms and not problems:
+            problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+        if generator is not None:
+            batch = plan.config.engine.batch
+            source = torch.zeros(batch, images.source.channels, images.height, images.width)
+            target = torch.zeros(batch, images.target.channels, images.height, images.width)
+            fake = _generated(generator, source, target, problems)
+            judge = discriminator if adversarial else None
+            if fake is not None and (judge is None or _judged(judge, source, fake, problems)):
+                _check_terms(terms, View(source, target, fake, judge), problems)
+    return adversarial
+
+
+@contextmanager
+def _reported(path: str, problems: list[Problem]) -> Iterator[None]:
+    """Turn whatever a component raises on the meta device into a problem, unless it is the meta device's own limit."""
+    try:
+        yield
+    except NotImplementedError:
+        return
+    except Exception as error:
+        if "meta" not in str(error).lower():
+            problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))
+
+
+def _generated(generator: Any, source: Tensor, target: Tensor, problems: list[Problem]) -> Tensor | None:
+    fake: Tensor | None = None
+    with _reported("generator", problems):
+        fake = generator(source)
+    if fake is not None and fake.shape != target.shape:
+        cause = f"makes images of shape {_shape(fake)}, where the data has {_shape(target)} (channels x height x width)"
+        remedy = "choose a generator whose output has the target's channels and size, or another dataset.params.size"
+        problems.append(Problem("generator", cause, remedy))
+        return None
+    return fake
+
+
+def _judged(discriminator: Any, source: Tensor, fake: Tensor, problems: list[Problem]) -> bool:
+    verdict: Any = None
+    with _reported("discriminator", problems):
+        verdict = discriminator(source, fake)
+    if verdict is not None and not isinstance(verdict, Verdict):
+        cause = f"returned a {type(verdict).__name__} where a p2pkit.Verdict is wanted"
+        problems.append(Problem("discriminator", cause, "return p2pkit.Verdict(logits=(...), features=(...))"))
+    return isinstance(verdict, Verdict)
+
+
+def _check_terms(terms: list[Term], view: View, problems: list[Problem]) -> None:
+    players: tuple[Player, ...] = ("generator", "discriminator")
+    for term in terms:
+        path = f"losses.{term.name}"
+        for player in (player for player in players if term.judges(player)):
+            with _reported(path, problems):
+                value = getattr(term.loss, player)(view)
+                if value.shape != ():
+                    problems.append(Problem(path, f"is of shape {list(value.shape)}, not a scalar", "take its mean"))
+
+
+def _shape(images: Tensor) -> str:
+    return " x ".join(map(str, images.shape[1:]))

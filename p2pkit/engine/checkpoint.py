@@ -1,0 +1,200 @@
+"""Checkpoints: weights, resolved config and everything needed to go on exactly; whole on disk or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from p2pkit.engine.assemble import Assembly
+from p2pkit.errors import ModelError, Problem
+from p2pkit.types import ImageSpec, PairSpec
+
+GENERATOR = "generator.safetensors"
+TRAINING = "training.safetensors"
+STATE = "state.json"
+CONFIG = "run.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a run has come.
+
+    Args:
+        step: Updates of the generator.
+        epoch: Number of the epoch under way, from 0.
+        batches: Batches of that epoch that are done.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batches: int = 0
+
+
+def save_checkpoint(folder: Path, assembly: Assembly, position: Position, config: Mapping[str, Any]) -> Path:
+    """Write a checkpoint under a temporary name, sync it, and rename it.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        assembly: The run.
+        position: How far it has come.
+        config: The resolved config.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    final = folder / f"step-{position.step:08d}"
+    partial = folder / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(_contiguous(assembly.evaluated.state_dict()), partial / GENERATOR)
+    save_file(_training_tensors(assembly), partial / TRAINING)
+    state = {
+        "format": 1,
+        "position": asdict(position),
+        "images": asdict(assembly.checked.images),
+        "scaler": assembly.place.precision.scaler.state_dict(),
+    }
+    (partial / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")
+    (partial / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    _sync(folder)
+    return final
+
+
+def load_checkpoint(path: Path, assembly: Assembly) -> Position:
+    """Put a run back to where it was.
+
+    Args:
+        path: The checkpoint's folder.
+        assembly: The run, built from the checkpoint's config.
+
+    Returns:
+        How far the run had come.
+    """
+    state = read_state(path)
+    tensors = _tensors(path / TRAINING)
+    players = assembly.players
+    _load(players.generator.network, _under(tensors, "generator"), path)
+    _load_optimizer(players.generator.optimizer, _under(tensors, "optimizer.generator"))
+    if players.discriminator is not None:
+        _load(players.discriminator.network, _under(tensors, "discriminator"), path)
+        _load_optimizer(players.discriminator.optimizer, _under(tensors, "optimizer.discriminator"))
+    if players.average is not None:
+        _load(players.average.network, _tensors(path / GENERATOR), path)
+        players.average.count.copy_(tensors["average.count"])
+    if assembly.place.precision.scaler.is_enabled():
+        assembly.place.precision.scaler.load_state_dict(state["scaler"])
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    return Position(**state["position"])
+
+
+def load_generator(path: Path, generator: nn.Module) -> None:
+    """Load a checkpoint's generator into a network."""
+    _load(generator, _tensors(path / GENERATOR), path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's state; its `images` become a `PairSpec`."""
+    try:
+        state: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
+        images = state["images"]
+        for side in ("source", "target"):
+            palette = tuple(tuple(colour) for colour in images[side].pop("palette"))
+            images[side] = ImageSpec(**images[side], palette=palette)
+        state["images"] = PairSpec(**images)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(Problem(str(path / STATE), f"can't be used: {type(error).__name__}: {error}")) from None
+    return state
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the resolved config of a run's or checkpoint's folder."""
+    try:
+        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ModelError(Problem(str(path / CONFIG), f"can't be read: {error}")) from None
+    assert isinstance(config, dict)
+    return config
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return a run's whole checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / STATE).is_file())
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the latest checkpoints of a run."""
+    for path in checkpoints(folder)[:-keep]:
+        shutil.rmtree(path)
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _training_tensors(assembly: Assembly) -> dict[str, Tensor]:
+    players = assembly.players
+    tensors: dict[str, Tensor] = {"random.cpu": torch.get_rng_state()}
+    if assembly.place.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(assembly.place.device)
+    if players.average is not None:
+        tensors["average.count"] = players.average.count
+    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
+        if side is not None:
+            tensors |= {f"{name}.{key}": value for key, value in side.network.state_dict().items()}
+            for index, moments in side.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+    return _contiguous(tensors)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, moment = key.partition(".")
+        state.setdefault(int(index), {})[moment] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        cause = f"the weights don't fit the network: {error}"
+        raise ModelError(Problem(str(path), cause, "was the checkpoint made by another version of a plugin?")) from None
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(Problem(str(path), f"can't be read: {error}", "use an earlier checkpoint")) from None
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to disk, so that a rename never shows an empty one after a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

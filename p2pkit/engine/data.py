@@ -1,0 +1,248 @@
+"""From a data set to batches on the device: decode once, keep as stored, convert and augment where the networks are."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from p2pkit.engine.precision import Place
+from p2pkit.errors import DataError, Problem
+from p2pkit.images import to_network
+from p2pkit.types import ImageSpec, Pair, PairSpec
+
+Report = Callable[[str, int, int], None]
+_SHARE_OF_MEMORY = 0.25
+_MOST_NAMED = 20
+
+
+class Stored(Protocol):
+    """Stored pairs that can be fetched as batches."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The pairs' names."""
+        ...
+
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (source, target) of each group of indices, as stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """Decoded pairs in memory, or in a file that is mapped into it."""
+
+    names: Sequence[str]
+    source: Tensor
+    target: Tensor
+
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (source, target) of each group of indices, as stored."""
+        for group in indices:
+            chosen = torch.tensor(group)
+            yield self.source[chosen], self.target[chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """Pairs that are decoded anew each time, by worker processes."""
+
+    names: Sequence[str]
+    pairs: Sequence[Pair]
+    kept: Sequence[int]
+    workers: int
+
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (source, target) of each group of indices, as stored."""
+        groups = [[self.kept[i] for i in group] for group in indices]
+        yield from DataLoader(_Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=_collate)
+
+
+class _Pairs(Dataset[Pair]):
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.pairs[index]
+
+
+def _collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    return torch.stack([pair.source for pair in pairs]), torch.stack([pair.target for pair in pairs])
+
+
+def prepare(
+    pairs: Sequence[Pair],
+    *,
+    cache: Literal["auto", "memory", "disk", "off"] = "auto",
+    unreadable: Literal["stop", "skip"] = "stop",
+    workers: int = 0,
+    what: str = "pairs",
+    report: Report | None = None,
+) -> tuple[Stored, list[Problem]]:
+    """Decode all pairs once, so that a damaged file is found now and not in the last epoch.
+
+    Args:
+        pairs: The pairs of a split.
+        cache: Where decoded pairs are kept.
+        unreadable: Whether a file that can't be read is an error or left out.
+        workers: Processes that decode when nothing is kept.
+        what: What is being read, for the progress report.
+        report: Called with (what, done, total).
+
+    Returns:
+        The pairs, and what was left out.
+
+    Raises:
+        DataError: Files can't be read, all of them named; or nothing is left.
+    """
+    store = _Store(len(pairs), cache)
+    names: list[str] = []
+    kept: list[int] = []
+    problems: list[Problem] = []
+    with ThreadPoolExecutor(min(8, torch.get_num_threads() + 2)) as pool:
+        for index, outcome in enumerate(_in_order(pool, pairs)):
+            if isinstance(outcome, DataError):
+                problems += outcome.problems
+            else:
+                store.put(len(kept), outcome)
+                names.append(outcome.name)
+                kept.append(index)
+            if report is not None:
+                report(what, index + 1, len(pairs))
+    if problems and (unreadable == "stop" or not kept):
+        hint = Problem("dataset.unreadable", f"{len(problems)} files can't be read", "mend them, or write skip here")
+        raise DataError([*problems[:_MOST_NAMED], hint])
+    if store.source is None or store.target is None:
+        return Streamed(names, pairs, kept, workers), problems
+    return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
+
+
+def _in_order(pool: ThreadPoolExecutor, pairs: Sequence[Pair]) -> Iterator[Pair | DataError]:
+    """Decode in threads, a bounded number ahead, so that a large data set never lies in the queue."""
+
+    def decode(index: int) -> Pair | DataError:
+        try:
+            return pairs[index]
+        except DataError as error:
+            return error
+
+    ahead = 64
+    for start in range(0, len(pairs), ahead):
+        yield from pool.map(decode, range(start, min(start + ahead, len(pairs))))
+
+
+class _Store:
+    """Memory or a mapped file for decoded pairs, sized by the first one."""
+
+    def __init__(self, count: int, cache: str) -> None:
+        self.count = count
+        self.cache = cache
+        self.source: Tensor | None = None
+        self.target: Tensor | None = None
+
+    def put(self, position: int, pair: Pair) -> None:
+        if self.cache == "off":
+            return
+        if self.source is None or self.target is None:
+            size = self.count * (pair.source.nbytes + pair.target.nbytes)
+            fits = size <= psutil.virtual_memory().available * _SHARE_OF_MEMORY
+            memory = self.cache == "memory" or (self.cache == "auto" and fits)
+            self.source, self.target = (_empty(self.count, image, memory) for image in (pair.source, pair.target))
+        self.source[position] = pair.source
+        self.target[position] = pair.target
+
+
+def _empty(count: int, like: Tensor, memory: bool) -> Tensor:
+    shape = (count, *like.shape)
+    if memory:
+        return torch.empty(shape, dtype=like.dtype)
+    kind = like.numpy().dtype
+    file = tempfile.NamedTemporaryFile(prefix="p2pkit-cache-")  # noqa: SIM115  lives as long as the map
+    return torch.from_numpy(np.memmap(file, dtype=kind, mode="w+", shape=shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as networks see it, and the seconds that the host waited for it."""
+
+    source: Tensor
+    target: Tensor
+    waited: float
+
+
+class Loader:
+    """Batches of a split on the device.
+
+    Args:
+        stored: The pairs.
+        images: What they are.
+        batch: Pairs of a batch.
+        place: Where to, and the layout in memory.
+        augmentations: Changes, in order.
+        seed: Seed of the order.
+        shuffle: Whether each epoch has an order of its own; then what does not fill a batch is left out.
+    """
+
+    def __init__(
+        self,
+        stored: Stored,
+        images: PairSpec,
+        *,
+        batch: int,
+        place: Place,
+        augmentations: Sequence[Any] = (),
+        seed: int = 0,
+        shuffle: bool = False,
+    ) -> None:
+        self.stored = stored
+        self.images = images
+        self.batch = batch
+        self.place = place
+        self.augmentations = augmentations
+        self.seed = seed
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        count = len(self.stored.names) / self.batch
+        return math.floor(count) if self.shuffle else math.ceil(count)
+
+    def epoch(self, number: int = 0, skip: int = 0) -> Iterator[Batch]:
+        """Yield an epoch's batches.
+
+        Args:
+            number: Number of the epoch, which settles the order.
+            skip: Batches at the beginning that are left out, to go on after an interruption.
+        """
+        order = torch.arange(len(self.stored.names))
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+            order = torch.randperm(len(order), generator=generator)
+        groups = [order[i * self.batch : (i + 1) * self.batch].tolist() for i in range(skip, len(self))]
+        begun = time.perf_counter()
+        for images in self.pairs(groups):
+            for augmentation in self.augmentations:
+                images = augmentation(*images)
+            source, target = (image.contiguous(memory_format=self.place.memory_format) for image in images)
+            yield Batch(source, target, time.perf_counter() - begun)
+            begun = time.perf_counter()
+
+    def pairs(self, groups: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (source, target) of each group of indices as networks see them, not augmented."""
+        for source, target in self.stored.batches(groups):
+            yield self._on_device(source, self.images.source), self._on_device(target, self.images.target)
+
+    def _on_device(self, stored: Tensor, spec: ImageSpec) -> Tensor:
+        if self.place.device.type == "cuda":
+            stored = stored.pin_memory()
+        return to_network(stored.to(self.place.device, non_blocking=True), spec)

@@ -1,0 +1,177 @@
+"""The training loop: epochs of steps, and what happens between them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
+from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.evaluate import Evaluator
+from p2pkit.engine.interrupt import Interrupt
+from p2pkit.engine.meter import Meter
+from p2pkit.engine.progress import Watcher
+from p2pkit.errors import Problem, TrainingError
+from p2pkit.events import Events
+from p2pkit.types import Report, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        position: How far it came.
+        checkpoint: The last checkpoint.
+        report: The last evaluation; absent where it was stopped before any.
+        samples: The last evaluation's samples.
+        signal: The signal that stopped it, if one did.
+    """
+
+    position: Position
+    checkpoint: Path
+    report: Report | None
+    samples: Samples | None
+    signal: int | None = None
+
+
+class Loop:
+    """Trains a run from a position to its end.
+
+    Args:
+        assembly: Networks and step.
+        loader: Training batches.
+        evaluator: Scores the generator.
+        events: Who wants to know.
+        watcher: What the user sees.
+        folder: The run's folder.
+        config: The resolved config, for checkpoints.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        loader: Loader,
+        evaluator: Evaluator,
+        events: Events,
+        watcher: Watcher,
+        folder: Path,
+        config: Mapping[str, Any],
+    ) -> None:
+        self.assembly = assembly
+        self.loader = loader
+        self.evaluator = evaluator
+        self.events = events
+        self.watcher = watcher
+        self.folder = folder
+        self.config = config
+        self.settings = assembly.checked.plan.config
+        self.steps_per_epoch = len(loader) // self.settings.engine.accumulate
+        self.steps = self.settings.schedule.steps or self.settings.schedule.length * self.steps_per_epoch
+        self.epochs = math.ceil(self.steps / self.steps_per_epoch)
+        self.meter = Meter()
+        self.latest: dict[str, float] = {}
+        self.evaluation: tuple[Report, Samples] | None = None
+        self.checkpoint: Path | None = None
+
+    def run(self, position: Position = Position()) -> Outcome:  # noqa: B008  frozen
+        """Train to the end, or until a signal asks to leave; either way the state is saved.
+
+        Args:
+            position: Where to begin.
+
+        Raises:
+            TrainingError: A loss is no longer a finite number.
+        """
+        with Interrupt() as interrupt:
+            for epoch in range(position.epoch, self.epochs):
+                position = self._epoch(epoch, position, interrupt)
+                if interrupt.signal is not None:
+                    break
+                self._between(position)
+            self._read(position.step)
+            if interrupt.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
+                self._evaluate(position.step)
+            if self.checkpoint is None or self.checkpoint_step != position.step:
+                self._save(position)
+        assert self.checkpoint is not None
+        report, samples = self.evaluation or (None, None)
+        return Outcome(position, self.checkpoint, report, samples, interrupt.signal)
+
+    def _epoch(self, epoch: int, position: Position, interrupt: Interrupt) -> Position:
+        accumulate = self.settings.engine.accumulate
+        batches = self.loader.epoch(epoch, skip=position.batches)
+        for group in _groups(batches, accumulate):
+            self._set_learning_rates(epoch, position.step)
+            scalars = self.assembly.step([(batch.source, batch.target) for batch in group], position.step)
+            self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
+            position = Position(position.step + 1, epoch, position.batches + accumulate)
+            if position.step % self.settings.engine.log_every == 0:
+                self._read(position.step)
+            self.watcher.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
+            if interrupt.signal is not None or position.step >= self.steps:
+                return position
+        return Position(position.step, epoch + 1, 0)
+
+    def _set_learning_rates(self, epoch: int, step: int) -> None:
+        schedule = self.settings.schedule
+        factor = schedule.factor(step if schedule.steps is not None else epoch)
+        for name in ("generator", "discriminator"):
+            side = getattr(self.assembly.players, name)
+            if side is not None:
+                rate = getattr(self.settings.optimizers, name).lr * factor
+                for group in side.optimizer.param_groups:
+                    group["lr"] = rate
+
+    def _between(self, position: Position) -> None:
+        begun = time.perf_counter()
+        if _due(self.settings.evaluate.every, position.epoch):
+            self._evaluate(position.step)
+        if _due(self.settings.checkpoint.every, position.epoch):
+            self._save(position)
+        self.meter.pause(time.perf_counter() - begun)
+
+    def _read(self, step: int) -> None:
+        """Read what was measured; this is where the host waits for the device."""
+        if not self.meter.sums:
+            return
+        self.latest = self.meter.read()
+        for name in ("generator", "discriminator"):
+            side = getattr(self.assembly.players, name)
+            if side is not None:
+                self.latest[f"train/learning_rate/{name}"] = side.optimizer.param_groups[0]["lr"]
+        self.events.scalars(step, self.latest)
+        broken = [name for name, value in self.latest.items() if not math.isfinite(value)]
+        if broken:
+            cause = f"{', '.join(broken)} is no longer a finite number at step {step}"
+            remedy = "lower optimizers.*.lr, set engine.clip, or use engine.precision fp32"
+            raise TrainingError(Problem("training", cause, f"{remedy}; earlier checkpoints are in {self.folder}"))
+
+    def _evaluate(self, step: int) -> None:
+        sheet = self.folder / "samples" / f"step-{step:08d}.png"
+        self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
+        self.evaluation_step = step
+        self.events.evaluated(step, *self.evaluation)
+
+    def _save(self, position: Position) -> None:
+        folder = self.folder / "checkpoints"
+        self.checkpoint = save_checkpoint(folder, self.assembly, position, self.config)
+        self.checkpoint_step = position.step
+        prune(folder, self.settings.checkpoint.keep)
+        self.events.checkpointed(position.step, self.checkpoint)
+
+
+def _due(every: int, epoch: int) -> bool:
+    return every > 0 and epoch % every == 0
+
+
+def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """Group batches whose gradients are added up; an incomplete group at an epoch's end is left out."""
+    while len(group := list(itertools.islice(batches, size))) == size:
+        yield group

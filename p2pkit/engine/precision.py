@@ -1,0 +1,130 @@
+"""Devices and arithmetic: what `auto` means here, autocast, and the scaler that fp16 needs."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from p2pkit.config import RunConfig
+from p2pkit.config.model import EngineConfig
+from p2pkit.errors import Problem
+
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """The arithmetic of the networks; losses are always computed in fp32 outside of it.
+
+    Args:
+        name: `fp32`, `bf16` or `fp16`.
+        device: Where.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.name = name
+        self.device = device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context of a forward pass."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_TYPES[self.name])
+
+    def scale(self, loss: Tensor) -> Tensor:
+        """Scale a loss, where fp16 would underflow."""
+        return self.scaler.scale(loss)
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Take the scale out of an optimiser's gradients."""
+        self.scaler.unscale_(optimizer)
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Update an optimiser's parameters; fp16 leaves out an update that overflowed."""
+        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+            self.scaler.step(optimizer)
+
+    def update(self) -> None:
+        """Adapt the scale after a step."""
+        if self.scaler.is_enabled():
+            self.scaler.update()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how networks compute.
+
+    Args:
+        device: The device.
+        precision: The arithmetic.
+        memory_format: The layout of images in memory.
+    """
+
+    device: torch.device
+    precision: Precision
+    memory_format: torch.memory_format
+
+    def facts(self) -> dict[str, object]:
+        """Return the place in words, for trackers."""
+        last = self.memory_format == torch.channels_last
+        return {"device": device_name(self.device), "precision": self.precision.name, "channels_last": last}
+
+    def put(self, network: nn.Module) -> nn.Module:
+        """Move a network here."""
+        return network.to(device=self.device).to(memory_format=self.memory_format)
+
+
+def choose_place(engine: EngineConfig) -> Place:
+    """Settle what `auto` means on this machine."""
+    device = choose_device(engine.device)
+    precision = choose_precision(engine.precision, device)
+    return Place(device, precision, choose_memory_format(engine.memory_format, device))
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that a config's `engine.device` means on this machine."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """Return the arithmetic that a config's `engine.precision` means on a device."""
+    if wanted == "auto":
+        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return Precision(wanted, device)
+
+
+def choose_memory_format(wanted: str, device: torch.device) -> torch.memory_format:
+    """Return the layout that a config's `engine.memory_format` means on a device."""
+    last = wanted == "channels_last" or (wanted == "auto" and device.type in ("cpu", "cuda"))
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def device_name(device: torch.device) -> str:
+    """Return what people call the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+
+
+def device_problems(config: RunConfig) -> list[Problem]:
+    """List what this machine can't do of what a config asks."""
+    wanted = config.engine.device
+    problems = []
+    if wanted.startswith("cuda"):
+        count = torch.cuda.device_count()
+        if int(wanted.partition(":")[2] or 0) >= count:
+            cause = f"there is no {wanted} here: torch {torch.__version__} sees {count} CUDA devices"
+            problems.append(Problem("engine.device", cause, "write auto or cpu, or install a driver that fits torch"))
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        problems.append(Problem("engine.device", "there is no mps device here", "write auto or cpu"))
+    device = wanted if wanted != "auto" else choose_device(wanted).type
+    if config.engine.precision == "fp16" and device == "cpu":
+        problems.append(Problem("engine.precision", "fp16 is of no use on a CPU", "write auto, fp32 or bf16"))
+    return problems

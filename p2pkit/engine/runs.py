@@ -1,0 +1,60 @@
+"""Where runs lie on disk, and how a run is found by what a user calls it."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from pathlib import Path
+
+from p2pkit.engine.checkpoint import CONFIG, STATE, checkpoints
+from p2pkit.errors import ModelError, Problem
+
+NOTES = "*.id"
+"""Files in a run's folder in which trackers keep their own name for the run."""
+
+
+def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
+    """Make a run's folder, named as asked or by the recipe and the time, with a number where that is taken."""
+    base = name or f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in range(1, 10_000):
+        folder = parent / (base if attempt == 1 else f"{base}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise ModelError(Problem(str(parent / base), "there are ten thousand runs of this name", "choose another name"))
+
+
+def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        name: A run's folder, its name, or the name a tracker gave it (MLflow's run id).
+        parent: The folder that holds the runs.
+
+    Raises:
+        ModelError: There is no such run.
+    """
+    known = {folder.name: folder for folder in sorted(parent.glob("*")) if (folder / CONFIG).is_file()}
+    for folder in (Path(name), known.get(str(name))):
+        if folder is not None and (folder / CONFIG).is_file():
+            return folder
+    for folder in known.values():
+        if any(note.read_text(encoding="utf-8").strip() == str(name) for note in folder.glob(NOTES)):
+            return folder
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.3) or sorted(known)[-3:]
+    remedy = f"runs in {parent}: {', '.join(near)}" if near else f"there are no runs in {parent} yet"
+    raise ModelError(Problem("", f"there is no run or checkpoint {str(name)!r}", remedy))
+
+
+def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
+    """Return a checkpoint's folder: the one named, or the latest of the run named."""
+    path = Path(name)
+    if (path / STATE).is_file():
+        return path
+    folder = find_run(name, parent)
+    found = checkpoints(folder / "checkpoints")
+    if not found:
+        raise ModelError(Problem(str(folder), "this run has no checkpoint yet", "was it stopped before it saved one?"))
+    return found[-1]

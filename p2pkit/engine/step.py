@@ -1,0 +1,162 @@
+"""The training step: who moves when, and nothing else.
+
+Device scalars go out; the host is never waited for, and no branch depends on a tensor's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from p2pkit.engine.average import MovingAverage
+from p2pkit.engine.objective import Objective, Player, Scalars
+from p2pkit.engine.precision import Precision
+from p2pkit.types import Verdict, View
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A player: its network and its optimiser."""
+
+    network: nn.Module
+    optimizer: Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Players:
+    """Both players and the generator's moving average; the discriminator is absent in a run without adversary."""
+
+    generator: Side
+    discriminator: Side | None
+    average: MovingAverage | None = None
+
+
+class TrainingStep:
+    """One update of each player.
+
+    The generator's fake is made once and serves both turns; with several batches to accumulate it is made again
+    in the generator's turn, so that only one batch's history is in memory.
+
+    Args:
+        players: The networks and optimisers.
+        objective: What they minimise.
+        precision: Arithmetic of the forward passes, and the scaler of fp16.
+        generator_first: Whether the generator moves before the discriminator.
+        clip: Largest norm of each network's gradient.
+
+    Source: Isola et al. 2017, arXiv:1611.07004, section 3.3.
+    """
+
+    def __init__(
+        self,
+        players: Players,
+        objective: Objective,
+        precision: Precision,
+        *,
+        generator_first: bool = False,
+        clip: float | None = None,
+    ) -> None:
+        self.players = players
+        self.objective = objective
+        self.precision = precision
+        self.order: tuple[Player, ...] = ("generator",)
+        if players.discriminator is not None:
+            self.order = ("generator", "discriminator") if generator_first else ("discriminator", "generator")
+        self.clip = clip
+
+    def __call__(self, batches: Sequence[Batch], number: int) -> Scalars:
+        """Update both players.
+
+        Args:
+            batches: One batch, or several whose gradients are added up.
+            number: Number of the step, from 0; lazy terms look at it.
+
+        Returns:
+            Detached scalars on the device.
+
+        Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
+        """
+        fakes = [self._generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
+        scalars: Scalars = {}
+        for player in self.order:
+            turn = self._discriminator_turn if player == "discriminator" else self._generator_turn
+            with turn(player) as side:
+                for (source, target), fake in zip(batches, fakes, strict=True):
+                    view = self._view(player, source, target, fake)
+                    total, measured = self.objective.total(player, view, number)
+                    if total.requires_grad:  # no term of this player may be due
+                        torch.autograd.backward(self.precision.scale(total / len(batches)))
+                    _add(scalars, {**measured, **_judgement(player, view)}, 1 / len(batches))
+                self._update(side)
+        self.precision.update()
+        if self.players.average is not None:
+            self.players.average.update(self.players.generator.network)
+        return scalars
+
+    def _generate(self, source: Tensor) -> Tensor:
+        with self.precision.autocast():
+            fake: Tensor = self.players.generator.network(source)
+        return fake.float()
+
+    def _discriminate(self, source: Tensor, image: Tensor) -> Verdict:
+        assert self.players.discriminator is not None
+        with self.precision.autocast():
+            verdict: Verdict = self.players.discriminator.network(source, image)
+        logits = tuple(map(Tensor.float, verdict.logits))
+        return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
+
+    def _view(self, player: Player, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
+        if fake is None:
+            with torch.set_grad_enabled(player == "generator"):
+                fake = self._generate(source)
+        fake = fake.detach() if player == "discriminator" else fake
+        return View(source, target, fake, self._discriminate if self.players.discriminator else None)
+
+    @contextmanager
+    def _discriminator_turn(self, player: Player) -> Iterator[Side]:
+        assert self.players.discriminator is not None
+        yield self.players.discriminator
+
+    @contextmanager
+    def _generator_turn(self, player: Player) -> Iterator[Side]:
+        """Freeze the discriminator: the generator's gradient passes through it and leaves nothing there."""
+        frozen = list(self.players.discriminator.network.parameters()) if self.players.discriminator else []
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        try:
+            yield self.players.generator
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+
+    def _update(self, side: Side) -> None:
+        if self.clip is not None:
+            self.precision.unscale(side.optimizer)
+            nn.utils.clip_grad_norm_(side.network.parameters(), self.clip)
+        self.precision.step(side.optimizer)
+        side.optimizer.zero_grad(set_to_none=True)
+
+
+def _judgement(player: Player, view: View) -> Scalars:
+    """Return the discriminator's mean logits, where a term has asked for verdicts anyway."""
+    if player == "generator":
+        return {}
+    asked = {"real": "on_target", "fake": "on_fake"}
+    verdicts = {name: view.__dict__[key] for name, key in asked.items() if key in view.__dict__}
+    return {f"train/verdict/{name}": _mean(verdict.logits) for name, verdict in verdicts.items()}
+
+
+def _mean(logits: Sequence[Tensor]) -> Tensor:
+    return torch.stack([scale.detach().mean() for scale in logits]).mean()
+
+
+def _add(sums: Scalars, values: Scalars, factor: float) -> None:
+    for name, value in values.items():
+        sums[name] = sums[name] + value * factor if name in sums else value * factor

@@ -1,0 +1,177 @@
+"""A whole run, training or evaluation: read the data, tell the trackers, work, and end the run whatever happens."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from p2pkit.engine.assemble import assemble
+from p2pkit.engine.check import Checked
+from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
+from p2pkit.engine.data import Loader, Stored, prepare
+from p2pkit.engine.evaluate import Evaluator, mean_target
+from p2pkit.engine.loop import Loop, Outcome
+from p2pkit.engine.precision import Place, choose_place
+from p2pkit.engine.progress import Watcher
+from p2pkit.events import Events
+from p2pkit.plugins import Plugins
+from p2pkit.types import DatasetFacts, Report, Run, Samples
+
+_PACKAGES = ("p2pkit", "torch", "torchvision", "kornia", "torchmetrics", "mlflow")
+Result = TypeVar("Result")
+
+
+class Work:
+    """What training and evaluating have in common.
+
+    Args:
+        checked: The plan and its data.
+        plugins: The loaded plugins, who hear of the run.
+        folder: The run's folder.
+        watcher: What the user sees.
+        strict: Whether a plugin's failure ends the run.
+    """
+
+    def __init__(
+        self, checked: Checked, plugins: Plugins, folder: Path, watcher: Watcher, *, strict: bool = False
+    ) -> None:
+        self.checked = checked
+        self.plugins = plugins
+        self.folder = folder
+        self.watcher = watcher
+        self.strict = strict
+        self.config = checked.plan.resolved()
+        self._stored: dict[str, Stored] = {}
+
+    def train(self, resume: Path | None = None) -> Outcome:
+        """Train, from the beginning or from a checkpoint."""
+        self._read("train", self.checked.split)
+        assembly = assemble(self.checked)
+        position = load_checkpoint(resume, assembly) if resume else Position()
+        (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
+        run = self._record("training", assembly.facts(), resumed=resume is not None)
+        engine = self.checked.plan.config.engine
+
+        def act(events: Events) -> Outcome:
+            loader = self._loader("train", assembly.place, engine.batch, assembly.augmentations, shuffle=True)
+            evaluator = self._evaluator(assembly.place)
+            return Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config).run(position)
+
+        return self._tracked(run, act)
+
+    def evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
+        """Score a checkpoint's generator."""
+        self._read(*dict.fromkeys((*self._splits_for_mean(), self.checked.split)))
+        plan = self.checked.plan
+        assert plan.generator is not None
+        place = choose_place(plan.config.engine)
+        generator = plan.generator.build(self.checked.images)
+        load_generator(checkpoint, generator)
+        place.put(generator)
+        step = read_state(checkpoint)["position"]["step"]
+        run = self._record("evaluation", place.facts(), resumed=False)
+
+        def act(events: Events) -> tuple[Report, Samples]:
+            sheet = self.folder / "samples" / f"{self.checked.split}-step-{step:08d}.png"
+            report, samples = self._evaluator(place)(generator, sheet)
+            events.evaluated(step, report, samples)
+            return report, samples
+
+        return self._tracked(run, act)
+
+    def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
+        """Do the work between a run's start and its end, which trackers hear of in any case."""
+        events = Events(self.plugins, run, self.watcher.note, strict=self.strict)
+        try:
+            events.started()
+            result = act(events)
+        except BaseException as error:
+            events.ended(error)
+            raise
+        finally:
+            self.watcher.close()
+        stopped = isinstance(result, Outcome) and result.signal is not None
+        events.ended(KeyboardInterrupt("stopped by a signal") if stopped else None)
+        return result
+
+    def _read(self, *splits: str) -> None:
+        """Decode splits, the training one at the size that the augmentations want to be given."""
+        config = self.checked.plan.config
+        for split in splits:
+            dataset = self.checked.dataset
+            loads = self._loads() if split == "train" else None
+            if loads is not None and split != self.checked.split and hasattr(dataset, "at"):
+                dataset = dataset.at(*loads)
+            self._stored[split], left_out = prepare(
+                dataset.pairs(split),
+                cache=config.engine.cache,
+                unreadable=config.dataset.unreadable,
+                workers=config.engine.workers,
+                what=f"reading {split}",
+                report=self.watcher.working,
+            )
+            for problem in left_out:
+                self.watcher.note(f"left out: {problem}")
+
+    def _loads(self) -> tuple[int, int] | None:
+        parts = self.checked.plan.augment
+        wanted = (getattr(part.build(self.checked.images), "loads", None) for part in parts)
+        return next((size for size in wanted if size is not None), None)
+
+    def _splits_for_mean(self) -> tuple[str, ...]:
+        wanted = self.checked.plan.config.evaluate.baselines and "train" in self.checked.dataset.splits
+        return ("train",) if wanted else ()
+
+    def _loader(
+        self, split: str, place: Place, batch: int, augmentations: tuple[Any, ...] = (), *, shuffle: bool = False
+    ) -> Loader:
+        seed = self.checked.plan.config.engine.seed
+        stored = self._stored[split]
+        images = self.checked.images
+        return Loader(stored, images, batch=batch, place=place, augmentations=augmentations, seed=seed, shuffle=shuffle)
+
+    def _evaluator(self, place: Place) -> Evaluator:
+        batch = self.checked.plan.config.evaluate.batch
+        mean = mean_target(self._loader("train", place, batch)) if "train" in self._stored else None
+        loader = self._loader(self.checked.split, place, batch)
+        return Evaluator(self.checked.plan, self.checked.images, loader, self.checked.split, mean)
+
+    def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:
+        return Run(
+            name=self.folder.name,
+            kind=kind,
+            folder=self.folder,
+            config=self.config,
+            dataset=self._dataset_facts(),
+            versions={**_versions(), **self.plugins.versions()},
+            facts=facts,
+            resumed=resumed,
+        )
+
+    def _dataset_facts(self) -> DatasetFacts:
+        part = self.checked.plan.dataset
+        assert part is not None
+        fingerprint = getattr(self.checked.dataset, "fingerprint", lambda split: "")
+        counts = {split: len(stored.names) for split, stored in self._stored.items()}
+        root = str(self.config["dataset"]["params"].get("root", ""))
+        return DatasetFacts(part.name, self.checked.images, counts, "-".join(map(fingerprint, counts)), root)
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    commit = _git_commit()
+    return {**versions, "git": commit} if commit else versions
+
+
+def _git_commit() -> str:
+    """Return the commit of the working directory's repository, empty outside of one."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
