@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from p2pkit.config import Plan, load_config, resolve
-from p2pkit.engine.check import Checked, check
+from p2pkit.config import Part, Plan, load_config, resolve
+from p2pkit.engine.assemble import parameter_count
+from p2pkit.engine.check import Checked
+from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import CONFIG, read_config
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
-
-Overrides = Mapping[str, Any] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,24 @@ class TrainedRun:
         return load(self.checkpoint)
 
 
-def plan(
-    config: str | Path | Mapping[str, Any], overrides: Overrides = (), *, registry: Registry | None = None
-) -> Plan:
-    """Read a config and find its components, without opening its data; problems are in the plan."""
+def check(config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any) -> Checked:
+    """Look for everything that can be wrong with a config, without training.
+
+    Args:
+        config: A recipe's name, a YAML file, or the keys themselves.
+        registry: The names in force; by default those of this environment.
+        **overrides: Keys to change, as in `train`.
+
+    Returns:
+        The config, resolved, with its data opened.
+
+    Raises:
+        ConfigError: It can't be run; holds all problems.
+    """
+    return check_plan(_plan(config, overrides, registry))
+
+
+def _plan(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
     return resolve(load_config(config, overrides), registry or load_registry())
 
 
@@ -105,7 +119,7 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = registry or load_registry()
-    checked = check(plan(config, overrides, registry=registry))
+    checked = check(config, registry=registry, **overrides)
     tracking = checked.plan.config.tracking
     folder = new_folder(tracking.folder, tracking.name, checked.plan.source.name)
     return _train(checked, registry, folder, None, progress, strict)
@@ -132,7 +146,7 @@ def resume(
     if not (folder / CONFIG).is_file():
         cause = f"{checkpoint} does not lie in a run's folder"
         raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-    checked = check(plan(read_config(checkpoint), overrides, registry=registry))
+    checked = check(read_config(checkpoint), registry=registry, **overrides)
     return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
@@ -172,7 +186,7 @@ def evaluate(
     checkpoint = find_checkpoint(model)
     if split is not None:
         overrides["evaluate.split"] = split
-    checked = check(plan(read_config(checkpoint), overrides, registry=registry))
+    checked = check_plan(_plan(read_config(checkpoint), overrides, registry), training=False)
     run = checkpoint.parent.parent
     folder = new_folder(run / "evaluations", None, checked.split)
     report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
@@ -193,12 +207,57 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
-    planned = plan(read_config(checkpoint), overrides, registry=registry or load_registry())
+    planned = _plan(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
     return Translator.from_checkpoint(checkpoint, planned)
+
+
+def translate(
+    translator: Translator,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    batch: int = 8,
+    size: tuple[int, int] | None = None,
+    progress: bool = False,
+) -> list[Path]:
+    """Translate files and folders, and show how it comes along; see `Translator.translate_files`."""
+    shown = watcher(progress)
+    try:
+        return translator.translate_files(
+            inputs, output, batch=batch, size=size, report=lambda done, total: shown.working("translating", done, total)
+        )
+    finally:
+        shown.close()
+
+
+def outline(checked: Checked) -> list[str]:
+    """Say in a few lines what a checked config would do."""
+    plan, images = checked.plan, checked.images
+    splits = ", ".join(f"{len(checked.dataset.pairs(split))} {split}" for split in checked.dataset.splits)
+    sides = [
+        f"{image.channels} {'classes' if image.kind == 'labels' else 'channels'}"
+        for image in (images.source, images.target)
+    ]
+    lines = [
+        f"dataset        {_name(plan.dataset)}: {splits}",
+        f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
+    ]
+    for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
+        if part is not None and (key == "generator" or checked.adversarial):
+            lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images):,} parameters")
+    if not checked.adversarial:
+        lines.append("discriminator  none, since no term trains one")
+    terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
+    lines.append(f"losses         {' + '.join(terms)}")
+    return [*lines, "the config is in order"]
+
+
+def _name(part: Part | None) -> str:
+    return part.name if part else ""
 
 
 def score(
@@ -225,8 +284,9 @@ def score(
         RegistryError: There is no such metric.
         ConfigError: The parameters are wrong, or the images are not of one size.
     """
-    component = (registry or load_registry()).resolve("metric", metric).offer.component
-    problems = parameter_problems(component, params or {}, f"{metric}.params")
+    resolved = (registry or load_registry()).resolve("metric", metric)
+    part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
+    problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
     first, second = image_tensor(image), image_tensor(reference)
     if first.shape[1:] != second.shape[1:]:
         sizes = [f"{t.shape[2]} x {t.shape[1]}" for t in (first, second)]
@@ -234,6 +294,6 @@ def score(
     if problems:
         raise ConfigError(problems)
     spec = ImageSpec(second.shape[0], high=full_scale(second))
-    built = component.build(PairSpec(spec, spec, second.shape[1], second.shape[2]), params or {})
+    built = part.build(PairSpec(spec, spec, second.shape[1], second.shape[2]))
     built.update(*(to_network(conform(t, spec)[None], spec) for t in (first, second)))
     return float(built.compute())

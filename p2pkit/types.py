@@ -171,6 +171,18 @@ class Report:
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def gains(self) -> dict[str, float]:
+        """For each metric, by what share the fakes are better than the better baseline, where both can be said."""
+        gains = {}
+        for name, value in self.metrics.items():
+            others = [scores[name] for scores in self.baselines.values()]
+            higher = self.higher_is_better.get(name)
+            best = (max(others) if higher else min(others)) if others and higher is not None else 0.0
+            if best:
+                gains[name] = (value - best) / abs(best) * (1 if higher else -1)
+        return gains
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:

@@ -3,7 +3,7 @@
 from p2pkit.config.model import RunConfig
 from p2pkit.config.resolve import LossPart, Part, Plan, resolve
 from p2pkit.config.schema import config_schema
-from p2pkit.config.sources import Source, load_config, recipe_names
+from p2pkit.config.sources import Source, load_config, parse_settings, recipe_names
 
 __all__ = [
     "LossPart",
@@ -13,6 +13,7 @@ __all__ = [
     "Source",
     "config_schema",
     "load_config",
+    "parse_settings",
     "recipe_names",
     "resolve",
 ]

@@ -41,25 +41,25 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()) -> Source:
+def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Source:
     """Read a config.
 
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
-        overrides: `losses.l1.weight=50`, or the same as a mapping; values are YAML.
+        overrides: Keys to change, nested or with dots: `{"losses.l1.weight": 50}`.
 
     Returns:
         The config, not yet checked.
 
     Raises:
-        ConfigError: There is no such recipe or file, it isn't YAML, or an override is not of the form key=value.
+        ConfigError: There is no such recipe or file, or it isn't YAML.
     """
     if isinstance(config, Mapping):
         name = "run"
         raw = _extended(dict(config), "the config", Path.cwd(), ())
     else:
         name, raw = _read(str(config), Path.cwd(), ())
-    for key, value in _pairs(overrides):
+    for key, value in (overrides or {}).items():
         raw = merge(raw, normalise(_nested(key, value)))
     return Source(_without_removed(raw), name)
 
@@ -148,19 +148,25 @@ def _without_removed(raw: Raw) -> Raw:
     return raw
 
 
-def _pairs(overrides: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, Any]]:
-    if isinstance(overrides, Mapping):
-        return list(overrides.items())
-    pairs: list[tuple[str, Any]] = []
-    for text in overrides:
+def parse_settings(settings: Sequence[str]) -> Raw:
+    """Read `losses.l1.weight=50` and the like, as the command line gives them; values are YAML.
+
+    Raises:
+        ConfigError: One is not of the form key=value.
+    """
+    parsed: Raw = {}
+    problems = []
+    for text in settings:
         key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(Problem(f"-s {text}", "not of the form key=value", "e.g. -s losses.l1.weight=50"))
         try:
-            pairs.append((key.strip(), yaml.safe_load(value)))
+            parsed[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise ConfigError(Problem(f"-s {text}", f"the value is not YAML: {error}")) from None
-    return pairs
+            problems.append(Problem(f"-s {text}", f"the value is not YAML: {error}"))
+        if not equals or not key.strip():
+            problems.append(Problem(f"-s {text}", "not of the form key=value", "e.g. -s losses.l1.weight=50"))
+    if problems:
+        raise ConfigError(problems)
+    return parsed
 
 
 def _nested(key: str, value: Any) -> Raw:

@@ -13,7 +13,7 @@ from torch import Tensor
 from p2pkit.config import Part, Plan
 from p2pkit.engine.objective import Objective, Player, Term
 from p2pkit.engine.precision import device_problems
-from p2pkit.errors import ConfigError, P2pkitError, Problem
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
 
@@ -39,11 +39,12 @@ class Checked:
         return self.dataset.spec
 
 
-def check(plan: Plan) -> Checked:
+def check(plan: Plan, *, training: bool = True) -> Checked:
     """Look for everything that can be wrong with a plan.
 
     Args:
         plan: The plan.
+        training: Whether it is to be trained, and not only evaluated.
 
     Returns:
         The plan with its data opened.
@@ -56,7 +57,8 @@ def check(plan: Plan) -> Checked:
     split, adversarial = "", False
     if dataset is not None:
         split = _split(plan, dataset, problems)
-        _check_count(plan, dataset, problems)
+        if training:
+            _check_count(plan, dataset, problems)
         adversarial = _check_shapes(plan, dataset.spec, problems)
     problems += [*device_problems(plan.config), *_folder_problems(plan)]
     if problems:
@@ -133,6 +135,8 @@ def _reported(path: str, problems: list[Problem]) -> Iterator[None]:
         yield
     except NotImplementedError:
         return
+    except ComponentError as error:
+        problems.append(error.at(path))
     except Exception as error:
         if "meta" not in str(error).lower():
             problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import p2pkit
-from p2pkit.builtin.datasets.file_pairs import FileDataset, FloatRange, Intensity, Labels, Size, open_pairs
+from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, folders, halves
 from p2pkit.builtin.datasets.paired_folders import SourceFolder, TargetFolder
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size
 
 _Value = Annotated[int, Field(ge=0, le=255)]
 Classes = Annotated[

@@ -11,17 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 import p2pkit
-from p2pkit.builtin.datasets.file_pairs import (
-    FileDataset,
-    FloatRange,
-    Intensity,
-    Size,
-    SourceChannels,
-    TargetChannels,
-    open_pairs,
-)
+from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.files import File, Part, some
 from p2pkit.builtin.datasets.layouts import HeldOut, Item, Splits, hold_out
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
 
 Row = Mapping[str, Any]
 

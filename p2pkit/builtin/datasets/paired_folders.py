@@ -6,16 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from p2pkit.builtin.datasets.file_pairs import (
-    FileDataset,
-    FloatRange,
-    Intensity,
-    Size,
-    SourceChannels,
-    TargetChannels,
-    open_pairs,
-)
+from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import HeldOut, Root, folders
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
 
 SourceFolder = Annotated[str, Field(min_length=1, description="Folder of the sources, below `root` or each split.")]
 TargetFolder = Annotated[str, Field(min_length=1, description="Folder of the targets, below `root` or each split.")]

@@ -11,8 +11,9 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import ImageSpec
-from p2pkit.builtin.datasets.file_pairs import FileDataset, FloatRange, Intensity, Size, TargetChannels, open_pairs
+from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import HeldOut, Root, photos
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, TargetChannels
 
 Detector = Literal["canny", "sobel"]
 PhotoHalf = Annotated[

@@ -15,7 +15,8 @@ from pydantic import Field
 from torch import Tensor
 
 from p2pkit import ImageSpec, Pair, PairSpec
-from p2pkit.builtin.datasets.file_pairs import LazyPairs, Side, known
+from p2pkit.builtin.datasets.file_pairs import LazyPairs, known
+from p2pkit.builtin.datasets.sides import Side
 
 Point = tuple[float, float]
 CORNERS = {3: (46, 139, 87), 4: (65, 105, 225), 5: (255, 191, 0), 40: (220, 60, 60)}

@@ -5,16 +5,9 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from p2pkit.builtin.datasets.file_pairs import (
-    FileDataset,
-    FloatRange,
-    Intensity,
-    Size,
-    SourceChannels,
-    TargetChannels,
-    open_pairs,
-)
+from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, halves
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
 
 
 def side_by_side(

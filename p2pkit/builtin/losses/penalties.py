@@ -27,7 +27,8 @@ class R1:
 class GradientPenalty:
     """Squared difference of the discriminator's slope from a wanted one (WGAN-GP).
 
-    The slope is the norm of the gradient at a random point between target and fake, one for each pair. The judgement of a pair is the mean of its logits over maps and scales.
+    The slope is the norm of the gradient at a random point between target and fake, one for each pair. The
+    judgement of a pair is the mean of its logits over maps and scales.
 
     Args:
         slope: The norm that the gradient should have.
@@ -44,7 +45,7 @@ class GradientPenalty:
         """The penalty at random points between target and fake."""
         share = torch.rand(len(view.target), 1, 1, 1, device=view.target.device)
         between = torch.lerp(view.target.float(), view.fake.float(), share)
-        norms = torch.linalg.vector_norm(_gradient(view, between), dim=1)
+        norms: Tensor = torch.linalg.vector_norm(_gradient(view, between), dim=1)
         return (norms - self.slope).square().mean()
 
 
@@ -56,5 +57,4 @@ def _gradient(view: View, images: Tensor) -> Tensor:
     images = images.detach().requires_grad_()
     maps = [logits.float().flatten(1).mean(1) for logits in view.discriminate(view.source, images).logits]
     (gradient,) = torch.autograd.grad(torch.stack(maps).mean(0).sum(), images, create_graph=True)
-    rows: Tensor = gradient.float().flatten(1)
-    return rows
+    return gradient.float().flatten(1)

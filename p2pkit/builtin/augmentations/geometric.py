@@ -1,0 +1,184 @@
+"""Changes of geometry, the same for source and target."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+import p2pkit
+from p2pkit import ComponentError, ImageSpec, PairSpec
+
+Share = Annotated[float, Field(ge=0, le=1, description="Probability that a pair is changed.")]
+
+
+class Geometric(ABC):
+    """One geometry for each pair of a batch, drawn once and applied to both images.
+
+    Random numbers come from the CPU's global generator, so that a run's seed and saved state cover them and nothing
+    waits for the device.
+
+    Args:
+        images: What the run's images are.
+
+    Shape: source (B, C_source, H, W), target (B, C_target, H, W), both in [-1, 1]; classes' planes are 1 or -1.
+    """
+
+    def __init__(self, images: PairSpec) -> None:
+        self.images = images
+
+    def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Change a batch."""
+        source, target = self.prepare(source, self.images.source), self.prepare(target, self.images.target)
+        drawn = self.draw(source)
+        return self.move(source, drawn, self.images.source), self.move(target, drawn, self.images.target)
+
+    def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
+        """Bring a batch to the size that geometry is drawn for; by default it stays as it is."""
+        return batch
+
+    @abstractmethod
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw what happens to each pair of a batch of this shape, on the CPU."""
+
+    @abstractmethod
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Apply what was drawn."""
+
+
+class JitterCrop(Geometric):
+    """Larger images, of which a random part of the run's size is kept.
+
+    Data sets that can be had at another size load the larger images; others are enlarged here.
+
+    Source: Isola et al. 2017, arXiv:1611.07004, section 6.2 (random jitter).
+    """
+
+    def __init__(
+        self,
+        images: PairSpec,
+        *,
+        load: Annotated[
+            int, Field(ge=1, le=16384, description="Height before cropping; the width grows in proportion.")
+        ] = 286,
+    ) -> None:
+        super().__init__(images)
+        if load < images.height:
+            cause = f"a part of {images.height} rows can't be cut out of {load}"
+            raise ComponentError(cause, remedy=f"give at least {images.height}", parameter="load")
+        self.loads = (load, round(load * images.width / images.height))
+
+    def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
+        """Enlarge what the data set did not."""
+        if batch.shape[2:] == self.loads:
+            return batch
+        if spec.kind == "labels":
+            return functional.interpolate(batch, self.loads, mode="nearest-exact")
+        return functional.interpolate(batch, self.loads, mode="bicubic", antialias=True).clamp(-1, 1)
+
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw each part's first row and column."""
+        spare = self.loads[0] - self.images.height + 1, self.loads[1] - self.images.width + 1
+        return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
+
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Cut the parts out."""
+        height, width = self.images.height, self.images.width
+        corners = zip(batch, drawn.tolist(), strict=True)
+        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in corners])
+
+
+class Flip(Geometric):
+    """Left and right exchanged."""
+
+    def __init__(self, images: PairSpec, *, probability: Share = 0.5) -> None:
+        super().__init__(images)
+        self.probability = probability
+
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw which pairs are mirrored."""
+        return torch.rand(len(batch)) < self.probability
+
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Mirror them."""
+        return torch.where(_each(drawn, batch), batch.flip(3), batch)
+
+
+class Rotate90(Geometric):
+    """Turns by 0, 90, 180 or 270 degrees, all equally likely; for square images."""
+
+    def __init__(self, images: PairSpec) -> None:
+        super().__init__(images)
+        if images.height != images.width:
+            cause = f"images of {images.height} x {images.width} can't be turned by 90 degrees"
+            raise ComponentError(cause, remedy="use square images, or leave this augmentation out")
+
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw the number of quarter turns."""
+        return torch.randint(4, (len(batch),))
+
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Turn anticlockwise."""
+        turns = _each(drawn, batch)
+        moved = batch
+        for count in (1, 2, 3):
+            moved = torch.where(turns == count, batch.rot90(count, (2, 3)), moved)
+        return moved
+
+
+class Affine(Geometric):
+    """Random rotation, shift, scale and shear about the centre; bilinear, or nearest for labels."""
+
+    def __init__(
+        self,
+        images: PairSpec,
+        *,
+        degrees: Annotated[float, Field(ge=0, le=180, description="Largest rotation to either side.")] = 10.0,
+        translate: Annotated[
+            float, Field(ge=0, le=1, description="Largest shift to any side, as a share of the side.")
+        ] = 0.05,
+        scale: Annotated[
+            float, Field(ge=0, lt=1, description="Largest change of size: 0.1 is between 0.9 and 1.1 times.")
+        ] = 0.1,
+        shear: Annotated[float, Field(ge=0, le=60, description="Largest shear along x and y, in degrees.")] = 0.0,
+        padding: Annotated[
+            Literal["border", "reflection", "zeros"],
+            Field(description="What fills the outside; `zeros` is the lowest value, or the first class."),
+        ] = "reflection",
+    ) -> None:
+        super().__init__(images)
+        self.degrees, self.translate, self.scale, self.shear = degrees, translate, scale, shear
+        self.padding = padding
+
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw a matrix (B, 2, 3) for each pair, in pixels."""
+        from kornia.geometry.transform import get_affine_matrix2d
+
+        size = torch.tensor([batch.shape[3], batch.shape[2]], dtype=torch.float32)
+        angle, zoom, *shear = torch.rand(4, len(batch)) * 2 - 1
+        shift = (torch.rand(len(batch), 2) * 2 - 1) * self.translate * size
+        centre = ((size - 1) / 2).expand(len(batch), 2)
+        scale = (1 + zoom * self.scale)[:, None].expand(-1, 2)
+        shear_x, shear_y = (torch.deg2rad(each * self.shear) for each in shear)
+        matrix: Tensor = get_affine_matrix2d(shift, centre, scale, angle * self.degrees, shear_x, shear_y)
+        return matrix[:, :2]
+
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Sample the moved images; a label map moves as one plane of indices, so that each pixel keeps one class."""
+        from kornia.geometry.transform import warp_affine
+
+        labels = spec.kind == "labels"
+        values = batch.argmax(1, keepdim=True).to(batch.dtype) if labels else batch + 1
+        matrix = drawn.to(batch.device, batch.dtype, non_blocking=True)
+        mode = "nearest" if labels else "bilinear"
+        moved: Tensor = warp_affine(values, matrix, batch.shape[2:], mode=mode, padding_mode=self.padding)
+        return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
+
+
+def _each(drawn: Tensor, batch: Tensor) -> Tensor:
+    """Bring one value for each pair to the batch's device and shape."""
+    return drawn.to(batch.device, non_blocking=True).view(-1, 1, 1, 1)

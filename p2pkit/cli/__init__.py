@@ -1,0 +1,48 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from p2pkit.cli import catalog, runs
+from p2pkit.errors import P2pkitError
+
+app = typer.Typer(
+    name="p2pkit",
+    help="Paired image-to-image translation with conditional GANs, assembled from plugins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (runs, catalog):
+    for command in module.COMMANDS:
+        app.command(command.__name__.rstrip("_"))(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from p2pkit import __version__
+
+        typer.echo(f"p2pkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Paired image-to-image translation with conditional GANs, assembled from plugins."""
+
+
+def main() -> None:
+    """Run the command line; an error for users is printed without a traceback, and the exit code is 2."""
+    try:
+        app()
+    except P2pkitError as error:
+        count = len(error.problems)
+        typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
+        for problem in error.problems:
+            typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
+        sys.exit(2)

@@ -1,0 +1,82 @@
+"""Commands that tell what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pkit.cli.options import AsJson, PluginFiles, RegistryFile, registry
+
+
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="generator, discriminator, loss, ... or recipe.")] = None,
+    as_json: AsJson = False,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """List components, aliases and recipes."""
+    from p2pkit.catalog import entries
+    from p2pkit.cli.tables import print_entries
+
+    found = entries(registry(registry_file, plugin), kind)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2))
+    else:
+        print_entries(found)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A component, an alias or a recipe.")],
+    kind: Annotated[str | None, typer.Option("--kind", help="Its kind, where several know the name.")] = None,
+    as_json: AsJson = False,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Show a component's parameters and docstring, or a recipe's keys."""
+    from p2pkit.catalog import describe, recipe_text
+    from p2pkit.cli.tables import print_component
+
+    text = recipe_text(name) if kind in (None, "recipe") else None
+    names = registry(registry_file, plugin)
+    if text is not None and not as_json:
+        typer.echo(text)
+        return
+    about = describe(names, name, kind)
+    if as_json:
+        typer.echo(json.dumps(about, indent=2, default=str))
+    else:
+        print_component(about)
+
+
+def plugins(as_json: AsJson = False, plugin: PluginFiles = None, registry_file: RegistryFile = None) -> None:
+    """Show which plugins were found, what each offers, and why one failed."""
+    from p2pkit.catalog import plugin_entries
+    from p2pkit.cli.tables import print_plugins
+
+    found = plugin_entries(registry(registry_file, plugin))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        print_plugins(found)
+
+
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; by default print.")] = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Print the JSON schema of configs, with every component's parameters, for your editor."""
+    from p2pkit.config import config_schema
+
+    text = json.dumps(config_schema(registry(registry_file, plugin)), indent=2, default=str)
+    if output is None:
+        typer.echo(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
+COMMANDS = (list_, show, plugins, schema)

@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from p2pkit.registry import Registry
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a key of the config; repeatable.")
+]
+PluginFiles = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="Load a one-file plugin; repeatable.")
+]
+RegistryFile = Annotated[
+    Path | None, typer.Option("--registry", metavar="PATH", help="Use this registry.yaml and look for no other.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Strict = Annotated[bool, typer.Option("--strict", help="End the run when a plugin fails in the middle of it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, mps.")]
+
+
+def settings(written: list[str] | None) -> dict[str, Any]:
+    """Read the values of --set."""
+    from p2pkit.config import parse_settings
+
+    return parse_settings(written or ())
+
+
+def registry(path: Path | None, files: list[Path] | None) -> Registry:
+    """Load the names in force, and say on standard error which plugins could not be loaded."""
+    from p2pkit.registry import load_registry
+
+    loaded = load_registry(path, plugin_files=files or ())
+    for plugin in loaded.plugins.failed:
+        typer.echo(f"warning: plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", err=True)
+    return loaded

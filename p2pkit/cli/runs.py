@@ -1,0 +1,134 @@
+"""Commands that train and use models."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from p2pkit.cli.options import Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+
+if TYPE_CHECKING:
+    from p2pkit.api import TrainedRun
+
+Model = Annotated[str, typer.Argument(help="A run's folder or name, MLflow's id of it, or a checkpoint.")]
+_CONFIG = "A recipe's name, or a YAML file."
+
+
+def train(
+    config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
+    set_: Settings = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run instead.")] = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    strict: Strict = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a generator by a recipe or a config of your own."""
+    from p2pkit import api
+
+    if (config is None) == (resume is None):
+        raise typer.BadParameter("give a recipe or a file, or else --resume RUN")
+    names = registry(registry_file, plugin)
+    act = functools.partial(api.train, config) if config is not None else functools.partial(api.resume, str(resume))
+    _print_run(act(registry=names, progress=not quiet, strict=strict, **settings(set_)))
+
+
+def demo(
+    set_: Settings = None, plugin: PluginFiles = None, registry_file: RegistryFile = None, quiet: Quiet = False
+) -> None:
+    """Train on the pairs that ship with p2pkit: outlines to colour emoji, in a few minutes on two cores."""
+    train("demo", set_=set_, plugin=plugin, registry_file=registry_file, quiet=quiet)
+
+
+def check(
+    config: Annotated[str, typer.Argument(help=_CONFIG)],
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Look for everything that can be wrong with a config, without training."""
+    from p2pkit import api
+
+    checked = api.check(config, registry=registry(registry_file, plugin), **settings(set_))
+    for line in api.outline(checked):
+        typer.echo(line)
+
+
+def evaluate(
+    model: Model,
+    split: Annotated[
+        str | None, typer.Option("--split", help="The part of the data; by default the run's own.")
+    ] = None,
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score a trained generator on held-out pairs."""
+    from p2pkit import api
+    from p2pkit.cli.tables import print_report
+
+    names = registry(registry_file, plugin)
+    run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
+    print_report(run.report)
+    typer.echo(f"samples  {run.sheet}")
+
+
+def translate(
+    model: Model,
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Images, or folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fakes.")],
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images of one forward pass.")] = 8,
+    size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="Resize sources, e.g. 256x256.")] = None,
+    device: Device = "auto",
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Translate images by a trained generator; only sources are needed."""
+    from p2pkit import api
+
+    names = registry(registry_file, plugin)
+    translator = api.load(model, device=device, registry=names, **settings(set_))
+    written = api.translate(translator, inputs, output, batch=batch, size=_size(size), progress=not quiet)
+    typer.echo(f"wrote {len(written)} images to {output}")
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 5000,
+    experiment: Annotated[str | None, typer.Option("--experiment", help="Experiment to open at.")] = None,
+) -> None:
+    """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
+    from p2pkit.ui import serve
+
+    serve(port=port, experiment=experiment)
+
+
+COMMANDS = (demo, train, check, evaluate, translate, ui)
+
+
+def _size(written: str | None) -> tuple[int, int] | None:
+    if written is None:
+        return None
+    height, x, width = written.partition("x")
+    if not (x and height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise typer.BadParameter("not of the form HxW, e.g. 256x256", param_hint="--size")
+    return int(height), int(width)
+
+
+def _print_run(run: TrainedRun) -> None:
+    from p2pkit.cli.tables import print_report
+
+    if run.report is not None:
+        print_report(run.report)
+        typer.echo(f"samples     {run.sheet}")
+    typer.echo(f"checkpoint  {run.checkpoint}")
+    typer.echo("compare     p2pkit ui")
+    if run.signal is not None:
+        typer.echo(f"stopped at step {run.step}; go on with: p2pkit train --resume {run.folder}")
+        sys.exit(128 + run.signal)

@@ -1,0 +1,73 @@
+"""How results look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from p2pkit.catalog import Entry
+from p2pkit.types import Report
+
+
+def print_report(report: Report) -> None:
+    """Print the metrics beside their baselines, and how much better than the better one the fakes are."""
+    table = Table(title=f"{report.count} pairs of split {report.split}", title_justify="left")
+    table.add_column("metric")
+    table.add_column("fake", justify="right")
+    for name in report.baselines:
+        table.add_column(f"{name} itself" if name == "source" else f"{name} target", justify="right")
+    if report.baselines:
+        table.add_column("better by", justify="right")
+    for name, value in report.metrics.items():
+        others = [scores[name] for scores in report.baselines.values()]
+        row = [_with_direction(name, report.higher_is_better.get(name)), f"{value:.4f}", *(f"{o:.4f}" for o in others)]
+        gain = report.gains.get(name)
+        table.add_row(*row, *([f"{gain:+.1%}" if gain is not None else ""] if others else []))
+    Console().print(table)
+
+
+def _with_direction(name: str, higher: bool | None) -> str:
+    return name if higher is None else f"{name} ({'higher' if higher else 'lower'} is better)"
+
+
+def print_entries(entries: Sequence[Entry]) -> None:
+    """Print names by kind."""
+    console = Console()
+    for kind, group in groupby(entries, key=lambda entry: entry.kind):
+        console.print(f"[bold]{kind}[/]")
+        table = Table.grid(padding=(0, 2))
+        for entry in group:
+            origin = entry.alias_of or ("" if entry.plugin == "p2pkit" else entry.plugin)
+            table.add_row(f"  {entry.name}", escape(entry.summary), f"[dim]{escape(origin)}[/]")
+        console.print(table)
+
+
+def print_component(about: Mapping[str, Any]) -> None:
+    """Print all about a component."""
+    console = Console()
+    console.print(f"[bold]{about['name']}[/]  {about['kind']}, {about['component']}")
+    if about["parameter_count"] is not None:
+        console.print(f"{about['parameter_count']:,} parameters for 3 -> 3 channels at 256 x 256")
+    console.print(f"\n{escape(about['doc'])}\n")
+    table = Table("parameter", "type", "default", "description", show_edge=False)
+    for parameter in about["parameters"]:
+        default = "required" if parameter["required"] else escape(str(parameter["default"]))
+        table.add_row(parameter["name"], escape(parameter["type"]), default, escape(parameter["description"]))
+    if about["parameters"]:
+        console.print(table)
+
+
+def print_plugins(plugins: Iterable[Mapping[str, Any]]) -> None:
+    """Print the plugins and what became of them."""
+    table = Table("plugin", "state", "from", "offers", show_edge=False)
+    for plugin in plugins:
+        offers = ", ".join([*plugin["offers"], *plugin["events"]])
+        colour = {"loaded": "green", "failed": "red"}.get(plugin["state"], "yellow")
+        origin = f"{plugin['origin']} {plugin['version']}".strip()
+        table.add_row(plugin["name"], f"[{colour}]{plugin['state']}[/]", origin, escape(plugin["error"] or offers))
+    Console().print(table)
