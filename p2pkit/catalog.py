@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -39,11 +41,7 @@ def entries(registry: Registry, kind: str | None = None) -> list[Entry]:
     Raises:
         RegistryError: There is no such kind.
     """
-    kinds = (*KIND_NAMES, RECIPE)
-    if kind is not None and kind not in kinds:
-        kind = kind.rstrip("s") if kind.rstrip("s") in kinds else {"losses": "loss"}.get(kind, kind)
-    if kind is not None and kind not in kinds:
-        raise RegistryError(Problem("", f"there is no kind {kind!r}", f"kinds: {', '.join(kinds)}"))
+    kind = _singular(kind) if kind else None
     found = [
         _entry(registry, each, name) for each in KIND_NAMES if kind in (None, each) for name in registry.names(each)
     ]
@@ -78,32 +76,42 @@ def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
     ]
 
 
-def recipe_text(name: str) -> str | None:
-    """Return a recipe as it is written, comments included; None where there is no such recipe."""
-    file = resources.files("p2pkit").joinpath("recipes", f"{name}.yaml")
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+def _recipe_text(name: str) -> str:
+    return resources.files("p2pkit").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def find(registry: Registry, name: str, kind: str | None = None) -> tuple[str, Resolved]:
-    """Find a name in one kind or in all of them.
+def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
+    """Return the kind of what a name means: one of the six, or `recipe`.
 
     Raises:
         RegistryError: Nothing is called so, or several kinds know the name.
     """
-    kinds = [kind] if kind else [each for each in KIND_NAMES if _known(registry, each, name)]
+    wrong = {each: _problems(registry, each, name) for each in KIND_NAMES}
+    wrong[RECIPE] = () if name in recipe_names() else (Problem("", f"there is no recipe {name!r}"),)
+    if kind is not None and wrong.get(_singular(kind), ()):
+        raise RegistryError(wrong[_singular(kind)])
+    kinds = [each for each, problems in wrong.items() if not problems and _singular(kind or each) == each]
     if len(kinds) > 1:
         cause = f"{name!r} is the name of a {' and of a '.join(kinds)}"
         raise RegistryError(Problem("", cause, f"add --kind {kinds[0]} or --kind {kinds[1]}"))
     if not kinds:
-        problems = [problem for each in KIND_NAMES for problem in _problems(registry, each, name)]
-        near = [problem for problem in problems if "did you mean" in problem.remedy]
-        remedy = "; ".join(problem.remedy for problem in near) or "`p2pkit list` shows all names"
-        raise RegistryError(Problem("", f"no component is called {name!r}", remedy))
-    return kinds[0], registry.resolve(kinds[0], name)
+        remedies = [problem.remedy for problems in wrong.values() for problem in problems]
+        near = "; ".join(remedy for remedy in remedies if "did you mean" in remedy)
+        raise RegistryError(Problem("", f"no component is called {name!r}", near or "`p2pkit list` shows all names"))
+    return kinds[0]
 
 
-def _known(registry: Registry, kind: str, name: str) -> bool:
-    return not _problems(registry, kind, name)
+def _singular(kind: str) -> str:
+    """Accept `losses` for `loss`; refuse what is no kind.
+
+    Raises:
+        RegistryError: There is no such kind.
+    """
+    kinds = (*KIND_NAMES, RECIPE)
+    found = next((each for each in kinds if kind in (each, f"{each}s", f"{each}es")), None)
+    if found is None:
+        raise RegistryError(Problem("", f"there is no kind {kind!r}", f"kinds: {', '.join(kinds)}"))
+    return found
 
 
 def _problems(registry: Registry, kind: str, name: str) -> tuple[Problem, ...]:
@@ -115,17 +123,20 @@ def _problems(registry: Registry, kind: str, name: str) -> tuple[Problem, ...]:
 
 
 def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str, Any]:
-    """Tell all about a component: parameters, docstring, and for networks their size.
+    """Tell all about a component: parameters, docstring, and for networks their size; of a recipe its keys.
 
     Args:
         registry: The names in force.
-        name: The component or alias.
+        name: The component, alias or recipe.
         kind: Its kind, where several know the name.
 
     Returns:
         Plain data; `parameter_count` is that for 3 -> 3 channels at 256 x 256, null where there is no network.
     """
-    kind, resolved = find(registry, name, kind)
+    kind = kind_of(registry, name, kind)
+    if kind == RECIPE:
+        return {"name": name, "kind": kind, "text": _recipe_text(name), "keys": load_config(name).raw}
+    resolved = registry.resolve(kind, name)
     component = resolved.offer.component
     return {
         "name": name,
@@ -153,7 +164,18 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
 
 
 def _type_name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    """Write a type as people read it: `int | null`, `a_to_b | b_to_a`, `[float, float]`."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type_name(inner[0])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(dict.fromkeys(map(_type_name, inner)))
+    if origin is typing.Literal:
+        return " | ".join(map(str, inner))
+    if origin is not None:
+        names = ", ".join("..." if part is ... else _type_name(part) for part in inner)
+        return f"[{names}]" if origin is tuple else f"{origin.__name__}[{names}]"
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
 def _size(kind: str, resolved: Resolved) -> int | None:

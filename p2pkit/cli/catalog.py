@@ -37,17 +37,14 @@ def show(
     registry_file: RegistryFile = None,
 ) -> None:
     """Show a component's parameters and docstring, or a recipe's keys."""
-    from p2pkit.catalog import describe, recipe_text
+    from p2pkit.catalog import describe
     from p2pkit.cli.tables import print_component
 
-    text = recipe_text(name) if kind in (None, "recipe") else None
-    names = registry(registry_file, plugin)
-    if text is not None and not as_json:
-        typer.echo(text)
-        return
-    about = describe(names, name, kind)
+    about = describe(registry(registry_file, plugin), name, kind)
     if as_json:
         typer.echo(json.dumps(about, indent=2, default=str))
+    elif "text" in about:
+        typer.echo(about["text"])
     else:
         print_component(about)
 
