@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, evaluate, load, score, train
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
+    from p2pkit.ui import tracking_uri
 
 __version__ = "0.1.0"
 
@@ -82,6 +83,7 @@ __all__ = [
     "to_network",
     "to_picture",
     "to_stored",
+    "tracking_uri",
     "train",
     "write_image",
 ]
@@ -95,6 +97,7 @@ _LAZY = {
     "evaluate": "p2pkit.api",
     "load": "p2pkit.api",
     "score": "p2pkit.api",
+    "tracking_uri": "p2pkit.ui",
     "train": "p2pkit.api",
 }
 

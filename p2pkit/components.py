@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from p2pkit.types import PairSpec
 
@@ -127,21 +128,34 @@ def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
 
 def _model_of(name: str, factory: Factory) -> type[BaseModel]:
     """Derive the parameters' model; the errors below are for the plugin's author."""
-    described = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]  # a class's own signature
-    hints = typing.get_type_hints(described, include_extras=True)
-    fields: dict[str, Any] = {}
-    positional = 0
-    for argument in _signature(factory).values():
-        if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
-            raise TypeError(f"{name}: *{argument.name} hides its parameters; wrap it in a function that names them")
-        if argument.kind is not argument.KEYWORD_ONLY:
-            positional += 1
-            continue
-        if argument.name not in hints:
-            raise TypeError(f"{name}: parameter {argument.name!r} has no type")
-        required = argument.default is argument.empty
-        fields[argument.name] = (hints[argument.name], ... if required else argument.default)
-    if positional > 1:
+    arguments = _signature(factory).values()
+    for hidden in (a for a in arguments if a.kind in (a.VAR_KEYWORD, a.VAR_POSITIONAL)):
+        stars = "**" if hidden.kind is hidden.VAR_KEYWORD else "*"
+        raise TypeError(f"{name}: {stars}{hidden.name} hides its parameters; wrap it in a function that names them")
+    named = [argument for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
+    if len(arguments) - len(named) > 1:
         raise TypeError(f"{name}: only the images are positional; make the other arguments keyword-only")
+    untyped = next((argument.name for argument in named if argument.annotation is argument.empty), None)
+    if untyped:
+        raise TypeError(f"{name}: parameter {untyped!r} has no type")
+    hints = _types_of(factory, named)
+    fields: dict[str, Any] = {a.name: (hints[a.name], ... if a.default is a.empty else a.default) for a in named}
     config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
-    return create_model(f"{name}_params", __config__=config, **fields)
+    model = create_model(f"{name}_params", __config__=config, **fields)
+    _check_defaults(name, model)
+    return model
+
+
+def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """Evaluate the types of the parameters alone: those of other arguments may be importable for type checkers only."""
+    written = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
+    annotated = SimpleNamespace(__annotations__={argument.name: argument.annotation for argument in named})
+    return typing.get_type_hints(annotated, getattr(written, "__globals__", {}), include_extras=True)
+
+
+def _check_defaults(name: str, model: type[BaseModel]) -> None:
+    try:
+        model.model_validate({})
+    except ValidationError as error:
+        for found in (found for found in error.errors() if found["type"] != "missing"):
+            raise TypeError(f"{name}: the default of {found['loc'][0]!r} is wrong: {found['msg']}") from None

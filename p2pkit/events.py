@@ -54,12 +54,12 @@ class Events:
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
                 self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
-            except P2pkitError:
-                self.listening.remove(name)
-                raise
             except Exception as error:
                 self.listening.remove(name)
+                fatal = self.strict if strict is None else strict
+                if fatal and isinstance(error, P2pkitError):
+                    raise
                 cause = f"plugin {name} failed in {hook}: {type(error).__name__}: {error}"
-                if self.strict if strict is None else strict:
+                if fatal:
                     raise PluginError(Problem("", cause, f"block {name} in registry.yaml to do without it")) from error
                 self.note(f"{cause}; the run goes on without it")

@@ -136,10 +136,9 @@ class Plugins:
 
     def _add(self, candidate: _Candidate) -> Plugin:
         """Load one plugin; whatever goes wrong stays its own affair and leaves no trace in the manager."""
-        if self.manager.has_plugin(candidate.name):
-            error = f"another plugin is already called {candidate.name!r}; uninstall or block one of the two"
-            return self._note(candidate, "failed", error=error)
-        module: object = None
+        taken = _taken(self.manager, candidate)
+        if taken:
+            return self._note(candidate, "failed", error=taken)
         try:
             module = candidate.load()
             _check_api(module)
@@ -147,17 +146,26 @@ class Plugins:
             _check_hooks(self.manager, module)
             offers = tuple(_collect(self.manager, module, candidate.namespace))
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and none may stop the others
-            if module is not None and self.manager.is_registered(module):
-                self.manager.unregister(module)
+            if self.manager.has_plugin(candidate.name):
+                self.manager.unregister(name=candidate.name)
             return self._note(candidate, "failed", error=f"{type(error).__name__}: {error}")
         events = tuple(c.name for c in self.manager.get_hookcallers(module) or () if c.name not in OFFERS)
         return self._note(candidate, "loaded", offers=offers, events=events)
 
 
+def _taken(manager: pluggy.PluginManager, candidate: _Candidate) -> str:
+    """Say why a plugin can't have its name; empty where it can."""
+    if candidate.namespace == OWN and candidate.origin != OWN:
+        return f"the name {OWN!r} is {OWN}'s own; rename the entry point or file"
+    if manager.has_plugin(candidate.name):
+        return f"another plugin is already called {candidate.name!r}; uninstall or block one of the two"
+    return ""
+
+
 def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Collection[str]) -> State:
     if candidate.name in block:
         return "blocked"
-    if enable is None or candidate.namespace == OWN or candidate.name in enable:
+    if enable is None or candidate.origin == OWN or candidate.name in enable:
         return "loaded"
     return "not enabled"
 
@@ -184,7 +192,11 @@ def _one_file(file: Path) -> _Candidate:
             raise ImportError("not a Python file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
         return module
 
     return _Candidate(file.stem, file.stem, str(file), "", load)
@@ -199,8 +211,8 @@ def _check_api(module: object) -> None:
 def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
     """Refuse what pluggy accepts in silence: misspelt hooks and hooks without their marker."""
     known = [spec for spec in vars(hookspecs) if spec.startswith("p2pkit_")]
-    for name in (name for name in dir(module) if name.startswith("p2pkit_")):
-        if manager.parse_hookimpl_opts(module, name) is None and callable(getattr(module, name)):
+    for name in (name for name in dir(module) if name.startswith("p2pkit_") and callable(getattr(module, name))):
+        if manager.parse_hookimpl_opts(module, name) is None:
             raise RuntimeError(f"{name} is not marked with @p2pkit.hookimpl")
         if name not in known:
             raise RuntimeError(f"there is no hook {name}; the hooks are {', '.join(known)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2pkit.components import KIND_NAMES, Component
+from p2pkit.documents import did_you_mean, read_mapping, structural_problem
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.plugins import OWN, Offer, Plugins
 
@@ -88,6 +87,10 @@ class Registry:
             table.setdefault((offer.component.kind, offer.component.name), []).append(offer)
         return table
 
+    def offers(self, kind: str, name: str) -> Sequence[Offer]:
+        """Return every plugin's component of that kind and bare name."""
+        return self._offers.get((kind, name), [])
+
     def aliases(self, kind: str) -> Mapping[str, Alias]:
         """Return the aliases of a kind."""
         return self.file.aliases.get(kind, {})
@@ -97,7 +100,8 @@ class Registry:
         offers = [offer for offer in self.plugins.offers if offer.component.kind == kind]
         full = {offer.full_name for offer in offers if offer.plugin != OWN}
         bare = {offer.component.name for offer in offers if len(self._candidates(kind, offer.component.name)) == 1}
-        return sorted({*self.aliases(kind), *bare, *full})
+        aliases = {name for name, alias in self.aliases(kind).items() if len(self._candidates(kind, alias.use)) == 1}
+        return sorted({*aliases, *bare, *full})
 
     def resolve(self, kind: str, name: str) -> Resolved:
         """Find the one component that a name means.
@@ -117,7 +121,7 @@ class Registry:
     def _candidates(self, kind: str, name: str) -> list[Offer]:
         """List who may be meant: one where `prefer`, our own name or an explicit plugin settles it."""
         plugin, _, bare = name.rpartition(":")
-        offers = self._offers.get((kind, bare), [])
+        offers = self.offers(kind, bare)
         owner = (
             plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(o.plugin == OWN for o in offers) else "")
         )
@@ -136,12 +140,15 @@ class Registry:
         return Problem("", cause, f"write one of these full names, or in registry.yaml `{line}`")
 
     def _unknown(self, kind: str, name: str) -> Problem:
-        near = difflib.get_close_matches(name.rpartition(":")[2], self.names(kind), n=3, cutoff=0.5)
-        remedy = f"did you mean {' or '.join(near)}? " if near else ""
-        remedy += f"`p2pkit list {kind}` shows all of them"
+        plugin, _, bare = name.rpartition(":")
+        owner = plugin or self.file.prefer.get(f"{kind}/{bare}")
+        remedy = f"{did_you_mean(bare, self.names(kind))}`p2pkit list {kind}` shows all of them"
         broken = [f"{plugin.name} ({plugin.error})" for plugin in self.plugins.failed]
         if broken:
             remedy += f"; it may belong to a plugin that failed to load: {', '.join(broken)}"
+        barred = next((p.state for p in self.plugins.found if p.name == owner), None)
+        if barred in ("blocked", "not enabled"):
+            remedy += f"; plugin {owner} is {barred} in {self.origin}"
         return Problem("", f"no {kind} is called {name!r}", remedy)
 
 
@@ -166,13 +173,13 @@ def load_registry(
     packaged = resources.files("p2pkit").joinpath(FILE)
     base = packaged if packaged.is_file() else Path(__file__).parent.parent / FILE  # the latter in an editable install
     own = path or _nearest(start or Path.cwd())
-    data = _read(base.read_text(encoding="utf-8"), FILE)
+    data = read_mapping(base, FILE, RegistryError)
     origin = FILE
     if own is not None:
         origin = str(own)
         if not own.is_file():
             raise RegistryError(Problem(origin, "there is no such file", "give --registry a file that exists"))
-        data = _overlay(data, _read(own.read_text(encoding="utf-8"), origin))
+        data = _overlay(data, read_mapping(own, origin, RegistryError))
     file = _validate(data, origin)
     enable = None if file.plugins.enable == "all" else file.plugins.enable
     plugins = Plugins(enable=enable, block=file.plugins.block, files=plugin_files, discover=discover)
@@ -185,16 +192,6 @@ def load_registry(
 
 def _nearest(start: Path) -> Path | None:
     return next((folder / FILE for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
-
-
-def _read(text: str, origin: str) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise RegistryError(Problem(origin, f"not YAML: {error}")) from None
-    if not isinstance(data, dict):
-        raise RegistryError(Problem(origin, f"must hold keys and values, not a {type(data).__name__}"))
-    return data
 
 
 def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -214,33 +211,47 @@ def _validate(data: dict[str, Any], origin: str) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as error:
-        found = [Problem(f"{origin}: {'.'.join(map(str, e['loc']))}", e["msg"]) for e in error.errors()]
+        found = [structural_problem(each, RegistryFile, f"{origin}: ") for each in error.errors()]
         raise RegistryError(found) from None
 
 
 def _wrong_names(registry: Registry) -> list[Problem]:
     """Check every alias and preference, except those that lead to a plugin which is not loaded."""
-    problems = []
     absent = {plugin.name for plugin in registry.plugins.found if plugin.state != "loaded"}
+    problems = []
     for kind, aliases in registry.file.aliases.items():
         for name, alias in aliases.items():
-            path = f"{registry.origin}: aliases.{kind}.{name}"
-            if alias.use.partition(":")[0] in absent:
-                continue
-            if alias.use in aliases:
-                problems.append(Problem(f"{path}.use", f"{alias.use!r} is itself an alias", "name a component"))
-                continue
-            try:
-                component = registry.resolve(kind, alias.use).offer.component
-            except RegistryError as error:
-                problems += [Problem(f"{path}.use", found.cause, found.remedy) for found in error.problems]
-                continue
-            problems += parameter_problems(component, alias.params, f"{path}.params", partial=True)
-    for key in registry.file.prefer:
-        if key.partition("/")[0] not in KIND_NAMES or "/" not in key:
-            example = "generator/swin_unet"
-            problems.append(Problem(f"{registry.origin}: prefer.{key}", "not of the form kind/name", f"e.g. {example}"))
+            if alias.use.rpartition(":")[0] not in absent:
+                problems += _alias_problems(registry, kind, name, alias)
+    for key, plugin in registry.file.prefer.items():
+        if plugin not in absent:
+            problems += _preference_problems(registry, key, plugin)
     return problems
+
+
+def _alias_problems(registry: Registry, kind: str, name: str, alias: Alias) -> list[Problem]:
+    path = f"{registry.origin}: aliases.{kind}.{name}"
+    if ":" in name:
+        return [Problem(path, "an alias has no colon in its name", "names with a colon are plugin:name")]
+    if alias.use in registry.aliases(kind):
+        return [Problem(f"{path}.use", f"{alias.use!r} is itself an alias", "name a component")]
+    try:
+        component = registry.resolve(kind, alias.use).offer.component
+    except RegistryError as error:
+        return [Problem(f"{path}.use", found.cause, found.remedy) for found in error.problems]
+    return parameter_problems(component, alias.params, f"{path}.params", partial=True)
+
+
+def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Problem]:
+    path = f"{registry.origin}: prefer.{key}"
+    kind, slash, name = key.partition("/")
+    if kind not in KIND_NAMES or not slash:
+        return [Problem(path, "not of the form kind/name", f"e.g. generator/swin_unet; kinds: {', '.join(KIND_NAMES)}")]
+    offering = [offer.plugin for offer in registry.offers(kind, name)]
+    if plugin in offering:
+        return []
+    remedy = f"plugins that do: {', '.join(offering) or 'none'}"
+    return [Problem(path, f"no plugin {plugin!r} offers a {kind} {name!r}", remedy)]
 
 
 def parameter_problems(
@@ -269,8 +280,7 @@ def _parameter_problem(component: Component, path: str, found: Any) -> Problem:
     where = ".".join([path, *map(str, found["loc"])])
     known = list(component.parameters.model_fields)
     if found["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(found["loc"][-1]), known, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = did_you_mean(str(found["loc"][-1]), known, n=2)
         cause = f"{component.name} has no parameter {found['loc'][-1]!r}"
         return Problem(where, cause, f"{hint}its parameters: {', '.join(known) or 'none'}")
     if found["type"] == "missing":

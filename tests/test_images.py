@@ -156,8 +156,9 @@ def truncated(kind):
 
 def png_with_wrong_checksum():
     header = struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)
-    chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + b"\0\0\0\0"  # noqa: E731
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 52)) + chunk(b"IEND", b"")
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"\0" * 52), b"IEND": b""}
+    written = (struct.pack(">I", len(data)) + name + data + b"\0\0\0\0" for name, data in chunks.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
 @pytest.mark.parametrize(

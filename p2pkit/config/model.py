@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,8 +85,6 @@ class ScheduleConfig(Section):
 
         Source: the linear shape is the reference's, which reaches 1 / (falling + 1) and not 0 in the last epoch.
         """
-        import math
-
         start = self.length // 2 if self.decay_after is None else self.decay_after
         falling = self.length - start
         progress = max(0, done + 1 - start) / (falling + 1)

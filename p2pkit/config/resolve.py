@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from p2pkit.config.model import ComponentConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
+from p2pkit.documents import structural_problem
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError
 from p2pkit.plugins import Offer
 from p2pkit.registry import Registry, parameter_problems
@@ -128,7 +127,7 @@ def resolve(source: Source, registry: Registry) -> Plan:
     finder = _Finder(registry, problems)
     written = config.losses.items()
     losses = {name: finder.term(f"losses.{name}", term) for name, term in written if term.weight > 0}
-    metrics = [finder.part("metric", f"evaluate.metrics.{i}", m) for i, m in enumerate(config.evaluate.metrics)]
+    metrics = finder.metrics(config.evaluate.metrics)
     augment = [finder.part("augmentation", f"augment.{i}", item) for i, item in enumerate(config.augment)]
     dataset = finder.part("dataset", "dataset", config.dataset)
     generator = finder.part("generator", "generator", config.generator)
@@ -142,11 +141,12 @@ def resolve(source: Source, registry: Registry) -> Plan:
         discriminator=discriminator,
         augment=tuple(part for part in augment if part),
         losses={name: part for name, part in losses.items() if part},
-        metrics={part.name: part for part in metrics if part},
+        metrics=metrics,
     )
 
 
-_ABSENT = "?"
+_ABSENT = "\0"
+"""Stands for a component whose name is missing; no YAML file can hold it."""
 
 
 class _Finder:
@@ -165,7 +165,7 @@ class _Finder:
         params = {**found.params, **written.params}
         wrong = parameter_problems(found.offer.component, params, f"{path}.params")
         self.problems += wrong
-        return None if wrong else Part(path, found.offer, params, found.alias or written.alias)
+        return None if wrong else Part(path, found.offer, params, written.alias or found.alias)
 
     def term(self, path: str, written: Any) -> LossPart | None:
         part = self.part("loss", path, written)
@@ -173,58 +173,58 @@ class _Finder:
             return None
         return LossPart(part.path, part.offer, part.params, part.alias, written.weight, written.every)
 
+    def metrics(self, written: Sequence[ComponentConfig]) -> dict[str, Part]:
+        named: dict[str, Part] = {}
+        for i, metric in enumerate(written):
+            path = f"evaluate.metrics.{i}"
+            part = self.part("metric", path, metric)
+            if part is not None and part.name in named:
+                cause = f"another metric is already called {part.name!r}"
+                self.problems.append(Problem(path, cause, "name one of the two otherwise by its key `alias`"))
+            elif part is not None:
+                named[part.name] = part
+        return named
+
 
 def _structure(raw: Raw) -> tuple[RunConfig, list[Problem]]:
-    """Validate the structure; wrong keys are reported and taken out, so that the rest can be checked too."""
+    """Validate the structure; what is wrong is reported and taken out, so that the rest can be checked too."""
     raw = copy.deepcopy(raw)
     problems: list[Problem] = []
     while True:
         try:
             return RunConfig.model_validate(raw), problems
         except ValidationError as error:
-            for found in error.errors():
-                problems.append(_structural(found))
-                _take_out(raw, found["loc"], missing=found["type"] == "missing")
+            found = error.errors()[0]
+            problem = structural_problem(found, RunConfig, extra=["extends"])
+            if not any(_follows(problem.path, found["type"], known.path) for known in problems):
+                problems.append(problem)
+            _take_out(raw, found["loc"], missing=found["type"] == "missing")
 
 
-def _structural(found: Any) -> Problem:
-    path = ".".join(map(str, found["loc"]))
-    key = str(found["loc"][-1])
-    if found["type"] == "extra_forbidden":
-        known = _keys_at(found["loc"][:-1])
-        near = difflib.get_close_matches(key, known, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return Problem(path, f"there is no key {key!r} here", f"{hint}keys: {', '.join(known)}")
-    if found["type"] == "missing":
-        return Problem(path, "this key is missing", "every run needs it")
-    message = found["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(found["input"], dict) else f", got {found['input']!r}"
-    return Problem(path, f"{message[0].lower()}{message[1:]}{shown}")
+def _follows(path: str, error: str, known: str) -> bool:
+    """Tell whether an error is but a consequence of what was taken out at the path `known`."""
+    return path == known or (error == "value_error" and known.startswith(f"{path}."))
 
 
-def _take_out(raw: Any, loc: Sequence[Any], *, missing: bool) -> None:
-    """Remove a wrong key, or the section whose required key is missing."""
-    for part in loc[:-1]:
-        if not (isinstance(raw, dict) and part in raw) and not (isinstance(raw, list) and isinstance(part, int)):
-            break
-        raw = raw[part]
-    if missing:
-        raw[loc[-1]] = {"use": _ABSENT} if loc[-1] == "dataset" else _ABSENT
-    elif isinstance(raw, dict) and loc[-1] in raw:
-        del raw[loc[-1]]
-    else:
-        raw.clear()
-
-
-def _keys_at(loc: Sequence[Any]) -> list[str]:
-    """Return the keys that are allowed at a place of the config."""
-    model: Any = RunConfig
+def _take_out(raw: Raw, loc: Sequence[Any], *, missing: bool) -> None:
+    """Take out the innermost key or item that is wrong, or fill in the one that is missing."""
+    reached: list[Any] = [raw]
     for part in loc:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = model.model_fields[part].annotation
-        else:  # the name of a term or an index: its model is the container's last argument
-            model = typing.get_args(model)[-1]
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        try:
+            reached.append(reached[-1][part])
+        except (KeyError, IndexError, TypeError):
+            break
+    if missing and len(reached) == len(loc) and isinstance(reached[-1], dict):
+        reached[-1][loc[-1]] = {"use": _ABSENT} if loc[-1] == "dataset" else _ABSENT
+        return
+    for depth in reversed(range(len(reached) - 1)):
+        holder, key = reached[depth], loc[depth]
+        if isinstance(holder, dict):
+            del holder[key]
+            return
+        if isinstance(holder, list) and loc[depth - 1] in ("augment", "metrics"):
+            holder[key] = {"use": _ABSENT}
+            return
 
 
 def _plain(value: Any) -> Any:

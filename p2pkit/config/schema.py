@@ -31,7 +31,8 @@ def config_schema(registry: Registry) -> Schema:
     }
     schema.pop("required", None)  # an extended config may leave the data set to its base
     for kind in ("dataset", "generator", "discriminator"):
-        properties[kind] = {**_described(properties[kind]), "anyOf": _choices(schema, registry, kind, kind)}
+        choices = [*_choices(schema, registry, kind, kind), _change(kind)]
+        properties[kind] = {**_described(properties[kind]), "anyOf": choices}
     properties["augment"]["items"] = {"anyOf": _choices(schema, registry, "augmentation", "component")}
     metrics = schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]
     metrics["items"] = {"anyOf": _choices(schema, registry, "metric", "component")}
@@ -57,13 +58,21 @@ def _long_form(schema: Schema, registry: Registry, kind: str, name: str, section
     component = resolved.offer.component
     key = f"{kind}.{resolved.offer.full_name.replace(':', '.')}"
     schema["$defs"].setdefault(key, _parameters(component, key))
-    others = _SECTIONS.get(section, ComponentConfig).model_json_schema()["properties"]
-    written = {k: v for k, v in others.items() if k not in ("use", "params")}
-    reference: Schema = {"$ref": f"#/$defs/{key}"}
-    if not resolved.params:
-        reference = {"allOf": [reference]}
-    properties = {"use": {"const": name, "description": component.summary}, "params": reference, **written}
+    summary = registry.aliases(kind)[name].summary if resolved.alias else component.summary
+    use = {"const": name, "description": summary or component.summary}
+    properties = {"use": use, "params": {"$ref": f"#/$defs/{key}"}, **_other_keys(section)}
     return {"type": "object", "properties": properties, "required": ["use"], "additionalProperties": False}
+
+
+def _change(section: str) -> Schema:
+    """Describe a change of the component that the extended config names."""
+    properties = {"params": {"type": "object"}, **_other_keys(section)}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _other_keys(section: str) -> Schema:
+    keys = _SECTIONS.get(section, ComponentConfig).model_json_schema()["properties"]
+    return {key: value for key, value in keys.items() if key not in ("use", "params")}
 
 
 def _parameters(component: Component, key: str) -> Schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -11,10 +11,18 @@ from typing import Any
 
 import yaml
 
+from p2pkit.config.model import RunConfig
+from p2pkit.documents import did_you_mean, not_yaml, read_mapping
 from p2pkit.errors import ConfigError, Problem
 
 Raw = dict[str, Any]
 SINGLE = ("dataset", "generator", "discriminator")
+_DEFAULTS = {
+    key: RunConfig.model_fields[key].get_default(call_default_factory=True)
+    for key in ("generator", "discriminator", "losses")
+}
+_IMPLIED: Raw = RunConfig.model_construct(**_DEFAULTS).model_dump(exclude_unset=True)
+"""What a config means that says nothing of its networks and losses; stated, so that overrides change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,49 +63,43 @@ def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, 
         ConfigError: There is no such recipe or file, or it isn't YAML.
     """
     if isinstance(config, Mapping):
-        name = "run"
-        raw = _extended(dict(config), "the config", Path.cwd(), ())
+        name, raw = "run", _extended(dict(config), "the config", Path(), ())
     else:
-        name, raw = _read(str(config), Path.cwd(), ())
+        name, raw = _read(str(config), Path(), ())
     for key, value in (overrides or {}).items():
-        raw = merge(raw, normalise(_nested(key, value)))
-    return Source(_without_removed(raw), name)
+        raw = _laid(raw, _nested(key, value))
+    return Source(raw, name)
 
 
 def _read(name: str, folder: Path, seen: tuple[str, ...]) -> tuple[str, Raw]:
     """Read a recipe by name or a file relative to a folder."""
-    recipe = resources.files("p2pkit").joinpath("recipes", f"{name}.yaml")
-    path = folder / name
-    if name in seen:
-        raise ConfigError(Problem(seen[0], f"extends itself: {' -> '.join([*seen, name])}"))
-    if recipe.is_file():
-        origin, text, folder = name, recipe.read_text(encoding="utf-8"), Path.cwd()
+    path = Path(os.path.normpath(folder / name))
+    if name in recipe_names():
+        origin, file, folder = name, resources.files("p2pkit").joinpath("recipes", f"{name}.yaml"), Path()
     elif path.is_file():
-        origin, text, folder = str(path if path.is_absolute() else name), path.read_text(encoding="utf-8"), path.parent
+        origin, file, folder = str(path), path, path.parent
     else:
-        near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        remedy = f"{hint}recipes: {', '.join(recipe_names())}"
+        remedy = f"{did_you_mean(name, recipe_names())}recipes: {', '.join(recipe_names())}"
         raise ConfigError(Problem(seen[-1] if seen else "", f"there is no recipe or file {name!r}", remedy))
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(Problem(origin, f"not YAML: {error}")) from None
-    if not isinstance(raw, dict):
-        raise ConfigError(Problem(origin, f"must hold keys and values, not {type(raw).__name__}"))
-    return origin, _extended(raw, origin, folder, (*seen, name))
+    if origin in seen:
+        raise ConfigError(Problem(seen[0], f"extends itself: {' -> '.join([*seen, origin])}"))
+    return origin, _extended(read_mapping(file, origin, ConfigError), origin, folder, (*seen, origin))
 
 
 def _extended(raw: Raw, origin: str, folder: Path, seen: tuple[str, ...]) -> Raw:
     base = raw.pop("extends", None)
-    raw = normalise(raw)
     if base is None:
-        return raw
+        return _laid({}, {**_IMPLIED, **raw})
     if not isinstance(base, str):
         raise ConfigError(Problem(f"{origin}: extends", f"must name a recipe or a file, got {base!r}"))
     _, below = _read(base, folder, seen)
-    merged: Raw = merge({key: value for key, value in below.items() if key not in ("summary", "origin")}, raw)
-    return merged
+    return _laid({key: value for key, value in below.items() if key not in ("summary", "origin")}, raw)
+
+
+def _laid(base: Raw, top: Raw) -> Raw:
+    """Lay keys as written over a config; the outcome has no short forms and no removed terms."""
+    merged: Raw = merge(base, normalise(top))
+    return _named_terms(normalise(merged))
 
 
 def normalise(raw: Raw) -> Raw:
@@ -125,21 +127,33 @@ def _term(written: Any) -> Any:
     return written if written is None or isinstance(written, dict) else {"weight": written}
 
 
-def merge(base: Any, top: Any) -> Any:
+def merge(base: Any, top: Any, path: str = "") -> Any:
     """Lay one config over another: mappings key by key, a list's items by their index where one is given.
 
     The parameters of a component that is replaced by another go with it.
+
+    Raises:
+        ConfigError: An index leads to no item of its list.
     """
     if isinstance(base, list) and isinstance(top, dict) and all(str(key).isdigit() for key in top):
-        return [merge(item, top[str(i)]) if str(i) in top else item for i, item in enumerate(base)]
+        return _merge_items(base, {int(key): value for key, value in top.items()}, path)
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
     if "use" in top and base.get("use", top["use"]) != top["use"]:
         base = {key: value for key, value in base.items() if key not in ("params", "alias")}
-    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in top.items()}}
+    laid = {key: merge(base[key], value, f"{path}{key}.") if key in base else value for key, value in top.items()}
+    return {**base, **laid}
 
 
-def _without_removed(raw: Raw) -> Raw:
+def _merge_items(base: list[Any], top: Mapping[int, Any], path: str) -> list[Any]:
+    beyond = [index for index in top if index >= len(base)]
+    if beyond:
+        last = f"the last one is {len(base) - 1}" if base else "the list is empty"
+        raise ConfigError(Problem(f"{path}{beyond[0]}", f"there is no item {beyond[0]}", f"items count from 0; {last}"))
+    return [merge(item, top[i], f"{path}{i}.") if i in top else item for i, item in enumerate(base)]
+
+
+def _named_terms(raw: Raw) -> Raw:
     """Drop terms set to null, and give each of the others its `use`."""
     if isinstance(raw.get("losses"), dict):
         kept = {name: term for name, term in raw["losses"].items() if term is not None}
@@ -161,7 +175,7 @@ def parse_settings(settings: Sequence[str]) -> Raw:
         try:
             parsed[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            problems.append(Problem(f"-s {text}", f"the value is not YAML: {error}"))
+            problems.append(Problem(f"-s {text}", f"the value is {not_yaml(error)}"))
         if not equals or not key.strip():
             problems.append(Problem(f"-s {text}", "not of the form key=value", "e.g. -s losses.l1.weight=50"))
     if problems:

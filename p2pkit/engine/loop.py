@@ -111,13 +111,18 @@ class Loop:
             self._set_learning_rates(epoch, position.step)
             scalars = self.assembly.step([(batch.source, batch.target) for batch in group], position.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
-            position = Position(position.step + 1, epoch, position.batches + accumulate)
+            position = self._after(position, epoch)
             if position.step % self.settings.engine.log_every == 0:
                 self._read(position.step)
             self.watcher.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
             if interrupt.signal is not None or position.step >= self.steps:
-                return position
-        return Position(position.step, epoch + 1, 0)
+                break
+        return position
+
+    def _after(self, position: Position, epoch: int) -> Position:
+        batches = position.batches + self.settings.engine.accumulate
+        complete = batches >= self.steps_per_epoch * self.settings.engine.accumulate
+        return Position(position.step + 1, epoch + complete, 0 if complete else batches)
 
     def _set_learning_rates(self, epoch: int, step: int) -> None:
         schedule = self.settings.schedule

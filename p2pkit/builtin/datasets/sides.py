@@ -48,8 +48,9 @@ class Intensity:
             if not low < high:
                 cause = f"the lower end {low:g} is not below the upper end {high:g}"
                 raise p2pkit.ComponentError(cause, parameter="float_range")
-            # A hair more than 255 or 65535, so that floats on such a scale are not taken for whole numbers.
-            spec = replace(spec, low=low, high=math.nextafter(high, math.inf))
+            if (low, high) in ((0, 255), (0, 65535)):  # a hair more, or floats would be taken for whole numbers
+                high = math.nextafter(high, math.inf)
+            spec = replace(spec, low=low, high=high)
         try:
             p2pkit.conform(first[:, :1, :1], spec)
         except OSError as error:

@@ -1,0 +1,260 @@
+"""Write the parts of the reference that the code knows best, to `generated/`; `--check` only compares.
+
+    python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from rendering import Schema, code, docstring, plain, signature, table, type_text, value
+
+import p2pkit
+from p2pkit import ImageSpec, PairSpec, catalog, hookspecs
+from p2pkit.cli import app
+from p2pkit.components import KINDS
+from p2pkit.config import RunConfig, recipe_names
+from p2pkit.plugins import BUILTIN
+from p2pkit.registry import Registry, RegistryFile, load_registry
+
+FOLDER = Path(__file__).parent / "generated"
+NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
+MODULES = {
+    "p2pkit.api": "Train, evaluate, use",
+    "p2pkit.inference.translate": "A trained generator",
+    "p2pkit.components": "Kinds of component",
+    "p2pkit.types": "What is passed around",
+    "p2pkit.images": "Images",
+    "p2pkit.errors": "Errors",
+}
+
+
+def pages() -> dict[str, str]:
+    """Return every generated file: name -> text. Only what ships with p2pkit is in them."""
+    registry = load_registry(Path(__file__).parent.parent / "registry.yaml", discover=False)
+    written = {
+        "cli": commands(),
+        "config": config_keys(),
+        "errors": errors(),
+        "hooks": hooks(),
+        "names": names(registry),
+        "python": public_names(),
+        "recipes": recipes(),
+        "registry": registry_keys(),
+        "sizes": sizes(registry),
+    }
+    written |= {f"components-{kind.kind}": components(registry, kind.kind) for kind in KINDS}
+    return {f"{name}.md": NOTICE + text.rstrip() + "\n" for name, text in written.items()}
+
+
+def commands() -> str:
+    """Describe every command of the command line."""
+    group: Any = typer.main.get_command(app)
+    parts = []
+    for name, command in group.commands.items():
+        rows = [
+            [" ".join(map(code, _written(option))), _option_default(option), plain(option.help or "")]
+            for option in command.params
+        ]
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = " ".join(["p2pkit", name, *(_written(p)[0] for p in arguments), "[OPTIONS]"])
+        parts.append(f"(command-{name})=\n## p2pkit {name}\n\n{plain(command.help)}\n\n```text\n{usage}\n```")
+        parts.append(table(["argument or option", "default", "meaning"], rows))
+    return "\n\n".join(parts)
+
+
+def _written(option: Any) -> list[str]:
+    name = option.metavar or option.name.upper()
+    if option.param_type_name == "argument":
+        return [name if option.required else f"[{name}]"]
+    *others, last = sorted(option.opts, key=len)
+    return [*others, last if option.is_flag else f"{last} {name}"]
+
+
+def _option_default(option: Any) -> str:
+    if option.required:
+        return "required"
+    return "" if option.default in (None, False) else code(value(option.default))
+
+
+def config_keys() -> str:
+    """Describe every key of a run's config, a section for each key at the top."""
+    schema = RunConfig.model_json_schema()
+    parts = []
+    for key, about in schema["properties"].items():
+        rows = list(_keys(key, about, schema["$defs"], key in schema["required"]))
+        parts.append(f"(config-{key})=\n## {key}\n\n{plain(RunConfig.model_fields[key].description or '')}")
+        parts.append(table(["key", "type", "default", "meaning"], rows))
+    return "\n\n".join(parts)
+
+
+def registry_keys() -> str:
+    """Describe every key of registry.yaml."""
+    schema = RegistryFile.model_json_schema()
+    definitions = schema["$defs"]
+    rows = [row for key, about in schema["properties"].items() for row in _keys(key, about, definitions, False)]
+    return table(["key", "type", "default", "meaning"], rows)
+
+
+def _keys(path: str, about: Schema, definitions: Mapping[str, Schema], required: bool) -> Iterator[list[str]]:
+    """Yield a row for each key at and below a path; a name or a number of one's own stands in capitals."""
+    below = definitions[about["$ref"].rpartition("/")[2]] if "$ref" in about else about
+    if "properties" in below:
+        for key, inner in below["properties"].items():
+            yield from _keys(f"{path}.{key}", inner, definitions, key in below.get("required", ()))
+        return
+    inner = below.get("items", below.get("additionalProperties"))
+    if isinstance(inner, dict) and ("$ref" in inner or "additionalProperties" in inner):
+        yield from _keys(f"{path}.{'N' if 'items' in below else _KEYS.get(path, 'NAME')}", inner, definitions, False)
+        return
+    default = "required" if required else code(value(about.get("default", {} if below.get("type") == "object" else [])))
+    yield [code(path), code(type_text(about, definitions)), default, plain(about.get("description", ""))]
+
+
+_KEYS = {"aliases": "KIND"}
+
+
+def errors() -> str:
+    """Describe every class of error."""
+    found = [getattr(p2pkit, name) for name in p2pkit.__all__]
+    classes = [each for each in found if inspect.isclass(each) and issubclass(each, Exception)]
+    return "\n\n".join(f"(error-{each.__name__})=\n## {each.__name__}\n\n{_documented(each)}" for each in classes)
+
+
+def hooks() -> str:
+    """Describe every hook; the heading is its signature."""
+    parts = []
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("p2pkit_"):
+            parts.append(f"(hook-{name})=\n## {signature(name, hook, types=False)}")
+            parts.append(f"```python\n{signature(name, hook)}\n```\n\n{docstring(inspect.getdoc(hook) or '')}")
+    return "\n\n".join(parts)
+
+
+def components(registry: Registry, kind: str) -> str:
+    """Describe every built-in component of a kind, with its parameters and aliases."""
+    offered = [offer.component for offer in registry.plugins.offers if offer.component.kind == kind]
+    parts = []
+    for component in offered:
+        about = catalog.describe(registry, component.name, kind)
+        parts.append(f"({kind}-{component.name})=\n## {component.name}")
+        parts.append(docstring(about["doc"], leave_out=["Args"]))
+        if about["parameters"]:
+            parts.append(_parameters(about))
+        aliases = [name for name, alias in registry.aliases(kind).items() if alias.use == component.name]
+        if aliases:
+            rows = [_alias(registry, kind, name) for name in aliases]
+            parts.append("**Aliases**\n\n" + table(["alias", "fills in", "what it is"], rows))
+    return "\n\n".join(parts)
+
+
+def _alias(registry: Registry, kind: str, name: str) -> list[str]:
+    alias = registry.aliases(kind)[name]
+    filled = ", ".join(f"{key}: {value(item)}" for key, item in alias.params.items())
+    return [code(name), code(filled), plain(alias.summary)]
+
+
+def _parameters(about: Mapping[str, Any]) -> str:
+    properties, definitions = about["schema"]["properties"], about["schema"].get("$defs", {})
+    rows = []
+    for parameter in about["parameters"]:
+        name = parameter["name"]
+        default = "required" if parameter["required"] else code(value(parameter["default"]))
+        written = type_text(properties[name], definitions)
+        rows.append([code(name), code(written), default, plain(parameter["description"])])
+    return table(["parameter", "type", "default", "meaning"], rows)
+
+
+def names(registry: Registry) -> str:
+    """List everything that has a name, kind by kind, with its page."""
+    parts = []
+    for kind in KINDS:
+        rows = []
+        for entry in catalog.entries(registry, kind.kind):
+            component = registry.resolve(kind.kind, entry.name).offer.component.name
+            rows.append([f"[`{entry.name}`](#{kind.kind}-{component})", code(entry.alias_of), plain(entry.summary)])
+        parts.append(f"## {kind.kind}\n\n" + table(["name", "alias of", "what it is"], rows))
+    rows = [[code(name), code(module)] for name, module in BUILTIN]
+    return "\n\n".join([*parts, "## plugins that ship with p2pkit\n\n" + table(["plugin", "module"], rows)])
+
+
+def public_names() -> str:
+    """Describe the public names of the package, by the module that defines them."""
+    parts = []
+    for module, title in MODULES.items():
+        found = [getattr(p2pkit, name) for name in p2pkit.__all__]
+        mine = [each for each in found if getattr(each, "__module__", "") == module]
+        parts.append(f"## {title}")
+        parts += [
+            f"### {each.__name__}\n\nSee [the errors](#error-{each.__name__})."
+            if module == "p2pkit.errors" and each is not p2pkit.Problem
+            else f"### {each.__name__}\n\n{_documented(each)}"
+            for each in mine
+        ]
+    return "\n\n".join(parts)
+
+
+def _documented(thing: Any) -> str:
+    """Describe a function, or a class with its public methods."""
+    parts = [f"```python\n{signature(thing.__name__, thing)}\n```", docstring(inspect.getdoc(thing) or "")]
+    members = vars(thing).items() if inspect.isclass(thing) else ()
+    for name, member in members:
+        function = member.__func__ if isinstance(member, classmethod) else member
+        if inspect.isfunction(function) and not name.startswith("_"):
+            text = f"```python\n{signature(f'{thing.__name__}.{name}', function)}\n```"
+            parts.append(f"{text}\n\n{docstring(inspect.getdoc(function) or '')}")
+    return "\n\n".join(parts)
+
+
+def recipes() -> str:
+    """Show every ready-made recipe as it is in the package."""
+    parts = []
+    for name in recipe_names():
+        keys = catalog.describe(load_registry(discover=False), name, "recipe")["keys"]
+        parts.append(f"(recipe-{name})=\n## {name}\n\n{plain(keys['summary'])}\n\n**Source:** {plain(keys['origin'])}")
+        parts.append(f"```{{literalinclude}} /../p2pkit/recipes/{name}.yaml\n:language: yaml\n```")
+    return "\n\n".join(parts)
+
+
+def sizes(registry: Registry) -> str:
+    """List the networks' sizes, and the verdicts', for 3 -> 3 channels at 256 x 256."""
+    rows = []
+    for kind in ("generator", "discriminator"):
+        for name in registry.names(kind):
+            count = catalog.describe(registry, name, kind)["parameter_count"]
+            rows.append([f"`{name}`", kind, f"{count:,}", _verdict(registry, name) if kind == "discriminator" else ""])
+    return table(["name", "kind", "parameters", "verdict"], rows)
+
+
+def _verdict(registry: Registry, name: str) -> str:
+    images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
+    found = registry.resolve("discriminator", name)
+    with torch.device("meta"):
+        network = found.offer.component.build(images, found.params)
+        verdict = network(torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256))
+    return ", ".join(f"{logits.shape[2]} x {logits.shape[3]}" for logits in verdict.logits)
+
+
+def main() -> int:
+    """Write the files, or with --check name those that differ."""
+    wanted = pages()
+    present = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    changed = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+    if "--check" in sys.argv[1:]:
+        print("\n".join(f"docs/generated/{name} differs; run python docs/generate.py" for name in changed), end="")
+        return 1 if changed else 0
+    for name in changed:
+        (FOLDER / name).unlink(missing_ok=True)
+        if name in wanted:
+            (FOLDER / name).write_text(wanted[name], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

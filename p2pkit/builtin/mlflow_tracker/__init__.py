@@ -1,0 +1,60 @@
+"""Record runs in MLflow; a plugin on the run events like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from p2pkit import Report, Run, Samples, hookimpl
+from p2pkit.builtin.mlflow_tracker.recorder import Recorder
+
+_recorders: dict[Path, Recorder] = {}
+
+
+@hookimpl
+def p2pkit_run_started(run: Run) -> None:
+    """Begin a run in MLflow, go on with the one it was, or join the caller's active one."""
+    _recorders[run.folder] = Recorder.begin(run)
+
+
+@hookimpl
+def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+    """Log losses and speed."""
+    with _recorder(run) as recorder:
+        recorder.log_metrics(step, scalars)
+
+
+@hookimpl
+def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> None:
+    """Log scores and sample pictures."""
+    with _recorder(run) as recorder:
+        recorder.log_report(step, report)
+        recorder.log_samples(step, report.split, samples)
+
+
+@hookimpl
+def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
+    """Remember the checkpoint, which becomes the model when the run ends well."""
+    with _recorder(run) as recorder:
+        recorder.checkpoint = (step, path)
+
+
+@hookimpl
+def p2pkit_run_ended(run: Run, error: BaseException | None) -> None:
+    """Log the model and end the run, finished, failed or stopped."""
+    with _recorder(run) as recorder:
+        recorder.finish(error)
+    del _recorders[run.folder]
+
+
+@contextmanager
+def _recorder(run: Run) -> Iterator[Recorder]:
+    """Yield the run's recorder; should it fail, nobody calls it again, so it ends its run before the error goes on."""
+    recorder = _recorders[run.folder]
+    try:
+        yield recorder
+    except BaseException as error:
+        del _recorders[run.folder]
+        recorder.abandon(error)
+        raise

@@ -1,0 +1,71 @@
+"""A run's data as MLflow's dataset inputs, and its images as MLflow's tensor specifications."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from p2pkit import DatasetFacts, ImageSpec, Run
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+    from mlflow.types import Schema
+
+
+def dataset_inputs(run: Run) -> list[DatasetInput]:
+    """Return one input for each split that the run uses, with its size and the data's fingerprint."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    facts = run.dataset
+    kind, source = ("local", {"uri": str(Path(facts.root).absolute())}) if facts.root else ("code", {"tags": {}})
+    inputs = []
+    for split, count in facts.counts.items():
+        context = "training" if split == "train" and run.kind == "training" else "evaluation"
+        dataset = Dataset(
+            name=f"{facts.name} {split}",
+            digest=_digest(facts, split),
+            source_type=kind,
+            source=json.dumps(source),
+            schema=_schema(facts),
+            profile=json.dumps({"pairs": count}),
+        )
+        inputs.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)]))
+    return inputs
+
+
+def image_schema(image: ImageSpec, *, rows: int = -1, columns: int = -1) -> Schema:
+    """Return the form of a batch of stored images.
+
+    Shape: (B, H, W, C_stored).
+    """
+    from mlflow.types import Schema, TensorSpec
+
+    channels = 1 if image.kind == "labels" else image.channels
+    return Schema([TensorSpec(_stored_type(image), (-1, rows, columns, channels))])
+
+
+def _stored_type(image: ImageSpec) -> np.dtype[np.generic]:
+    if image.low == 0 and image.high in (255, 65535):
+        return np.dtype(np.uint8 if image.high == 255 else np.uint16)
+    return np.dtype(np.uint8 if image.kind == "labels" else np.float32)
+
+
+def _schema(facts: DatasetFacts) -> str:
+    size = {"rows": facts.spec.height, "columns": facts.spec.width}
+    source, target = (image_schema(image, **size).to_json() for image in (facts.spec.source, facts.spec.target))
+    return json.dumps({"mlflow_tensorspec": {"features": source, "targets": target}})
+
+
+def _digest(facts: DatasetFacts, split: str) -> str:
+    """Return the fingerprint of all the run's data, as short as MLflow wants it."""
+    from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
+
+    if len(facts.fingerprint) <= MAX_DATASET_DIGEST_SIZE and facts.fingerprint.strip("-"):
+        return facts.fingerprint
+    text = facts.fingerprint.strip("-") or f"{facts.name} {facts.root} {split} {facts.counts[split]}"
+    return hashlib.sha256(text.encode()).hexdigest()[:MAX_DATASET_DIGEST_SIZE]

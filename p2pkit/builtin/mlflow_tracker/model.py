@@ -1,0 +1,101 @@
+"""The trained generator as an MLflow model: the checkpoint itself, and `_load_pyfunc` to load it by."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import p2pkit
+from p2pkit import Run
+from p2pkit.builtin.mlflow_tracker.inputs import image_schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow import MlflowClient
+    from numpy.typing import NDArray
+
+NAME = "generator"
+_NEEDED = ("generator.safetensors", "state.json", "run.yaml")  # and not what only training goes on with
+
+
+class Model:
+    """What `mlflow.pyfunc.load_model` returns, behind MLflow's own wrapper.
+
+    Args:
+        folder: A checkpoint's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.translator = p2pkit.load(folder)
+
+    def predict(self, model_input: NDArray[np.generic], params: Any = None) -> NDArray[np.generic]:
+        """Translate stored images.
+
+        Shape: (B, H, W, C_source) -> (B, H, W, C_target), in the type given.
+        """
+        fakes: NDArray[np.generic] = self.translator.translate(model_input)
+        return fakes
+
+
+def _load_pyfunc(data_path: str) -> Model:
+    """Load the model; MLflow calls this by name."""
+    return Model(Path(data_path))
+
+
+def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, step: int) -> str:
+    """Log a checkpoint's generator as the run's model.
+
+    Returns:
+        The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
+    """
+    import mlflow.pyfunc
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model as Description
+    from mlflow.models import ModelSignature
+
+    spec = run.dataset.spec
+    recorded = client.get_run(run_id)
+    logged = client.create_logged_model(
+        recorded.info.experiment_id, NAME, source_run_id=run_id, params=recorded.data.params, model_type="generator"
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        data, folder = Path(temporary, "checkpoint"), Path(temporary, "model")
+        data.mkdir()
+        for file in _NEEDED:
+            shutil.copy2(checkpoint / file, data / file)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(?s).*input example was not provided")  # the signature says it all
+            mlflow.pyfunc.save_model(
+                folder,
+                loader_module=__name__,
+                data_path=str(data),
+                signature=ModelSignature(image_schema(spec.source), image_schema(spec.target)),
+                pip_requirements=requirements(run),
+                mlflow_model=Description(
+                    artifact_path=logged.artifact_location,
+                    run_id=run_id,
+                    model_uuid=logged.model_id,
+                    model_id=logged.model_id,
+                ),
+            )
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
+    model_id: str = logged.model_id
+    return model_id
+
+
+def requirements(run: Run) -> list[str]:
+    """Return the distributions that a model needs: p2pkit, torch, and those of the plugins its config names."""
+    named = json.dumps(dict(run.config), default=str)
+    plugins = [
+        f"{entry.dist.name}=={entry.dist.version}"
+        for entry in importlib.metadata.entry_points(group="p2pkit.plugins")
+        if entry.dist is not None and entry.name in run.versions and f'"{entry.name}:' in named
+    ]
+    return [f"p2pkit=={p2pkit.__version__}", f"torch=={run.versions['torch'].partition('+')[0]}", *plugins]

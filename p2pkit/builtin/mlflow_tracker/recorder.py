@@ -1,0 +1,219 @@
+"""One run's record in MLflow, by an explicit client: nothing of the caller's own use of MLflow is changed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from p2pkit import Report, Run, Samples, tracking_uri
+from p2pkit.builtin.mlflow_tracker import parameters, store
+from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
+from p2pkit.builtin.mlflow_tracker.model import log_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+NOTE = "mlflow.id"
+"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
+
+
+class Recorder:
+    """Logs one run.
+
+    Args:
+        run: The run.
+        client: A client of the store.
+        run_id: MLflow's id of the run.
+        owned: Whether the run is ours to end; an active run of the caller's is not.
+    """
+
+    def __init__(self, run: Run, client: MlflowClient, run_id: str, *, owned: bool) -> None:
+        self.run = run
+        self.client = client
+        self.run_id = run_id
+        self.owned = owned
+        self.checkpoint: tuple[int, Path] | None = None
+        self._monitor: SystemMetricsMonitor | None = None
+        self._baselines_logged = False
+
+    @classmethod
+    def begin(cls, run: Run) -> Recorder:
+        """Open the run's record and log what is known before the first step."""
+        import mlflow
+
+        with quiet():
+            uri = tracking_uri()
+            store.check_reachable(uri)
+            client = mlflow.MlflowClient(tracking_uri=uri)
+            active = mlflow.active_run()
+            if active is not None:
+                recorder = cls(run, client, active.info.run_id, owned=False)
+            else:
+                recorder = cls(run, client, _reopened(client, run) or _created(client, uri, run), owned=True)
+            try:
+                recorder._log_start(uri)
+            except BaseException as error:
+                recorder.abandon(error)
+                raise
+        return recorder
+
+    def _log_start(self, uri: str) -> None:
+        (self.run.folder / NOTE).write_text(f"{self.run_id}\n", encoding="utf-8")
+        known = self.client.get_run(self.run_id).data.params
+        wanted = store.fitting_params(parameters.parameters(self.run))
+        changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if known.get(k, v) != v}
+        tags = {**parameters.tags(self.run), **changed, **_kinship(self.run)}
+        store.log(self.client, self.run_id, {k: v for k, v in wanted.items() if k not in known}, tags)
+        self.client.log_inputs(self.run_id, dataset_inputs(self.run))
+        text = yaml.safe_dump(dict(self.run.config), sort_keys=False)
+        self.client.log_text(self.run_id, text, "run.yaml")
+        if self.owned and self.run.config["tracking"]["system_metrics"]:  # a caller's run may have a monitor already
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            self._monitor = SystemMetricsMonitor(self.run_id, resume_logging=self.run.resumed, tracking_uri=uri)
+            self._monitor.start()
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers at one step."""
+        from mlflow.entities import Metric
+        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(parameters.name(key), value, now, step) for key, value in values.items()]
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
+
+    def log_report(self, step: int, report: Report) -> None:
+        """Log scores and gains over the better baseline; the baselines, which never change, once."""
+        values = {f"{report.split}/{name}": value for name, value in report.metrics.items()}
+        values |= {f"{report.split}/gain_percent/{name}": gain for name, gain in gains(report).items()}
+        if not self._baselines_logged:
+            for baseline, scores in report.baselines.items():
+                values |= {f"{report.split}/baseline_{baseline}/{name}": value for name, value in scores.items()}
+            self._baselines_logged = True
+        self.log_metrics(step, values)
+
+    def log_samples(self, step: int, split: str, samples: Samples) -> None:
+        """Log each sample as an image with a step, and the sheet as an artifact."""
+        with quiet():
+            for called, picture in zip(samples.names, samples.pictures, strict=True):
+                self.client.log_image(self.run_id, picture, key=_image_key(split, called), step=step)
+            self.client.log_artifact(self.run_id, str(samples.sheet), "samples")
+
+    def finish(self, error: BaseException | None) -> None:
+        """Log the model, where all went well, and end the run if it is ours."""
+        with quiet():
+            if error is None and self.checkpoint is not None and self.run.config["tracking"]["model"]:
+                step, folder = self.checkpoint
+                log_model(self.client, self.run_id, self.run, folder, step)
+            self._end(error)
+
+    def abandon(self, error: BaseException) -> None:
+        """End the run after this recorder itself has failed, as far as that can still be done."""
+        with quiet(), suppress(Exception):
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+        if error is not None:
+            cause = next(iter(str(error).splitlines()), "")
+            store.log(self.client, self.run_id, {}, {"p2pkit.error": f"{type(error).__name__}: {cause}"})
+        if self.owned:
+            self.client.set_terminated(self.run_id, _status(error))
+
+
+def gains(report: Report) -> dict[str, float]:
+    """Return by how many percent each metric is better than the better of its baselines.
+
+    Args:
+        report: Scores, baselines, and which direction is good.
+
+    Returns:
+        Percent by metric; those without a direction, or whose baseline is zero or not finite, are left out.
+    """
+    found = {}
+    for name, value in report.metrics.items():
+        higher = report.higher_is_better.get(name)
+        scores = [scores[name] for scores in report.baselines.values() if math.isfinite(scores.get(name, math.nan))]
+        if higher is None or not scores:
+            continue
+        best = max(scores) if higher else min(scores)
+        if best != 0 and math.isfinite(value):
+            found[name] = 100 * (value - best if higher else best - value) / abs(best)
+    return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's and its database tool's progress notes off the user's screen; warnings still come through."""
+    import mlflow  # noqa: F401  its import sets the level that is changed here
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None:
+        return "FINISHED"
+    return "FAILED" if isinstance(error, Exception) else "KILLED"
+
+
+def _image_key(split: str, name: str) -> str:
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-. ") else "_" for c in name)
+    return f"{split}/{plain}"
+
+
+def _created(client: MlflowClient, uri: str, run: Run) -> str:
+    from mlflow.tracking.context.registry import resolve_tags
+
+    experiment = store.experiment_id(client, uri, run.config["tracking"]["experiment"])
+    about = "\n\n".join(filter(None, (run.config["summary"], run.config["origin"])))
+    tags: dict[str, Any] = resolve_tags()
+    if "git" in run.versions:
+        tags["mlflow.source.git.commit"] = run.versions["git"]
+    if about:
+        tags["mlflow.note.content"] = about
+    created: str = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
+    return created
+
+
+def _reopened(client: MlflowClient, run: Run) -> str | None:
+    """Return the id of the run that a resumed training was, set to running again; None where the store lacks it."""
+    from mlflow.exceptions import MlflowException
+
+    note = run.folder / NOTE
+    if not (run.resumed and note.is_file()):
+        return None
+    run_id = note.read_text(encoding="utf-8").strip()
+    try:
+        if client.get_run(run_id).info.lifecycle_stage != "active":
+            return None
+    except MlflowException:
+        return None
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def _kinship(run: Run) -> dict[str, str]:
+    """Return the tag that ties an evaluation to the training whose folder it lies in."""
+    if run.kind != "evaluation":
+        return {}
+    notes = (folder / NOTE for folder in run.folder.absolute().parents)
+    note = next((note for note in notes if note.is_file()), None)
+    return {"p2pkit.evaluates": note.read_text(encoding="utf-8").strip()} if note else {}

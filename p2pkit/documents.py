@@ -1,0 +1,97 @@
+"""YAML files that people write: read one, and say in their words what is wrong with its structure."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Sequence
+from importlib.resources.abc import Traversable
+from typing import Any, TypeGuard
+
+import yaml
+from pydantic import BaseModel
+
+from p2pkit.errors import P2pkitError, Problem
+
+
+def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> dict[str, Any]:
+    """Read a YAML file that holds keys and values.
+
+    Args:
+        file: The file.
+        origin: What messages call it.
+        error: What to raise.
+
+    Raises:
+        P2pkitError: Of the type `error`; the file is not text, not YAML, or holds something else.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise error(Problem(origin, "not a text in UTF-8", "save it as UTF-8")) from None
+    except yaml.YAMLError as wrong:
+        raise error(Problem(origin, not_yaml(wrong))) from None
+    if data is not None and not isinstance(data, dict):
+        raise error(Problem(origin, f"must hold keys and values, not a {type(data).__name__}"))
+    return data or {}
+
+
+def not_yaml(wrong: yaml.YAMLError) -> str:
+    """Say in one line why a text is not YAML."""
+    mark = getattr(wrong, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"not YAML{where}: {getattr(wrong, 'problem', None) or wrong}"
+
+
+def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
+    """Return a question that offers the names nearest to a wrong one, with a space after it; empty if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=n, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
+def structural_problem(found: Any, model: type[BaseModel], prefix: str = "", extra: Sequence[str] = ()) -> Problem:
+    """Tell of one of pydantic's errors.
+
+    Args:
+        found: The error, as `ValidationError.errors()` lists it.
+        model: The model of the whole document.
+        prefix: What the path begins with.
+        extra: Keys that are allowed at the top besides the model's.
+    """
+    loc = [part for part in found["loc"] if "[" not in str(part)]  # pydantic's notes on unions and keys: `list[str]`
+    path = prefix + ".".join(map(str, loc))
+    if found["type"] == "extra_forbidden":
+        known = _keys_at(model, loc[:-1]) + ([] if loc[:-1] else list(extra))
+        hint = did_you_mean(str(loc[-1]), known, n=2)
+        return Problem(path, f"there is no key {str(loc[-1])!r} here", f"{hint}keys: {', '.join(known)}")
+    if found["type"] == "missing":
+        return Problem(path, "this key is missing", _description(model, loc))
+    if found["type"] in ("model_type", "dict_type"):
+        return Problem(path, f"must hold keys and values, got {found['input']!r}", _description(model, loc))
+    message = found["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(found["input"], dict) else f", got {found['input']!r}"
+    return Problem(path, f"{message[0].lower()}{message[1:]}{shown}", _description(model, loc))
+
+
+def _keys_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+    """Return the keys that are allowed at a place of a document."""
+    return list(here.model_fields) if _is_model(here := _type_at(model, loc)) else []
+
+
+def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
+    """Return what the model says of the key at a place."""
+    above = _type_at(model, loc[:-1]) if loc else None
+    return above.model_fields[loc[-1]].description or "" if _is_model(above) and loc[-1] in above.model_fields else ""
+
+
+def _type_at(model: Any, loc: Sequence[Any]) -> Any:
+    for part in loc:
+        if _is_model(model):
+            model = model.model_fields[part].annotation if part in model.model_fields else None
+        else:  # a name or an index: its type is the container's last argument
+            model = (typing.get_args(model) or (None,))[-1]
+    return model
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -1,0 +1,96 @@
+"""Label maps and photos."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from p2pkit import ComponentError, DataError, to_network
+from p2pkit.builtin.datasets import labels
+
+PALETTE = [(0, 0, 222), (0, 128, 255), (255, 240, 1)]
+
+
+def mask(size=16, classes=3):
+    return (np.arange(size) * classes // size).astype(np.uint8)[None].repeat(size, 0)
+
+
+def test_indices_become_planes(tmp_path, save):
+    save("source/train/a.png", mask())
+    save("target/train/a.jpg")
+    dataset = labels(root=tmp_path, classes=3)
+    pair = dataset.pairs("train")[0]
+    assert (dataset.spec.source.kind, dataset.spec.source.channels, dataset.spec.target.channels) == ("labels", 3, 3)
+    assert torch.equal(pair.source[0], torch.from_numpy(mask()))
+    seen = to_network(pair.source[None], dataset.spec.source)
+    assert seen.shape == (1, 3, 16, 16)
+    assert torch.equal(seen.argmax(1)[0], torch.from_numpy(mask()).long())
+
+
+def test_palette_files_are_read_as_indices(tmp_path, save):
+    image = Image.new("P", (16, 16))
+    image.putdata(mask().flatten().tolist())
+    image.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
+    (tmp_path / "source").mkdir()
+    image.save(tmp_path / "source/a.png")
+    save("target/a.png")
+    pair = labels(root=tmp_path, classes=3, held_out=0).pairs("train")[0]
+    assert torch.equal(pair.source[0], torch.from_numpy(mask()))
+
+
+def test_smeared_colours_are_decoded_to_the_nearest(tmp_path, save):
+    colours = np.array(PALETTE, np.uint8)[mask(32)]
+    photo = np.full((32, 32, 3), 90, np.uint8)
+    path = tmp_path / "train" / "a.jpg"
+    path.parent.mkdir()
+    Image.fromarray(np.hstack([photo, colours])).save(path, quality=70)
+    dataset = labels(root=tmp_path, palette=PALETTE, layout="side_by_side", direction="b_to_a")
+    pair = dataset.pairs("train")[0]
+    assert dataset.spec.source.palette == tuple(PALETTE)
+    assert (pair.source[0] == torch.from_numpy(mask(32))).float().mean() > 0.95
+    assert (pair.target[:, :, :16].float() - 90).abs().max() < 3
+
+
+def test_the_target_can_be_the_mask(tmp_path, save):
+    save("photo/a.png", channels=1)
+    save("mask/a.png", mask())
+    dataset = labels(root=tmp_path, classes=4, labels="target", source="photo", target="mask", channels=3, held_out=0)
+    pair = dataset.pairs("train")[0]
+    assert (dataset.spec.source.channels, dataset.spec.target.kind, dataset.spec.target.channels) == (3, "labels", 4)
+    assert pair.source.shape == (3, 16, 16)
+    assert torch.equal(pair.target[0], torch.from_numpy(mask()))
+
+
+def test_masks_are_resized_without_new_classes(tmp_path, save):
+    save("source/train/a.png", mask(16, 2) * 2)
+    save("target/train/a.png")
+    dataset = labels(root=tmp_path, classes=3, size=[24, 10])
+    for height, width in ((24, 10), (37, 41)):
+        pair = dataset.at(height, width).pairs("train")[0]
+        assert pair.source.shape == (1, height, width)
+        assert set(pair.source.unique().tolist()) == {0, 2}
+
+
+def test_an_index_that_is_no_class_is_named(tmp_path, save):
+    save("source/train/a.png", mask(16, 5))
+    save("target/train/a.png")
+    with pytest.raises(DataError, match="class index 3, where 3 classes have 0 to 2") as caught:
+        labels(root=tmp_path, classes=3).pairs("train")[0]
+    assert caught.value.problems[0].path == str(tmp_path / "source/train/a.png")
+
+
+@pytest.mark.parametrize(
+    ("params", "parameter", "cause"),
+    [
+        ({}, "classes", "number of classes is not given"),
+        ({"palette": PALETTE, "classes": 4}, "palette", "4 classes, but 3 colours"),
+        ({"classes": 3}, "palette", "first mask has 3 channels"),
+        ({"palette": PALETTE, "channels": 7}, "channels", "has 3 channels, where 7 are wanted"),
+    ],
+)
+def test_parameters_that_do_not_fit(tmp_path, save, params, parameter, cause):
+    save("source/train/a.png")
+    save("target/train/a.png")
+    with pytest.raises(ComponentError, match=cause) as caught:
+        labels(root=tmp_path, **params)
+    assert caught.value.parameter == parameter

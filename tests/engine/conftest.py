@@ -1,0 +1,72 @@
+"""Runs that take a second: drawn shapes, small networks, nobody watching."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pkit.config import load_config, resolve
+from p2pkit.engine.assemble import assemble
+from p2pkit.engine.check import check
+from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.progress import Silent
+from p2pkit.engine.work import Work
+from p2pkit.registry import load_registry
+
+TINY = {
+    "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
+    "generator": "unet_tiny",
+    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
+    "losses": {"gan": {"weight": 1, "params": {"mode": "lsgan"}}, "l1": 100},
+    "schedule": {"epochs": 2},
+    "engine": {"batch": 4, "log_every": 1, "device": "cpu"},
+    "evaluate": {"metrics": ["l1"], "samples": 2},
+}
+
+
+@pytest.fixture(scope="session")
+def names(tmp_path_factory):
+    """Built-ins without the tracker, which has tests of its own."""
+    file = tmp_path_factory.mktemp("names") / "registry.yaml"
+    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    return load_registry(file, discover=False)
+
+
+@pytest.fixture
+def tiny():
+    return TINY
+
+
+@pytest.fixture
+def checked(names):
+    """Check a variation of the tiny config: `checked(**{"engine.ema": 0.9})`."""
+    return lambda **overrides: check(resolve(load_config(TINY, overrides), names))
+
+
+@pytest.fixture
+def assembled(checked):
+    return lambda **overrides: assemble(checked(**overrides))
+
+
+@pytest.fixture
+def batches(checked):
+    """The first training batches of the tiny data, as networks see them."""
+
+    def make(assembly, count=3):
+        stored, _ = prepare(assembly.checked.dataset.pairs("train"))
+        loader = Loader(stored, assembly.checked.images, batch=4, place=assembly.place, shuffle=True)
+        return [(batch.source, batch.target) for batch in list(loader.epoch())[:count]]
+
+    return make
+
+
+@pytest.fixture
+def work(checked, names, tmp_path):
+    """A whole run in a temporary folder."""
+    return lambda folder=None, **overrides: Work(
+        checked(**overrides), names.plugins, _made(folder or tmp_path / "run"), Silent()
+    )
+
+
+def _made(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

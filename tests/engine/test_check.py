@@ -1,0 +1,134 @@
+"""What can be wrong with shapes, data and environment: each message, and all of them at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pkit import ConfigError
+
+
+def problems(checked, **overrides):
+    with pytest.raises(ConfigError) as caught:
+        checked(**overrides)
+    return {problem.path: f"{problem.cause} {problem.remedy}" for problem in caught.value.problems}
+
+
+def test_a_plan_in_order_passes(checked):
+    found = checked()
+    assert found.split == "val"
+    assert found.adversarial
+    assert (found.images.height, found.images.width) == (16, 16)
+
+
+def test_too_deep_a_unet_names_what_fits(checked):
+    found = problems(checked, generator="unet_256")
+    (path, text), *rest = found.items()
+    assert not rest
+    assert path == "generator.params.depth"
+    assert "16" in text
+    assert "depth" in text
+
+
+def test_too_many_discriminator_layers(checked):
+    found = problems(checked, discriminator="patch_286")
+    assert any(path.startswith("discriminator") for path in found)
+
+
+def test_nothing_to_learn(checked):
+    found = problems(checked, **{"losses.gan.weight": 0, "losses.l1.weight": 0})
+    assert "no term has a weight above 0" in found["losses"]
+
+
+def test_a_term_that_needs_a_discriminator_nobody_trains(checked):
+    found = problems(checked, **{"losses.gan": None, "losses.feature_matching": 10})
+    assert "needs a discriminator, but no loss of the run trains one" in found["losses.feature_matching"]
+
+
+def test_batch_larger_than_the_data(checked):
+    found = problems(checked, **{"engine.batch": 8, "engine.accumulate": 2})
+    assert "one update takes 16 pairs, and there are 12 to train on" in found["engine.batch"]
+
+
+def test_unknown_split_names_the_splits(checked):
+    found = problems(checked, **{"evaluate.split": "vall"})
+    assert "no split 'vall'" in found["evaluate.split"]
+    assert "val" in found["evaluate.split"]
+
+
+def test_missing_folder_is_named(checked, tmp_path):
+    found = problems(checked, dataset={"use": "side_by_side", "params": {"root": str(tmp_path / "gone")}})
+    assert "gone" in found["dataset.params.root"]
+
+
+def test_empty_folder_is_named(checked, tmp_path):
+    found = problems(checked, dataset={"use": "side_by_side", "params": {"root": str(tmp_path)}})
+    assert str(tmp_path) in found["dataset.params.root"]
+
+
+def test_a_bottleneck_of_one_pixel_takes_batches_of_one(checked):
+    """The paper's code once normalised it, and with one value per channel that gives nothing but zeros."""
+    assert checked(generator={"use": "unet", "params": {"depth": 4, "width": 8}}, **{"engine.batch": 1}).adversarial
+
+
+def test_device_that_is_not_there(checked):
+    found = problems(checked, **{"engine.device": "cuda:77"})
+    assert "there is no cuda:77 here" in found["engine.device"]
+    assert "write auto or cpu" in found["engine.device"]
+
+
+def test_fp16_on_a_cpu(checked):
+    assert "fp16" in problems(checked, **{"engine.precision": "fp16"})["engine.precision"]
+
+
+def test_output_folder_that_is_a_file(checked, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = problems(checked, **{"tracking.folder": str(tmp_path / "file" / "runs")})
+    assert "is a file" in found["tracking.folder"]
+
+
+def test_channels_that_do_not_fit(tiny, tmp_path):
+    """A plugin's generator that makes other images than the data has."""
+    plugin = tmp_path / "grey.py"
+    plugin.write_text(
+        "import p2pkit\nfrom torch import nn\n"
+        "class Grey(nn.Conv2d):\n"
+        "    def __init__(self, images: p2pkit.PairSpec) -> None:\n"
+        "        super().__init__(images.source.channels, 1, 1)\n"
+        "@p2pkit.hookimpl\n"
+        "def p2pkit_generators():\n"
+        "    yield p2pkit.Generator('grey', Grey, 'makes grey images')\n"
+    )
+    from p2pkit.config import load_config, resolve
+    from p2pkit.engine.check import check
+    from p2pkit.registry import load_registry
+
+    registry = load_registry(discover=False, plugin_files=[plugin])
+    with pytest.raises(ConfigError) as caught:
+        check(resolve(load_config(tiny, {"generator": "grey"}), registry))
+    text = str(caught.value)
+    assert "generator: makes images of shape 1 x 16 x 16, where the data has 3 x 16 x 16" in text
+
+
+def test_everything_at_once(checked, tmp_path):
+    found = problems(
+        checked,
+        dataset={"use": "side_by_side", "params": {"root": str(tmp_path / "gone")}},
+        discriminator="patch_71",
+        **{
+            "losses.l2": {"weight": "much"},
+            "generator.params.depht": 3,
+            "engine.device": "cuda:77",
+            "engine.bacth": 3,
+        },
+    )
+    assert set(found) == {
+        "dataset.params.root",
+        "discriminator.use",
+        "losses.l2.weight",
+        "generator.params.depht",
+        "engine.device",
+        "engine.bacth",
+    }
+    assert "patch_70" in found["discriminator.use"]
+    assert "did you mean depth" in found["generator.params.depht"]
+    assert "did you mean batch" in found["engine.bacth"]
