@@ -1,0 +1,71 @@
+"""Run the command line in this process."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from p2pkit.cli import main
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def p2pkit(monkeypatch, capsys, tmp_path):
+    """Call `p2pkit(*arguments)` in an empty working folder without trackers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["p2pkit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(ended.value.code or 0, captured.out, captured.err)
+
+    return run
+
+
+TINY = """
+dataset: {use: shapes, params: {size: 16, count: 8}}
+generator: unet_tiny
+discriminator: {use: patch, params: {layers: 1, width: 8}}
+losses: {gan: 1, l1: 100}
+schedule: {epochs: 1}
+engine: {batch: 4, log_every: 1, device: cpu}
+evaluate: {metrics: [l1], samples: 2}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A config file that trains in a moment."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A one-file plugin with one generator."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from typing import Annotated\n\nimport p2pkit\nfrom pydantic import Field\nfrom torch import nn\n\n\n"
+        "class Line(nn.Conv2d):\n"
+        '    """One convolution."""\n\n'
+        "    def __init__(self, images: p2pkit.PairSpec, *, "
+        "side: Annotated[int, Field(ge=1, description='Side of the filter.')] = 3) -> None:\n"
+        "        super().__init__(images.source.channels, images.target.channels, side, padding=side // 2)\n\n\n"
+        "@p2pkit.hookimpl\n"
+        "def p2pkit_generators():\n"
+        "    yield p2pkit.Generator('line', Line)\n"
+    )
+    return path

@@ -1,0 +1,101 @@
+"""Commands that tell what there is, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def test_list(p2pkit):
+    listed = p2pkit("list")
+    for name in ("unet_256", "patch_70", "feature_matching", "side_by_side", "jitter_crop", "psnr", "facades_blog"):
+        assert name in listed.out
+    only = p2pkit("list", "losses", "--json")
+    assert {entry["kind"] for entry in json.loads(only.out)} == {"loss"}
+    assert "there is no kind 'lozz'" in p2pkit("list", "lozz").err
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("unet_256", 54_413_955),
+        ("unet_128", 41_828_995),
+        ("resnet_9", 11_383_427),
+        ("unet_blog", 54_404_099),
+        ("patch_70", 2_768_705),
+        ("patch_blog", 2_767_808),
+    ],
+)
+def test_show_counts_parameters(p2pkit, name, count):
+    assert json.loads(p2pkit("show", name, "--json").out)["parameter_count"] == count
+    assert f"{count:,} parameters" in p2pkit("show", name).out
+
+
+def test_show_parameters(p2pkit):
+    about = json.loads(p2pkit("show", "unet", "--json").out)
+    depth = next(parameter for parameter in about["parameters"] if parameter["name"] == "depth")
+    assert depth == {
+        "name": "depth",
+        "type": "int",
+        "default": 8,
+        "required": False,
+        "filled_by_alias": False,
+        "description": depth["description"],
+    }
+    assert depth["description"]
+    assert "Shape:" in about["doc"]
+    text = p2pkit("show", "unet_128").out
+    assert "depth" in text
+    assert depth["description"][:20] in text
+
+
+def test_show_where_several_kinds_know_the_name(p2pkit):
+    assert "'l1' is the name of a loss and of a metric" in p2pkit("show", "l1").err
+    assert p2pkit("show", "l1", "--kind", "metric").code == 0
+    assert "extends: facades" in p2pkit("show", "facades_paper").out
+    assert "did you mean unet" in p2pkit("show", "unett").err
+
+
+def test_plugins_and_schema(p2pkit, plugin, tmp_path):
+    found = json.loads(p2pkit("plugins", "--json", "--plugin", plugin).out)
+    states = {entry["name"]: entry["state"] for entry in found}
+    assert states["mine"] == "loaded"
+    assert states["p2pkit.mlflow"] == "blocked"
+    assert "generator mine:line" in p2pkit("plugins", "--plugin", plugin).out
+    assert p2pkit("schema", "-o", "schema.json", "--plugin", plugin).code == 0
+    schema = json.loads((tmp_path / "schema.json").read_text())
+    assert "generator.mine.line" in schema["$defs"]
+
+
+def test_a_broken_plugin_is_named_and_the_rest_works(p2pkit, tmp_path, monkeypatch):
+    info = tmp_path / "site" / "broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[p2pkit.plugins]\nbroken = broken_plugin\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    listed = p2pkit("list", "generator")
+    assert listed.code == 0
+    assert "warning: plugin broken (broken) is left out: ModuleNotFoundError" in listed.err
+    assert "failed" in p2pkit("plugins").out
+
+
+def modules_after(*arguments):
+    code = (
+        "import sys\nsys.argv = ['p2pkit', *%r]\nfrom p2pkit.cli import main\n"
+        "try:\n    main()\nexcept SystemExit: pass\nprint('MODULES', *sys.modules)" % (list(arguments),)
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.rpartition("MODULES")[2].split())
+
+
+def test_help_imports_nothing_heavy():
+    loaded = modules_after("--help")
+    assert not loaded & {"torch", "mlflow", "kornia", "torchvision", "torchmetrics", "numpy"}
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("plugins",), ("schema",)])
+def test_lists_pay_for_torch_at_most(arguments):
+    assert not modules_after(*arguments) & {"mlflow", "kornia", "torchvision", "torchmetrics"}

@@ -1,0 +1,118 @@
+"""Commands that train and use models."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_train_evaluate_translate_resume(p2pkit, tiny, tmp_path):
+    trained = p2pkit("train", tiny, "-s", "tracking.name=first", "--quiet")
+    assert trained.code == 0, trained.err
+    assert re.search(r"l1 \(lower is better\) .*[+-]\d+\.\d%", trained.out)
+    assert "runs/first/samples/step-00000002.png" in trained.out
+    assert "runs/first/checkpoints/step-00000002" in trained.out
+    assert "p2pkit ui" in trained.out
+
+    evaluated = p2pkit("evaluate", "first", "--split", "train", "-q")
+    assert evaluated.code == 0, evaluated.err
+    assert "8 pairs of split train" in evaluated.out
+
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "in.png")
+    translated = p2pkit("translate", "first", "in.png", "-o", "out", "-q")
+    assert translated.code == 0, translated.err
+    with Image.open(tmp_path / "out" / "in.png") as fake:
+        assert fake.size == (30, 20)
+
+    resumed = p2pkit("train", "--resume", "first", "-s", "schedule.epochs=2", "-q")
+    assert resumed.code == 0, resumed.err
+    assert "runs/first/checkpoints/step-00000004" in resumed.out
+
+
+def test_progress_goes_to_standard_error_as_lines(p2pkit, tiny):
+    trained = p2pkit("train", tiny)
+    assert "reading train: 8" in trained.err
+    assert re.search(r"epoch 1/1 +step 2/2 .*images/s", trained.err.replace("\n", " "))
+    assert "step" not in trained.out.partition("samples")[0]
+
+
+def test_check_says_what_would_be_done(p2pkit, tiny):
+    checked = p2pkit("check", tiny)
+    assert checked.code == 0
+    assert "shapes: 8 train, 8 val" in checked.out
+    assert "3 channels -> 3 channels, 16 x 16" in checked.out
+    assert "1 x gan + 100 x l1" in checked.out
+    assert not os.path.exists("runs")
+    lone = p2pkit("check", tiny, "-s", "losses.gan=0")
+    assert "none, since no term trains one" in lone.out
+
+
+def test_all_mistakes_at_once_without_traceback(p2pkit, tiny):
+    failed = p2pkit("train", tiny, "-s", "generator=unett", "-s", "losses.l1.wieght=3", "-s", "engine.batch=0")
+    assert failed.code == 2
+    assert failed.err.startswith("3 errors:")
+    assert "generator.use: no generator is called 'unett'" in failed.err
+    assert "did you mean unet" in failed.err
+    assert "losses.l1.wieght: there is no key 'wieght' here" in failed.err
+    assert "engine.batch: input should be greater than or equal to 1, got 0" in failed.err
+    assert "Traceback" not in failed.err
+    assert not os.path.exists("runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["train", "facade"], "there is no recipe or file 'facade'"),
+        (["train", "demo", "-s", "losses"], "not of the form key=value"),
+        (["train", "demo", "--plugin", "gone.py"], "there is no such file"),
+        (["train", "demo", "--registry", "gone.yaml"], "there is no such file"),
+        (["evaluate", "gone"], "there is no run or checkpoint 'gone'"),
+        (["train", "--resume", "gone"], "there is no run or checkpoint 'gone'"),
+        (["translate", "gone", "a.png", "-o", "out"], "there is no run or checkpoint 'gone'"),
+    ],
+)
+def test_wrong_input_is_an_error_for_users(p2pkit, arguments, text):
+    failed = p2pkit(*arguments)
+    assert failed.code == 2
+    assert text in failed.err
+    assert "->" in failed.err
+    assert "Traceback" not in failed.err
+
+
+def test_train_wants_a_config_or_a_run(p2pkit):
+    assert p2pkit("train").code == 2
+    assert p2pkit("train", "demo", "--resume", "x").code == 2
+
+
+def test_one_file_plugin_trains(p2pkit, tiny, plugin):
+    trained = p2pkit("train", tiny, "--plugin", plugin, "-s", "generator=line", "-q", "-s", "tracking.name=mine")
+    assert trained.code == 0, trained.err
+    failed = p2pkit("evaluate", "mine", "-q")
+    assert failed.code == 2
+    assert "no generator is called 'mine:line'" in failed.err
+    assert p2pkit("evaluate", "mine", "-q", "--plugin", plugin).code == 0
+
+
+def test_a_signal_saves_and_leaves(tmp_path, tiny):
+    """From outside, as a shell or a scheduler does it."""
+    (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    command = [sys.executable, "-m", "p2pkit", "train", tiny, "-s", "schedule.epochs=100000", "-s", "tracking.name=a"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "runs" / "a" / "run.yaml").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, err
+    assert "go on with: p2pkit train --resume runs/a" in out
+    assert len(list((tmp_path / "runs" / "a" / "checkpoints").glob("step-*"))) >= 1
+    assert "Traceback" not in err

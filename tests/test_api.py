@@ -1,0 +1,107 @@
+"""The Python functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import p2pkit
+from p2pkit.registry import load_registry
+
+TINY = {
+    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
+    "generator": "unet_tiny",
+    "discriminator": {"use": "patch", "params": {"layers": 1}},
+    "losses": {"gan": 1, "l1": 100},
+    "engine": {"batch": 4},
+    "evaluate": {"metrics": ["l1"]},
+    "schedule": {"epochs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    file = tmp_path_factory.mktemp("names") / "registry.yaml"
+    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    return load_registry(file, discover=False)
+
+
+@pytest.fixture(scope="module")
+def trained(quiet, tmp_path_factory):
+    return p2pkit.train(TINY, registry=quiet, **{"tracking.folder": str(tmp_path_factory.mktemp("runs"))})
+
+
+def test_train_load_translate(trained):
+    fake = trained.load().translate(np.zeros((40, 56, 3), np.uint8))
+    assert fake.shape == (40, 56, 3)
+    assert fake.dtype == np.uint8
+
+
+def test_a_loaded_model_needs_nothing_but_its_checkpoint(trained, quiet, tmp_path):
+    moved = tmp_path / "model"
+    moved.mkdir()
+    for name in ("generator.safetensors", "state.json", "run.yaml"):
+        (moved / name).write_bytes((trained.checkpoint / name).read_bytes())
+    image = np.full((16, 16, 3), 200, np.uint8)
+    np.testing.assert_array_equal(
+        p2pkit.load(moved, registry=quiet).translate(image), trained.load().translate(image)
+    )
+
+
+def test_evaluate_gives_the_trainings_scores(trained, quiet):
+    evaluated = p2pkit.evaluate(trained.folder, registry=quiet)
+    assert evaluated.report.metrics == pytest.approx(trained.report.metrics)
+    assert evaluated.sheet.is_file()
+
+
+def test_a_tiny_config_runs_on_defaults(quiet, tmp_path):
+    config = {"dataset": {"use": "shapes", "params": {"size": 16, "count": 2}}, "generator": "unet_tiny"}
+    config |= {"discriminator": "pixel", "losses": {"gan": 1, "l1": 100}}
+    checked = p2pkit.api.check(config, registry=quiet)
+    assert checked.plan.config.schedule.length == 200
+    run = p2pkit.train(config, registry=quiet, **{"tracking.folder": str(tmp_path), "schedule.steps": 2})
+    assert run.step == 2
+    assert set(run.report.metrics) == {"l1", "psnr", "ssim"}
+
+
+def test_overrides_nested_and_dotted(quiet, tmp_path):
+    run = p2pkit.train(
+        TINY,
+        registry=quiet,
+        losses={"l1": 7, "gan": None},
+        tracking={"folder": str(tmp_path), "name": "here"},
+        **{"engine.seed": 3},
+    )
+    config = (run.folder / "run.yaml").read_text()
+    assert run.folder == tmp_path / "here"
+    assert "weight: 7.0" in config
+    assert "gan" not in config.partition("losses:")[2].partition("optimizers:")[0]
+    assert "seed: 3" in config
+
+
+def test_score(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (32, 24, 3), dtype=np.uint8)
+    assert p2pkit.score("l1", image, image) == 0
+    assert p2pkit.score("ssim", image, image) == pytest.approx(1, abs=1e-5)
+    assert p2pkit.score("l1", np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)) == pytest.approx(2)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(255 - image).permute(2, 0, 1)
+    assert p2pkit.score("l1", tmp_path / "a.png", tensor) == p2pkit.score("l1", image, 255 - image)
+    with pytest.raises(p2pkit.ConfigError, match="of different sizes, 24 x 32 and 8 x 8"):
+        p2pkit.score("l1", image, image[:8, :8])
+    with pytest.raises(p2pkit.RegistryError, match="no metric is called 'l11'"):
+        p2pkit.score("l11", image, image)
+
+
+def test_damaged_checkpoint_is_named(trained, quiet, tmp_path):
+    (tmp_path / "run.yaml").write_bytes((trained.checkpoint / "run.yaml").read_bytes())
+    (tmp_path / "state.json").write_bytes((trained.checkpoint / "state.json").read_bytes())
+    (tmp_path / "generator.safetensors").write_bytes(b"nothing")
+    with pytest.raises(p2pkit.ModelError, match=r"generator\.safetensors: can't be read"):
+        p2pkit.load(tmp_path, registry=quiet)
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(p2pkit.ModelError, match=r"state\.json: can't be used"):
+        p2pkit.load(tmp_path, registry=quiet)
