@@ -1,27 +1,28 @@
 """Write the parts of the reference that the code knows best, to `generated/`; `--check` only compares.
 
-    python docs/generate.py [--check]
+Call it as `python docs/generate.py [--check]`.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
-from rendering import Schema, code, docstring, plain, signature, table, type_text, value
+from keys import config_keys, registry_keys
+from rendering import code, docstring, plain, signature, table, type_text, value
 
 import p2pkit
 from p2pkit import ImageSpec, PairSpec, catalog, hookspecs
 from p2pkit.cli import app
 from p2pkit.components import KINDS
-from p2pkit.config import RunConfig, recipe_names
+from p2pkit.config import recipe_names
 from p2pkit.plugins import BUILTIN
-from p2pkit.registry import Registry, RegistryFile, load_registry
+from p2pkit.registry import Registry, load_registry
 
 FOLDER = Path(__file__).parent / "generated"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
@@ -81,43 +82,6 @@ def _option_default(option: Any) -> str:
     if option.required:
         return "required"
     return "" if option.default in (None, False) else code(value(option.default))
-
-
-def config_keys() -> str:
-    """Describe every key of a run's config, a section for each key at the top."""
-    schema = RunConfig.model_json_schema()
-    parts = []
-    for key, about in schema["properties"].items():
-        rows = list(_keys(key, about, schema["$defs"], key in schema["required"]))
-        parts.append(f"(config-{key})=\n## {key}\n\n{plain(RunConfig.model_fields[key].description or '')}")
-        parts.append(table(["key", "type", "default", "meaning"], rows))
-    return "\n\n".join(parts)
-
-
-def registry_keys() -> str:
-    """Describe every key of registry.yaml."""
-    schema = RegistryFile.model_json_schema()
-    definitions = schema["$defs"]
-    rows = [row for key, about in schema["properties"].items() for row in _keys(key, about, definitions, False)]
-    return table(["key", "type", "default", "meaning"], rows)
-
-
-def _keys(path: str, about: Schema, definitions: Mapping[str, Schema], required: bool) -> Iterator[list[str]]:
-    """Yield a row for each key at and below a path; a name or a number of one's own stands in capitals."""
-    below = definitions[about["$ref"].rpartition("/")[2]] if "$ref" in about else about
-    if "properties" in below:
-        for key, inner in below["properties"].items():
-            yield from _keys(f"{path}.{key}", inner, definitions, key in below.get("required", ()))
-        return
-    inner = below.get("items", below.get("additionalProperties"))
-    if isinstance(inner, dict) and ("$ref" in inner or "additionalProperties" in inner):
-        yield from _keys(f"{path}.{'N' if 'items' in below else _KEYS.get(path, 'NAME')}", inner, definitions, False)
-        return
-    default = "required" if required else code(value(about.get("default", {} if below.get("type") == "object" else [])))
-    yield [code(path), code(type_text(about, definitions)), default, plain(about.get("description", ""))]
-
-
-_KEYS = {"aliases": "KIND"}
 
 
 def errors() -> str:
@@ -191,12 +155,10 @@ def public_names() -> str:
         found = [getattr(p2pkit, name) for name in p2pkit.__all__]
         mine = [each for each in found if getattr(each, "__module__", "") == module]
         parts.append(f"## {title}")
-        parts += [
-            f"### {each.__name__}\n\nSee [the errors](#error-{each.__name__})."
-            if module == "p2pkit.errors" and each is not p2pkit.Problem
-            else f"### {each.__name__}\n\n{_documented(each)}"
-            for each in mine
-        ]
+        for each in mine:
+            is_error = inspect.isclass(each) and issubclass(each, Exception)
+            text = f"See [the errors](#error-{each.__name__})." if is_error else _documented(each)
+            parts.append(f"(python-{each.__name__})=\n### {each.__name__}\n\n{text}")
     return "\n\n".join(parts)
 
 

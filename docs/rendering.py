@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
+
 Schema = Mapping[str, Any]
 _PLAIN = {"integer": "int", "number": "float", "string": "str", "boolean": "bool", "object": "mapping"}
 _ITEM = re.compile(r"(\*{0,2}[\w.]+): (.*)", re.DOTALL)
@@ -25,12 +27,8 @@ def code(text: object) -> str:
 
 def value(default: object) -> str:
     """Write a default as YAML has it."""
-    words: dict[object, str] = {None: "null", True: "true", False: "false"}
-    if isinstance(default, list | tuple):
-        return "[" + ", ".join(map(value, default)) + "]"
-    if isinstance(default, bool) or default is None:
-        return words[default]
-    return str(default)
+    text: str = yaml.safe_dump(default, default_flow_style=True, width=1000)
+    return text.removesuffix("...\n").strip().removeprefix("''")
 
 
 def plain(text: str) -> str:
@@ -114,6 +112,8 @@ def _default(default: object) -> str:
 
 def type_text(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     """Write a JSON schema's type as people read it: `int, 2 to 10 | null`."""
+    if schema.get("$ref", "").endswith("/ComponentConfig"):
+        return "component"
     if "$ref" in schema:
         return type_text(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in schema:

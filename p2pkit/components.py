@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -148,7 +148,8 @@ def _model_of(name: str, factory: Factory) -> type[BaseModel]:
 
 def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Any]:
     """Evaluate the types of the parameters alone: those of other arguments may be importable for type checkers only."""
-    written = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
+    whole = factory.func if isinstance(factory, partial) else factory
+    written = inspect.unwrap(whole.__init__ if inspect.isclass(whole) else whole)
     annotated = SimpleNamespace(__annotations__={argument.name: argument.annotation for argument in named})
     return typing.get_type_hints(annotated, getattr(written, "__globals__", {}), include_extras=True)
 

@@ -1,11 +1,249 @@
-"""placeholder"""
+"""MLflow's user interface: which store, which address leads straight to a useful page, and a server on loopback."""
+
 from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote, unquote
+
+from p2pkit.errors import ModelError, P2pkitError, Problem
+
+HOST = "127.0.0.1"
+PORT = 5000
+_SQLITE = "sqlite:///"
+_PATIENCE = 120.0
+
 
 def tracking_uri() -> str:
-    """x."""
+    """Return where runs are recorded.
+
+    Returns:
+        What MLFLOW_TRACKING_URI or `mlflow.set_tracking_uri` says, else a database in the working folder.
+    """
     import mlflow
 
     if mlflow.is_tracking_uri_set():
         return str(mlflow.get_tracking_uri())
-    return f"sqlite:///{Path('mlflow.db').absolute()}"
+    path = str(Path("mlflow.db").absolute()).replace("%", "%25")  # MLflow decodes these paths
+    return f"{_SQLITE}{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Pages of MLflow's interface that are of use for p2pkit's runs.
+
+    MLflow 3 opens experiments in a view for language models unless an address says otherwise, as these do.
+
+    Args:
+        base: The server's address.
+        experiment_id: MLflow's id of the experiment.
+        experiment: Its name.
+    """
+
+    base: str
+    experiment_id: str
+    experiment: str
+
+    @property
+    def runs(self) -> str:
+        """The experiment's runs as a table."""
+        return f"{self.base}/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
+
+    @property
+    def charts(self) -> str:
+        """The experiment's runs as charts and sample pictures."""
+        return f"{self.runs}&compareRunsMode=CHART"
+
+    def run(self, run_id: str) -> str:
+        """Return the page of one run."""
+        return f"{self.base}/#/experiments/{self.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+
+    def compare(self, run_ids: Sequence[str]) -> str:
+        """Return the page that shows runs side by side, with parallel coordinates of what differs."""
+        runs, experiments = (quote(json.dumps(list(ids))) for ids in (run_ids, [self.experiment_id]))
+        return f"{self.base}/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning"
+
+
+def addresses(experiment: str | None = None, *, base: str | None = None) -> Addresses:
+    """Find an experiment in the store, and say where the interface shows it.
+
+    Args:
+        experiment: Its name; by default the one with the latest run.
+        base: The server's address; by default the store's own, where it is a server, else `p2pkit ui`'s.
+
+    Raises:
+        ModelError: Nothing is recorded yet, or there is no such experiment.
+    """
+    uri = tracking_uri()
+    _check_exists(uri)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    known = {found.name: str(found.experiment_id) for found in client.search_experiments()}
+    if experiment is None:
+        latest = client.search_runs(list(known.values()), order_by=["attributes.start_time DESC"], max_results=1)
+        if not latest:
+            raise _nothing_yet(uri)
+        experiment = client.get_experiment(latest[0].info.experiment_id).name
+    if experiment not in known:
+        names = ", ".join(sorted(known))
+        raise ModelError(Problem("", f"there is no experiment {experiment!r} in {uri}", f"there are: {names}"))
+    own = uri.rstrip("/") if _is_server(uri) else f"http://{HOST}:{PORT}"
+    return Addresses(base or own, known[experiment], experiment)
+
+
+def serve(
+    *,
+    port: int = PORT,
+    experiment: str | None = None,
+    open_browser: bool = True,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Show the recorded runs until interrupted; where the store is a server, only say (and open) its address.
+
+    Args:
+        port: The port to listen on, on loopback only; 0 for any free one.
+        experiment: The experiment to open; by default the one with the latest run.
+        open_browser: Whether to open the address in a browser.
+        report: Called with the address.
+
+    Raises:
+        ModelError: Nothing is recorded yet, or there is no such experiment.
+        P2pkitError: The port is taken, or MLflow's server does not start.
+    """
+    uri = tracking_uri()
+    if _is_server(uri):
+        _present(addresses(experiment).runs, open_browser, report)
+        return
+    found = addresses(experiment, base="")  # before the server is started: an error comes at once
+    with suppress(KeyboardInterrupt), _termination_interrupts(), server(port) as (base, process):
+        _present(Addresses(base, found.experiment_id, found.experiment).runs, open_browser, report)
+        process.wait()
+        raise P2pkitError(Problem("", f"MLflow's server ended by itself, with code {process.returncode}"))
+
+
+@contextmanager
+def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run MLflow's server on loopback as a process of its own, for as long as the context lasts.
+
+    Args:
+        port: The port; 0 for any free one.
+
+    Yields:
+        The server's address, at which it answers, and its process.
+
+    Raises:
+        ModelError: There is no store yet.
+        P2pkitError: The port is taken, or the server does not start.
+    """
+    uri = tracking_uri()
+    _check_exists(uri)
+    port = _free_port(port)
+    base = f"http://{HOST}:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri]
+    database = _database(uri)
+    if database is not None:  # experiments made in the interface then keep files where those of training do
+        command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / "mlruns")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # so that Ctrl-C comes here, and the server is told once
+        )
+        try:
+            _await(base, process, log)
+            yield base, process
+        finally:
+            _stop(process)
+
+
+def _present(address: str, open_browser: bool, report: Callable[[str], None]) -> None:
+    report(address)
+    if open_browser:
+        webbrowser.open(address)
+
+
+def _await(base: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):  # URLError is an OSError
+            return
+        time.sleep(0.1)
+    log.seek(0)
+    said = log.read().decode(errors="replace").strip().splitlines()
+    cause = "MLflow's server did not start" + "".join(f"\n  {line}" for line in said[-8:])
+    raise P2pkitError(Problem("", cause))
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the server as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            remedy = "choose another: p2pkit ui --port " + str(_free_port(0))
+            raise P2pkitError(Problem("", f"port {port} can't be used: {error.strerror}", remedy)) from None
+        return int(probe.getsockname()[1])
+
+
+def _check_exists(uri: str) -> None:
+    database = _database(uri)
+    if database is not None and not database.is_file():
+        raise _nothing_yet(uri)
+
+
+def _nothing_yet(uri: str) -> ModelError:
+    remedy = "train first (p2pkit demo), go to the folder you trained in, or set MLFLOW_TRACKING_URI"
+    return ModelError(Problem("", f"there are no runs yet in {_database(uri) or uri}", remedy))
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file of an SQLite store."""
+    return Path(unquote(uri.removeprefix(_SQLITE))).absolute() if uri.startswith(_SQLITE) else None
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))

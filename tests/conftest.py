@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,12 +16,28 @@ import pytest
 from p2pkit.registry import Registry, load_registry
 
 WritePlugin = Callable[..., Path]
+Python = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """The built-ins and the packaged registry.yaml, whatever is installed here."""
     return load_registry(discover=False, start=tmp_path_factory.mktemp("no_registry"))
+
+
+@pytest.fixture(scope="session")
+def python() -> Python:
+    """Run code in a process of its own, from a folder and with packages put before those of this environment."""
+
+    def run(code: str, folder: Path, *packages: Path) -> str:
+        path = os.pathsep.join([*map(str, packages), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path.strip(os.pathsep)}
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture
@@ -54,3 +73,30 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritePl
     yield write
     for module in modules:
         sys.modules.pop(module, None)
+
+
+@pytest.fixture(scope="session")
+def _new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow, made once, since making its tables takes seconds."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _new_store: Path) -> Iterator[Path]:
+    """Work in an empty folder that has a store of its own, and leave MLflow as if it had never been used."""
+    import mlflow
+
+    shutil.copy2(_new_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    yield tmp_path
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+    mlflow.tracking.fluent._active_experiment_id = None

@@ -52,7 +52,7 @@ BAD = {
         "TypeError: mine: **options hides its parameters",
     ),
     "has a parameter without a schema": (
-        "def mine(*, f: type(lambda: 0)): '''Mine.'''\n@p2pkit.hookimpl\ndef p2pkit_losses(): yield p2pkit.Loss('mine', mine)",
+        "def mine(*, f: type(dir)): 'Mine.'\n@p2pkit.hookimpl\ndef p2pkit_losses(): yield p2pkit.Loss('mine', mine)",
         "PydanticSchemaGenerationError",
     ),
 }
@@ -101,7 +101,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(install):
 def test_a_bad_plugin_harms_none_but_itself(install, builtin, code, error):
     install(code, "aaa_bad")
     install(GOOD, "zzz_good")
-    plugins = Plugins()
+    plugins = Plugins(enable=["aaa_bad", "zzz_good"])
     bad = found(plugins, "aaa_bad")
     assert (bad.state, bad.offers, bad.events) == ("failed", (), ())
     assert error in bad.error
@@ -156,7 +156,7 @@ def test_two_names_for_one_module_leave_the_first_in_place(install):
 
 def test_no_plugin_can_pass_for_the_builtins(install, builtin):
     install(GOOD, "p2pkit", "impostor_module")
-    plugins = Plugins()
+    plugins = Plugins(enable=["p2pkit"])
     assert plugins.failed[0].error == "the name 'p2pkit' is p2pkit's own; rename the entry point or file"
     assert names(plugins) == names(builtin)
     assert "impostor_module" not in sys.modules
@@ -218,7 +218,9 @@ def test_a_file_that_failed_to_run_is_no_module(write_plugin):
     assert "p2pkit_plugin_short_lived" not in sys.modules
 
 
-@pytest.mark.parametrize(("name", "error"), [("missing.py", "there is no such file"), ("notes.txt", "not a Python file")])
+@pytest.mark.parametrize(
+    ("name", "error"), [("missing.py", "there is no such file"), ("notes.txt", "not a Python file")]
+)
 def test_a_file_that_is_no_plugin(tmp_path, name, error):
     (tmp_path / "notes.txt").write_text("words")
     with pytest.raises(PluginError, match=error):

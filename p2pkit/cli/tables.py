@@ -66,8 +66,16 @@ def print_plugins(plugins: Iterable[Mapping[str, Any]]) -> None:
     """Print the plugins and what became of them."""
     table = Table("plugin", "state", "from", "offers", show_edge=False)
     for plugin in plugins:
-        offers = ", ".join([*plugin["offers"], *plugin["events"]])
         colour = {"loaded": "green", "failed": "red"}.get(plugin["state"], "yellow")
         origin = f"{plugin['origin']} {plugin['version']}".strip()
-        table.add_row(plugin["name"], f"[{colour}]{plugin['state']}[/]", origin, escape(plugin["error"] or offers))
+        offers = plugin["error"] or _offered(plugin["offers"], plugin["events"])
+        table.add_row(plugin["name"], f"[{colour}]{plugin['state']}[/]", origin, escape(offers))
     Console().print(table)
+
+
+def _offered(offers: Sequence[str], events: Sequence[str]) -> str:
+    """Write `generator acme:unet` and the like as one line for each kind, and the run events as another."""
+    pairs = [offer.split(" ", 1) for offer in offers]
+    lines = [f"{kind}: {', '.join(name for _, name in group)}" for kind, group in groupby(pairs, lambda pair: pair[0])]
+    heard = ", ".join(event.removeprefix("p2pkit_") for event in events)
+    return "\n".join([*lines, f"hears of: {heard}"] if heard else lines)

@@ -103,12 +103,12 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Print it."""
-        self.console.print(Text(text))
+        self.console.print(Text(text), soft_wrap=True)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Print when it is complete."""
         if done == total:
-            self.console.print(Text(f"{what}: {done}"))
+            self.console.print(Text(f"{what}: {done}"), soft_wrap=True)
 
     def trained(self, step: int, total: int, epoch: str, scalars: Mapping[str, float]) -> None:
         """Print every few seconds, and at the end."""
@@ -120,7 +120,7 @@ class Lines:
         self._last = now
         left = (now - self._begun[0]) / max(step - self._begun[1], 1) * (total - step)
         line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {left / 60:.1f} min left"
-        self.console.print(Text(line))
+        self.console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:
         """Do nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _LEAST_CELL = 128
 _GAP = 8
 _TEXT = 14
+_LINE = _TEXT + _GAP
 _INK = (40, 40, 40)
+_FONT = ImageFont.load_default(_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ def side_by_side(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
-    """Write a PNG with a row for each pair, under the columns' names; small images are enlarged.
+    """Write a PNG with a row for each pair, under the columns' names.
+
+    Small images are enlarged without smoothing; many rows stand in several blocks side by side.
 
     Args:
         rows: The pairs.
@@ -41,22 +46,30 @@ def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
         path: Where to; folders are made.
     """
     height, width = rows[0].pictures[0].shape[:2]
-    factor = max(1, -(-_LEAST_CELL // height))
-    cell_h, cell_w = height * factor, width * factor
-    line = _TEXT + _GAP
-    sheet = Image.new(
-        "RGB", (_GAP + len(columns) * (cell_w + _GAP), line + _GAP + len(rows) * (cell_h + line)), "white"
-    )
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(_TEXT)
-    for column, title in enumerate(columns):
-        left = _GAP + column * (cell_w + _GAP)
-        draw.text((left + cell_w / 2, _GAP / 2 + _TEXT / 2), title, fill=_INK, font=font, anchor="mm")
-        for index, row in enumerate(rows):
-            picture = Image.fromarray(row.pictures[column]).resize((cell_w, cell_h), Image.Resampling.NEAREST)
-            sheet.paste(picture, (left, line + _GAP + index * (cell_h + line)))
+    factor = max(1, math.ceil(_LEAST_CELL / height))
+    cell = (width * factor, height * factor)
+    block = (len(columns) * (cell[0] + _GAP) + _GAP, cell[1] + _LINE)
+    blocks = max(1, round(math.sqrt(len(rows) * block[1] / block[0])))
+    deep = math.ceil(len(rows) / blocks)
+    sheet = Image.new("RGB", (math.ceil(len(rows) / deep) * block[0], _LINE + deep * block[1] + _GAP), "white")
     for index, row in enumerate(rows):
-        top = line + _GAP + index * (cell_h + line) + cell_h
-        draw.text((_GAP, top + 2), row.name, fill=_INK, font=font)
+        left, top = index // deep * block[0], _LINE + index % deep * block[1]
+        if index % deep == 0:
+            _draw_titles(sheet, columns, left, cell[0])
+        _draw_row(sheet, row, (left, top), cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
+
+
+def _draw_titles(sheet: Image.Image, columns: Sequence[str], left: int, width: int) -> None:
+    for index, title in enumerate(columns):
+        middle = left + _GAP + index * (width + _GAP) + width / 2
+        ImageDraw.Draw(sheet).text((middle, _LINE / 2), title, fill=_INK, font=_FONT, anchor="mm")
+
+
+def _draw_row(sheet: Image.Image, row: Row, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+    left, top = corner[0] + _GAP, corner[1]
+    for index, picture in enumerate(row.pictures):
+        enlarged = Image.fromarray(picture).resize(cell, Image.Resampling.NEAREST)
+        sheet.paste(enlarged, (left + index * (cell[0] + _GAP), top))
+    ImageDraw.Draw(sheet).text((left, top + cell[1] + 2), row.name, fill=_INK, font=_FONT)

@@ -64,7 +64,7 @@ def test_plugins_and_schema(p2pkit, plugin, tmp_path):
     states = {entry["name"]: entry["state"] for entry in found}
     assert states["mine"] == "loaded"
     assert states["p2pkit.mlflow"] == "blocked"
-    assert "generator mine:line" in p2pkit("plugins", "--plugin", plugin).out
+    assert "generator: mine:line" in p2pkit("plugins", "--plugin", plugin).out
     assert p2pkit("schema", "-o", "schema.json", "--plugin", plugin).code == 0
     schema = json.loads((tmp_path / "schema.json").read_text())
     assert "generator.mine.line" in schema["$defs"]

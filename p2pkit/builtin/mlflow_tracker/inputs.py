@@ -22,7 +22,8 @@ def dataset_inputs(run: Run) -> list[DatasetInput]:
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     facts = run.dataset
-    kind, source = ("local", {"uri": str(Path(facts.root).absolute())}) if facts.root else ("code", {"tags": {}})
+    kind = "local" if facts.root else "code"
+    source: dict[str, object] = {"uri": str(Path(facts.root).absolute())} if facts.root else {"tags": {}}
     inputs = []
     for split, count in facts.counts.items():
         context = "training" if split == "train" and run.kind == "training" else "evaluation"
@@ -62,10 +63,14 @@ def _schema(facts: DatasetFacts) -> str:
 
 
 def _digest(facts: DatasetFacts, split: str) -> str:
-    """Return the fingerprint of all the run's data, as short as MLflow wants it."""
+    """Return the split's part of the fingerprint, all of it where that has no such parts, as short as MLflow wants."""
     from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
 
-    if len(facts.fingerprint) <= MAX_DATASET_DIGEST_SIZE and facts.fingerprint.strip("-"):
-        return facts.fingerprint
-    text = facts.fingerprint.strip("-") or f"{facts.name} {facts.root} {split} {facts.counts[split]}"
-    return hashlib.sha256(text.encode()).hexdigest()[:MAX_DATASET_DIGEST_SIZE]
+    parts = dict(zip(facts.counts, facts.fingerprint.split("-"), strict=False))
+    whole = len(facts.counts) != facts.fingerprint.count("-") + 1
+    text = facts.fingerprint if whole else parts[split]
+    if not text.strip("-"):  # a data set without fingerprints
+        text = f"{facts.name} {facts.root} {facts.counts[split]}"
+    if text.isalnum() and len(text) <= MAX_DATASET_DIGEST_SIZE:
+        return text
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from p2pkit.builtin.mlflow_tracker.inputs import image_schema
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
+    from mlflow.types import Schema
     from numpy.typing import NDArray
 
 NAME = "generator"
@@ -53,10 +54,7 @@ def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, ste
     Returns:
         The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
     """
-    import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model as Description
-    from mlflow.models import ModelSignature
 
     spec = run.dataset.spec
     recorded = client.get_run(run_id)
@@ -68,26 +66,34 @@ def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, ste
         data.mkdir()
         for file in _NEEDED:
             shutil.copy2(checkpoint / file, data / file)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "(?s).*input example was not provided")  # the signature says it all
-            mlflow.pyfunc.save_model(
-                folder,
-                loader_module=__name__,
-                data_path=str(data),
-                signature=ModelSignature(image_schema(spec.source), image_schema(spec.target)),
-                pip_requirements=requirements(run),
-                mlflow_model=Description(
-                    artifact_path=logged.artifact_location,
-                    run_id=run_id,
-                    model_uuid=logged.model_id,
-                    model_id=logged.model_id,
-                ),
-            )
+        signature = (image_schema(spec.source), image_schema(spec.target))
+        identity = {"artifact_path": logged.artifact_location, "model_uuid": logged.model_id}
+        _save(data, folder, signature, requirements(run), run_id=run_id, model_id=logged.model_id, **identity)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
     model_id: str = logged.model_id
     return model_id
+
+
+def _save(
+    data: Path, folder: Path, signature: tuple[Schema, Schema], pip_requirements: list[str], **identity: str
+) -> None:
+    """Write a model's folder as MLflow wants it, without its advice on examples and on its own type hints."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*(input example was not provided|Any type hint is inferred)")
+        import mlflow.pyfunc
+        from mlflow.models import Model as Description
+        from mlflow.models import ModelSignature
+
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module=__name__,
+            data_path=str(data),
+            signature=ModelSignature(*signature),
+            pip_requirements=pip_requirements,
+            mlflow_model=Description(**identity),
+        )
 
 
 def requirements(run: Run) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -175,8 +176,8 @@ def _status(error: BaseException | None) -> str:
 
 
 def _image_key(split: str, name: str) -> str:
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-. ") else "_" for c in name)
-    return f"{split}/{plain}"
+    """Return a name in a section of its own, of the letters that MLflow allows for images."""
+    return re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", f"{split}/samples/{name}")
 
 
 def _created(client: MlflowClient, uri: str, run: Run) -> str:

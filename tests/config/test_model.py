@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from p2pkit.config.model import RunConfig, ScheduleConfig, Section
+
+
+def test_the_linear_schedule_is_the_references():
+    factor = ScheduleConfig(epochs=200, decay_after=100).factor
+    assert [factor(done) for done in (0, 50, 99)] == [1, 1, 1]
+    assert factor(100) == pytest.approx(1 - 1 / 101)
+    assert factor(199) == pytest.approx(1 / 101)
+    reference = [1 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)]
+    assert [factor(epoch) for epoch in range(200)] == pytest.approx(reference)
+
+
+def test_the_other_shapes():
+    constant = ScheduleConfig(epochs=10, shape="constant")
+    assert {constant.factor(done) for done in range(10)} == {1.0}
+    cosine = [ScheduleConfig(steps=100, shape="cosine", decay_after=0).factor(done) for done in range(100)]
+    assert cosine == sorted(cosine, reverse=True)
+    assert cosine[49] == pytest.approx(0.5, abs=0.01)
+    assert 0 < cosine[-1] < 1e-3
+
+
+def test_lengths_count_in_epochs_or_steps():
+    assert ScheduleConfig().length == 200
+    assert ScheduleConfig(steps=7).length == 7
+    assert ScheduleConfig(steps=8).factor(3) == 1
+    assert ScheduleConfig(steps=8).factor(4) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 3, "steps": 4}, "give epochs or steps, not both"),
+        ({"epochs": 3, "decay_after": 4}, "decay_after is 4, after the end at 3"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself(values, message):
+    with pytest.raises(ValidationError, match=message):
+        ScheduleConfig(**values)
+
+
+def sections(section: type[Section] = RunConfig):
+    yield section
+    for field in section.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from sections(field.annotation)
+
+
+@pytest.mark.parametrize("section", list(sections()), ids=lambda section: section.__name__)
+def test_every_key_is_described(section):
+    assert [name for name, field in section.model_fields.items() if not field.description] == []
+
+
+def test_a_tiny_config_has_defaults_for_all_the_rest():
+    config = RunConfig.model_validate({"dataset": {"use": "shapes"}})
+    assert {name: term.weight for name, term in config.losses.items()} == {"gan": 1, "l1": 100}
+    assert [metric.use for metric in config.evaluate.metrics] == ["l1", "psnr", "ssim"]
