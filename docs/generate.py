@@ -5,6 +5,7 @@ Call it as `python docs/generate.py [--check]`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ MODULES = {
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
     "p2pkit.images": "Images",
+    "p2pkit.ui": "MLflow",
     "p2pkit.errors": "Errors",
 }
 
@@ -163,15 +165,18 @@ def public_names() -> str:
 
 
 def _documented(thing: Any) -> str:
-    """Describe a function, or a class with its public methods."""
-    parts = [f"```python\n{signature(thing.__name__, thing)}\n```", docstring(inspect.getdoc(thing) or "")]
-    members = vars(thing).items() if inspect.isclass(thing) else ()
-    for name, member in members:
-        function = member.__func__ if isinstance(member, classmethod) else member
-        if inspect.isfunction(function) and not name.startswith("_"):
-            text = f"```python\n{signature(f'{thing.__name__}.{name}', function)}\n```"
-            parts.append(f"{text}\n\n{docstring(inspect.getdoc(function) or '')}")
-    return "\n\n".join(parts)
+    """Describe a function, or a class with its public methods and properties."""
+    described = [(signature(thing.__name__, thing).removesuffix(" -> None"), thing)]
+    for name, member in vars(thing).items() if inspect.isclass(thing) else ():
+        full_name = f"{thing.__name__}.{name}"
+        function = getattr(member, "__func__", member)
+        if name.startswith("_"):
+            continue
+        if inspect.isfunction(function):
+            described.append((signature(full_name, function), function))
+        elif isinstance(member, property | functools.cached_property):
+            described.append((full_name, member))
+    return "\n\n".join(f"```python\n{text}\n```\n\n{docstring(inspect.getdoc(it) or '')}" for text, it in described)
 
 
 def recipes() -> str:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _word(value: object) -> object:
+    """Undo what YAML makes of the words on and off."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
+_Word = BeforeValidator(_word)
 
 
 class Section(BaseModel):
@@ -118,7 +126,7 @@ class EngineConfig(Section):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the generator's moving average, which is then what is evaluated."
     )
-    cache: Literal["auto", "memory", "disk", "off"] = Field(
+    cache: Annotated[Literal["auto", "memory", "disk", "off"], _Word] = Field(
         "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
     )
     workers: int = Field(2, ge=0, description="Processes that decode when the cache is off.")
@@ -140,7 +148,7 @@ class EvaluateConfig(Section):
         "running",
         description="Statistics of batch norm: those gathered in training, or each image's own, as in the paper.",
     )
-    dropout: Literal["off", "on"] = Field("off", description="Whether dropout stays active, as in the paper.")
+    dropout: Annotated[Literal["off", "on"], _Word] = Field("off", description="Whether dropout stays active, as in the paper.")
     baselines: bool = Field(True, description="Whether to score the source itself and the mean target too.")
 
 

@@ -167,12 +167,9 @@ def test_the_model_is_the_generator_without_the_state_of_training(trained: Train
     run = run_of(trained.folder)
     logged = MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{logged.model_id}"))
-    assert sorted(path.name for path in (folder / "checkpoint").iterdir()) == [
-        "generator.safetensors",
-        "run.yaml",
-        "state.json",
-    ]
-    assert (folder / "requirements.txt").read_text().splitlines()[0] == f"p2pkit=={p2pkit.__version__}"
+    kept = sorted(path.name for path in (folder / "data" / "checkpoint").iterdir())
+    assert kept == ["generator.safetensors", "run.yaml", "state.json"]
+    assert f"p2pkit=={p2pkit.__version__}" in (folder / "requirements.txt").read_text().splitlines()
     assert logged.status == "READY"
 
 
@@ -264,7 +261,7 @@ def test_nothing_is_made_before_a_run_starts(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(p2pkit.ConfigError):
-        train(registry, **{"generator": {"use": "unet", "params": {"depth": 9}}})
+        train(registry, generator={"use": "unet", "params": {"depth": 9}})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -157,16 +157,23 @@ def gains(report: Report) -> dict[str, float]:
 def quiet() -> Iterator[None]:
     """Keep MLflow's and its database tool's progress notes off the user's screen; warnings still come through."""
     import mlflow  # noqa: F401  its import sets the level that is changed here
+    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT as addresses_unprinted
 
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    before = [logger.level for logger in loggers]
+    levels = [logger.level for logger in loggers]
+    unprinted = addresses_unprinted.get_raw()
     for logger in loggers:
         logger.setLevel(max(logger.level, logging.WARNING))
+    addresses_unprinted.set(True)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if unprinted is None:
+            addresses_unprinted.unset()
+        else:
+            addresses_unprinted.set(unprinted)
 
 
 def _status(error: BaseException | None) -> str:

@@ -1,0 +1,153 @@
+"""Which store, which addresses, and a real server on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from p2pkit import ui
+from p2pkit.errors import ModelError, P2pkitError
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which nothing was ever recorded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def recorded(*experiments: str) -> dict[str, tuple[str, str]]:
+    """Make an experiment with one run for each name; return their ids."""
+    client = MlflowClient()
+    ids = [(name, client.create_experiment(name)) for name in experiments]
+    return {
+        name: (made, client.create_run(made, start_time=1000 + index).info.run_id)
+        for index, (name, made) in enumerate(ids)
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_runs_are_recorded_in_the_working_folder(bare: Path) -> None:
+    assert ui.tracking_uri() == f"sqlite:///{bare}/mlflow.db"
+    assert list(bare.iterdir()) == []
+
+
+def test_a_percent_sign_in_the_folder_survives(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = bare / "50% of"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert ui._database(ui.tracking_uri()) == odd / "mlflow.db"
+
+
+def test_the_environment_and_the_caller_say_where_runs_are_recorded(
+    mlflow_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
+    assert ui.tracking_uri() == "http://tracking.example:5000"
+    mlflow.set_tracking_uri("sqlite:///mine.db")
+    assert ui.tracking_uri() == "sqlite:///mine.db"
+
+
+def test_addresses_lead_past_the_view_for_language_models(mlflow_here: Path) -> None:
+    made = recorded("first", "second")
+    experiment_id, run_id = made["first"]
+    found = ui.addresses("first")
+    start = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs"
+    assert found.runs == f"{start}?workflowType=machine_learning"
+    assert found.charts == f"{found.runs}&compareRunsMode=CHART"
+    assert found.run(run_id) == f"{start}/{run_id}?workflowType=machine_learning"
+    assert found.compare(["a", "b"]) == (
+        "http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%20%22b%22%5D"
+        f"&experiments=%5B%22{experiment_id}%22%5D&workflowType=machine_learning"
+    )
+
+
+def test_the_experiment_with_the_latest_run_is_the_default(mlflow_here: Path) -> None:
+    made = recorded("first", "second")
+    assert ui.addresses().experiment == "second"
+    MlflowClient().create_run(made["first"][0], start_time=5000)
+    assert ui.addresses(base="http://localhost:1").runs.startswith(
+        f"http://localhost:1/#/experiments/{made['first'][0]}/"
+    )
+
+
+def test_where_nothing_is_recorded_there_is_nothing_to_show(bare: Path) -> None:
+    for show in (ui.addresses, ui.serve, ui.server().__enter__):
+        with pytest.raises(ModelError, match=r"no runs yet in .*mlflow\.db\n.*p2pkit demo"):
+            show()
+    assert list(bare.iterdir()) == []
+
+
+def test_a_store_without_runs_is_nothing_to_show_either(mlflow_here: Path) -> None:
+    with pytest.raises(ModelError, match="there are no runs yet"):
+        ui.serve(open_browser=False)
+
+
+def test_an_unknown_experiment_is_named_with_those_there_are(mlflow_here: Path) -> None:
+    recorded("faces")
+    with pytest.raises(ModelError, match=r"no experiment 'facades'.*\n.*Default, faces"):
+        ui.addresses("facades")
+
+
+def test_a_taken_port_is_named_with_one_that_is_free(mlflow_here: Path) -> None:
+    recorded("faces")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(P2pkitError, match=rf"port {port} can't be used: .*\n.*p2pkit ui --port \d+"):
+            ui.serve(port=port, open_browser=False)
+
+
+def test_a_server_that_does_not_start_says_why(mlflow_here: Path) -> None:
+    (mlflow_here / "mlflow.db").write_text("no database")
+    with pytest.raises(P2pkitError, match=r"(?s)did not start\n.*file is not a database"), ui.server(0):
+        pass
+
+
+def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    said: list[str] = []
+    found = ui.Addresses("http://tracking.example", "7", "faces")
+    monkeypatch.setattr(ui, "tracking_uri", lambda: "http://tracking.example/")
+    monkeypatch.setattr(ui, "addresses", lambda experiment: found)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    ui.serve(report=said.append)
+    assert said == opened == [found.runs]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_interrupted(mlflow_here: Path, number: int) -> None:
+    recorded("faces")
+    options = f"port={free_port()}, open_browser=False, report=lambda address: print(address, flush=True)"
+    code = f"from p2pkit import ui; ui.serve({options})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    base, _, page = address.partition("/#/")
+    assert page.endswith("workflowType=machine_learning")
+    with urllib.request.urlopen(base) as answer:
+        assert b"MLflow" in answer.read()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(base, timeout=5)
+    assert sorted(os.listdir(mlflow_here)) in (["mlflow.db"], ["mlflow.db", "mlruns"])
