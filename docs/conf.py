@@ -18,6 +18,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 copybutton_prompt_text = "$ "
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["p2pkit.css"]
 html_title = f"p2pkit {version}"
 html_show_sphinx = False
 html_copy_source = False

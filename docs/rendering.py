@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 Schema = Mapping[str, Any]
+_WIDTH = 100
 _PLAIN = {"integer": "int", "number": "float", "string": "str", "boolean": "bool", "object": "mapping"}
 _ITEM = re.compile(r"(\*{0,2}[\w.]+): (.*)", re.DOTALL)
 
@@ -86,7 +87,7 @@ def _items(body: str) -> Iterator[str]:
 
 
 def signature(name: str, function: Callable[..., Any], *, types: bool = True) -> str:
-    """Write a signature without quotes around its annotations."""
+    """Write a signature without quotes around its annotations, a long one with a line for each argument."""
     found = inspect.signature(function)
     written: list[str] = []
     for argument in found.parameters.values():
@@ -94,12 +95,19 @@ def signature(name: str, function: Callable[..., Any], *, types: bool = True) ->
             continue
         if argument.kind is argument.KEYWORD_ONLY and not any(text.startswith("*") for text in written):
             written.append("*")
-        stars = {argument.VAR_POSITIONAL: "*", argument.VAR_KEYWORD: "**"}.get(argument.kind, "")
+        stars = _STARS.get(argument.kind.name, "")
         typed = f": {_annotation(argument.annotation)}" if types and argument.annotation is not argument.empty else ""
         given = "" if argument.default is argument.empty else f"={_default(argument.default)}"
         written.append(f"{stars}{argument.name}{typed}{given.replace('=', ' = ') if typed else given}")
     returned = types and found.return_annotation is not found.empty
-    return f"{name}({', '.join(written)})" + (f" -> {_annotation(found.return_annotation)}" if returned else "")
+    after = f" -> {_annotation(found.return_annotation)}" if returned else ""
+    line = f"{name}({', '.join(written)}){after}"
+    return (
+        line if len(line) <= _WIDTH else "\n    ".join([f"{name}(", *(f"{each}," for each in written)]) + f"\n){after}"
+    )
+
+
+_STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 
 
 def _annotation(annotation: object) -> str:
@@ -111,7 +119,7 @@ def _default(default: object) -> str:
 
 
 def type_text(schema: Schema, definitions: Mapping[str, Schema]) -> str:
-    """Write a JSON schema's type as people read it: `int, 2 to 10 | null`."""
+    """Write a JSON schema's type as people read it: `int 2 to 10 | null`."""
     if schema.get("$ref", "").endswith("/ComponentConfig"):
         return "component"
     if "$ref" in schema:
@@ -119,13 +127,15 @@ def type_text(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     if "anyOf" in schema:
         return " | ".join(dict.fromkeys(type_text(choice, definitions) for choice in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
-        return " | ".join(map(value, schema.get("enum", [schema.get("const")])))
+        choices = schema.get("enum", [schema.get("const")])
+        words = [choice for choice in choices if not isinstance(choice, bool)]  # on and off are words here
+        return " | ".join(map(value, words or choices))
     if schema.get("type") == "array":
         inner = schema.get("prefixItems") or [schema.get("items", {})]
         more = [] if "prefixItems" in schema else ["..."]
         return "[" + ", ".join([*(type_text(item, definitions) for item in inner), *more]) + "]"
-    name = _PLAIN.get(schema.get("type", ""), schema.get("type", "any"))
-    return ", ".join([name, *_bounds(schema)])
+    kind: str = schema.get("type", "any")
+    return f"{_PLAIN.get(kind, kind)} {', '.join(_bounds(schema))}".rstrip()
 
 
 def _bounds(schema: Schema) -> Iterator[str]:

@@ -33,7 +33,7 @@ from p2pkit.types import (
 )
 
 if TYPE_CHECKING:
-    from p2pkit.api import EvaluatedRun, TrainedRun, evaluate, load, score, train
+    from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, score, train
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.ui import tracking_uri
@@ -73,12 +73,14 @@ __all__ = [
     "Verdict",
     "View",
     "__version__",
+    "check",
     "conform",
     "evaluate",
     "hookimpl",
     "load",
     "read_image",
     "resize",
+    "resume",
     "score",
     "to_network",
     "to_picture",
@@ -88,17 +90,13 @@ __all__ = [
     "write_image",
 ]
 
+_API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
 _LAZY = {
+    **dict.fromkeys(_API, "p2pkit.api"),
     **dict.fromkeys(_IMAGES, "p2pkit.images"),
-    "EvaluatedRun": "p2pkit.api",
-    "TrainedRun": "p2pkit.api",
     "Translator": "p2pkit.inference.translate",
-    "evaluate": "p2pkit.api",
-    "load": "p2pkit.api",
-    "score": "p2pkit.api",
     "tracking_uri": "p2pkit.ui",
-    "train": "p2pkit.api",
 }
 
 

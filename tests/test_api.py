@@ -45,9 +45,7 @@ def test_a_loaded_model_needs_nothing_but_its_checkpoint(trained, quiet, tmp_pat
     for name in ("generator.safetensors", "state.json", "run.yaml"):
         (moved / name).write_bytes((trained.checkpoint / name).read_bytes())
     image = np.full((16, 16, 3), 200, np.uint8)
-    np.testing.assert_array_equal(
-        p2pkit.load(moved, registry=quiet).translate(image), trained.load().translate(image)
-    )
+    np.testing.assert_array_equal(p2pkit.load(moved, registry=quiet).translate(image), trained.load().translate(image))
 
 
 def test_evaluate_gives_the_trainings_scores(trained, quiet):

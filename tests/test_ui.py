@@ -132,8 +132,14 @@ def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -
     assert said == opened == [found.runs]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_interrupted(mlflow_here: Path, number: int) -> None:
+def test_termination_counts_as_an_interrupt() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ui._termination_interrupts():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_it_serves_until_interrupted(mlflow_here: Path) -> None:
     recorded("faces")
     options = f"port={free_port()}, open_browser=False, report=lambda address: print(address, flush=True)"
     code = f"from p2pkit import ui; ui.serve({options})"
@@ -144,7 +150,7 @@ def test_it_serves_until_interrupted(mlflow_here: Path, number: int) -> None:
     assert page.endswith("workflowType=machine_learning")
     with urllib.request.urlopen(base) as answer:
         assert b"MLflow" in answer.read()
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors

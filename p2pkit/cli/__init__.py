@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from p2pkit.cli import catalog, runs
+from p2pkit.cli import catalog, plugins, runs
 from p2pkit.errors import P2pkitError
 
 app = typer.Typer(
@@ -16,9 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (runs, catalog):
+for module in (runs, catalog, plugins):
     for command in module.COMMANDS:
-        app.command(command.__name__.rstrip("_"))(command)
+        app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 
 
 def _version(wanted: bool) -> None:

@@ -102,11 +102,12 @@ def translate(
 def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 5000,
     experiment: Annotated[str | None, typer.Option("--experiment", help="Experiment to open at.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
     from p2pkit.ui import serve
 
-    serve(port=port, experiment=experiment)
+    serve(port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
 
 COMMANDS = (demo, train, check, evaluate, translate, ui)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 
 def _word(value: object) -> object:
@@ -14,7 +14,12 @@ def _word(value: object) -> object:
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
-_Word = BeforeValidator(_word)
+Switch = Annotated[Literal["off", "on"], BeforeValidator(_word), WithJsonSchema({"enum": ["off", "on", False, True]})]
+Cache = Annotated[
+    Literal["auto", "memory", "disk", "off"],
+    BeforeValidator(_word),
+    WithJsonSchema({"enum": ["auto", "memory", "disk", "off", False]}),
+]
 
 
 class Section(BaseModel):
@@ -126,7 +131,7 @@ class EngineConfig(Section):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the generator's moving average, which is then what is evaluated."
     )
-    cache: Annotated[Literal["auto", "memory", "disk", "off"], _Word] = Field(
+    cache: Cache = Field(
         "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
     )
     workers: int = Field(2, ge=0, description="Processes that decode when the cache is off.")
@@ -137,7 +142,7 @@ class EvaluateConfig(Section):
     """What is measured during training and at its end."""
 
     split: str = Field("auto", description="Part of the data; auto is val, else test, else train.")
-    every: int = Field(10, ge=0, description="Epochs between evaluations; 0 for the end only.")
+    every: int = Field(10, ge=0, description="Epochs between evaluations, the first before training; 0 for the end only.")
     metrics: list[ComponentConfig] = Field(
         default_factory=lambda: [ComponentConfig(use=name) for name in ("l1", "psnr", "ssim")],
         description="The metrics.",
@@ -148,7 +153,7 @@ class EvaluateConfig(Section):
         "running",
         description="Statistics of batch norm: those gathered in training, or each image's own, as in the paper.",
     )
-    dropout: Annotated[Literal["off", "on"], _Word] = Field("off", description="Whether dropout stays active, as in the paper.")
+    dropout: Switch = Field("off", description="Whether dropout stays active, as in the paper.")
     baselines: bool = Field(True, description="Whether to score the source itself and the mean target too.")
 
 

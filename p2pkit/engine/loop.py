@@ -90,6 +90,8 @@ class Loop:
             TrainingError: A loss is no longer a finite number.
         """
         with Interrupt() as interrupt:
+            if position.step == 0 and self.settings.evaluate.every:
+                self._evaluate(0)  # what an untrained generator makes is where every curve and slider begins
             for epoch in range(position.epoch, self.epochs):
                 position = self._epoch(epoch, position, interrupt)
                 if interrupt.signal is not None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+from PIL import Image
 
 import p2pkit
 from p2pkit.api import TrainedRun, resume
@@ -99,8 +100,8 @@ def test_scalars_and_scores_share_one_count_of_steps(trained: TrainedRun) -> Non
         assert steps(key) == [1, 2, 3, 4]
     for key in ("train/discriminator/gan", "train/verdict/real", "train/learning_rate/generator", "speed/data_wait"):
         assert steps(key) == [1, 2, 3, 4]
-    assert steps("val/l1") == steps("val/gain_percent/ssim") == [2, 4]
-    assert steps("val/baseline_mean/l1") == steps("val/baseline_source/psnr") == [2]
+    assert steps("val/l1") == steps("val/gain_percent/ssim") == [0, 2, 4]
+    assert steps("val/baseline_mean/l1") == steps("val/baseline_source/psnr") == [0]
     assert trained.report is not None
     assert run.data.metrics["val/l1"] == pytest.approx(trained.report.metrics["l1"])
 
@@ -109,11 +110,14 @@ def test_samples_are_images_with_steps(trained: TrainedRun) -> None:
     run = run_of(trained.folder)
     client = MlflowClient()
     pictures = [name for name in files(client, run.info.run_id, "images") if name.endswith(".png")]
-    assert len(pictures) == 4
-    for step in (2, 4):
+    assert len(pictures) == 6
+    for step in (0, 2, 4):
         assert sum(f"val~samples~val-00000+step+{step}+" in name for name in pictures) == 1
+    with Image.open(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/{pictures[0]}")) as picture:
+        assert picture.size == (3 * 128, 128)  # 16 x 16 would be shown as small as that
     assert run.data.tags["mlflow.loggedImages"] == "True"
-    assert files(client, run.info.run_id, "samples") == ["samples/step-00000002.png", "samples/step-00000004.png"]
+    sheets = [f"samples/step-{step:08d}.png" for step in (0, 2, 4)]
+    assert files(client, run.info.run_id, "samples") == sheets
 
 
 def test_the_config_is_an_artifact_whole(trained: TrainedRun) -> None:

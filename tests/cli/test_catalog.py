@@ -84,8 +84,8 @@ def test_a_broken_plugin_is_named_and_the_rest_works(p2pkit, tmp_path, monkeypat
 
 def modules_after(*arguments):
     code = (
-        "import sys\nsys.argv = ['p2pkit', *%r]\nfrom p2pkit.cli import main\n"
-        "try:\n    main()\nexcept SystemExit: pass\nprint('MODULES', *sys.modules)" % (list(arguments),)
+        f"import sys\nsys.argv = {['p2pkit', *arguments]}\nfrom p2pkit.cli import main\n"
+        "try:\n    main()\nexcept SystemExit: pass\nprint('MODULES', *sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(ran.stdout.rpartition("MODULES")[2].split())

@@ -67,8 +67,8 @@ def test_signatures_have_no_quotes_but_those_of_defaults() -> None:
 def test_types_are_written_as_people_read_them() -> None:
     definitions = {"Mode": {"enum": ["on", "free"]}}
     cases = {
-        "int, 2 to 10": {"type": "integer", "minimum": 2, "maximum": 10},
-        "float, > 0 | null": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]},
+        "int 2 to 10": {"type": "integer", "minimum": 2, "maximum": 10},
+        "float > 0 | null": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]},
         "'on' | free": {"$ref": "#/$defs/Mode"},
         "[int, int]": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "integer"}]},
         "[str, ...]": {"type": "array", "items": {"type": "string"}},

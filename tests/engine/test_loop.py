@@ -95,7 +95,7 @@ def test_only_the_latest_checkpoints_are_kept(work):
 
 
 def test_steps_instead_of_epochs(work):
-    outcome = work(**{"schedule": {"epochs": None, "steps": 5}}).train()
+    outcome = work(schedule={"epochs": None, "steps": 5}).train()
     assert outcome.position.step == 5
     assert outcome.report is not None
 
@@ -107,7 +107,7 @@ def test_learning_rate_falls_by_the_schedule(checked, work, monkeypatch):
         "_read",
         lambda self, step: rates.append(self.assembly.players.generator.optimizer.param_groups[0]["lr"]),
     )
-    work(**{"schedule": {"epochs": 4, "decay_after": 2}}).train()
+    work(schedule={"epochs": 4, "decay_after": 2}).train()
     by_epoch = rates[:12:3]
     assert by_epoch == pytest.approx([2e-4, 2e-4, 2e-4 * 2 / 3, 2e-4 / 3])
 
@@ -159,11 +159,13 @@ def test_events_come_in_order(tiny, tmp_path):
     diary = (folder / "diary.txt").read_text().splitlines()
     assert [line.split()[0] for line in diary] == [
         "started",
+        "evaluated",
         *(["scalars", "evaluated", "checkpointed"] * 2),
         "ended",
     ]
     assert diary[0] == "started training {'train': 12, 'val': 8}"
     for name in ("train/generator/l1", "train/learning_rate/generator", "speed/images_per_second", "speed/data_wait"):
-        assert name in diary[1]
-    assert diary[2] == "evaluated 3 ['l1'] 2"
+        assert name in diary[2]
+    assert diary[1] == "evaluated 0 ['l1'] 2"
+    assert diary[3] == "evaluated 3 ['l1'] 2"
     assert diary[-1] == "ended None"

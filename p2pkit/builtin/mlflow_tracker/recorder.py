@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NOTE = "mlflow.id"
 """File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
+_LEAST_HEIGHT = 128
 
 
 class Recorder:
@@ -106,7 +107,9 @@ class Recorder:
         """Log each sample as an image with a step, and the sheet as an artifact."""
         with quiet():
             for called, picture in zip(samples.names, samples.pictures, strict=True):
-                self.client.log_image(self.run_id, picture, key=_image_key(split, called), step=step)
+                factor = max(1, -(-_LEAST_HEIGHT // picture.shape[0]))  # the interface enlarges nothing
+                shown = picture.repeat(factor, 0).repeat(factor, 1)
+                self.client.log_image(self.run_id, shown, key=_image_key(split, called), step=step)
             self.client.log_artifact(self.run_id, str(samples.sheet), "samples")
 
     def finish(self, error: BaseException | None) -> None:
