@@ -142,7 +142,7 @@ class EvaluateConfig(Section):
     """What is measured during training and at its end."""
 
     split: str = Field("auto", description="Part of the data; auto is val, else test, else train.")
-    every: int = Field(10, ge=0, description="Epochs between evaluations, the first before training; 0 for the end only.")
+    every: int = Field(10, ge=0, description="Epochs between evaluations, one before training; 0 for the end only.")
     metrics: list[ComponentConfig] = Field(
         default_factory=lambda: [ComponentConfig(use=name) for name in ("l1", "psnr", "ssim")],
         description="The metrics.",

@@ -1,0 +1,83 @@
+"""Parameters that components are built with where their defaults don't do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from p2pkit.components import Component
+from p2pkit.plugins import OWN, Offer
+
+BUILTIN: dict[str, dict[str, Any]] = {
+    "generator/unet": {"depth": 5, "width": 4},
+    "generator/unet_blog": {"depth": 5, "width": 4},
+    "generator/resnet": {"blocks": 2, "width": 4},
+    "discriminator/patch": {"width": 8},
+    "discriminator/patch_blog": {"width": 8},
+    "discriminator/multiscale": {"width": 8, "scales": 2, "layers": 2},
+    "augmentation/jitter_crop": {"load": 140},
+}
+"""The built-ins at sizes for tests."""
+
+
+def parameters(offer: Offer, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a component is built with.
+
+    Args:
+        offer: The component.
+        examples: Parameters by name or by `kind/name`; over them go neither defaults nor declared examples.
+
+    Returns:
+        Parameters, without those that keep their default.
+    """
+    component = offer.component
+    key = f"{component.kind}/{component.name}"
+    own = {**BUILTIN.get(key, {}), **_files(component)} if offer.plugin == OWN else {}
+    return {**_declared(component), **own, **examples.get(component.name, {}), **examples.get(key, {})}
+
+
+def _declared(component: Component) -> dict[str, Any]:
+    """Take the first of the `examples` that required parameters declare in their `Field`."""
+    fields = component.parameters.model_fields.items()
+    return {name: info.examples[0] for name, info in fields if info.is_required() and info.examples}
+
+
+def _files(component: Component) -> dict[str, Any]:
+    """Return files for the built-in data sets that read some."""
+    if component.kind != "dataset":
+        return {}
+    folder = Path(_folder().name)
+    return {
+        "side_by_side": {"root": folder / "both"},
+        "paired_folders": {"root": folder / "pairs"},
+        "manifest": {"path": folder / "pairs.csv"},
+        "labels": {"root": folder / "masks", "classes": 4},
+        "colorize": {"root": folder / "pairs" / "target"},
+        "edges": {"root": folder / "pairs" / "target"},
+    }.get(component.name, {})
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Write a few pairs in every layout; the folder goes when the process ends."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tempfile.TemporaryDirectory(prefix="p2pkit-testing-")
+    root = Path(folder.name)
+    dice = np.random.default_rng(0)
+    places = [root / name for name in ("both", "pairs/source", "pairs/target", "masks/source", "masks/target")]
+    for place in places:
+        place.mkdir(parents=True)
+    for number in range(12):
+        both = dice.integers(0, 256, (24, 64, 3), dtype=np.uint8)
+        mask = dice.integers(0, 4, (24, 32), dtype=np.uint8)
+        pictures = (both, both[:, :32], both[:, 32:], mask, both[:, 32:])
+        for place, picture in zip(places, pictures, strict=True):
+            Image.fromarray(picture).save(place / f"{number:02}.png")
+    lines = ["source,target", *(f"pairs/source/{n:02}.png,pairs/target/{n:02}.png" for n in range(12))]
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder

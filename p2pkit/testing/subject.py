@@ -1,0 +1,131 @@
+"""One component under test: what it is built with, and the images it is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from p2pkit.components import Component
+from p2pkit.errors import ComponentError
+from p2pkit.images import to_network
+from p2pkit.plugins import Offer
+from p2pkit.testing.rule import Skip
+from p2pkit.types import ImageSpec, PairSpec
+
+COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
+FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR))
+SIZES = ((64, 64), (128, 64), (32, 32), (96, 96), (224, 224), (256, 256), (512, 256), (512, 512), (1024, 512))
+
+
+@dataclass
+class Subject:
+    """A component, what it is built with, and the images it is tried on.
+
+    Args:
+        offer: The component and its plugin.
+        params: Parameters it is built with, beside its defaults.
+        device: Where it is tried.
+        module: The plugin's module.
+        again: Loads the plugin anew and returns its components.
+    """
+
+    offer: Offer
+    params: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    module: Any = None
+    again: Callable[[], list[Component]] | None = None
+
+    @property
+    def component(self) -> Component:
+        """The component."""
+        return self.offer.component
+
+    @property
+    def kind(self) -> str:
+        """The component's kind."""
+        return self.component.kind
+
+    @cached_property
+    def images(self) -> PairSpec:
+        """The first of the images that it can be built for; colour to colour where it takes those."""
+        if not self.specs:
+            raise Skip("it can't be built, see the rule `builds`")
+        return self.specs[0]
+
+    @cached_property
+    def specs(self) -> tuple[PairSpec, ...]:
+        """Of each form of images the smallest that it can be built for, and one that is not square."""
+        found = [next(self._fitting(form), None) for form in FORMS]
+        square = found[0] or next(filter(None, found), None)
+        if square is not None:
+            form = square.source, square.target
+            found.append(next((spec for spec in self._fitting(form) if spec.height != spec.width), None))
+        return tuple(filter(None, found))
+
+    @cached_property
+    def refusals(self) -> list[ComponentError]:
+        """Why it could not be built for some of the images."""
+        return []
+
+    def _fitting(self, form: tuple[ImageSpec, ImageSpec]) -> Iterator[PairSpec]:
+        return (spec for spec in (PairSpec(*form, *size) for size in SIZES) if self.fits(spec))
+
+    def fits(self, images: PairSpec) -> bool:
+        """Tell whether it can be built for such images: False where it raises a `ComponentError`."""
+        if self.kind not in ("generator", "discriminator") and not self.component.takes_images:
+            return (images.height, images.width) in SIZES[:2]
+        try:
+            self._try(images)
+        except ComponentError as error:
+            self.refusals.append(error)
+            return False
+        return True
+
+    def _try(self, images: PairSpec) -> None:
+        """Build where nothing is computed, or for real where that does not work."""
+        if self.kind in ("generator", "discriminator"):
+            try:
+                with torch.device("meta"):
+                    self.component.build(images, self.params)
+                return
+            except ComponentError:
+                raise
+            except Exception:  # the rule `meta` tells
+                pass
+        self.component.build(images, self.params)
+
+    def build(self, images: PairSpec | None = None, *, seed: int = 0, **params: Any) -> Any:
+        """Make the component, seeded, with its example parameters and these."""
+        torch.manual_seed(seed)
+        wanted = None if self.kind == "dataset" else images or self.images
+        built = self.component.build(wanted, {**self.params, **params})
+        return built.to(self.device) if isinstance(built, nn.Module) else built
+
+    def batch(self, images: PairSpec | None = None, count: int = 2, seed: int = 1) -> tuple[Tensor, Tensor]:
+        """Return a batch of noise: sources and targets as networks see them."""
+        images = images or self.images
+        dice = torch.Generator().manual_seed(seed)
+        source, target = (noise(spec, count, images, dice).to(self.device) for spec in (images.source, images.target))
+        return source, target
+
+
+def noise(spec: ImageSpec, count: int, images: PairSpec, dice: torch.Generator) -> Tensor:
+    """Return images of noise in [-1, 1]."""
+    size = images.height, images.width
+    if spec.kind == "labels":
+        return to_network(torch.randint(spec.channels, (count, 1, *size), generator=dice), spec)
+    return torch.rand(count, spec.channels, *size, generator=dice) * 2 - 1
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Let a rule draw from a seed of its own, and leave the caller's random numbers alone."""
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(0)
+        yield
