@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +29,7 @@ def code(text: object) -> str:
 
 def value(default: object) -> str:
     """Write a default as YAML has it."""
+    default = str(default) if isinstance(default, Path) else default
     text: str = yaml.safe_dump(default, default_flow_style=True, width=1000)
     return text.removesuffix("...\n").strip().removeprefix("''")
 
