@@ -56,7 +56,7 @@ class TrainedRun:
         checkpoint: The last checkpoint.
         step: Updates of the generator.
         report: The last evaluation's scores; None where the run was stopped before any.
-        sheet: The last evaluation's picture.
+        sheet: The last evaluation's picture; its other files lie beside it.
         signal: The signal that stopped the run, None where it came to its end.
     """
 

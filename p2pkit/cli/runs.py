@@ -99,6 +99,35 @@ def translate(
     typer.echo(f"wrote {len(written)} images to {output}")
 
 
+def sweep(
+    config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
+    axes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE,VALUE...", help="What differs.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each point, with seeds 0, 1, ...")] = 1,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep's folder.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="FOLDER", help="Go on with a sweep.")] = None,
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a run for each point of a grid, and show what they make side by side."""
+    from p2pkit import sweep as sweeps
+    from p2pkit.cli.tables import print_sweep
+
+    if (config is None) == (resume is None):
+        raise typer.BadParameter("give a recipe or a file, or else --resume FOLDER")
+    names = registry(registry_file, plugin)
+    if resume is not None:
+        swept = sweeps.resume_sweep(resume, registry=names, progress=not quiet)
+    else:
+        act = functools.partial(sweeps.sweep, str(config), axes or (), seeds=seeds, name=name)
+        swept = act(registry=names, progress=not quiet, **settings(set_))
+    print_sweep(swept)
+    if not swept.complete:
+        typer.echo(f"stopped; go on with: p2pkit sweep --resume {swept.folder}")
+        sys.exit(130)
+
+
 def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 5000,
     experiment: Annotated[str | None, typer.Option("--experiment", help="Experiment to open at.")] = None,
@@ -110,7 +139,7 @@ def ui(
     serve(port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
 
-COMMANDS = (demo, train, check, evaluate, translate, ui)
+COMMANDS = (demo, train, check, evaluate, translate, sweep, ui)
 
 
 def _size(written: str | None) -> tuple[int, int] | None:

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from p2pkit.catalog import Entry
+from p2pkit.doctor.finding import Finding
+from p2pkit.sweep import Sweep
 from p2pkit.types import Report
 
 
@@ -33,6 +35,28 @@ def print_report(report: Report) -> None:
 
 def _with_direction(name: str, higher: bool | None) -> str:
     return name if higher is None else f"{name} ({'higher' if higher else 'lower'} is better)"
+
+
+def print_sweep(swept: Sweep) -> None:
+    """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
+    table = Table(title=f"{swept.folder}", title_justify="left")
+    rows = swept.table()
+    names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))
+    names = [name for name in names if not name.endswith("_spread")]
+    for heading in ("point", "runs", *names):
+        table.add_column(heading, justify="left" if heading == "point" else "right", overflow="fold")
+    for row in rows:
+        spreads = {name: f" ± {row[f'{name}_spread']:.4f}" if row["runs"] > 1 else "" for name in names}
+        cells = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
+        table.add_row(escape(row["label"]), str(row["runs"]), *cells)
+    console = Console()
+    console.print(table)
+    for child in swept.children:
+        if child.state == "failed":
+            console.print(f"[red]failed[/] {escape(child.name)}: {escape(child.error)}", soft_wrap=True)
+    if swept.sheet.is_file():
+        console.print(f"sheet    {swept.sheet}", soft_wrap=True)
+    console.print("compare  p2pkit ui")
 
 
 def print_entries(entries: Sequence[Entry]) -> None:
@@ -79,3 +103,20 @@ def _offered(offers: Sequence[str], events: Sequence[str]) -> str:
     lines = [f"{kind}: {', '.join(name for _, name in group)}" for kind, group in groupby(pairs, lambda pair: pair[0])]
     heard = ", ".join(event.removeprefix("p2pkit_") for event in events)
     return "\n".join([*lines, f"hears of: {heard}"] if heard else lines)
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print what the doctor found, and then what to do."""
+    console = Console()
+    listed = list(findings)
+    for part, group in groupby(listed, key=lambda finding: finding.part):
+        console.print(f"[bold]{part}[/]")
+        table = Table.grid(padding=(0, 2))
+        for finding in group:
+            mark = {"fine": "[green]ok[/]", "note": "[yellow]note[/]", "broken": "[red]broken[/]"}[finding.state]
+            table.add_row(f"  {escape(finding.name)}", mark, escape(finding.fact))
+        console.print(table)
+    advice = [finding for finding in listed if finding.remedy]
+    console.print("[bold]to do[/]" if advice else "nothing to do")
+    for finding in advice:
+        console.print(f"  {escape(finding.name)}: {escape(finding.remedy)}", soft_wrap=True)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from p2pkit.config import Plan
 from p2pkit.engine.data import Loader
+from p2pkit.engine.evaluation_files import save_evaluation
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
 from p2pkit.types import PairSpec, Report, Samples
@@ -92,6 +93,7 @@ class Evaluator:
             "dropout": config.dropout,
         }
         report = Report(self.split, count, metrics, self.baselines(), higher, protocol)
+        save_evaluation(report, samples)
         return report, samples
 
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
@@ -123,9 +125,9 @@ class Evaluator:
             name: part.build(self.images).to(self.loader.place.device) for name, part in self.plan.metrics.items()
         }
         for batch in self.loader.epoch():
-            fake = predict(batch.source)
+            fake, target = predict(batch.source).contiguous(), batch.target.contiguous()  # some metrics flatten by view
             for metric in metrics.values():
-                metric.update(fake, batch.target)
+                metric.update(fake, target)
         values = {name: float(metric.compute()) for name, metric in metrics.items()}
         return values, {name: metric.higher_is_better for name, metric in metrics.items()}
 

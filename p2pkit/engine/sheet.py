@@ -42,7 +42,7 @@ def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
 
     Args:
         rows: The pairs.
-        columns: The columns' names.
+        columns: The columns' names, of one line or more.
         path: Where to; folders are made.
     """
     height, width = rows[0].pictures[0].shape[:2]
@@ -51,9 +51,10 @@ def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
     block = (len(columns) * (cell[0] + _GAP) + _GAP, cell[1] + _LINE)
     blocks = max(1, round(math.sqrt(len(rows) * block[1] / block[0])))
     deep = math.ceil(len(rows) / blocks)
-    sheet = Image.new("RGB", (math.ceil(len(rows) / deep) * block[0], _LINE + deep * block[1] + _GAP), "white")
+    head = _LINE * max(title.count("\n") + 1 for title in columns)
+    sheet = Image.new("RGB", (math.ceil(len(rows) / deep) * block[0], head + deep * block[1] + _GAP), "white")
     for index, row in enumerate(rows):
-        left, top = index // deep * block[0], _LINE + index % deep * block[1]
+        left, top = index // deep * block[0], head + index % deep * block[1]
         if index % deep == 0:
             _draw_titles(sheet, columns, left, cell[0])
         _draw_row(sheet, row, (left, top), cell)
@@ -64,7 +65,18 @@ def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
 def _draw_titles(sheet: Image.Image, columns: Sequence[str], left: int, width: int) -> None:
     for index, title in enumerate(columns):
         middle = left + _GAP + index * (width + _GAP) + width / 2
-        ImageDraw.Draw(sheet).text((middle, _LINE / 2), title, fill=_INK, font=_FONT, anchor="mm")
+        for line, text in enumerate(title.split("\n")):
+            at = (middle, _LINE / 2 + line * _LINE)
+            ImageDraw.Draw(sheet).text(at, _cut(text, width), fill=_INK, font=_FONT, anchor="mm")
+
+
+def _cut(text: str, width: int) -> str:
+    """Shorten a text in its middle to what fits, since names differ at their ends."""
+    cut, keep = text, len(text)
+    while keep > 2 and _FONT.getlength(cut) > width:
+        keep -= 1
+        cut = f"{text[: keep // 2]}..{text[-(keep // 2) :]}"
+    return cut
 
 
 def _draw_row(sheet: Image.Image, row: Row, corner: tuple[int, int], cell: tuple[int, int]) -> None:
