@@ -15,6 +15,10 @@ import pytest
 
 from p2pkit.registry import Registry, load_registry
 
+# Small tensors gain nothing from threads, and lose a lot where other work shares the cores. Set before torch is
+# imported, and inherited by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 WritePlugin = Callable[..., Path]
 Python = Callable[..., str]
 
