@@ -290,12 +290,12 @@ def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:
 
 
 def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Show one network image to people; beyond three channels the first three.
+    """Show one network image to people; beyond four channels each pixel in the colour of its strongest one.
 
     Shape: (C, H, W) in [-1, 1] -> (H, W, 3) of uint8.
     """
     image = image.detach().cpu()
-    if spec.kind == "labels":
+    if spec.kind == "labels" or len(image) > 4:
         palette = torch.tensor(spec.palette or _colours(spec.channels), dtype=torch.uint8)
         return palette[image.argmax(0)].numpy()
     values = ((image.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
 from p2pkit.engine.objective import Objective, Player, Term
@@ -69,10 +69,17 @@ def check(plan: Plan, *, training: bool = True) -> Checked:
 
 def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Any:
     try:
-        return part.build(images)
+        built = part.build(images)
     except P2pkitError as error:
         problems += error.problems
         return None
+    network = part.offer.component.kind in ("generator", "discriminator")
+    if built is None or (network and not isinstance(built, nn.Module)):
+        wanted = "a torch.nn.Module" if network else f"a {part.offer.component.kind}"
+        cause = f"{part.offer.full_name} made a {type(built).__name__} where {wanted} is wanted"
+        problems.append(Problem(part.path, cause, "let its factory return what it makes"))
+        return None
+    return built
 
 
 def _split(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> str:
@@ -111,10 +118,11 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool
         _built(part, images, problems)
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         generator = _built(plan.generator, images, problems) if plan.generator else None
-        discriminator = _built(plan.discriminator, images, problems) if plan.discriminator else None
         losses = {name: _built(part, images, problems) for name, part in plan.losses.items()}
         terms = [Term(name, loss, 1.0) for name, loss in losses.items() if loss is not None]
         adversarial = Objective(terms).adversarial
+        wanted = plan.discriminator if adversarial else None
+        discriminator = _built(wanted, images, problems) if wanted else None
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
         if generator is not None:
@@ -122,9 +130,8 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool
             source = torch.zeros(batch, images.source.channels, images.height, images.width)
             target = torch.zeros(batch, images.target.channels, images.height, images.width)
             fake = _generated(generator, source, target, problems)
-            judge = discriminator if adversarial else None
-            if fake is not None and (judge is None or _judged(judge, source, fake, problems)):
-                _check_terms(terms, View(source, target, fake, judge), problems)
+            if fake is not None and (discriminator is None or _judged(discriminator, source, fake, problems)):
+                _check_terms(terms, View(source, target, fake, discriminator), problems)
     return adversarial
 
 

@@ -34,6 +34,10 @@ def test_too_many_discriminator_layers(checked):
     assert any(path.startswith("discriminator") for path in found)
 
 
+def test_a_discriminator_nobody_trains_may_be_too_large(checked):
+    assert not checked(**{"losses.gan": None}, discriminator="patch_286").adversarial
+
+
 def test_nothing_to_learn(checked):
     found = problems(checked, **{"losses.gan.weight": 0, "losses.l1.weight": 0})
     assert "no term has a weight above 0" in found["losses"]

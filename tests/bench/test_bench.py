@@ -1,0 +1,97 @@
+"""The benchmark measures what it says; how fast this machine is, is no test."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+import p2pkit
+from p2pkit.api import measure
+from p2pkit.bench import machine
+from p2pkit.bench.eager import EagerStep
+from p2pkit.bench.machine import ceiling, timed
+from p2pkit.bench.training import _flops
+
+SMALL = {
+    "dataset": {"use": "shapes", "params": {"size": 32}},
+    "generator": {"use": "unet", "params": {"depth": 3, "width": 8}},
+    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
+    "augment": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch):
+    monkeypatch.setitem(machine._SIDE, "cpu", 64)
+
+
+def test_rows_for_each_batch_precision_and_variant(registry):
+    options = {"batches": [1, 2], "precisions": ["fp32", "bf16"], "seconds": 0.1, "device": "cpu"}
+    measured = measure("facades", registry=registry, **options, **SMALL)
+    json.dumps(measured)
+    keys = [(row["batch"], row["variant"], row["precision"]) for row in measured["rows"]]
+    assert keys == [
+        (batch, variant, precision)
+        for batch in (1, 2)
+        for wanted in ("fp32", "bf16")
+        for variant, precision in (("p2pkit", wanted), ("eager", "fp32"))
+    ]
+    for row in measured["rows"]:
+        assert row["images_per_second"] == pytest.approx(row["batch"] / row["step_seconds"])
+        low, high = row["spread"]
+        assert low <= row["images_per_second"] <= high
+        if row["variant"] == "eager":
+            assert row["ratio"] == 1
+    parts = measured["rows"][0]["parts"]
+    assert set(parts) == {"data", "forward", "losses_and_verdicts", "optimiser", "backward_and_rest"}
+    assert set(measured["ceiling_tflops"]) == {"fp32", "bf16"}
+
+
+def test_a_recipe_without_adversary_has_nothing_to_compare_with(registry):
+    with pytest.raises(p2pkit.ConfigError, match="the textbook step is adversarial"):
+        measure("facades", registry=registry, **SMALL, **{"losses.gan": None})
+
+
+def test_the_textbook_step_learns():
+    torch.manual_seed(0)
+    spec = p2pkit.PairSpec(p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 16, 16)
+    from p2pkit.builtin.discriminators.patch import PatchDiscriminator
+    from p2pkit.builtin.generators.unet import UNet
+
+    generator, discriminator = UNet(spec, depth=2, width=8), PatchDiscriminator(spec, layers=1, width=8)
+    step = EagerStep(generator, discriminator)
+    source = torch.rand(4, 3, 16, 16) * 2 - 1
+    before = (generator(source) + source).abs().mean().item()
+    for _ in range(150):
+        step(source, -source)
+    assert (generator(source) + source).abs().mean().item() < 0.8 * before
+
+
+def test_flops_are_counted():
+    layer = torch.nn.Linear(64, 32, bias=False)
+    assert _flops(lambda: layer(torch.randn(8, 64))) == 2 * 8 * 64 * 32
+
+
+def test_the_ceiling_is_a_rate():
+    cpu = torch.device("cpu")
+    assert ceiling(cpu, "fp32") > 1e-4
+    assert timed(lambda: None, cpu) < 0.1
+
+
+def test_the_loader_beside_decoding_each_image(registry, tmp_path):
+    (tmp_path / "train").mkdir()
+    for index in range(4):
+        Image.new("RGB", (64, 32), (index, 0, 0)).save(tmp_path / "train" / f"{index}.png")
+    own = {
+        **SMALL,
+        "dataset": {"use": "side_by_side", "params": {"size": 32}},
+        "augment": [{"use": "jitter_crop", "params": {"load": 36}}, "flip"],
+    }
+    options = {"batches": [2], "seconds": 0.1, "device": "cpu", "data": tmp_path, "workers": 0}
+    loader = measure("facades", registry=registry, **options, **own)["loader"]
+    assert loader["pairs"] == 4
+    rates = loader["images_per_second"]
+    assert loader["ratio"] == pytest.approx(rates["p2pkit"] / rates["decode_each"])

@@ -1,0 +1,91 @@
+"""All distributions of plugins/ installed side by side: every component they offer takes one step of training.
+
+Runs where they are installed (`pip install ./plugins/*`), which the continuous integration does.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+import p2pkit
+from p2pkit.registry import load_registry
+
+FOLDERS = sorted(path.name for path in (Path(__file__).parents[2] / "plugins").iterdir() if path.is_dir())
+SMALL = {"encoder": "tu-resnet10t", "channels": (32, 16, 8)}
+PARAMETERS = {
+    "attention_unet": {"width": 8, "depth": 3},
+    "residual_unet": {"width": 8, "depth": 3},
+    "unet_plus_plus": {"width": 8, "depth": 3},
+    "unet_3_plus": {"width": 8, "depth": 3},
+    "pix2pixhd_global": {"width": 4, "halvings": 2, "blocks": 1},
+    "pix2pixhd_local": {"width": 4, "halvings": 2, "blocks": 1, "local_blocks": 1},
+    "smp_unet": SMALL,
+    "smp_unet_plus_plus": SMALL,
+    "smp_manet": {**SMALL, "attention_channels": 8},
+    "smp_linknet": {"encoder": "tu-mobilenetv3_small_050"},
+    "smp_fpn": {"encoder": "tu-mobilenetv3_small_050", "pyramid_channels": 16, "channels": 32},
+    "smp_deeplabv3_plus": {"encoder": "tu-mobilenetv3_small_050", "channels": 16},
+    "smp_upernet": {"encoder": "tu-mobilenetv3_small_050", "channels": 16},
+    "smp_segformer": {"encoder": "tu-resnet10t", "channels": 16},
+    "smp_dpt": {"encoder": "tu-test_vit", "channels": 16},
+}
+NEEDS_FILES = {
+    "vgg": "weights that are not in the project; its own tests make some",
+    "lpips": "weights that are not in the project; its own tests make some",
+    "dists": "weights that are not in the project; its own tests make some",
+    "labels_with_edges": "a folder of label maps; its own tests make one",
+}
+
+
+def installed() -> list[str]:
+    names = {dist.metadata["Name"] for dist in importlib.metadata.distributions()}
+    return [name for name in FOLDERS if name in names]
+
+
+pytestmark = pytest.mark.skipif(
+    installed() != FOLDERS, reason=f"not installed: {', '.join(sorted(set(FOLDERS) - set(installed())))}"
+)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    file = tmp_path_factory.mktemp("names") / "registry.yaml"
+    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    return load_registry(file)
+
+
+def test_none_failed_and_no_two_share_a_name(everything):
+    assert everything.plugins.failed == []
+    names = [(offer.component.kind, offer.component.name) for offer in everything.plugins.offers]
+    assert len(names) == len(set(names))
+    assert {plugin.origin for plugin in everything.plugins.found} >= set(FOLDERS)
+
+
+def test_every_component_takes_a_step(everything, tmp_path):
+    trained = []
+    for offer in everything.plugins.offers:
+        component = offer.component
+        if offer.plugin == "p2pkit" or component.name in NEEDS_FILES:
+            continue
+        used = {"use": offer.full_name, "params": PARAMETERS.get(component.name, {})}
+        config = {
+            "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
+            "generator": used if component.kind == "generator" else "unet_tiny",
+            "discriminator": "pixel",
+            "losses": {"gan": 1, "l1": 100},
+            "schedule": {"steps": 1},
+            "engine": {"batch": 2, "device": "cpu"},
+            "evaluate": {"metrics": ["l1"], "every": 0},
+            "tracking": {"folder": str(tmp_path), "name": component.name},
+        }
+        if component.kind == "loss":
+            config["losses"][component.name] = used
+        else:
+            assert component.kind == "generator", f"say here how to train with a {component.kind}"
+        run = p2pkit.train(config, registry=everything)
+        assert run.step == 1
+        trained.append(component.name)
+    assert set(PARAMETERS) <= set(trained)
