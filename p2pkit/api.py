@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,6 +232,53 @@ def translate(
         )
     finally:
         shown.close()
+
+
+def measure(
+    recipe: str,
+    *,
+    batches: Sequence[int] = (1, 4),
+    precisions: Sequence[str] = ("auto",),
+    seconds: float = 30.0,
+    data: Path | None = None,
+    workers: int = 2,
+    device: str = "auto",
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast a recipe trains here; see `p2pkit.bench`.
+
+    Args:
+        recipe: A recipe's name, or a YAML file; its data is replaced by noise of the same size.
+        batches: Batch sizes.
+        precisions: `auto`, `fp32`, `bf16`, `fp16`.
+        seconds: About how long to measure for each.
+        data: Side-by-side files, to measure the loader too.
+        workers: Processes of the loader that ours is compared with.
+        device: Where.
+        registry: The names in force.
+        note: Hears how it comes along.
+        **overrides: Keys to change, as in `train`.
+
+    Returns:
+        One object: machine, ceiling, rows, and the loader's rates where data is given.
+    """
+    from p2pkit.bench import bench, bench_loader
+
+    registry = registry or load_registry()
+
+    def planned(batch: int, precision: str) -> Plan:
+        own = {"engine.batch": batch, "engine.precision": precision, "engine.device": device}
+        return _plan(recipe, {**overrides, **own}, registry)
+
+    measured = bench(planned, batches=batches, precisions=precisions, seconds=seconds, note=note)
+    if data is not None:
+        note(f"loader, {data}")
+        own = {"engine.batch": batches[-1], "engine.device": device, "dataset.params.root": str(data)}
+        checked = check(recipe, registry=registry, **{**overrides, **own})
+        measured["loader"] = bench_loader(checked, data, workers=workers)
+    return measured
 
 
 def outline(checked: Checked) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from p2pkit.components import KIND_NAMES
 from p2pkit.config import Part, load_config, recipe_names
-from p2pkit.errors import P2pkitError, Problem, RegistryError
+from p2pkit.errors import Problem, RegistryError
 from p2pkit.registry import Registry, Resolved
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -155,7 +155,7 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     default = filled.get(name, None if required else field.get_default(call_default_factory=True))
     return {
         "name": name,
-        "type": _type_name(field.annotation),
+        "type": type_name(field.annotation),
         "default": default if isinstance(default, int | float | str | bool | list | dict | None) else str(default),
         "required": required,
         "filled_by_alias": name in filled,
@@ -163,17 +163,17 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     }
 
 
-def _type_name(annotation: Any) -> str:
+def type_name(annotation: Any) -> str:
     """Write a type as people read it: `int | null`, `a_to_b | b_to_a`, `[float, float]`."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _type_name(inner[0])
+        return type_name(inner[0])
     if origin in (typing.Union, types.UnionType):
-        return " | ".join(dict.fromkeys(map(_type_name, inner)))
+        return " | ".join(dict.fromkeys(map(type_name, inner)))
     if origin is typing.Literal:
         return " | ".join(map(str, inner))
     if origin is not None:
-        names = ", ".join("..." if part is ... else _type_name(part) for part in inner)
+        names = ", ".join("..." if part is ... else type_name(part) for part in inner)
         return f"[{names}]" if origin is tuple else f"{origin.__name__}[{names}]"
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
@@ -186,5 +186,5 @@ def _size(kind: str, resolved: Resolved) -> int | None:
     images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     try:
         return parameter_count(Part(kind, resolved.offer, resolved.params), images)
-    except P2pkitError:
+    except Exception:  # what a plugin makes of these images may not even be a network
         return None

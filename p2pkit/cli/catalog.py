@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 
 from p2pkit.cli.options import AsJson, PluginFiles, RegistryFile, registry
+from p2pkit.errors import P2pkitError, Problem
 
 
 def list_(
     kind: Annotated[str | None, typer.Argument(help="generator, discriminator, loss, ... or recipe.")] = None,
     as_json: AsJson = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all parameters instead.")
+    ] = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
 ) -> None:
@@ -22,8 +26,15 @@ def list_(
     from p2pkit.catalog import entries
     from p2pkit.cli.tables import print_entries
 
-    found = entries(registry(registry_file, plugin), kind)
-    if as_json:
+    names = registry(registry_file, plugin)
+    found = entries(names, kind)
+    if html is not None:
+        from p2pkit import __version__
+        from p2pkit.cli.page import page
+
+        _write(html, page(names, found, __version__))
+        typer.echo(f"wrote {html}")
+    elif as_json:
         typer.echo(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2))
     else:
         print_entries(found)
@@ -73,7 +84,15 @@ def schema(
     if output is None:
         typer.echo(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        _write(output, text + "\n")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        problem = Problem(str(file), f"can't be written: {error.strerror}", "name a file in a folder that exists")
+        raise P2pkitError(problem) from None
 
 
 COMMANDS = (list_, show, plugins, schema)

@@ -37,6 +37,35 @@ def _with_direction(name: str, higher: bool | None) -> str:
     return name if higher is None else f"{name} ({'higher' if higher else 'lower'} is better)"
 
 
+def print_bench(measured: Mapping[str, Any]) -> None:
+    """Print the rates, how they compare, and where a step's time goes."""
+    console = Console()
+    machine = measured["machine"]
+    console.print(
+        f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
+    )
+    for precision, rate in measured["ceiling_tflops"].items():
+        console.print(f"ceiling {precision}: {rate:.3g} TFLOP/s (a large matrix product)")
+    table = Table("batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling")
+    for row in measured["rows"]:
+        spread = " .. ".join(f"{value:.3g}" for value in row["spread"])
+        shares = (f"{row['ratio']:.2f}", f"{row['tflops']:.3g}", f"{row['share_of_ceiling']:.0%}")
+        rate = f"{row['images_per_second']:.3g}"
+        table.add_row(str(row["batch"]), row["variant"], row["precision"], rate, spread, *shares)
+    console.print(table)
+    for row in (row for row in measured["rows"] if "parts" in row):
+        parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.0f}" for name, value in row["parts"].items())
+        console.print(f"batch {row['batch']}, {row['precision']}, a step in ms: {parts}", soft_wrap=True)
+    if "loader" in measured:
+        loader = measured["loader"]
+        ours, theirs = loader["images_per_second"]["p2pkit"], loader["images_per_second"]["decode_each"]
+        console.print(
+            f"loader: {ours:.0f} images/s from the cache (decoded once in {loader['decode_once_seconds']:.1f} s), "
+            f"{theirs:.0f} decoding each by {loader['workers']} workers, ratio {loader['ratio']:.1f}",
+            soft_wrap=True,
+        )
+
+
 def print_sweep(swept: Sweep) -> None:
     """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
     table = Table(title=f"{swept.folder}", title_justify="left")

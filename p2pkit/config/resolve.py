@@ -34,6 +34,8 @@ class Part:
     offer: Offer
     params: Mapping[str, Any] = field(default_factory=dict)
     alias: str | None = None
+    made: set[type] = field(default_factory=set, init=False, compare=False, repr=False)
+    """Types of what was built, by which errors are traced back to it."""
 
     @property
     def name(self) -> str:
@@ -47,12 +49,14 @@ class Part:
             ConfigError: It can't be made of these parameters and images.
         """
         try:
-            return self.offer.component.build(images, self.params)
+            built = self.offer.component.build(images, self.params)
+            self.made.add(type(built))
+            return built
         except ComponentError as error:
             raise ConfigError(error.at(self.path)) from None
         except P2pkitError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin may raise anything
             cause = f"{self.offer.full_name} can't be built: {type(error).__name__}: {error}"
             raise ConfigError(Problem(self.path, cause)) from error
 

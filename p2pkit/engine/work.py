@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from p2pkit.engine.assemble import assemble
+from p2pkit.engine.blame import blaming
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
 from p2pkit.engine.data import Loader, Stored, prepare
@@ -49,7 +50,15 @@ class Work:
         self._stored: dict[str, Stored] = {}
 
     def train(self, resume: Path | None = None) -> Outcome:
-        """Train, from the beginning or from a checkpoint."""
+        """Train, from the beginning or from a checkpoint.
+
+        Raises:
+            TrainingError: A component failed, or a loss is no longer a finite number.
+        """
+        with blaming(self.checked.plan, self.folder):
+            return self._train(resume)
+
+    def _train(self, resume: Path | None) -> Outcome:
         self._read("train", self.checked.split)
         assembly = assemble(self.checked)
         position = load_checkpoint(resume, assembly) if resume else Position()
@@ -65,7 +74,15 @@ class Work:
         return self._tracked(run, act)
 
     def evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
-        """Score a checkpoint's generator."""
+        """Score a checkpoint's generator.
+
+        Raises:
+            TrainingError: A component failed.
+        """
+        with blaming(self.checked.plan, self.folder):
+            return self._evaluate(checkpoint)
+
+    def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
         self._read(*dict.fromkeys((*self._splits_for_mean(), self.checked.split)))
         plan = self.checked.plan
         assert plan.generator is not None

@@ -73,9 +73,9 @@ STARTERS = {
     ),
     "augmentation": Starter("vertical_flip", "top and bottom exchanged", "augment: [flip, '{name}']", _rest()),
     "metric": Starter(
-        "mean_squared_error",
-        "the mean squared error",
-        "evaluate: {{metrics: [l1, {{use: '{name}', alias: mse}}]}}",
+        "windowed_rmse",
+        "the root mean squared error in windows",
+        "evaluate: {{metrics: [l1, {{use: '{name}', alias: rmse}}]}}",
         _rest(),
     ),
 }

@@ -50,14 +50,15 @@ def _files(component: Component) -> dict[str, Any]:
     if component.kind != "dataset":
         return {}
     folder = Path(_folder().name)
-    return {
+    known: dict[str, dict[str, Any]] = {
         "side_by_side": {"root": folder / "both"},
         "paired_folders": {"root": folder / "pairs"},
         "manifest": {"path": folder / "pairs.csv"},
         "labels": {"root": folder / "masks", "classes": 4},
         "colorize": {"root": folder / "pairs" / "target"},
         "edges": {"root": folder / "pairs" / "target"},
-    }.get(component.name, {})
+    }
+    return known.get(component.name, {})
 
 
 @cache

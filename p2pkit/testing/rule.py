@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Check = Callable[[Subject], None]
 
 
-class Skip(Exception):  # noqa: N818  it is no error
+class Skip(Exception):
     """Raised by a rule that can't be applied; its text says why."""
 
 

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.components import Component
-from p2pkit.errors import ComponentError
+from p2pkit.errors import ComponentError, DeviceError, Problem
 from p2pkit.images import to_network
 from p2pkit.plugins import Offer
-from p2pkit.testing.rule import Skip
 from p2pkit.types import ImageSpec, PairSpec
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
@@ -31,13 +30,15 @@ class Subject:
         offer: The component and its plugin.
         params: Parameters it is built with, beside its defaults.
         device: Where it is tried.
+        pinned: Whether the device was asked for, and no other is to be used.
         module: The plugin's module.
-        again: Loads the plugin anew and returns its components.
+        again: Asks the plugin anew for its components.
     """
 
     offer: Offer
     params: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    pinned: bool = False
     module: Any = None
     again: Callable[[], list[Component]] | None = None
 
@@ -54,9 +55,21 @@ class Subject:
     @cached_property
     def images(self) -> PairSpec:
         """The first of the images that it can be built for; colour to colour where it takes those."""
-        if not self.specs:
-            raise Skip("it can't be built, see the rule `builds`")
         return self.specs[0]
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The parameters that have neither a default nor an example."""
+        fields = self.component.parameters.model_fields.items()
+        return sorted(key for key, info in fields if info.is_required() and key not in self.params)
+
+    @cached_property
+    def buildable(self) -> bool:
+        """Whether it can be built at all; where not, the rule `builds` tells why."""
+        try:
+            return self.build() is not None if self.kind == "dataset" else bool(self.specs)
+        except Exception:
+            return False
 
     @cached_property
     def specs(self) -> tuple[PairSpec, ...]:
@@ -123,9 +136,18 @@ def noise(spec: ImageSpec, count: int, images: PairSpec, dice: torch.Generator) 
     return torch.rand(count, spec.channels, *size, generator=dice) * 2 - 1
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        cause = f"there is no device {device!r} here: {str(error).partition(chr(10))[0]}"
+        raise DeviceError(Problem("", cause, "leave it out, or name cpu")) from None
+
+
 @contextmanager
 def seeded() -> Iterator[None]:
     """Let a rule draw from a seed of its own, and leave the caller's random numbers alone."""
-    with torch.random.fork_rng(), torch.enable_grad():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
         torch.manual_seed(0)
         yield

@@ -6,12 +6,12 @@ import importlib
 import pkgutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from p2pkit.errors import PluginError, Problem
+from p2pkit.errors import P2pkitError, PluginError, Problem
 from p2pkit.testing.rule import RULES, Rule, Skip
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ class Case:
         """
         from p2pkit.testing.subject import seeded
 
+        __tracebackhide__ = True
         with seeded():
             try:
-                if self.rule.builds and self.rule.name != "builds" and self.subject.kind != "dataset":
-                    _ = self.subject.images
+                if self.rule.builds and self.rule.name != "builds" and not self.subject.buildable:
+                    raise Skip("it can't be built, see the rule `builds`")
                 self.rule.check(self.subject)
             except (AssertionError, Skip):
                 raise
@@ -135,23 +136,22 @@ class Suite:
     def subjects(self) -> list[Subject]:
         """The components that are tested."""
         from p2pkit.testing.examples import parameters
-        from p2pkit.testing.subject import Subject
+        from p2pkit.testing.subject import Subject, check_device
 
+        check_device(self.device or "cpu")
         plugins, chosen = self.found
         return [
             Subject(
                 offer,
                 parameters(offer, self.examples),
                 self.device or "cpu",
+                self.device is not None,
                 plugins.manager.get_plugin(plugin.name),
-                self._again,
+                partial(_again, plugins, plugin.name),
             )
             for plugin in chosen
             for offer in plugin.offers
         ]
-
-    def _again(self) -> list[Any]:
-        return [o.component for p in self._load().found if self.plugin in (p.name, _namespace(p)) for o in p.offers]
 
     def outcomes(self) -> Iterator[Outcome]:
         """Apply every rule to every component, one after the other."""
@@ -185,10 +185,12 @@ def conformance(
 
         def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
             """Load the plugin when tests are collected, and not before."""
-            metafunc.parametrize("case", _pytest_cases(suite))
+            asked = metafunc.config.getoption("p2pkit_device", default=None)
+            metafunc.parametrize("case", _pytest_cases(replace(suite, device=asked) if asked else suite))
 
         def test_rule(self, case: Callable[[], None]) -> None:
             """Apply one rule to one component."""
+            __tracebackhide__ = True
             case()
 
     TestConformance.__doc__ = f"Conformance of plugin {plugin}."
@@ -218,11 +220,11 @@ def _pytest_cases(suite: Suite) -> list[Any]:
 
     try:
         broken = suite.broken
-    except PluginError as error:
-        broken = [str(error)]
-    if broken:
-        return [pytest.param(failed(sentence), id=f"plugin-{suite.plugin}-loads") for sentence in broken]
-    return [pytest.param(applied(case), id=str(case)) for case in suite.cases]
+        cases = suite.cases
+    except P2pkitError as error:
+        broken, cases = [str(error)], []
+    loads = [pytest.param(failed(sentence), id=f"plugin-{suite.plugin}-loads") for sentence in broken]
+    return loads + [pytest.param(applied(case), id=str(case)) for case in cases]
 
 
 def run(
@@ -244,7 +246,8 @@ def run(
         What became of each rule for each component.
 
     Raises:
-        PluginError: No plugin has that name.
+        PluginError: No plugin has that name, or the file can't be loaded.
+        DeviceError: There is no such device here.
     """
     return list(Suite(plugin, examples or {}, device, tuple(map(Path, files))).outcomes())
 
@@ -258,6 +261,16 @@ def all_rules() -> list[Rule]:
     return RULES
 
 
+def _again(plugins: Plugins, name: str) -> list[Any]:
+    """Ask a plugin's hooks once more."""
+    from p2pkit.hookspecs import OFFERS
+
+    manager = plugins.manager
+    others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
+    answers = [answer for hook in OFFERS for answer in manager.subset_hook_caller(hook, others)()]
+    return [component for answer in answers if answer is not None for component in answer]
+
+
 def _namespace(plugin: Plugin) -> str:
     from p2pkit.plugins import OWN
 
@@ -268,4 +281,4 @@ def _crash(error: Exception) -> str:
     """Say what a component raised and where."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = str(error).strip().partition("\n")[0]
-    return f"it raised {type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})"
+    return f"It raised {type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})."

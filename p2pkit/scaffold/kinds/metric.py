@@ -1,4 +1,4 @@
-"""A metric to begin with: the mean squared error."""
+"""A metric to begin with: the root mean squared error in windows."""
 
 from __future__ import annotations
 
@@ -15,27 +15,41 @@ if TYPE_CHECKING:
 P2PKIT_PLUGIN_API = 1
 
 
-def mean_squared_error(
-    *, root: Annotated[bool, Field(description="Whether the root of the mean is taken.")] = False
+def windowed_rmse(
+    images: p2pkit.PairSpec,
+    *,
+    window: Annotated[int, Field(ge=2, le=256, description="Side of the windows, in pixels.")] = 8,
 ) -> Metric:
-    """Mean squared difference of fake and target, by torchmetrics: 0 for equal images, at most 4.
+    """Root mean squared difference of fake and target in windows, mean over windows: 0 for equal images, at most 2.
+
+    A few spots that are very wrong count for more than in the mean over all pixels.
 
     Args:
-        root: Whether the root of the mean is taken, so that it is measured in the images' own unit.
+        images: What the run's images are.
+        window: Side of the windows, in pixels.
 
     Returns:
         The metric; lower is better.
 
-    Shape: fake, target (B, C_target, H, W) in [-1, 1] -> scalar.
-    Source: torchmetrics.MeanSquaredError.
-    """
-    from torchmetrics import MeanSquaredError  # only the run that asks for it pays for the import
+    Raises:
+        ComponentError: The images are smaller than a window.
 
-    metric: Metric = MeanSquaredError(squared=not root)
+    Shape: fake, target (B, C_target, H, W) in [-1, 1] -> scalar.
+    Source: torchmetrics.image.RootMeanSquaredErrorUsingSlidingWindow.
+    """
+    from torchmetrics.image import RootMeanSquaredErrorUsingSlidingWindow  # imported by the runs that want it
+
+    if min(images.height, images.width) < window:
+        raise p2pkit.ComponentError(
+            f"windows of {window} x {window} pixels don't fit in images of {images.height} x {images.width}",
+            remedy="use a smaller window, or larger images",
+            parameter="window",
+        )
+    metric: Metric = RootMeanSquaredErrorUsingSlidingWindow(window)
     return metric
 
 
 @p2pkit.hookimpl
 def p2pkit_metrics() -> Iterator[p2pkit.Metric]:
     """Offer this plugin's metrics."""
-    yield p2pkit.Metric("mean_squared_error", mean_squared_error)
+    yield p2pkit.Metric("windowed_rmse", windowed_rmse)

@@ -2,32 +2,177 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
 
 import torch
 from torch import Tensor, nn
 
-from p2pkit.testing.rule import require, rule
+from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import PairSpec, Verdict
+from p2pkit.types import PairSpec
+
+NETWORKS = ("generator", "discriminator")
 
 
-def answer(network: Any, source: Tensor, image: Tensor) -> list[Tensor]:
-    """Call a network, and return its fakes or all of its logits and features as a list."""
-    if isinstance(network, nn.Module) and takes_pairs(network):
-        verdict: Verdict = network(source, image)
-        return [*verdict.logits, *(feature for scale in verdict.features for feature in scale)]
-    return [network(source)]
+def network(subject: Subject, images: PairSpec | None = None, seed: int = 0) -> nn.Module:
+    """Build a network."""
+    built = subject.build(images, seed=seed)
+    require(isinstance(built, nn.Module), "The factory has to return a torch.nn.Module.")
+    built.train()
+    return built  # type: ignore[no-any-return]  # seen to be one
 
 
-def takes_pairs(network: nn.Module) -> bool:
-    """Tell whether a network is a discriminator by the mark that `made` leaves."""
-    return bool(getattr(network, "_p2pkit_judges", False))
+def answer(subject: Subject, built: nn.Module, batch: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """Call a network, and return its fake, or all of its logits and features."""
+    if subject.kind == "generator":
+        return [built(batch[0])]
+    verdict = built(*batch)
+    return [*verdict.logits, *(feature for scale in verdict.features for feature in scale)]
 
 
-def made(subject: Subject, images: PairSpec | None = None, seed: int = 0) -> nn.Module:
-    """Build a network, marked as what it is."""
-    network: nn.Module = subject.build(images, seed=seed)
-    require(isinstance(network, nn.Module), "The factory has to return a torch.nn.Module.")
-    network._p2pkit_judges = subject.kind == "discriminator"  # type: ignore[assignment]
-    return network
+def same(first: list[Tensor], second: list[Tensor], tolerance: float = 0.0) -> bool:
+    """Tell whether two answers are equal, to a tolerance that is relative to the largest value."""
+    pairs = [(a.detach().float(), b.detach().float()) for a, b in zip(first, second, strict=True)]
+    return all(
+        a.shape == b.shape and float((a - b).abs().max()) <= tolerance * (1 + float(a.abs().max())) for a, b in pairs
+    )
+
+
+@rule(*NETWORKS)
+def gradients(subject: Subject) -> None:
+    """Every parameter gets a finite gradient."""
+    built = network(subject)
+    values = answer(subject, built, subject.batch())
+    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    trained = [(name, parameter) for name, parameter in built.named_parameters() if parameter.requires_grad]
+    require(trained, "It has no parameters that can be trained; is something detached or frozen?")
+    idle = [name for name, parameter in trained if parameter.grad is None]
+    require(not idle, f"No gradient reaches {_some(idle)}: use these parameters in `forward`, or remove them.")
+    bad = [name for name, parameter in trained if parameter.grad is not None and not parameter.grad.isfinite().all()]
+    require(not bad, f"The gradient of {_some(bad)} is not finite: look for roots, logarithms and divisions by 0.")
+
+
+@rule(*NETWORKS)
+def seed(subject: Subject) -> None:
+    """The same seed gives the same weights."""
+    first, second = (network(subject, seed=7).state_dict() for _ in range(2))
+    differing = [name for name in first if name not in second or not torch.equal(first[name], second[name])]
+    require(not differing, f"Two builds from one seed differ in {_some(differing)}: draw from torch's own generator.")
+
+
+@rule(*NETWORKS)
+def state_dict(subject: Subject) -> None:
+    """A network that loads another's state_dict answers as that one does."""
+    batch = subject.batch()
+    first, second = (network(subject, seed=number) for number in (1, 2))
+    with torch.no_grad():
+        answer(subject, first, batch)  # moves the statistics that norms gather
+        state = copy.deepcopy(first.state_dict())
+        wrong = second.load_state_dict(state, strict=False)
+        lost = [*wrong.missing_keys, *wrong.unexpected_keys]
+        require(not lost, f"The state_dict of one build does not fit another: {_some(lost)}.")
+        torch.manual_seed(3)
+        expected = answer(subject, first.eval(), batch)
+        torch.manual_seed(3)
+        got = answer(subject, second.eval(), batch)
+    sentence = "After load_state_dict it answers otherwise: keep everything that settles the answer in parameters and"
+    require(same(expected, got, 1e-5), f"{sentence} buffers (`self.register_buffer`).")
+
+
+@rule(*NETWORKS)
+def meta(subject: Subject) -> None:
+    """It can be built and called on the meta device, where `p2pkit check` looks at shapes."""
+    with torch.device("meta"):
+        built = subject.component.build(subject.images, subject.params)
+        elsewhere = [name for name, parameter in built.named_parameters() if parameter.device.type != "meta"]
+        sentence = (
+            f"Made on the meta device, {_some(elsewhere)} is elsewhere: don't name a device when you make tensors."
+        )
+        require(not elsewhere, sentence)
+        try:
+            answer(subject, built, (_meta(subject, "source"), _meta(subject, "target")))
+        except NotImplementedError as error:
+            raise AssertionError(f"It can't be called on the meta device: {error}.") from error
+
+
+def _meta(subject: Subject, side: str) -> Tensor:
+    images = subject.images
+    return torch.empty(2, getattr(images, side).channels, images.height, images.width)
+
+
+@rule(*NETWORKS)
+def compile_(subject: Subject) -> None:
+    """torch.compile takes it in one graph."""
+    built = network(subject).eval()
+    batch = subject.batch()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        expected = answer(subject, built, batch)
+        torch._dynamo.reset()
+        built.compile(fullgraph=True, backend="eager")
+        torch.manual_seed(0)
+        try:
+            got = answer(subject, built, batch)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            cause = str(error).strip().partition("\n")[0]
+            remedy = "write `forward` in torch operations, without branches on tensors' values and without printing"
+            raise AssertionError(f"It does not compile in one graph ({cause}): {remedy}.") from None
+    require(same(expected, got, 1e-5), "Compiled, it answers otherwise: `forward` must not change Python state.")
+
+
+@rule(*NETWORKS)
+def autocast(subject: Subject) -> None:
+    """Its answer and its gradients are finite in bfloat16."""
+    built = network(subject)
+    with torch.autocast(torch.device(subject.device).type, dtype=torch.bfloat16):
+        values = answer(subject, built, subject.batch())
+    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    gradients = [parameter.grad for parameter in built.parameters() if parameter.grad is not None]
+    finite = all(value.isfinite().all() for value in (*values, *gradients))
+    require(finite, "Under bfloat16 autocast values are not finite: compute roots, exponentials and sums in float32.")
+
+
+@rule(*NETWORKS)
+def channels_last(subject: Subject) -> None:
+    """It answers the same when images and weights lie channels last in memory."""
+    built = network(subject).eval()
+    batch = subject.batch()
+    with torch.no_grad():
+        if not same(answer(subject, built, batch), answer(subject, built, batch)):
+            raise Skip("in eval mode it answers otherwise each time")
+        expected = answer(subject, built, batch)
+        built.to(memory_format=torch.channels_last)
+        source, image = (each.contiguous(memory_format=torch.channels_last) for each in batch)
+        got = answer(subject, built, (source, image))
+    tolerance = 1e-3 if subject.device == "cpu" else 2e-2  # a GPU may take TF32 for one of the two
+    sentence = "Channels last it answers otherwise: use `reshape` and `flatten`, not strides."
+    require(same(expected, got, tolerance), sentence)
+
+
+@rule(*NETWORKS)
+def batch_of_one(subject: Subject) -> None:
+    """It learns from one pair at a time, as in the paper."""
+    built = network(subject)
+    try:
+        values = answer(subject, built, subject.batch(count=1))
+    except ValueError as error:
+        remedy = "leave out the norm where one pixel is left, or use one that does not look at the batch"
+        raise AssertionError(f"It can't be trained with one pair in a batch ({error}): {remedy}.") from None
+    sentence = "Its answer to a batch of one has another batch size: don't squeeze dimensions."
+    require(all(len(value) == 1 for value in values), sentence)
+
+
+@rule(*NETWORKS)
+def deterministic(subject: Subject) -> None:
+    """In eval mode it answers the same twice, unless an attribute `stochastic = True` says otherwise."""
+    built = network(subject).eval()
+    batch = subject.batch()
+    with torch.no_grad():
+        first, second = answer(subject, built, batch), answer(subject, built, batch)
+    stated = bool(getattr(built, "stochastic", False))
+    remedy = "use dropout modules and not functions, or state `stochastic = True`"
+    require(stated or same(first, second), f"In eval mode it answers otherwise the second time: {remedy}.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,77 @@
+"""Where networks can compute here: driver, CUDA, each device with its bf16, MPS."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from p2pkit.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    import torch
+
+_PART = "devices"
+
+
+def look() -> Iterator[Finding]:
+    """Look at the driver and at every device that torch sees; each one computes a sum."""
+    try:
+        import torch
+    except Exception:  # packages.look() has said so
+        return
+    cards = _driver()
+    if cards:
+        yield Finding(_PART, "driver", "fine", "; ".join(cards))
+    built = f"torch {torch.__version__} is built for CUDA {torch.version.cuda}" if torch.version.cuda else ""
+    if torch.cuda.is_available():
+        yield Finding(_PART, "cuda", "fine", built)
+        for index in range(torch.cuda.device_count()):
+            yield _computes(torch.device("cuda", index))
+    elif cards:
+        remedy = "update the driver" if built else "install a torch with CUDA: https://pytorch.org/get-started/locally"
+        cause = f"{built or f'torch {torch.__version__} is built without CUDA'} and sees no device, the driver does"
+        yield Finding(_PART, "cuda", "broken", cause, remedy)
+    if torch.backends.mps.is_available():
+        yield _computes(torch.device("mps"))
+    if not torch.cuda.is_available():
+        yield Finding(_PART, "cpu", "fine", f"{torch.get_num_threads()} threads; there is no CUDA device")
+
+
+def _driver() -> list[str]:
+    """Ask NVIDIA's tool for cards and driver; nothing where there is no tool."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [", driver ".join(line.split(", ", 1)) for line in asked.stdout.splitlines() if line]
+
+
+def _computes(device: torch.device) -> Finding:
+    import torch
+
+    try:
+        total = torch.ones(8, device=device, dtype=torch.bfloat16).sum().item()
+    except Exception as error:  # a driver and a build that don't fit raise many things
+        cause = f"can't compute: {type(error).__name__}: {error}".partition("\n")[0]
+        return Finding(_PART, str(device), "broken", cause, "install a torch that supports this device")
+    if total != 8:
+        return Finding(_PART, str(device), "broken", f"computes wrongly: 8 ones are {total}", "look at the hardware")
+    if device.type != "cuda":
+        return Finding(_PART, str(device), "fine", "computes")
+    return _card(device)
+
+
+def _card(device: torch.device) -> Finding:
+    import torch
+
+    about = torch.cuda.get_device_properties(device)
+    fact = f"{about.name}, {about.total_memory / 2**30:.0f} GiB, compute capability {about.major}.{about.minor}"
+    if about.major < 8 and torch.version.hip is None:
+        return Finding(_PART, str(device), "note", f"{fact}, bf16 is emulated", "set engine.precision to fp16 or fp32")
+    return Finding(_PART, str(device), "fine", f"{fact}, bf16")

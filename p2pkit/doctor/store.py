@@ -1,0 +1,124 @@
+"""Whether runs can be written and recorded: the folder of runs, and MLflow's store."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from p2pkit.doctor.finding import Finding
+from p2pkit.ui import tracking_uri
+
+_PATIENCE = 5.0
+_SQLITE = "sqlite:///"
+_UNSET = "start it, or unset MLFLOW_TRACKING_URI to record runs in this folder"
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def look_at_folder(folder: Path) -> Iterator[Finding]:
+    """Look whether a folder can be written to, or made, and how much room there is."""
+    existing = _nearest(folder.absolute())
+    room = shutil.disk_usage(existing).free / 2**30
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        cause = f"{existing} can't be written to: {error.strerror}"
+        yield Finding("folders", str(folder), "broken", cause, "work elsewhere, or set tracking.folder")
+        return
+    fact = f"{folder.absolute()}, {room:.0f} GiB free"
+    low = room < 1
+    yield Finding("folders", str(folder), "note" if low else "fine", fact, "make room for checkpoints" if low else "")
+
+
+def look() -> Iterator[Finding]:
+    """Look whether MLflow's store answers, within seconds; a store that is not there yet is not made."""
+    try:
+        uri = tracking_uri()
+    except Exception:  # packages.look() has said that MLflow can't be imported
+        return
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as error:
+        yield _finding("broken", f"MLFLOW_TRACKING_URI is no address: {error}", "mend or unset it")
+        return
+    if uri.startswith(_SQLITE):
+        yield _database(Path(unquote(uri.removeprefix(_SQLITE))).absolute())
+    elif scheme in ("http", "https"):
+        yield _server(uri)
+    elif scheme.partition("+")[0] in _PORTS:
+        yield _answers(uri)
+    else:
+        yield _finding("note", f"{_shown(uri)}: not looked into")
+
+
+def _finding(state: str, fact: str, remedy: str = "") -> Finding:
+    return Finding("store", "mlflow", state, fact, remedy)  # type: ignore[arg-type]  # one of the three literals
+
+
+def _database(file: Path) -> Finding:
+    if not file.exists():
+        return _finding("fine", f"{file}, which the first run makes")
+    address = f"file:{quote(str(file))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
+            tables = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
+            if not {"runs", "experiments"} <= tables:
+                return _finding("broken", f"{file} has no tables of MLflow", "move it away, and the next run makes one")
+            count = connection.execute("select count(*) from runs").fetchone()[0]
+            version, *_ = connection.execute("select version_num from alembic_version").fetchone() or ("",)
+    except sqlite3.Error as error:
+        return _finding("broken", f"{file} can't be read: {error}", "restore it from a copy, or move it away")
+    if _is_outdated(version):
+        remedy = f"make a copy of it, then: mlflow db upgrade {_SQLITE}{file}"
+        return _finding("broken", f"{file} was written by another version of MLflow", remedy)
+    return _finding("fine", f"{file}, {count} runs")
+
+
+def _is_outdated(version: str) -> bool:
+    """Compare a database's version with that of the installed MLflow, where it can be told."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    return migrations.is_dir() and version not in ScriptDirectory(str(migrations)).get_heads()
+
+
+def _server(uri: str) -> Finding:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):
+            return _finding("fine", f"{_shown(uri)} answers")
+    except urllib.error.HTTPError as error:
+        remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if error.code in (401, 403) else _UNSET
+        return _finding("broken", f"{_shown(uri)} answers with {error.code} {error.reason}", remedy)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "reason", error)  # URLError wraps what went wrong
+        return _finding("broken", f"no MLflow server answers at {_shown(uri)}: {cause}", _UNSET)
+
+
+def _answers(uri: str) -> Finding:
+    """Ask a database's server for a connection."""
+    parts = urlsplit(uri)
+    port = parts.port or _PORTS[parts.scheme.partition("+")[0]]
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), timeout=_PATIENCE).close()
+    except OSError as error:
+        return _finding("broken", f"no database answers at {_shown(uri)}: {error}", _UNSET)
+    return _finding("fine", f"{_shown(uri)} answers")
+
+
+def _shown(uri: str) -> str:
+    """Write an address without the password that it may hold."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _nearest(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,0 +1,180 @@
+"""Rules for data sets."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from p2pkit.images import stored_type
+from p2pkit.testing.rule import Skip, require, rule
+from p2pkit.testing.subject import Subject
+from p2pkit.types import ImageSpec, Pair, PairSpec
+
+MOST = 16
+"""Pairs of a split that are read; data sets may be large."""
+
+_opened: list[set[str]] = []
+_listening = False
+
+
+@contextmanager
+def opened_files() -> Iterator[set[str]]:
+    """Collect the files that Python opens meanwhile."""
+    global _listening
+    if not _listening:  # an audit hook can't be removed, so there is one that does nothing most of the time
+        sys.addaudithook(_listen)
+        _listening = True
+    _opened.append(set())
+    try:
+        yield _opened[-1]
+    finally:
+        _opened.pop()
+
+
+def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _opened and not str(arguments[0]).endswith((".py", ".pyc")):
+        for files in _opened:
+            files.add(str(arguments[0]))
+
+
+def some_pairs(dataset: Any, split: str) -> list[Pair]:
+    """Read the first pairs of a split."""
+    pairs = dataset.pairs(split)
+    return [pairs[index] for index in range(min(len(pairs), MOST))]
+
+
+@rule("dataset")
+def spec(subject: Subject) -> None:
+    """It states what its images are, and has a split `train` that is not empty."""
+    dataset = subject.build()
+    stated = getattr(dataset, "spec", None)
+    require(isinstance(stated, PairSpec), "Give it an attribute `spec`, a p2pkit.PairSpec.")
+    sides = dataset.spec.height, dataset.spec.width, dataset.spec.source.channels, dataset.spec.target.channels
+    require(min(sides) >= 1, f"Its spec has sides or channels below 1: {dataset.spec}.")
+    splits = getattr(dataset, "splits", None)
+    sentence = "Give it an attribute `splits`, a tuple with 'train' in it."
+    require(isinstance(splits, tuple) and "train" in splits, sentence)
+    empty = [split for split in dataset.splits if not len(dataset.pairs(split))]
+    require(not empty, f"There is nothing in {', '.join(empty)}: name only splits that have pairs.")
+
+
+@rule("dataset")
+def lazy(subject: Subject) -> None:
+    """It states what its images are without reading all of them."""
+    with opened_files() as first:
+        dataset = subject.build()
+    with opened_files() as read:
+        count = sum(len(some_pairs(dataset, split)) for split in dataset.splits)
+    if len(read) < 4:
+        raise Skip(f"reading {count} pairs opens {len(read)} files, too few to tell")
+    sentence = f"Building it opens {len(first & read)} of the {len(read)} files that {count} pairs are read from"
+    require(len(first & read) <= len(read) / 2, f"{sentence}: read the first alone, and the others when asked.")
+
+
+@rule("dataset")
+def pairs(subject: Subject) -> None:
+    """Every pair is as stated: type, channels, values, one size for both images, and a name of its own."""
+    dataset = subject.build()
+    for split in dataset.splits:
+        found = some_pairs(dataset, split)
+        require(all(isinstance(pair, Pair) for pair in found), "Items of `pairs(split)` have to be p2pkit.Pair.")
+        names = [pair.name for pair in found]
+        require(all(names) and len(set(names)) == len(names), f"Give each pair of {split} a name of its own.")
+        for pair in found:
+            _check(pair.source, dataset.spec.source, dataset.spec, f"the source of {split} {pair.name}")
+            _check(pair.target, dataset.spec.target, dataset.spec, f"the target of {split} {pair.name}")
+
+
+def _check(image: Tensor, stated: ImageSpec, images: PairSpec, what: str) -> None:
+    planes = 1 if stated.kind == "labels" else stated.channels
+    wanted = planes, images.height, images.width
+    require(image.shape == wanted, f"{what} has shape {tuple(image.shape)}, and by the spec {wanted}.".capitalize())
+    kind = stored_type(stated)
+    require(image.dtype == kind, f"{what} is {image.dtype}, and by the spec {kind}: use p2pkit.conform.".capitalize())
+    low, high = (0, stated.channels - 1) if stated.kind == "labels" else (stated.low, stated.high)
+    least, most = (float(value) for value in image.to(torch.float64).aminmax())
+    sentence = f"{what} has values from {least:g} to {most:g}, and by the spec from {low:g} to {high:g}."
+    require(low <= least and most <= high, sentence.capitalize())
+
+
+@rule("dataset")
+def picklable(subject: Subject) -> None:
+    """Its pairs can be sent to the processes that decode them."""
+    dataset = subject.build()
+    found = dataset.pairs("train")
+    try:
+        copied = pickle.loads(pickle.dumps(found))
+    except Exception as error:
+        remedy = "keep paths and not open files, and functions of a module and not lambdas"
+        raise AssertionError(f"Its pairs can't be pickled ({error}): {remedy}.") from error
+    require(_equal([copied[0]], [found[0]]), "A pickled copy of its pairs has other images.")
+
+
+@rule("dataset")
+def order(subject: Subject) -> None:
+    """Names, order and images are the same whenever they are asked for."""
+    first, second = subject.build(seed=1), subject.build(seed=2)
+    for split in first.splits:
+        one, other = some_pairs(first, split), some_pairs(second, split)
+        sentence = f"Built twice, {split} has its pairs in another order: sort names, and draw from a seed of your own."
+        require([pair.name for pair in one] == [pair.name for pair in other], sentence)
+        again = some_pairs(first, split)
+        sentence = f"Read twice, a pair of {split} has other images: leave random changes to augmentations."
+        require(_equal(one, other) and _equal(one, again), sentence)
+
+
+@rule("dataset")
+def threads(subject: Subject) -> None:
+    """Several threads can read at a time."""
+    dataset = subject.build()
+    found = dataset.pairs("train")
+    indices = list(islice(range(len(found)), MOST)) * 2
+    alone = some_pairs(dataset, "train")
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(found.__getitem__, indices))
+    sentence = "Read by several threads at a time, pairs come out wrong: keep nothing of one item in the object."
+    require(_equal(together, [alone[index] for index in indices]), sentence)
+
+
+@rule("dataset")
+def other_size(subject: Subject) -> None:
+    """If it has a method `at`, that gives the same pairs at another size."""
+    dataset = subject.build()
+    if not callable(getattr(dataset, "at", None)):
+        raise Skip("it has no method `at`")
+    height, width = dataset.spec.height + 8, dataset.spec.width + 4
+    other = dataset.at(height, width)
+    stated = (other.spec.height, other.spec.width)
+    sentence = f"Its at({height}, {width}) states {stated}, or changes more of the spec than that."
+    require(stated == (height, width) and other.spec.source == dataset.spec.source, sentence)
+    pair, same = other.pairs("train")[0], dataset.pairs("train")[0]
+    require(pair.name == same.name, "Its at(height, width) gives other pairs, or another order.")
+    found = {tuple(image.shape[1:]) for image in (pair.source, pair.target)}
+    require(found == {(height, width)}, f"Its at({height}, {width}) gives images of {sorted(found)}.")
+
+
+@rule("dataset")
+def fingerprint(subject: Subject) -> None:
+    """If it has a method `fingerprint`, that gives one short text for the same data."""
+    first, second = subject.build(seed=1), subject.build(seed=2)
+    if not callable(getattr(first, "fingerprint", None)):
+        raise Skip("it has no method `fingerprint`")
+    one, other = first.fingerprint("train"), second.fingerprint("train")
+    require(
+        isinstance(one, str) and 0 < len(one) <= 64, "Its fingerprint(split) has to be a text of 1 to 64 characters."
+    )
+    require(one == other, "Its fingerprint(split) differs for the same data: leave out times of access and object ids.")
+
+
+def _equal(one: list[Pair], other: list[Pair]) -> bool:
+    return all(
+        torch.equal(a.source, b.source) and torch.equal(a.target, b.target) for a, b in zip(one, other, strict=True)
+    )

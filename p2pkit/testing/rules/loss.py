@@ -1,0 +1,251 @@
+"""Rules for losses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from p2pkit.testing.rule import Skip, require, rule
+from p2pkit.testing.subject import Subject
+from p2pkit.types import Discriminate, Verdict, View
+
+PLAYERS = ("generator", "discriminator")
+SEED = 5
+
+
+class Judge(nn.Module):
+    """A small smooth discriminator, of which features and logits are easily told apart."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 4, 4, 2, 1)
+        self.last = nn.Conv2d(4, 1, 4, 2, 1)
+
+    def forward(self, source: Tensor, image: Tensor) -> Verdict:
+        """Judge by two scales."""
+        seen = torch.cat([source, image], 1)
+        features = [self.first(images).tanh() for images in (seen, seen[..., ::2, ::2])]
+        return Verdict(tuple(self.last(feature) for feature in features), tuple((feature,) for feature in features))
+
+
+class _KeepDouble(TorchFunctionMode):
+    """Lets `float()` keep double precision, so that a loss that computes in float32 can be differentiated in double."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.float and args[0].dtype == torch.float64:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def roles(loss: Any) -> list[str]:
+    """Return the players that a loss has a method for."""
+    return [player for player in PLAYERS if callable(getattr(loss, player, None))]
+
+
+def value_of(loss: Any, player: str, view: View) -> Tensor:
+    """Ask a loss for its value in one player's turn, always with the same random numbers."""
+    torch.manual_seed(SEED)
+    value: Tensor = getattr(loss, player)(view)
+    return value
+
+
+def _judge(subject: Subject) -> Judge:
+    torch.manual_seed(2)
+    return Judge(subject.images.source.channels + subject.images.target.channels).to(subject.device)
+
+
+def _images(subject: Subject, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """Return source, a target without noise, and a fake that is the target with noise."""
+    source, fake = subject.batch(count=count)
+    target = smooth(fake)
+    return source, target, torch.lerp(target, fake, 0.7)
+
+
+def smooth(images: Tensor) -> Tensor:
+    """Return images of large soft blobs, in [-0.9, 0.9]."""
+    small = nn.functional.adaptive_avg_pool2d(images, 4)
+    blobs = nn.functional.interpolate(small, images.shape[2:], mode="bicubic", align_corners=False)
+    return blobs / blobs.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-3) * 0.9
+
+
+@rule("loss")
+def roles_(subject: Subject) -> None:
+    """It has a method `generator(view)`, `discriminator(view)`, or both."""
+    require(roles(subject.build()), "Give it a method generator(view), discriminator(view), or both.")
+
+
+@rule("loss")
+def scalar(subject: Subject) -> None:
+    """Its value is one finite number, a tensor without dimensions."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        value = value_of(loss, player, View(*_images(subject), judge))
+        form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        sentence = f"Its {player}(view) returns {form}, where a tensor without dimensions is wanted: take the mean."
+        require(isinstance(value, Tensor) and value.shape == (), sentence)
+        require(value.isfinite(), f"Its {player}(view) is {float(value.detach())} for ordinary images.")
+
+
+@rule("loss")
+def gradient(subject: Subject) -> None:
+    """Its gradient reaches the player: the fake, or the discriminator's weights."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        source, target, fake = _images(subject)
+        fake.requires_grad_(player == "generator")
+        learning = [fake] if player == "generator" else list(judge.parameters())
+        value = value_of(loss, player, View(source, target, fake, judge))
+        found: list[Tensor | None] = [None]
+        if value.requires_grad:
+            found = list(torch.autograd.grad(value, learning, allow_unused=True))
+        reached = [each for each in found if each is not None and each.abs().max() > 0]
+        whom = "the fake" if player == "generator" else "the discriminator"
+        require(reached, f"The gradient of {player}(view) does not reach {whom}: don't detach, round or use .item().")
+        require(all(each.isfinite().all() for each in reached), f"The gradient of {player}(view) is not finite.")
+
+
+@rule("loss")
+def at_target(subject: Subject) -> None:
+    """Value and gradient stay finite when the fake equals the target."""
+    loss, judge = subject.build(), _judge(subject)
+    if "generator" not in roles(loss):
+        raise Skip("it is not for the generator")
+    source, target, _ = _images(subject)
+    fake = target.clone().requires_grad_()
+    value = value_of(loss, "generator", View(source, target, fake, judge))
+    if not value.requires_grad:
+        raise Skip("it has no gradient, see the rule `gradient`")
+    (found,) = torch.autograd.grad(value, fake, allow_unused=True)
+    finite = value.isfinite() and (found is None or found.isfinite().all())
+    sentence = "Value or gradient is not finite for a fake that equals its target: add a small number under roots."
+    require(finite, sentence)
+
+
+@rule("loss")
+def gradcheck(subject: Subject) -> None:
+    """Its gradient is its value's slope, in double precision, unless an attribute `detached = True` says otherwise."""
+    loss, judge = subject.build(), _judge(subject).double()
+    if getattr(loss, "detached", False):
+        raise Skip("it states `detached = True`: a part of its value is meant to be taken as constant")
+    loss = loss.double() if isinstance(loss, nn.Module) else loss
+    for player in roles(loss):
+        source, target, fake = (image.double() for image in _images(subject))
+        learning = fake if player == "generator" else judge.last.weight
+        function = _function(loss, player, source, target, fake, judge)
+        with _KeepDouble(), _double_by_default(), _explained():
+            if function(learning).dtype != torch.float64:
+                raise Skip("it computes in single precision, where finite differences tell nothing")
+            learning = learning.detach().clone().requires_grad_()
+            if not function(learning).requires_grad:
+                raise Skip("it has no gradient, see the rule `gradient`")
+            right = all(_agree(*_slopes(function, learning, draw)) for draw in range(3))
+        sentence = f"The gradient of {player}(view) is not the slope of its value: look at detach() and your own"
+        remedy = "autograd functions, or state `detached = True` where a part is meant to be taken as constant"
+        require(right, f"{sentence} {remedy}.")
+
+
+@contextmanager
+def _double_by_default() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Skip where weights that are out of reach are of another precision."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "dtype" in str(error) or "same type" in str(error) or "Double" in str(error):
+            raise Skip(f"it can't be computed in double precision ({str(error).partition(chr(10))[0]})") from None
+        raise
+
+
+def _slopes(function: Callable[[Tensor], Tensor], at: Tensor, draw: int) -> tuple[float, float]:
+    """Return the slope in a random direction by the gradient, and by a central difference."""
+    direction = torch.randn(at.shape, generator=torch.Generator().manual_seed(draw)).to(at)
+    direction /= torch.linalg.vector_norm(direction)
+    (found,) = torch.autograd.grad(function(at), at)
+    step = 1e-6 * direction
+    ahead, behind = (function(at.detach() + side * step).detach() for side in (1, -1))
+    return float((found * direction).sum()), float((ahead - behind) / 2e-6)
+
+
+def _agree(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-3 * max(abs(one), abs(other)) + 1e-9
+
+
+def _function(
+    loss: Any, player: str, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+) -> Callable[[Tensor], Tensor]:
+    """Return the value as a function of what learns."""
+    if player == "generator":
+        return lambda image: value_of(loss, player, View(source, target, image, judge))
+
+    def of_weight(weight: Tensor) -> Tensor:
+        def discriminate(source: Tensor, image: Tensor) -> Verdict:
+            found = torch.func.functional_call(judge, {"last.weight": weight}, (source, image))
+            assert isinstance(found, Verdict)
+            return found
+
+        return value_of(loss, player, View(source, target, fake, discriminate))
+
+    return of_weight
+
+
+@rule("loss", builds=False)
+def no_weight(subject: Subject) -> None:
+    """It has no weight among its parameters: that is the run's, as `losses.NAME.weight`."""
+    pattern = re.compile(r"(loss_?)?weight|lambda(_.*)?|lam|coefficient")
+    found = [key for key in subject.component.parameters.model_fields if pattern.fullmatch(key)]
+    require(not found, f"Leave out {', '.join(found)}: a run weights the term itself, by `losses.NAME.weight`.")
+
+
+@rule("loss")
+def right_sign(subject: Subject) -> None:
+    """A better fake does not cost the generator more, nor does a righter verdict cost the discriminator more."""
+    loss = subject.build()
+    source, target, fake = _images(subject)
+    judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
+    if "generator" in roles(loss):
+        steps = [torch.lerp(target, fake, share) for share in (0.05, 0.5, 1.0)]
+        costs = [_cost(loss, "generator", View(source, target, step, judged[0])) for step in steps]
+        rising = all(a <= b + 1e-5 * (1 + abs(b)) for a, b in pairwise(costs))
+        shown = ", ".join(f"{cost:.4g}" for cost in costs)
+        sentence = f"Fakes that leave the target cost {shown}, and a worse one has to cost more: turn its sign"
+        require(rising, f"{sentence}, or look at what it compares.")
+        believed, caught = (_cost(loss, "generator", View(source, target, fake, judged[m])) for m in (-1, 1))
+        sentence = f"A fake that is taken for real costs the generator {believed:.4g}, one that is found out"
+        require(believed <= caught + 1e-5 * (1 + abs(caught)), f"{sentence} {caught:.4g}: turn its sign.")
+    if "discriminator" in roles(loss):
+        right, wrong = (_cost(loss, "discriminator", View(source, target, fake, judged[m])) for m in (1, -1))
+        sentence = f"Right verdicts cost the discriminator {right:.4g}, wrong ones {wrong:.4g}: turn its sign."
+        require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
+
+
+def _cost(loss: Any, player: str, view: View) -> float:
+    return float(value_of(loss, player, view).detach())
+
+
+def _scripted(target: Tensor, fake: Tensor, certainty: float) -> Discriminate:
+    """Return a discriminator whose logits are `certainty` for the targets and minus that for the fakes."""
+    apart = (target - fake).detach()
+    middle = ((target + fake) / 2).detach()
+    size = apart.square().sum((1, 2, 3), keepdim=True)
+
+    def discriminate(source: Tensor, image: Tensor) -> Verdict:
+        place = 2 * ((image - middle) * apart).sum((1, 2, 3), keepdim=True) / size
+        return Verdict((certainty * place,), ((image,),))
+
+    return discriminate

@@ -1,0 +1,76 @@
+"""What `p2pkit new-plugin` writes can be installed, passes its own tests, and is used by its own example."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2pkit.components import KIND_NAMES
+from p2pkit.scaffold import STARTERS, new_plugin
+
+pytestmark = pytest.mark.slow
+TRAIN = """
+    import json
+    import jsonschema, yaml
+    import p2pkit
+    from p2pkit.config import config_schema
+    from p2pkit.registry import load_registry
+
+    registry = load_registry()
+    states = {plugin.name: [plugin.state, plugin.error] for plugin in registry.plugins.found}
+    short = {"schedule": {"epochs": None, "steps": 2}, "engine.device": "cpu", "evaluate.samples": 1}
+    trained = {}
+    editor = jsonschema.Draft202012Validator(config_schema(registry))
+    for file in json.loads(%r):
+        with open(file) as text:
+            editor.validate(yaml.safe_load(text))
+        run = p2pkit.train(file, registry=registry, **short)
+        trained[file] = [run.step, dict(run.report.metrics), (run.folder / "run.yaml").read_text()]
+    print(json.dumps([states, trained]))
+"""
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory):
+    """One new plugin of each kind."""
+    folder = tmp_path_factory.mktemp("new")
+    return {kind: new_plugin(f"acme-{kind}", kind, folder) for kind in KIND_NAMES}
+
+
+@pytest.fixture(scope="module")
+def site(projects, tmp_path_factory) -> Path:
+    """The folder that pip installed all of them into."""
+    target = tmp_path_factory.mktemp("site")
+    options = ["-q", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", target, *projects.values()]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return target
+
+
+def test_all_are_found_and_their_examples_train(projects, site, python, tmp_path):
+    (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    examples = json.dumps([str(folder / "example.yaml") for folder in projects.values()])
+    states, trained = json.loads(python(TRAIN % examples, tmp_path, site).splitlines()[-1])
+    assert {kind: states[f"acme_{kind}"] for kind in KIND_NAMES} == {kind: ["loaded", ""] for kind in KIND_NAMES}
+    for kind, folder in projects.items():
+        step, metrics, config = trained[str(folder / "example.yaml")]
+        assert step == 2
+        assert f"acme_{kind}:{STARTERS[kind].component}" in config
+        assert all(map(math.isfinite, metrics.values()))
+    assert "rmse" in trained[str(projects["metric"] / "example.yaml")][1]
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_its_own_tests_pass(projects, site, kind):
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    done = subprocess.run(command, cwd=projects[kind], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -1,0 +1,116 @@
+"""Losses of which each breaks the one rule that it is named after."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+import p2pkit
+
+DOC = """A loss with a fault.
+
+Source: none.
+"""
+
+
+class Fine:
+    __doc__ = DOC
+
+    def generator(self, view):
+        return (view.fake - view.target).square().mean()
+
+
+class WithoutRole:
+    __doc__ = DOC
+
+
+class NotScalar(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return super().generator(view).view(1)
+
+
+class Detached(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return (view.fake.detach() - view.target).square().mean()
+
+
+class DetachedVerdict:
+    __doc__ = DOC
+
+    def discriminator(self, view):
+        return view.on_fake.logits[0].detach().mean() - view.on_target.logits[0].detach().mean()
+
+
+class Root(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return super().generator(view).sqrt()
+
+
+class DoubledGradient(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        value = super().generator(view)
+        return 2 * value - value.detach()
+
+
+class MeantSo(DoubledGradient):
+    __doc__ = DOC
+    detached = True
+
+
+class DoubledPenalty:
+    __doc__ = DOC
+
+    def discriminator(self, view):
+        value = view.on_fake.logits[0].mean() - view.on_target.logits[0].mean()
+        return 2 * value - value.detach()
+
+
+class Weighted(Fine):
+    __doc__ = DOC
+
+    def __init__(self, *, weight: Annotated[float, Field(ge=0, description="Its weight.")] = 1.0) -> None: ...
+
+
+class Reward(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return -super().generator(view)
+
+
+class HelpsTheOther:
+    __doc__ = DOC
+
+    def generator(self, view):
+        return view.on_fake.logits[0].mean()
+
+
+class WrongWayRound:
+    __doc__ = DOC
+
+    def discriminator(self, view):
+        return view.on_target.logits[0].mean() - view.on_fake.logits[0].mean()
+
+
+@p2pkit.hookimpl
+def p2pkit_losses():
+    yield p2pkit.Loss("roles", WithoutRole)
+    yield p2pkit.Loss("scalar", NotScalar)
+    yield p2pkit.Loss("gradient", Detached)
+    yield p2pkit.Loss("gradient_2", DetachedVerdict)
+    yield p2pkit.Loss("at_target", Root)
+    yield p2pkit.Loss("gradcheck", DoubledGradient)
+    yield p2pkit.Loss("gradcheck_2", DoubledPenalty)
+    yield p2pkit.Loss("no_weight", Weighted)
+    yield p2pkit.Loss("right_sign", Reward)
+    yield p2pkit.Loss("right_sign_2", HelpsTheOther)
+    yield p2pkit.Loss("right_sign_3", WrongWayRound)
+    yield p2pkit.Loss("nothing", Fine)
+    yield p2pkit.Loss("nothing_2", MeantSo)
