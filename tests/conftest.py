@@ -30,6 +30,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The built-ins without the tracker, which has tests of its own."""
+    file = tmp_path_factory.mktemp("quiet") / "registry.yaml"
+    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    return load_registry(file, discover=False)
+
+
+@pytest.fixture(scope="session")
 def python() -> Python:
     """Run code in a process of its own, from a folder and with packages put before those of this environment."""
 

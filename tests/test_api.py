@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 import p2pkit
-from p2pkit.registry import load_registry
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
@@ -19,13 +18,6 @@ TINY = {
     "evaluate": {"metrics": ["l1"]},
     "schedule": {"epochs": 1},
 }
-
-
-@pytest.fixture(scope="module")
-def quiet(tmp_path_factory):
-    file = tmp_path_factory.mktemp("names") / "registry.yaml"
-    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    return load_registry(file, discover=False)
 
 
 @pytest.fixture(scope="module")

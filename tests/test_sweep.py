@@ -10,7 +10,6 @@ from PIL import Image
 
 from p2pkit import ConfigError, ModelError
 from p2pkit.api import train
-from p2pkit.registry import load_registry
 from p2pkit.sweep import points, resume_sweep, sweep
 
 TINY = {
@@ -22,13 +21,6 @@ TINY = {
     "engine": {"batch": 4},
     "evaluate": {"metrics": ["l1"], "samples": 2, "every": 0},
 }
-
-
-@pytest.fixture
-def quiet(tmp_path):
-    file = tmp_path / "registry.yaml"
-    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    return load_registry(file, discover=False)
 
 
 def test_a_grid_is_every_combination():

@@ -13,7 +13,6 @@ from p2pkit.config import load_config, resolve
 from p2pkit.engine.assemble import assemble
 from p2pkit.engine.check import check
 from p2pkit.engine.data import Loader, prepare
-from p2pkit.registry import load_registry
 
 GOLDEN = Path(__file__).parent / "first_losses.json"
 CONFIG = {
@@ -26,13 +25,6 @@ CONFIG = {
     "engine": {"batch": 8, "device": "cpu"},
     "evaluate": {"metrics": ["l1"]},
 }
-
-
-@pytest.fixture(scope="module")
-def quiet(tmp_path_factory):
-    file = tmp_path_factory.mktemp("names") / "registry.yaml"
-    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    return load_registry(file, discover=False)
 
 
 def test_two_hundred_steps_halve_the_held_out_error(quiet, tmp_path):

@@ -10,7 +10,6 @@ from p2pkit.engine.check import check
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.progress import Silent
 from p2pkit.engine.work import Work
-from p2pkit.registry import load_registry
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
@@ -23,23 +22,15 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="session")
-def names(tmp_path_factory):
-    """Built-ins without the tracker, which has tests of its own."""
-    file = tmp_path_factory.mktemp("names") / "registry.yaml"
-    file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    return load_registry(file, discover=False)
-
-
 @pytest.fixture
 def tiny():
     return TINY
 
 
 @pytest.fixture
-def checked(names):
+def checked(quiet):
     """Check a variation of the tiny config: `checked(**{"engine.ema": 0.9})`."""
-    return lambda **overrides: check(resolve(load_config(TINY, overrides), names))
+    return lambda **overrides: check(resolve(load_config(TINY, overrides), quiet))
 
 
 @pytest.fixture
@@ -60,10 +51,10 @@ def batches(checked):
 
 
 @pytest.fixture
-def work(checked, names, tmp_path):
+def work(checked, quiet, tmp_path):
     """A whole run in a temporary folder."""
     return lambda folder=None, **overrides: Work(
-        checked(**overrides), names.plugins, _made(folder or tmp_path / "run"), Silent()
+        checked(**overrides), quiet.plugins, _made(folder or tmp_path / "run"), Silent()
     )
 
 

@@ -66,7 +66,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(work, tmp_path, monkeypatc
     assert resumed.report.metrics == whole.report.metrics
 
 
-def test_checkpoint_holds_its_config_and_state(work, names, tmp_path):
+def test_checkpoint_holds_its_config_and_state(work, quiet, tmp_path):
     outcome = work().train()
     assert {path.name for path in outcome.checkpoint.iterdir()} == {
         "generator.safetensors",
@@ -80,7 +80,7 @@ def test_checkpoint_holds_its_config_and_state(work, names, tmp_path):
         "alias": "unet_tiny",
         "params": {**config["generator"]["params"], "depth": 4, "width": 8, "dropout": 0.0},
     }
-    assert resolve(load_config(config), names).resolved() == config
+    assert resolve(load_config(config), quiet).resolved() == config
     state = read_state(outcome.checkpoint)
     assert state["position"] == {"step": 6, "epoch": 2, "batches": 0}
     assert state["images"].height == 16
