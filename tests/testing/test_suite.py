@@ -67,7 +67,7 @@ def tested(tmp_path_factory):
     for name, code in (("good", GOOD), ("bad", BAD), ("crash", GOOD.replace(".abs()", ".nonsense()"))):
         (folder / f"{name}.py").write_text(code)
     (folder / "test_all.py").write_text(textwrap.dedent(TESTS))
-    options = ["-p", "p2pkit.testing.pytest_plugin", "-p", "no:cacheprovider", "-v", "--p2pkit-device", "cpu"]
+    options = ["-p", "no:cacheprovider", "-v", "--p2pkit-device", "cpu"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -120,7 +120,7 @@ def test_nothing_heavy_is_imported_when_pytest_starts(python, tmp_path):
         import sys
         import pytest
 
-        pytest.main(["-q", "--co", "-p", "p2pkit.testing.pytest_plugin"])
+        pytest.main(["-q", "--co"])
         import p2pkit.testing
         p2pkit.testing.conformance("acme")
         print(*{"torch", "kornia", "mlflow", "torchmetrics"} & set(sys.modules), "end")
