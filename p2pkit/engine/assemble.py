@@ -65,18 +65,20 @@ def assemble(checked: Checked) -> Assembly:
     """
     plan = checked.plan
     engine = plan.config.engine
-    place = choose_place(engine)
     seed_everything(engine.seed, deterministic=engine.deterministic)
     assert plan.generator is not None
-    generator = place.put(plan.generator.build(checked.images))
-    discriminator = None
+    generator: nn.Module = plan.generator.build(checked.images)
+    discriminator: nn.Module | None = None
     if checked.adversarial:
         assert plan.discriminator is not None
-        discriminator = place.put(plan.discriminator.build(checked.images))
-    players = _players(plan, generator, discriminator)
-    if engine.compile:
-        for network in filter(None, (generator, discriminator)):
+        discriminator = plan.discriminator.build(checked.images)
+    networks = [network for network in (generator, discriminator) if network is not None]
+    place = choose_place(engine, *networks)
+    for network in networks:
+        place.put(network)
+        if engine.compile:
             network.compile()
+    players = _players(plan, generator, discriminator)
     objective = Objective(_terms(plan, checked.images, place.device), engine.discriminator_factor)
     generator_first = engine.order == "generator_first"
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -79,11 +80,11 @@ class Place:
         return network.to(device=self.device).to(memory_format=self.memory_format)
 
 
-def choose_place(engine: EngineConfig) -> Place:
-    """Settle what `auto` means on this machine."""
+def choose_place(engine: EngineConfig, *networks: nn.Module) -> Place:
+    """Settle what `auto` means on this machine, for these networks."""
     device = choose_device(engine.device)
     precision = choose_precision(engine.precision, device)
-    return Place(device, precision, choose_memory_format(engine.memory_format, device))
+    return Place(device, precision, choose_memory_format(engine.memory_format, device, *networks))
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -102,10 +103,25 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     return Precision(wanted, device)
 
 
-def choose_memory_format(wanted: str, device: torch.device) -> torch.memory_format:
-    """Return the layout that a config's `engine.memory_format` means on a device."""
+def choose_memory_format(wanted: str, device: torch.device, *networks: nn.Module) -> torch.memory_format:
+    """Return the layout that a config's `engine.memory_format` means on a device, for these networks."""
     last = wanted == "channels_last" or (wanted == "auto" and device.type in ("cpu", "cuda"))
+    if last and device.type == "cpu" and any(map(_crashes_channels_last, networks)):
+        if wanted != "auto":
+            warnings.warn(
+                "engine.memory_format: channels_last crashes torch with this network, so it is not used", stacklevel=2
+            )
+        last = False
     return torch.channels_last if last else torch.contiguous_format
+
+
+def _crashes_channels_last(network: nn.Module) -> bool:
+    """Whether the backward pass on a CPU would write past its memory.
+
+    Seen in torch 2.15: a strided 1 x 1 convolution of fewer than 16 channels, channels last, ends the process.
+    """
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    return any(c.kernel_size == (1, 1) and c.stride != (1, 1) and c.in_channels < 16 for c in convolutions)
 
 
 def device_name(device: torch.device) -> str:

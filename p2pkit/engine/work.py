@@ -86,8 +86,8 @@ class Work:
         self._read(*dict.fromkeys((*self._splits_for_mean(), self.checked.split)))
         plan = self.checked.plan
         assert plan.generator is not None
-        place = choose_place(plan.config.engine)
         generator = plan.generator.build(self.checked.images)
+        place = choose_place(plan.config.engine, generator)
         load_generator(checkpoint, generator)
         place.put(generator)
         step = read_state(checkpoint)["position"]["step"]

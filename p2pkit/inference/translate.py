@@ -64,7 +64,7 @@ class Translator:
         images: PairSpec = read_state(checkpoint)["images"]
         generator = plan.generator.build(images)
         load_generator(checkpoint, generator)
-        place = choose_place(plan.config.engine)
+        place = choose_place(plan.config.engine, generator)
         modes = plan.config.evaluate
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout)
 
