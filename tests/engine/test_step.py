@@ -152,3 +152,14 @@ def test_bf16_stays_near_fp32(assembled, batches):
     for name, value in first.items():
         assert second[name].dtype == torch.float32
         assert second[name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it traces
+def test_compiled_networks_learn_the_same(assembled, batches):
+    plain, compiled = assembled(**{"engine.ema": 0.9}), assembled(**{"engine.ema": 0.9, "engine.compile": True})
+    for number, batch in enumerate(batches(plain, 2)):
+        expected, found = plain.step([batch], number), compiled.step([batch], number)
+        for name, value in expected.items():
+            assert found[name].item() == pytest.approx(value.item(), rel=1e-3, abs=1e-4), name
+    assert compiled.evaluated.state_dict().keys() == plain.evaluated.state_dict().keys()
