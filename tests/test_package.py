@@ -80,5 +80,7 @@ def test_a_wheel_holds_what_is_no_code(wheel):
     assert (data / "fluent_emoji.zip").stat().st_size < 8_000_000
     assert "MIT" in (data / "fluent_emoji.LICENSE").read_text()
     assert (wheel / "p2pkit" / "py.typed").is_file()
-    assert {file.stem for file in (wheel / "p2pkit" / "recipes").glob("*.yaml")} == set(recipe_names())
+    recipes = wheel / "p2pkit" / "recipes"
+    found = {file.relative_to(recipes).with_suffix("").as_posix() for file in recipes.rglob("*.yaml")}
+    assert found == set(recipe_names())
     assert not (wheel / "tests").exists()

@@ -51,10 +51,9 @@ def check(
     registry_file: RegistryFile = None,
 ) -> None:
     """Look for everything that can be wrong with a config, without training."""
-    from p2pkit import api
+    from p2pkit import sweep as sweeps
 
-    checked = api.check(config, registry=registry(registry_file, plugin), **settings(set_))
-    for line in api.outline(checked):
+    for line in sweeps.outline(config, registry=registry(registry_file, plugin), **settings(set_)):
         typer.echo(line)
 
 
@@ -100,9 +99,11 @@ def translate(
 
 
 def sweep(
-    config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
+    config: Annotated[str | None, typer.Argument(help=f"{_CONFIG} Its key `sweep` may name points.")] = None,
     axes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE,VALUE...", help="What differs.")] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each point, with seeds 0, 1, ...")] = 1,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Runs of each point, with seeds 0, 1, ...; by default one.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep's folder.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="FOLDER", help="Go on with a sweep.")] = None,
     set_: Settings = None,
@@ -110,7 +111,7 @@ def sweep(
     registry_file: RegistryFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a run for each point of a grid, and show what they make side by side."""
+    """Train a run for each point of a sweep, and show what they make side by side."""
     from p2pkit import sweep as sweeps
     from p2pkit.cli.tables import print_sweep
 

@@ -1,6 +1,6 @@
 """From a recipe, file or mapping to a run that is known to be possible."""
 
-from p2pkit.config.model import RunConfig
+from p2pkit.config.model import RunConfig, SweepConfig
 from p2pkit.config.resolve import LossPart, Part, Plan, resolve
 from p2pkit.config.schema import config_schema
 from p2pkit.config.sources import Source, load_config, parse_settings, recipe_names
@@ -11,6 +11,7 @@ __all__ = [
     "Plan",
     "RunConfig",
     "Source",
+    "SweepConfig",
     "config_schema",
     "load_config",
     "parse_settings",

@@ -175,6 +175,23 @@ class TrackingConfig(Section):
     model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
 
 
+class SweepConfig(Section):
+    """What differs between the runs of a sweep; a config that says nothing here is a single run."""
+
+    points: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="For each named point the keys it changes, nested or with dots."
+    )
+    axes: dict[str, list[Any]] = Field(
+        default_factory=dict, description="For each key its values; every combination is run, at every named point."
+    )
+    seeds: int = Field(1, ge=1, description="Runs of each combination, with seeds 0, 1, ...")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether this is more than one run."""
+        return bool(self.points or self.axes) or self.seeds > 1
+
+
 class RunConfig(Section):
     """A whole run."""
 
@@ -194,3 +211,6 @@ class RunConfig(Section):
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="What is measured.")
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig, description="What is kept.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where runs are recorded.")
+    sweep: SweepConfig = Field(
+        default_factory=SweepConfig, description="What differs between the runs of `p2pkit sweep`."
+    )

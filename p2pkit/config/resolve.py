@@ -105,7 +105,7 @@ class Plan:
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
-        data: dict[str, Any] = self.config.model_dump(mode="json")
+        data: dict[str, Any] = self.config.model_dump(mode="json", exclude={"sweep"})
         data["tracking"]["folder"] = str(self.config.tracking.folder)
         for key in ("dataset", "generator", "discriminator"):
             part = getattr(self, key)

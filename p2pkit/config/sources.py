@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,16 @@ class Source:
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the ready-made recipes."""
-    folder = resources.files("p2pkit").joinpath("recipes")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    """Return the names of the ready-made recipes; one in a folder has the folder's name before it, as in a path."""
+    return sorted(_recipes_in(resources.files("p2pkit").joinpath("recipes")))
+
+
+def _recipes_in(folder: Traversable, prefix: str = "") -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _recipes_in(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            yield prefix + entry.name.removesuffix(".yaml")
 
 
 def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Source:

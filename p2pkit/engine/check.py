@@ -53,6 +53,8 @@ def check(plan: Plan, *, training: bool = True) -> Checked:
         ConfigError: Something is wrong; it holds all problems.
     """
     problems = [*plan.problems]
+    if training and plan.config.sweep.wanted:
+        problems.append(Problem("sweep", "this config is of several runs", "run it with p2pkit sweep"))
     dataset = _built(plan.dataset, None, problems) if plan.dataset else None
     split, adversarial = "", False
     if dataset is not None:

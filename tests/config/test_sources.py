@@ -42,7 +42,7 @@ def test_the_recipes_ship_with_the_package():
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_is_called_by_name_and_documents_itself(name):
     source = load_config(name)
-    assert (source.name, source.origin) == (name, name)
+    assert (source.name, source.origin) == (name.rpartition("/")[2], name)
     assert source.raw["summary"]
     assert source.raw["origin"]
 

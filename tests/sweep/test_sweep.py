@@ -10,7 +10,7 @@ from PIL import Image
 
 from p2pkit import ConfigError, ModelError
 from p2pkit.api import train
-from p2pkit.sweep import points, resume_sweep, sweep
+from p2pkit.sweep import outline, resume_sweep, sweep
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
@@ -23,21 +23,6 @@ TINY = {
 }
 
 
-def test_a_grid_is_every_combination():
-    grid = points(["losses.l1.weight=1,10", "generator=unet_256,{use: unet}"], seeds=2)
-    assert len(grid) == 8
-    assert [child.seed for child in grid[:2]] == [0, 1]
-    assert grid[0].label == "l1.weight=1 generator=unet_256"
-    assert grid[-1].settings == {"losses.l1.weight": 10, "generator": {"use": "unet"}}
-    assert len({child.name for child in grid}) == 8
-
-
-@pytest.mark.parametrize("axes", [[], ["losses.l1.weight"], ["=1,2"]])
-def test_axes_of_the_wrong_form(axes):
-    with pytest.raises(ConfigError):
-        points(axes)
-
-
 def test_all_points_are_checked_before_the_first_is_trained(quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs")}
     with pytest.raises(ConfigError) as caught:
@@ -45,6 +30,44 @@ def test_all_points_are_checked_before_the_first_is_trained(quiet, tmp_path):
     paths = [problem.path for problem in caught.value.problems]
     assert paths == ["generator=unet_256: generator.params.depth", "generator=unett: generator.use"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_named_points_come_from_the_config(quiet, tmp_path):
+    points = {"plain": {"losses.gan": 0}, "both": {"losses": {"l1": 10}}}
+    config = {**TINY, "sweep": {"points": points, "seeds": 2}}
+    swept = sweep(config, registry=quiet, **{"tracking.folder": str(tmp_path / "runs"), "schedule.epochs": 2})
+    assert [child.name for child in swept.children] == [f"{p}_seed={s}" for p in ("plain", "both") for s in (0, 1)]
+    assert [child.state for child in swept.children] == ["finished"] * 4
+    options = {"registry": quiet, "tracking.folder": str(tmp_path), "schedule.epochs": 2, "engine.seed": 1}
+    single = train(TINY, **options, **{"losses.l1": 10})
+    assert single.report.metrics["l1"] == swept.children[3].metrics["l1"]
+    assert single.step == 4
+
+
+def test_a_sweep_is_outlined_and_not_trained_as_one_run(quiet, tmp_path):
+    config = {**TINY, "sweep": {"points": {"plain": {"losses.gan": 0}, "both": {}}}}
+    lines = outline(config, registry=quiet)
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "plain: 1 run",
+        "both: 1 run",
+        "2 runs in all; their configs are in order",
+    ]
+    assert sum("100 x l1" in line for line in lines) == 2
+    assert outline(TINY, registry=quiet)[-1] == "the config is in order"
+    with pytest.raises(ConfigError, match="run it with p2pkit sweep"):
+        train(config, registry=quiet, **{"tracking.folder": str(tmp_path / "runs")})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(quiet):
+    config = {**TINY, "sweep": {"point": {}, "axes": {"losses.l1.weight": 3}, "seeds": 0}}
+    with pytest.raises(ConfigError) as caught:
+        sweep(config, registry=quiet)
+    assert [problem.path for problem in caught.value.problems] == [
+        "sweep.axes.losses.l1.weight",
+        "sweep.seeds",
+        "sweep.point",
+    ]
 
 
 def test_a_sweep_trains_scores_and_shows(quiet, tmp_path):

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from p2pkit import api
+from p2pkit.config import Source, load_config, resolve
+from p2pkit.engine.check import Checked
 from p2pkit.engine.evaluation_files import last_evaluation
 from p2pkit.engine.runs import new_folder
 from p2pkit.engine.sheet import Row, draw_sheet
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.registry import Registry, load_registry
+from p2pkit.sweep.points import Child, parse_axes, spell_out
 
 STATE = "sweep.json"
-
-
-@dataclass(frozen=True)
-class Child:
-    """One run of a sweep.
-
-    Args:
-        label: What differs from the other runs; also the name of its folder.
-        settings: The keys it changes.
-        seed: Its seed.
-        state: What has become of it.
-        metrics: Its scores, once it is finished.
-        error: Why it failed.
-    """
-
-    label: str
-    settings: Mapping[str, Any]
-    seed: int
-    state: Literal["waiting", "finished", "failed"] = "waiting"
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    error: str = ""
-
-    @property
-    def name(self) -> str:
-        """Its folder's name."""
-        return re.sub(r"[^\w.=+-]+", "_", f"{self.label} seed={self.seed}")
 
 
 @dataclass(frozen=True)
@@ -55,14 +29,12 @@ class Sweep:
 
     Args:
         folder: Its folder, in which each run has one of its own.
-        config: The recipe or file that all runs share, or its keys.
-        overrides: Keys changed in all of them.
+        config: The keys that all runs share.
         children: The runs, in order.
     """
 
     folder: Path
-    config: str | Mapping[str, Any]
-    overrides: Mapping[str, Any]
+    config: Mapping[str, Any]
     children: tuple[Child, ...]
 
     @property
@@ -78,7 +50,7 @@ class Sweep:
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each point: its label, how many runs count, and mean and spread of each metric."""
         rows = []
-        for label, group in itertools.groupby(self.children, key=lambda child: child.label):
+        for label, group in _by_point(self.children):
             finished = [child for child in group if child.state == "finished"]
             row: dict[str, Any] = {"label": label, "runs": len(finished)}
             for name in finished[0].metrics if finished else ():
@@ -89,66 +61,24 @@ class Sweep:
         return rows
 
 
-def points(axes: Sequence[str], seeds: int = 1) -> list[Child]:
-    """Spell out a grid.
-
-    Args:
-        axes: `losses.l1.weight=1,10,100` and the like; values are YAML.
-        seeds: Runs of each point, with seeds 0, 1, ...
-
-    Raises:
-        ConfigError: An axis is not of the form key=value,value.
-    """
-    problems = [
-        Problem(axis, "not of the form key=value,value", "e.g. losses.l1.weight=1,10,100")
-        for axis in axes
-        if not re.fullmatch(r"[^=\s]+=.+", axis)
-    ]
-    if problems or not axes:
-        raise ConfigError(problems or Problem("", "a sweep needs at least one key with its values"))
-    keys = [axis.partition("=")[0] for axis in axes]
-    values = [_values(axis) for axis in axes]
-    children = []
-    for chosen in itertools.product(*values):
-        settings = dict(zip(keys, chosen, strict=True))
-        label = " ".join(f"{_short(key)}={value}" for key, value in settings.items())
-        children += [Child(label, settings, seed) for seed in range(seeds)]
-    return children
-
-
-def _values(axis: str) -> list[Any]:
-    key, _, written = axis.partition("=")
-    try:
-        values = yaml.safe_load(f"[{written}]")
-    except yaml.YAMLError:
-        raise ConfigError(Problem(key, f"the values are not YAML: {written}")) from None
-    assert isinstance(values, list)
-    return values
-
-
-def _short(key: str) -> str:
-    """Shorten a key to what tells it apart: `losses.l1.weight` to `l1.weight`, `generator.params.depth` to `depth`."""
-    return re.sub(r"^(losses|.*\.params)\.", "", key)
-
-
 def sweep(
     config: str | Path | Mapping[str, Any],
-    axes: Sequence[str],
+    axes: Sequence[str] | Mapping[str, Sequence[Any]] = (),
     *,
-    seeds: int = 1,
+    seeds: int | None = None,
     name: str | None = None,
     registry: Registry | None = None,
     progress: bool = False,
     **overrides: Any,
 ) -> Sweep:
-    """Train a run for each point of a grid.
+    """Train a run for each point of a sweep.
 
     All points are checked before the first is trained. A run that fails is recorded, and the sweep goes on.
 
     Args:
-        config: What all runs share.
-        axes: The keys that differ, with their values.
-        seeds: Runs of each point.
+        config: What all runs share; its key `sweep` may say what differs.
+        axes: More keys that differ, with their values: `["losses.l1.weight=1,10"]`, or a mapping.
+        seeds: Runs of each point; by default what the config says.
         name: The sweep's name; by default the recipe's name and the time.
         registry: The names in force.
         progress: Whether to show how the runs come along.
@@ -161,11 +91,74 @@ def sweep(
         ConfigError: Points can't be run; holds all problems.
     """
     registry = registry or load_registry()
-    children = points(axes, seeds)
-    tracking = _check(config, children, registry, overrides)
-    folder = new_folder(tracking, name, f"sweep-{'run' if isinstance(config, Mapping) else Path(config).stem}")
-    shared = config if isinstance(config, Mapping) else str(config)
-    return _run(Sweep(folder, shared, overrides, tuple(children)), registry, progress)
+    planned = plan(config, axes, seeds=seeds, registry=registry, **overrides)
+    tracking = planned.checked[0].plan.config.tracking
+    folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
+    return _run(Sweep(folder, planned.shared, planned.children), registry, progress)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A sweep that is known to be possible.
+
+    Args:
+        source: The config as written.
+        shared: The keys that all runs share.
+        children: The runs, in order.
+        checked: What the check of each point found.
+    """
+
+    source: Source
+    shared: Mapping[str, Any]
+    children: tuple[Child, ...]
+    checked: tuple[Checked, ...]
+
+
+def plan(
+    config: str | Path | Mapping[str, Any],
+    axes: Sequence[str] | Mapping[str, Sequence[Any]] = (),
+    *,
+    seeds: int | None = None,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> Planned:
+    """Look for everything that can be wrong with any point of a sweep, without training; arguments as for `sweep`.
+
+    Raises:
+        ConfigError: Points can't be run; holds all problems.
+    """
+    registry = registry or load_registry()
+    given: dict[str, Any] = {"axes": dict(axes) if isinstance(axes, Mapping) else parse_axes(axes)}
+    if seeds is not None:
+        given["seeds"] = seeds
+    source = load_config(config, {**overrides, "sweep": given})
+    found = resolve(source, registry)
+    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "sweep"]
+    if wrong:
+        raise ConfigError(wrong)
+    children = spell_out(found.config.sweep)
+    shared = {key: value for key, value in source.raw.items() if key != "sweep"}
+    return Planned(source, shared, tuple(children), tuple(_check(shared, children, registry)))
+
+
+def outline(config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any) -> list[str]:
+    """Check a config, and say in a few lines what its run would do, or each of its runs where it is a sweep.
+
+    Raises:
+        ConfigError: It can't be run; holds all problems.
+    """
+    if not load_config(config, overrides).raw.get("sweep"):
+        return api.outline(api.check(config, registry=registry, **overrides))
+    planned = plan(config, registry=registry, **overrides)
+    lines = []
+    for checked, (label, group) in zip(planned.checked, _by_point(planned.children), strict=True):
+        runs = f"{len(group)} runs" if len(group) > 1 else "1 run"
+        lines += [f"{label}: {runs}", *(f"  {line}" for line in api.outline(checked)[:-1])]
+    return [*lines, f"{len(planned.children)} runs in all; their configs are in order"]
+
+
+def _by_point(children: Sequence[Child]) -> list[tuple[str, list[Child]]]:
+    return [(label, list(group)) for label, group in itertools.groupby(children, key=lambda child: child.label)]
 
 
 def resume_sweep(folder: Path, *, registry: Registry | None = None, progress: bool = False) -> Sweep:
@@ -179,24 +172,21 @@ def resume_sweep(folder: Path, *, registry: Registry | None = None, progress: bo
         children = tuple(Child(**child) for child in data["children"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(Problem(str(folder), f"there is no sweep to go on with: {error}")) from None
-    return _run(Sweep(folder, data["config"], data["overrides"], children), registry or load_registry(), progress)
+    return _run(Sweep(folder, data["config"], children), registry or load_registry(), progress)
 
 
-def _check(
-    config: str | Path | Mapping[str, Any], children: Sequence[Child], registry: Registry, overrides: Mapping[str, Any]
-) -> Path:
+def _check(shared: Mapping[str, Any], children: Sequence[Child], registry: Registry) -> Iterator[Checked]:
+    """Check each point; of a problem that several points have, the first is named."""
     problems: dict[str, Problem] = {}
-    tracking = Path()
-    for label, group in itertools.groupby(children, key=lambda child: child.label):
+    for label, group in _by_point(children):
         try:
-            checked = api.check(config, registry=registry, **{**overrides, **next(iter(group)).settings})
-            tracking = checked.plan.config.tracking.folder
+            yield api.check(shared, registry=registry, **group[0].settings)
         except ConfigError as error:
             for problem in error.problems:
-                problems.setdefault(str(problem), replace(problem, path=f"{label}: {problem.path}"))
+                where = f"{label}: {problem.path}" if label else problem.path
+                problems.setdefault(str(problem), replace(problem, path=where))
     if problems:
         raise ConfigError(problems.values())
-    return tracking
 
 
 def _run(swept: Sweep, registry: Registry, progress: bool) -> Sweep:
@@ -225,7 +215,7 @@ def _train(swept: Sweep, child: Child, registry: Registry, progress: bool) -> Ch
         if any((folder / "checkpoints").glob("step-*")):
             run = api.resume(folder, registry=registry, progress=progress)
         else:
-            options = {**swept.overrides, **child.settings, **own, **tag}
+            options = {**child.settings, **own, **tag}
             run = api.train(swept.config, registry=registry, progress=progress, **options)
     except P2pkitError as error:
         return replace(child, state="failed", error=str(error))
@@ -236,7 +226,7 @@ def _train(swept: Sweep, child: Child, registry: Registry, progress: bool) -> Ch
 
 def _save(swept: Sweep) -> None:
     children = [asdict(child) for child in swept.children]
-    data = {"config": swept.config, "overrides": dict(swept.overrides), "children": children}
+    data = {"config": swept.config, "children": children}
     partial = swept.folder / f".{STATE}"
     partial.write_text(json.dumps(data, indent=1, default=str), encoding="utf-8")
     partial.rename(swept.folder / STATE)
@@ -257,6 +247,5 @@ def draw_contact_sheet(swept: Sweep) -> None:
 
 
 def _first_of_each_point(swept: Sweep) -> Iterator[Child]:
-    finished = (child for child in swept.children if child.state == "finished")
-    for _, group in itertools.groupby(finished, key=lambda child: child.label):
-        yield next(iter(group))
+    finished = [child for child in swept.children if child.state == "finished"]
+    return (group[0] for _, group in _by_point(finished))
