@@ -10,10 +10,10 @@ import typer
 import yaml
 from pages import DOCS, PAGES, blocks, source
 
-from p2pkit import api
 from p2pkit.cli import app, main
 from p2pkit.config import load_config, parse_settings, resolve
 from p2pkit.registry import RegistryFile, load_registry
+from p2pkit.sweep import outline
 
 WITH_MLFLOW = ("tutorial/compare-loss-weights.md",)
 GROUP = typer.main.get_command(app)
@@ -47,7 +47,7 @@ def test_page(page: str, folder, monkeypatch, capsys) -> None:
         elif block.file:
             (folder / block.file).write_text(block.text)
             plugins = [folder / "my_unet.py"] if "my_unet" in block.text else []
-            api.check(block.file, registry=load_registry(plugin_files=plugins))
+            outline(block.file, registry=load_registry(plugin_files=plugins))
         elif block.language == "python":
             exec(compile(block.text, page, "exec"), namespace)
         elif block.mark == "output":
