@@ -36,6 +36,10 @@ class P2pkitError(Exception):
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[P2pkitError], tuple[tuple[Problem, ...]]]:
+        """Keep the problems when a worker process sends the error."""
+        return type(self), (self.problems,)
+
 
 class ConfigError(P2pkitError):
     """A run's config can't be run: bad structure, unknown names, wrong parameters, shapes that don't fit."""

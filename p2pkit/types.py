@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -68,18 +68,47 @@ class Pair:
 
 
 @runtime_checkable
+class PairStream(Protocol):
+    """Pairs one after another, for a split that is too large or too far away to be read in any order.
+
+    It has to be picklable, since worker processes read it. A method `problems()` is optional: it lists what can be
+    told to be wrong without reading the pairs, for instance files that are missing.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of pairs of the split."""
+        ...
+
+    def decoders(
+        self, *, part: int = 0, parts: int = 1, seed: int | None = None, start: int = 0
+    ) -> Iterator[Callable[[], Pair]]:
+        """Yield a function for each pair, which decodes it when it is called, in any thread.
+
+        A pair that can't be decoded raises `DataError` there, and the next one can still be read.
+
+        Args:
+            part: Which part of the split, from 0.
+            parts: How many parts there are: together they hold each pair once, and their lengths differ by one at most.
+            seed: Settles a random order; None for the order in which the pairs are stored.
+            start: How many pairs of the part are left out at its beginning, to go on after an interruption.
+        """
+        ...
+
+
+@runtime_checkable
 class PairDataset(Protocol):
     """What a dataset's factory returns: pairs by split.
 
-    `pairs` is a sequence in a fixed order; reading an item may be slow and must be safe in threads. Two methods
-    are optional. `at(height, width)` gives the same data at another size (used by augmentations that load larger
-    images than they return). `fingerprint(split)` is a short text that changes when the data changes.
+    `pairs` is a sequence in a fixed order, whose items may be slow to read and must be safe to read in threads; or a
+    `PairStream`. Two methods are optional. `at(height, width)` gives the same data at another size (used by
+    augmentations that load larger images than they return). `fingerprint(split)` is a short text that changes when
+    the data changes.
     """
 
     spec: PairSpec
     splits: tuple[str, ...]
 
-    def pairs(self, split: str) -> Sequence[Pair]:
+    def pairs(self, split: str) -> Sequence[Pair] | PairStream:
         """Return the pairs of a split."""
         ...
 

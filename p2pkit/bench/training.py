@@ -16,7 +16,8 @@ from p2pkit.bench.machine import ceiling, describe, timed
 from p2pkit.config import Plan
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Batch, Cached, Loader
+from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.stored import Cached
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.types import ImageSpec, PairDataset, PairSpec
 

@@ -2,95 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from p2pkit.engine.precision import Place
+from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
+from p2pkit.engine.streams import Streamed
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import to_network
-from p2pkit.types import ImageSpec, Pair, PairSpec
+from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream
 
 Report = Callable[[str, int, int], None]
 _SHARE_OF_MEMORY = 0.25
 _MOST_NAMED = 20
 
 
-class Stored(Protocol):
-    """Stored pairs that can be fetched as batches."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The pairs' names."""
-        ...
-
-    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (source, target) of each group of indices, as stored."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Cached:
-    """Decoded pairs in memory, or in a file that is mapped into it."""
-
-    names: Sequence[str]
-    source: Tensor
-    target: Tensor
-
-    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (source, target) of each group of indices, as stored."""
-        for group in indices:
-            chosen = torch.tensor(group)
-            yield self.source[chosen], self.target[chosen]
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """Pairs that are decoded anew each time, by worker processes."""
-
-    names: Sequence[str]
-    pairs: Sequence[Pair]
-    kept: Sequence[int]
-    workers: int
-
-    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (source, target) of each group of indices, as stored."""
-        groups = [[self.kept[i] for i in group] for group in indices]
-        yield from DataLoader(_Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=_collate)
-
-
-class _Pairs(Dataset[Pair]):
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
-
-    def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index]
-
-
-def _collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    return torch.stack([pair.source for pair in pairs]), torch.stack([pair.target for pair in pairs])
-
-
 def prepare(
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair] | PairStream,
     *,
     cache: Literal["auto", "memory", "disk", "off"] = "auto",
     unreadable: Literal["stop", "skip"] = "stop",
     workers: int = 0,
     what: str = "pairs",
     report: Report | None = None,
+    note: Callable[[Problem], None] = lambda problem: None,
 ) -> tuple[Stored, list[Problem]]:
-    """Decode all pairs once, so that a damaged file is found now and not in the last epoch.
+    """Decode all pairs once, so that a damaged file is found now and not in the last epoch; a stream is only looked at.
 
     Args:
         pairs: The pairs of a split.
@@ -99,6 +45,7 @@ def prepare(
         workers: Processes that decode when nothing is kept.
         what: What is being read, for the progress report.
         report: Called with (what, done, total).
+        note: Hears later what of a stream is left out.
 
     Returns:
         The pairs, and what was left out.
@@ -106,6 +53,11 @@ def prepare(
     Raises:
         DataError: Files can't be read, all of them named; or nothing is left.
     """
+    if isinstance(pairs, PairStream):
+        found = list(getattr(pairs, "problems", list)())
+        if unreadable == "stop":
+            _refuse(found)
+        return Streamed(pairs, workers, unreadable, note), found
     store = _Store(len(pairs), cache)
     names: list[str] = []
     kept: list[int] = []
@@ -120,12 +72,17 @@ def prepare(
                 kept.append(index)
             if report is not None:
                 report(what, index + 1, len(pairs))
-    if problems and (unreadable == "stop" or not kept):
+    if unreadable == "stop" or not kept:
+        _refuse(problems)
+    if store.source is None or store.target is None:
+        return Uncached(names, pairs, kept, workers), problems
+    return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
         hint = Problem("dataset.unreadable", f"{len(problems)} files can't be read", "mend them, or write skip here")
         raise DataError([*problems[:_MOST_NAMED], hint])
-    if store.source is None or store.target is None:
-        return Streamed(names, pairs, kept, workers), problems
-    return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
 
 
 def _in_order(pool: ThreadPoolExecutor, pairs: Sequence[Pair]) -> Iterator[Pair | DataError]:
@@ -192,6 +149,8 @@ class Loader:
         augmentations: Changes, in order.
         seed: Seed of the order.
         shuffle: Whether each epoch has an order of its own; then what does not fill a batch is left out.
+        part: Which part of the split, where several processes share it.
+        parts: How many parts there are.
     """
 
     def __init__(
@@ -204,6 +163,8 @@ class Loader:
         augmentations: Sequence[Any] = (),
         seed: int = 0,
         shuffle: bool = False,
+        part: int = 0,
+        parts: int = 1,
     ) -> None:
         self.stored = stored
         self.images = images
@@ -212,10 +173,15 @@ class Loader:
         self.augmentations = augmentations
         self.seed = seed
         self.shuffle = shuffle
+        self.part = part
+        self.parts = parts
 
     def __len__(self) -> int:
-        count = len(self.stored.names) / self.batch
-        return math.floor(count) if self.shuffle else math.ceil(count)
+        return self._order().length(len(self.stored))
+
+    def _order(self, number: int = 0, skip: int = 0) -> Order:
+        seed = self.seed * 1_000_003 + number if self.shuffle else None
+        return Order(self.batch, seed, skip, self.part, self.parts)
 
     def epoch(self, number: int = 0, skip: int = 0) -> Iterator[Batch]:
         """Yield an epoch's batches.
@@ -224,23 +190,21 @@ class Loader:
             number: Number of the epoch, which settles the order.
             skip: Batches at the beginning that are left out, to go on after an interruption.
         """
-        order = torch.arange(len(self.stored.names))
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-            order = torch.randperm(len(order), generator=generator)
-        groups = [order[i * self.batch : (i + 1) * self.batch].tolist() for i in range(skip, len(self))]
         begun = time.perf_counter()
-        for images in self.pairs(groups):
+        for stored in self.stored.epoch(self._order(number, skip)):
+            images = self._seen(stored)
             for augmentation in self.augmentations:
                 images = augmentation(*images)
             source, target = (image.contiguous(memory_format=self.place.memory_format) for image in images)
             yield Batch(source, target, time.perf_counter() - begun)
             begun = time.perf_counter()
 
-    def pairs(self, groups: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (source, target) of each group of indices as networks see them, not augmented."""
-        for source, target in self.stored.batches(groups):
-            yield self._on_device(source, self.images.source), self._on_device(target, self.images.target)
+    def samples(self, count: int) -> Iterator[tuple[str, Images]]:
+        """Yield a few pairs with their names as networks see them, each as a batch of one, always the same ones."""
+        return ((name, self._seen(images)) for name, images in self.stored.samples(count))
+
+    def _seen(self, images: Images) -> Images:
+        return self._on_device(images[0], self.images.source), self._on_device(images[1], self.images.target)
 
     def _on_device(self, stored: Tensor, spec: ImageSpec) -> Tensor:
         if self.place.device.type == "cuda":

@@ -19,6 +19,8 @@ from p2pkit.images import to_picture
 from p2pkit.types import PairSpec, Report, Samples
 
 Predict = Callable[[Tensor], Tensor]
+_MOST_FOR_MEAN = 4096
+"""Targets that make up the mean: more would change nothing but the time before the first step."""
 
 
 @contextmanager
@@ -84,7 +86,7 @@ class Evaluator:
         with inference(generator, batch_norm=config.batch_norm, dropout=config.dropout):
             metrics, higher = self._score(lambda source: self._generate(generator, source))
             samples = self._samples(generator, sheet)
-        count = len(self.loader.stored.names)
+        count = len(self.loader.stored)
         protocol = {
             "split": self.split,
             "count": count,
@@ -132,29 +134,30 @@ class Evaluator:
         return values, {name: metric.higher_is_better for name, metric in metrics.items()}
 
     def _samples(self, generator: nn.Module, sheet: Path) -> Samples:
-        """Show pairs spread evenly over the split, the same in every evaluation."""
-        names = self.loader.stored.names
-        count = min(self.plan.config.evaluate.samples, len(names))
-        chosen = [round(i * (len(names) - 1) / max(count - 1, 1)) for i in range(count)]
+        """Show a few pairs, the same in every evaluation."""
         rows = []
-        for index, (source, target) in zip(chosen, self.loader.pairs([[i] for i in chosen]), strict=True):
+        for name, (source, target) in self.loader.samples(self.plan.config.evaluate.samples):
             fake = self._generate(generator, source)[0]
             specs = (self.images.source, self.images.target, self.images.target)
             shown = zip((source[0], fake, target[0]), specs, strict=True)
-            rows.append(Row(names[index], [to_picture(image, spec) for image, spec in shown]))
+            rows.append(Row(name, [to_picture(image, spec) for image, spec in shown]))
         draw_sheet(rows, ("source", "fake", "target"), sheet)
         return Samples(tuple(row.name for row in rows), tuple(side_by_side(row.pictures) for row in rows), sheet)
 
 
 def mean_target(loader: Loader) -> Tensor:
-    """Return the per-pixel mean of a split's targets, at the size of the run's images.
+    """Return the per-pixel mean of a split's first targets, at the size of the run's images.
 
     Shape: (1, C_target, H, W) in [-1, 1].
     """
     total: Tensor | None = None
+    count = 0
     for batch in loader.epoch():
         added = batch.target.sum(0, keepdim=True)
         total = added if total is None else total + added
+        count += len(batch.target)
+        if count >= _MOST_FOR_MEAN:
+            break
     assert total is not None
     size = (loader.images.height, loader.images.width)
-    return functional.interpolate(total / len(loader.stored.names), size, mode="bilinear", antialias=True)
+    return functional.interpolate(total / count, size, mode="bilinear", antialias=True)

@@ -14,11 +14,13 @@ from p2pkit.engine.assemble import assemble
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
-from p2pkit.engine.data import Loader, Stored, prepare
+from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.evaluate import Evaluator, mean_target
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.progress import Watcher
+from p2pkit.engine.stored import Stored
+from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
 from p2pkit.types import DatasetFacts, Report, Run, Samples
@@ -131,9 +133,13 @@ class Work:
                 workers=config.engine.workers,
                 what=f"reading {split}",
                 report=self.watcher.working,
+                note=self._left_out,
             )
             for problem in left_out:
-                self.watcher.note(f"left out: {problem}")
+                self._left_out(problem)
+
+    def _left_out(self, problem: Problem) -> None:
+        self.watcher.note(f"left out: {problem}")
 
     def _loads(self) -> tuple[int, int] | None:
         parts = self.checked.plan.augment
@@ -174,7 +180,7 @@ class Work:
         part = self.checked.plan.dataset
         assert part is not None
         fingerprint = getattr(self.checked.dataset, "fingerprint", lambda split: "")
-        counts = {split: len(stored.names) for split, stored in self._stored.items()}
+        counts = {split: len(stored) for split, stored in self._stored.items()}
         root = str(self.config["dataset"]["params"].get("root", ""))
         return DatasetFacts(part.name, self.checked.images, counts, "-".join(map(fingerprint, counts)), root)
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, Problem
-from p2pkit.engine.data import Cached, Loader, Streamed, prepare
+from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.precision import Place, Precision
+from p2pkit.engine.stored import Cached, Uncached
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU, Precision("fp32", CPU), torch.channels_last)
@@ -39,7 +40,7 @@ def indices(batches):
     return [((batch.source[:, 0, 0, 0] + 1) * 127.5).round().int().tolist() for batch in batches]
 
 
-@pytest.mark.parametrize(("cache", "kind"), [("memory", Cached), ("disk", Cached), ("off", Streamed)])
+@pytest.mark.parametrize(("cache", "kind"), [("memory", Cached), ("disk", Cached), ("off", Uncached)])
 def test_all_caches_give_the_same_batches(cache, kind):
     stored, left_out = prepare(Numbers(10), cache=cache)
     assert isinstance(stored, kind)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from p2pkit.images import stored_type
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import ImageSpec, Pair, PairSpec
+from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream
 
 MOST = 16
 """Pairs of a split that are read; data sets may be large."""
@@ -47,8 +48,14 @@ def _listen(event: str, arguments: tuple[Any, ...]) -> None:
 
 def some_pairs(dataset: Any, split: str) -> list[Pair]:
     """Read the first pairs of a split."""
-    pairs = dataset.pairs(split)
-    return [pairs[index] for index in range(min(len(pairs), MOST))]
+    return [decode() for decode in _firsts(dataset.pairs(split))]
+
+
+def _firsts(pairs: Any) -> list[Callable[[], Pair]]:
+    """Return a function for each of the first pairs, which decodes it."""
+    if isinstance(pairs, PairStream):
+        return list(islice(pairs.decoders(), MOST))
+    return [partial(pairs.__getitem__, index) for index in range(min(len(pairs), MOST))]
 
 
 @rule("dataset")
@@ -115,7 +122,8 @@ def picklable(subject: Subject) -> None:
     except Exception as error:
         remedy = "keep paths and not open files, and functions of a module and not lambdas"
         raise AssertionError(f"Its pairs can't be pickled ({error}): {remedy}.") from error
-    require(_equal([copied[0]], [found[0]]), "A pickled copy of its pairs has other images.")
+    one, other = (decoders[0]() for decoders in map(_firsts, (copied, found)))
+    require(_equal([one], [other]), "A pickled copy of its pairs has other images.")
 
 
 @rule("dataset")
@@ -135,13 +143,12 @@ def order(subject: Subject) -> None:
 def threads(subject: Subject) -> None:
     """Several threads can read at a time."""
     dataset = subject.build()
-    found = dataset.pairs("train")
-    indices = list(islice(range(len(found)), MOST)) * 2
-    alone = some_pairs(dataset, "train")
+    decoders = _firsts(dataset.pairs("train"))
+    alone = some_pairs(dataset, "train") * 2
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(found.__getitem__, indices))
+        together = list(pool.map(lambda decode: decode(), decoders * 2))
     sentence = "Read by several threads at a time, pairs come out wrong: keep nothing of one item in the object."
-    require(_equal(together, [alone[index] for index in indices]), sentence)
+    require(_equal(together, alone), sentence)
 
 
 @rule("dataset")
@@ -155,7 +162,7 @@ def other_size(subject: Subject) -> None:
     stated = (other.spec.height, other.spec.width)
     sentence = f"Its at({height}, {width}) states {stated}, or changes more of the spec than that."
     require(stated == (height, width) and other.spec.source == dataset.spec.source, sentence)
-    pair, same = other.pairs("train")[0], dataset.pairs("train")[0]
+    pair, same = some_pairs(other, "train")[0], some_pairs(dataset, "train")[0]
     require(pair.name == same.name, "Its at(height, width) gives other pairs, or another order.")
     found = {tuple(image.shape[1:]) for image in (pair.source, pair.target)}
     require(found == {(height, width)}, f"Its at({height}, {width}) gives images of {sorted(found)}.")
@@ -172,6 +179,57 @@ def fingerprint(subject: Subject) -> None:
         isinstance(one, str) and 0 < len(one) <= 64, "Its fingerprint(split) has to be a text of 1 to 64 characters."
     )
     require(one == other, "Its fingerprint(split) differs for the same data: leave out times of access and object ids.")
+
+
+@rule("dataset")
+def parts(subject: Subject) -> None:
+    """If its pairs are a stream, its parts together hold each pair once, and are of one length or differ by one."""
+    stream, count = _stream(subject)
+    for number in (2, 3):
+        read = [_names(stream, number * MOST, part=part, parts=number) for part in range(number)]
+        lengths = [len(part) for part in read]
+        if count <= number * MOST:
+            together, whole = sorted(chain(*read)), sorted(_names(stream, count + 1))
+            require(together == whole, f"Read in {number} parts, a pair is missing or comes twice.")
+            require(len(whole) == count, f"It has a length of {count}, and gives {len(whole)} pairs.")
+            require(
+                max(lengths) - min(lengths) <= 1,
+                f"Of its {number} parts one holds {min(lengths)} and one {max(lengths)} pairs.",
+            )
+        require(len(set(chain(*read))) == sum(lengths), f"Two of its {number} parts hold the same pair.")
+
+
+@rule("dataset")
+def shuffle(subject: Subject) -> None:
+    """If its pairs are a stream, a seed settles a random order of it."""
+    stream, count = _stream(subject)
+    one, again, other = (_names(stream, count, seed=seed) for seed in (1, 1, 2))
+    require(one == again, "Read twice with the same seed, its pairs come in another order.")
+    if count >= MOST / 2:
+        require(one != other, "Read with another seed, its pairs come in the same order.")
+
+
+@rule("dataset")
+def start(subject: Subject) -> None:
+    """If its pairs are a stream, it can begin at any position, in every order and part."""
+    stream, count = _stream(subject)
+    for seed, number in ((None, 1), (3, 1), (3, 2)):
+        whole = _names(stream, count, seed=seed, parts=number)
+        for position in (1, len(whole) // 2, len(whole)):
+            rest = _names(stream, len(whole) - position, seed=seed, parts=number, start=position)
+            sentence = f"Begun at position {position}, it gives other pairs than those that follow there in the whole."
+            require(rest == whole[position:], sentence)
+
+
+def _stream(subject: Subject) -> tuple[PairStream, int]:
+    found = subject.build().pairs("train")
+    if not isinstance(found, PairStream):
+        raise Skip("its pairs are a sequence")
+    return found, min(len(found), 8 * MOST)
+
+
+def _names(stream: PairStream, most: int, **wanted: Any) -> list[str]:
+    return [decode().name for decode in islice(stream.decoders(**wanted), most)]
 
 
 def _equal(one: list[Pair], other: list[Pair]) -> bool:

@@ -1,9 +1,11 @@
 """Data sets of which each breaks the one rule that it is named after."""
 
 import atexit
+import random
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -124,6 +126,79 @@ class Fickle(Fine):
         return f"{time.perf_counter()}"
 
 
+class Stream:
+    def __init__(self, files):
+        self.files = files
+
+    def __len__(self):
+        return len(self.files)
+
+    def chosen(self, part, parts, seed):
+        files = self.files[:]
+        if seed is not None:
+            random.Random(seed).shuffle(files)
+        return files[part::parts]
+
+    def decoders(self, *, part=0, parts=1, seed=None, start=0):
+        for file in self.chosen(part, parts, seed)[start:]:
+            yield partial(decoded, file)
+
+
+def decoded(file):
+    return Pairs([file])[0]
+
+
+class FineStream(Fine):
+    """A data set without a fault, whose pairs are a stream."""
+
+    kind = Stream
+
+
+class WholeParts(Stream):
+    def chosen(self, part, parts, seed):
+        return super().chosen(0, 1, seed)
+
+
+class Whole(Fine):
+    """A data set with a fault."""
+
+    kind = WholeParts
+
+
+class UnequalParts(Stream):
+    def chosen(self, part, parts, seed):
+        files = super().chosen(0, 1, seed)
+        return files if parts == 1 else [files[: -parts + 1], *([file] for file in files[-parts + 1 :])][part]
+
+
+class Unequal(Fine):
+    """A data set with a fault."""
+
+    kind = UnequalParts
+
+
+class UnshuffledStream(Stream):
+    def chosen(self, part, parts, seed):
+        return super().chosen(part, parts, None)
+
+
+class Unshuffled(Fine):
+    """A data set with a fault."""
+
+    kind = UnshuffledStream
+
+
+class FromTheFirst(Stream):
+    def decoders(self, *, start=0, **wanted):
+        return super().decoders(**wanted)
+
+
+class NoStart(Fine):
+    """A data set with a fault."""
+
+    kind = FromTheFirst
+
+
 @p2pkit.hookimpl
 def p2pkit_datasets():
     yield p2pkit.Dataset("spec", ListOfSplits)
@@ -135,4 +210,9 @@ def p2pkit_datasets():
     yield p2pkit.Dataset("threads", Remembers)
     yield p2pkit.Dataset("other_size", SameAt)
     yield p2pkit.Dataset("fingerprint", Fickle)
+    yield p2pkit.Dataset("parts", Whole)
+    yield p2pkit.Dataset("parts_2", Unequal)
+    yield p2pkit.Dataset("shuffle", Unshuffled)
+    yield p2pkit.Dataset("start", NoStart)
     yield p2pkit.Dataset("nothing", Fine)
+    yield p2pkit.Dataset("nothing_2", FineStream)
