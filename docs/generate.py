@@ -195,6 +195,8 @@ def sizes(registry: Registry) -> str:
     for kind in ("generator", "discriminator"):
         for name in registry.names(kind):
             count = catalog.describe(registry, name, kind)["parameter_count"]
+            if count is None:  # it is not for such images
+                continue
             rows.append([f"`{name}`", kind, f"{count:,}", _verdict(registry, name) if kind == "discriminator" else ""])
     return table(["name", "kind", "parameters", "verdict"], rows)
 

@@ -26,6 +26,8 @@ class ImageSpec:
         low: The stored value that becomes -1.
         high: The stored value that becomes 1 (255 for 8-bit images, 65535 for 16-bit ones).
         palette: Colours to show the classes in, red-green-blue of 0..255; labels only.
+        unlabelled: Classes that mean that a pixel's class is not known; losses and metrics of classes pass these
+            pixels over.
         lightness: Whether a colour image becomes one plane by its CIE lightness and not by its luma.
     """
 
@@ -34,6 +36,7 @@ class ImageSpec:
     low: float = 0.0
     high: float = 255.0
     palette: tuple[tuple[int, int, int], ...] = ()
+    unlabelled: tuple[int, ...] = ()
     lightness: bool = False
 
 

@@ -117,7 +117,8 @@ def read_state(path: Path) -> dict[str, Any]:
         images = state["images"]
         for side in ("source", "target"):
             palette = tuple(tuple(colour) for colour in images[side].pop("palette"))
-            images[side] = ImageSpec(**images[side], palette=palette)
+            unlabelled = tuple(images[side].pop("unlabelled", ()))
+            images[side] = ImageSpec(**images[side], palette=palette, unlabelled=unlabelled)
         state["images"] = PairSpec(**images)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(Problem(str(path / STATE), f"can't be used: {type(error).__name__}: {error}")) from None

@@ -15,6 +15,7 @@ BUILTIN: dict[str, dict[str, Any]] = {
     "generator/unet": {"depth": 5, "width": 4},
     "generator/unet_blog": {"depth": 5, "width": 4},
     "generator/resnet": {"blocks": 2, "width": 4},
+    "generator/fcn": {"width": 4},
     "discriminator/patch": {"width": 8},
     "discriminator/patch_blog": {"width": 8},
     "discriminator/multiscale": {"width": 8, "scales": 2, "layers": 2},

@@ -18,7 +18,7 @@ from p2pkit.plugins import Offer
 from p2pkit.types import ImageSpec, PairSpec
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
-FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR))
+FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR), (COLOUR, LABELS))
 SIZES = ((64, 64), (128, 64), (32, 32), (96, 96), (224, 224), (256, 256), (512, 256), (512, 512), (1024, 512))
 
 

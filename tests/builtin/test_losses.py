@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from p2pkit import ComponentError, Verdict, View
+from p2pkit import ComponentError, ImageSpec, PairSpec, Verdict, View, to_network
 from p2pkit.builtin import losses
 from p2pkit.builtin.discriminators import MultiscaleDiscriminator
 from p2pkit.builtin.losses.adversarial import GanLoss
+from p2pkit.builtin.losses.classes import CrossEntropy
 from p2pkit.builtin.losses.distances import FeatureMatching, TotalVariation, charbonnier, l1, l2, ssim
 from p2pkit.builtin.losses.penalties import R1, GradientPenalty
 
@@ -255,11 +256,17 @@ def test_penalties_teach_a_real_discriminator(spec, penalty):
     assert all(g is not None and g.isfinite().all() and g.abs().max() > 0 for g in weights)
 
 
+def built(record, spec, side, **params):
+    """Make a loss for images that it is for."""
+    labelled_only = record.name == "cross_entropy"
+    return record.build(class_images() if labelled_only else spec(side), params)
+
+
 def test_every_loss_has_the_roles_it_should(spec):
     def has(role):
-        return {r.name for r in losses.p2pkit_losses() if hasattr(r.build(spec(16), {}), role)}
+        return {r.name for r in losses.p2pkit_losses() if hasattr(built(r, spec, 16), role)}
 
-    distances = {"l1", "l2", "charbonnier", "ssim", "feature_matching", "total_variation"}
+    distances = {"l1", "l2", "charbonnier", "ssim", "cross_entropy", "feature_matching", "total_variation"}
     assert has("generator") == {"gan", *distances}
     assert has("discriminator") == {"gan", "r1", "gradient_penalty"}
 
@@ -270,7 +277,7 @@ def test_no_loss_reads_a_value_back_from_the_device(spec):
         for record in losses.p2pkit_losses():
             modes = [{"mode": m} for m in ("vanilla", "lsgan", "hinge", "wgan")] if record.name == "gan" else [{}]
             for params in modes:
-                loss, view = record.build(spec(32), params), judged_by(network, 32)
+                loss, view = built(record, spec, 32, **params), judged_by(network, 32)
                 values = [getattr(loss, role)(view) for role in ("generator", "discriminator") if hasattr(loss, role)]
                 assert values
                 assert all(value.shape == () for value in values), record.name
@@ -285,3 +292,54 @@ def test_gan_players_pull_a_fakes_logits_apart(mode):
     assert (up < 0).all()
     assert (down > 0).all()
     assert (wanted < 0).all()
+
+
+def class_images(classes=3, unlabelled=()):
+    target = ImageSpec(classes, kind="labels", unlabelled=unlabelled)
+    return PairSpec(ImageSpec(3), target, 4, 4)
+
+
+def labelled(*indices, classes=3):
+    """Planes of a 4 x 4 label map whose rows are these classes."""
+    rows = torch.tensor(indices).view(1, 1, 4, 1).expand(2, 1, 4, 4)
+    return to_network(rows, ImageSpec(classes, kind="labels"))
+
+
+def planes_of(logits):
+    return 2 * logits.softmax(1) - 1
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 0.5]])
+@pytest.mark.parametrize("unlabelled", [(), (2,), (0, 1)])
+def test_cross_entropy_is_torchs_own(weights, unlabelled):
+    logits, rows = torch.randn(2, 3, 4, 4), (0, 1, 2, 1)
+    kept = torch.tensor(weights or [1.0] * 3)
+    kept[list(unlabelled)] = 0
+    truth = torch.tensor(rows).view(1, 4, 1).expand(2, 4, 4)
+    expected = nn.functional.cross_entropy(logits, truth, weight=kept)
+    loss = CrossEntropy(class_images(unlabelled=unlabelled), class_weights=weights)
+    found = loss.generator(view_of(target=labelled(*rows), fake=planes_of(logits)))
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_cross_entropy_of_planes_that_are_no_shares():
+    """All planes at their brightest say nothing, so that there is nothing to be gained by it."""
+    bright = torch.ones(2, 3, 4, 4)
+    found = CrossEntropy(class_images()).generator(view_of(target=labelled(0, 1, 2, 0), fake=bright))
+    assert found.item() == pytest.approx(math.log(3), abs=1e-5)
+
+
+def test_cross_entropy_where_nothing_is_labelled():
+    fake = planes_of(torch.randn(2, 3, 4, 4)).requires_grad_()
+    loss = CrossEntropy(class_images(unlabelled=(1,))).generator(view_of(target=labelled(1, 1, 1, 1), fake=fake))
+    (gradient,) = torch.autograd.grad(loss, fake)
+    assert loss.item() == 0
+    assert not gradient.any()
+
+
+def test_cross_entropy_refuses_what_it_can_not_judge():
+    with pytest.raises(ComponentError, match="targets that are labels"):
+        CrossEntropy(PairSpec(ImageSpec(3), ImageSpec(3), 4, 4))
+    with pytest.raises(ComponentError, match="2 weights for 3 classes") as raised:
+        CrossEntropy(class_images(), class_weights=[1.0, 2.0])
+    assert raised.value.parameter == "class_weights"

@@ -21,12 +21,18 @@ Palette = Annotated[
     Field(description="Red, green and blue of each class; a mask in colours is decoded to the nearest."),
 ]
 
+Unlabelled = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    Field(description="Classes that mean that a pixel's class is not known; losses and scores of classes skip them."),
+]
+
 
 def labels(
     *,
     root: Root,
     classes: Classes = None,
     palette: Palette = None,
+    unlabelled: Unlabelled = (),
     labels: Annotated[
         Literal["source", "target"], Field(description="Which image of a pair is the label map.")
     ] = "source",
@@ -59,7 +65,11 @@ def labels(
     if not classes and len(colours) < 2:
         cause = "the number of classes is not given"
         raise p2pkit.ComponentError(cause, remedy="give classes, or a palette of two or more", parameter="classes")
-    mask = Labels(classes or len(colours), colours)
+    mask = Labels(classes or len(colours), colours, unlabelled)
+    beyond = [index for index in unlabelled if index >= mask.classes]
+    if beyond:
+        cause = f"there is no class {beyond[0]}, {mask.classes} classes have 0 to {mask.classes - 1}"
+        raise p2pkit.ComponentError(cause, parameter="unlabelled")
     photo = Intensity("channels", channels, float_range)
     pairs = halves(root, direction, held_out) if layout == "side_by_side" else folders(root, source, target, held_out)
     if labels == "source":

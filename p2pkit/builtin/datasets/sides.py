@@ -65,12 +65,13 @@ class Labels:
 
     classes: int
     palette: tuple[tuple[int, int, int], ...] = ()
+    unlabelled: tuple[int, ...] = ()
     indexed: ClassVar[bool] = True
 
     def spec(self, first: Tensor) -> ImageSpec:
         """Check that the first mask has indices, or colours and a palette to decode them."""
         if first.shape[0] == 1 or (self.palette and first.shape[0] in (3, 4)):
-            return ImageSpec(self.classes, kind="labels", palette=self.palette)
+            return ImageSpec(self.classes, kind="labels", palette=self.palette, unlabelled=self.unlabelled)
         cause = f"the first mask has {first.shape[0]} channels, not one of class indices"
         remedy = "list the red, green and blue of each class, in the order of the classes"
         raise p2pkit.ComponentError(cause, remedy=remedy, parameter="palette")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import p2pkit
+from p2pkit.builtin.generators.fcn import FCN
 from p2pkit.builtin.generators.resnet import ResNet
 from p2pkit.builtin.generators.unet import UNet
 from p2pkit.builtin.generators.unet_blog import UNetBlog
@@ -16,3 +17,4 @@ def p2pkit_generators() -> Iterator[p2pkit.Generator]:
     yield p2pkit.Generator("unet", UNet)
     yield p2pkit.Generator("unet_blog", UNetBlog)
     yield p2pkit.Generator("resnet", ResNet)
+    yield p2pkit.Generator("fcn", FCN)

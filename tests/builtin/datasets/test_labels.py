@@ -71,6 +71,14 @@ def test_masks_are_resized_without_new_classes(tmp_path, save):
         assert set(pair.source.unique().tolist()) == {0, 2}
 
 
+def test_unlabelled_classes_are_a_part_of_the_spec(tmp_path, save):
+    save("source/a.png", mask())
+    save("target/a.png")
+    dataset = labels(root=tmp_path, classes=3, unlabelled=(2,), held_out=0)
+    assert (dataset.spec.source.unlabelled, dataset.spec.target.unlabelled) == ((2,), ())
+    assert dataset.pairs("train")[0].source.max() == 2  # they stay classes
+
+
 def test_an_index_that_is_no_class_is_named(tmp_path, save):
     save("source/train/a.png", mask(16, 5))
     save("target/train/a.png")
@@ -85,6 +93,7 @@ def test_an_index_that_is_no_class_is_named(tmp_path, save):
         ({}, "classes", "number of classes is not given"),
         ({"palette": PALETTE, "classes": 4}, "palette", "4 classes, but 3 colours"),
         ({"classes": 3}, "palette", "first mask has 3 channels"),
+        ({"palette": PALETTE, "unlabelled": (0, 3)}, "unlabelled", "no class 3, 3 classes have 0 to 2"),
         ({"palette": PALETTE, "channels": 7}, "channels", "has 3 channels, where 7 are wanted"),
     ],
 )
