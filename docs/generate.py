@@ -33,6 +33,7 @@ MODULES = {
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
     "p2pkit.images": "Images",
+    "p2pkit.config.flat": "Configs",
     "p2pkit.ui": "MLflow",
     "p2pkit.errors": "Errors",
 }

@@ -35,6 +35,7 @@ from p2pkit.types import (
 
 if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, score, train
+    from p2pkit.config import flat_config
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.ui import tracking_uri
@@ -78,6 +79,7 @@ __all__ = [
     "check",
     "conform",
     "evaluate",
+    "flat_config",
     "hookimpl",
     "load",
     "read_image",
@@ -97,6 +99,7 @@ _IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_st
 _LAZY = {
     **dict.fromkeys(_API, "p2pkit.api"),
     **dict.fromkeys(_IMAGES, "p2pkit.images"),
+    "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",
     "tracking_uri": "p2pkit.ui",
 }

@@ -18,10 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from p2pkit.errors import ModelError, P2pkitError, Problem
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -41,6 +44,19 @@ def tracking_uri() -> str:
         return str(mlflow.get_tracking_uri())
     path = str(Path("mlflow.db").absolute()).replace("%", "%25")  # MLflow decodes these paths
     return f"{_SQLITE}{path}"
+
+
+def client() -> MlflowClient:
+    """Return a client of the store.
+
+    Raises:
+        ModelError: There is no store yet.
+    """
+    uri = tracking_uri()
+    _check_exists(uri)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +105,13 @@ def addresses(experiment: str | None = None, *, base: str | None = None) -> Addr
     Raises:
         ModelError: Nothing is recorded yet, or there is no such experiment.
     """
-    uri = tracking_uri()
-    _check_exists(uri)
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    known = {found.name: str(found.experiment_id) for found in client.search_experiments()}
+    uri, store = tracking_uri(), client()
+    known = {found.name: str(found.experiment_id) for found in store.search_experiments()}
     if experiment is None:
-        latest = client.search_runs(list(known.values()), order_by=["attributes.start_time DESC"], max_results=1)
+        latest = store.search_runs(list(known.values()), order_by=["attributes.start_time DESC"], max_results=1)
         if not latest:
             raise _nothing_yet(uri)
-        experiment = client.get_experiment(latest[0].info.experiment_id).name
+        experiment = store.get_experiment(latest[0].info.experiment_id).name
     if experiment not in known:
         names = ", ".join(sorted(known))
         raise ModelError(Problem("", f"there is no experiment {experiment!r} in {uri}", f"there are: {names}"))

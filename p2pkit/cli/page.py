@@ -30,6 +30,7 @@ def page(registry: Registry, entries: Sequence[Entry], version: str) -> str:
     subtitle = f"{len(entries)} names; p2pkit {version}" + "".join(f", {other}" for other in others)
     template = resources.files("p2pkit.cli").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
+        style=resources.files("p2pkit").joinpath("style.css").read_text(encoding="utf-8"),
         title="p2pkit: what there is",
         subtitle=escape(subtitle),
         links="".join(f'<a href="#{kind}">{kind} <span class="dim">{len(group)}</span></a>' for kind, group in groups),

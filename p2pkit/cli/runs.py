@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from p2pkit.cli.options import Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -129,6 +130,48 @@ def sweep(
         sys.exit(130)
 
 
+def compare(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Runs: a folder, a name, MLflow's id; a sweep for all of its."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", metavar="NAME", help="Compare all runs of an experiment.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one page with all of it.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Write the contact sheet as PNG.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", metavar="FOLDER", help="Write the plots as PNG.")] = None,
+    by_protocol: Annotated[
+        bool, typer.Option("--by-protocol", help="Give scores that were measured differently a column each.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
+    from p2pkit import compare as comparing
+    from p2pkit.cli.tables import print_comparison
+
+    if bool(runs) == (experiment is not None):
+        raise typer.BadParameter("name runs, or else give --experiment NAME")
+    folders, elsewhere = (comparing.find_runs(runs), 0) if runs else comparing.runs_of_experiment(str(experiment))
+    if elsewhere:
+        typer.echo(f"left out: {elsewhere} runs whose folders are not on this machine", err=True)
+    compared = comparing.compare(folders, by_protocol=by_protocol)
+    if html is not None:
+        comparing.write_page(compared, html)
+    if sheet is not None:
+        comparing.draw_contact_sheet(compared, sheet)
+    if plots is not None:
+        comparing.save_plots(compared, plots)
+    if as_json:
+        typer.echo(json.dumps(compared.as_dict(), indent=2, default=str))
+        return
+    print_comparison(compared)
+    for written in filter(None, (html, sheet, plots)):
+        typer.echo(f"wrote    {written}")
+
+
 def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 5000,
     experiment: Annotated[str | None, typer.Option("--experiment", help="Experiment to open at.")] = None,
@@ -140,7 +183,7 @@ def ui(
     serve(port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
 
-COMMANDS = (demo, train, check, evaluate, translate, sweep, ui)
+COMMANDS = (demo, train, check, evaluate, translate, sweep, compare, ui)
 
 
 def _size(written: str | None) -> tuple[int, int] | None:

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from p2pkit.catalog import Entry
+from p2pkit.compare import Comparison
+from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.sweep import Sweep
 from p2pkit.types import Report
+
+_ARROWS = {True: " ↑", False: " ↓", None: ""}
+_PIPED = 500  # a table in Markdown must not be wrapped in a file
 
 
 def print_report(report: Report) -> None:
@@ -86,6 +92,28 @@ def print_sweep(swept: Sweep) -> None:
     if swept.sheet.is_file():
         console.print(f"sheet    {swept.sheet}", soft_wrap=True)
     console.print("compare  p2pkit ui")
+
+
+def print_comparison(compared: Comparison) -> None:
+    """Print what differs and the scores as a table in Markdown, the best of each column marked."""
+    table = Table(box=box.MARKDOWN)
+    names = short_names(compared.keys)
+    for heading in names.values() or ("point",):
+        table.add_column(escape(heading), overflow="fold")
+    table.add_column("runs", justify="right")
+    for column in compared.columns:
+        table.add_column(f"{escape(column.title)}{_ARROWS[column.higher_is_better]}", justify="right", no_wrap=True)
+    best = {column: compared.best(column) for column in compared.columns}
+    for point in compared.points:
+        settings = [escape(shown(value)) for value in point.settings.values()] or [point.label]
+        scores = [(point.summary(column), best[column] is point) for column in compared.columns]
+        cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
+        table.add_row(*settings, str(len(point.runs)), *cells)
+    console = Console()
+    (console if console.is_terminal else Console(width=_PIPED)).print(table)
+    for title, fields in compared.protocols.described().items():
+        how = ", ".join(f"{name} {value}" for name, value in fields.items())
+        console.print(escape(f"measured{f' ({title})' if title else ''}: {how}"), soft_wrap=True, highlight=False)
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

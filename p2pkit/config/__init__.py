@@ -1,5 +1,6 @@
 """From a recipe, file or mapping to a run that is known to be possible."""
 
+from p2pkit.config.flat import flat_config
 from p2pkit.config.model import RunConfig, SweepConfig
 from p2pkit.config.resolve import LossPart, Part, Plan, resolve
 from p2pkit.config.schema import config_schema
@@ -13,6 +14,7 @@ __all__ = [
     "Source",
     "SweepConfig",
     "config_schema",
+    "flat_config",
     "load_config",
     "parse_settings",
     "recipe_names",

@@ -23,19 +23,32 @@ def save_evaluation(report: Report, samples: Samples) -> None:
     samples.sheet.with_suffix(".json").write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
+def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
+    """Read the scores of an evaluation, and the names of its samples.
+
+    Raises:
+        ModelError: The file is gone or damaged.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Report(**data["report"]), tuple(data["names"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
+
+
 def load_evaluation(sheet: Path) -> tuple[Report, Samples]:
     """Read what `save_evaluation` wrote.
 
     Raises:
         ModelError: The files are gone or damaged.
     """
+    report, names = load_report(sheet.with_suffix(".json"))
+    files = sorted(sheet.with_suffix("").glob("*.png"))
     try:
-        data = json.loads(sheet.with_suffix(".json").read_text(encoding="utf-8"))
-        files = sorted(sheet.with_suffix("").glob("*.png"))
         pictures = tuple(np.asarray(Image.open(file)) for file in files)
-        return Report(**data["report"]), Samples(tuple(data["names"]), pictures, sheet)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(Problem(str(sheet.with_suffix(".json")), f"can't be read: {error}")) from None
+    except OSError as error:
+        raise ModelError(Problem(str(sheet.with_suffix("")), f"can't be read: {error}")) from None
+    return report, Samples(names, pictures, sheet)
 
 
 def last_evaluation(folder: Path) -> tuple[Report, Samples]:

@@ -26,6 +26,12 @@ def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
     raise ModelError(Problem(str(parent / base), "there are ten thousand runs of this name", "choose another name"))
 
 
+def run_folders(parent: Path) -> dict[str, Path]:
+    """Return the runs below a folder by name; those of a sweep, which has a folder of its own, as `sweep/run`."""
+    configs = (*sorted(parent.glob(f"*/{CONFIG}")), *sorted(parent.glob(f"*/*/{CONFIG}")))
+    return {config.parent.relative_to(parent).as_posix(): config.parent for config in configs}
+
+
 def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
     """Return the folder of a run.
 
@@ -36,10 +42,11 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
     Raises:
         ModelError: There is no such run.
     """
-    known = {folder.name: folder for folder in sorted(parent.glob("*")) if (folder / CONFIG).is_file()}
-    for folder in (Path(name), known.get(str(name))):
-        if folder is not None and (folder / CONFIG).is_file():
-            return folder
+    if (Path(name) / CONFIG).is_file():
+        return Path(name)
+    known = run_folders(parent)
+    if str(name) in known:
+        return known[str(name)]
     for folder in known.values():
         if any(note.read_text(encoding="utf-8").strip() == str(name) for note in folder.glob(NOTES)):
             return folder

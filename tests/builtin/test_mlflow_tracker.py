@@ -75,8 +75,7 @@ def test_the_config_becomes_parameters(trained: TrainedRun) -> None:
     params = run_of(trained.folder).data.params
     expected = {
         "losses.l1.weight": "100",
-        "generator.alias": "unet_tiny",
-        "generator.use": "p2pkit:unet",
+        "generator": "unet_tiny",
         "dataset.params.size": "16",
         "evaluate.metrics": "l1, psnr, ssim",
         "optimizers.generator.betas": "[0.5, 0.999]",

@@ -1,0 +1,130 @@
+"""Plots of a comparison: metrics against what differs, and against the length of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from p2pkit.compare.comparison import Column, Comparison, Point
+from p2pkit.compare.records import Record, Scored
+from p2pkit.compare.settings import label, short_names, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDE = 10  # values that span such a factor are shown on a logarithmic axis
+
+_DIRECTION = {True: "higher is better", False: "lower is better", None: ""}
+
+_LENGTHS: dict[str, Callable[[Scored], float]] = {"steps": lambda s: s.step, "minutes": lambda s: s.seconds / 60}
+
+
+def figures(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
+    """Draw the plots: one for each key that differs, with a panel for each metric, and the metrics over steps and time.
+
+    Args:
+        comparison: The comparison.
+
+    Yields:
+        A file name without ending, and the figure.
+    """
+    for key in comparison.keys:
+        yield f"by {key}", _panels(comparison.columns, partial(_against, comparison, key))
+    for title, at in _LENGTHS.items():
+        columns = [column for column in comparison.columns if any(_curve(run, column, at) for run in comparison.runs)]
+        if columns:
+            yield f"over {title}", _panels(columns, partial(_over, comparison, title))
+
+
+def save_plots(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write the plots as PNG files, and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, figure in figures(comparison):
+        files.append(folder / f"{name.replace(' ', '-')}.png")
+        figure.savefig(files[-1], dpi=120)
+    return files
+
+
+def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> Figure:
+    from matplotlib.figure import Figure
+
+    across = min(3, len(columns))
+    down = math.ceil(len(columns) / across)
+    figure = Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained")
+    for index, column in enumerate(columns):
+        axes = figure.add_subplot(down, across, index + 1)
+        draw(axes, column)
+        axes.set_ylabel(column.title)
+        axes.set_title(_DIRECTION[column.higher_is_better], fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
+    return figure
+
+
+def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> None:
+    """Draw mean and spread against one key; a line for each setting of the other keys."""
+    values = [point.settings[key] for point in comparison.points]
+    place = _numeric(axes, values) or _categories(axes, list(map(shown, values)))
+    lines: dict[str, list[tuple[float, Point]]] = {}
+    for point in comparison.points:
+        rest = label({other: value for other, value in point.settings.items() if other != key})
+        lines.setdefault(rest, []).append((place(point.settings[key]), point))
+    for name, line in lines.items():
+        found = [(x, summary) for x, point in line if (summary := point.summary(column)) is not None]
+        found.sort(key=lambda pair: pair[0])
+        means = [summary.mean for _, summary in found]
+        spreads = [summary.spread for _, summary in found]
+        axes.errorbar([x for x, _ in found], means, spreads, marker="o", markersize=4, capsize=3, label=name)
+    axes.set_xlabel(short_names(comparison.keys)[key])
+
+
+def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None:
+    """Set the axis for numbers, logarithmic where they span a wide range; None where they are no numbers."""
+    if not all(type(value) in (int, float) for value in values):
+        return None
+    ticks = sorted(set(values))
+    positive = [value for value in values if value > 0]
+    if len(positive) > 1 and min(values) >= 0 and max(positive) / min(positive) >= _WIDE:
+        if len(positive) == len(values):
+            axes.set_xscale("log")
+        else:
+            axes.set_xscale("symlog", linthresh=min(positive))
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    return float
+
+
+def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
+    order = list(dict.fromkeys(names))
+    axes.set_xticks(range(len(order)), order)
+    axes.set_xlim(-0.5, len(order) - 0.5)
+    return lambda value: float(order.index(shown(value)))
+
+
+def _curve(run: Record, column: Column, at: Callable[[Scored], float]) -> list[tuple[float, float]]:
+    """Return a metric over a run's own evaluations; nothing where there is only one."""
+    scores = [scored for scored in run.history if scored.protocol == column.protocol]
+    curve = [
+        (at(scored), scored.report.metrics[column.metric])
+        for scored in scores
+        if column.metric in scored.report.metrics
+    ]
+    return curve if len(curve) > 1 else []
+
+
+def _over(comparison: Comparison, title: str, axes: Axes, column: Column) -> None:
+    """Draw a curve for each run, in one colour for each point."""
+    for index, point in enumerate(comparison.points):
+        curves = filter(None, (_curve(run, column, _LENGTHS[title]) for run in point.runs))
+        for number, curve in enumerate(curves):
+            name = None if number else point.label
+            axes.plot(*zip(*curve, strict=True), color=f"C{index % 10}", marker=".", linewidth=1.2, label=name)
+    axes.set_xlabel(title)

@@ -1,0 +1,103 @@
+"""A run as its folder has it: what it was, and how it was scored on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from p2pkit.config import flat_config
+from p2pkit.engine.checkpoint import CONFIG, read_config
+from p2pkit.engine.evaluation_files import load_report
+from p2pkit.types import Report
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One evaluation of a run.
+
+    Args:
+        step: Updates of the generator by then.
+        seconds: Time from the run's start until then, 0 where the evaluation came after the training.
+        report: The scores.
+        sheet: The picture of its samples; the other files lie beside it.
+    """
+
+    step: int
+    seconds: float
+    report: Report
+    sheet: Path
+
+    @property
+    def protocol(self) -> str:
+        """How it was measured, as text; scores are compared only where it is the same."""
+        return json.dumps(dict(self.report.protocol), sort_keys=True, default=str)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run, read from its folder.
+
+    Args:
+        folder: The run's folder.
+        config: Its resolved config.
+        history: Evaluations during training, in order.
+        later: Evaluations of its checkpoints by `p2pkit evaluate`, in order.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    history: tuple[Scored, ...] = ()
+    later: tuple[Scored, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Its keys and values; how it is measured, watched and saved is left out."""
+        flat = flat_config(self.config)
+        return {key: value for key, value in flat.items() if not key.startswith(_NOT_SETTINGS)}
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return int(self.config["engine"]["seed"])
+
+    @cached_property
+    def latest(self) -> dict[str, Scored]:
+        """The evaluations of the run's last scored step by protocol; an older network's scores are not the run's."""
+        every = (*self.history, *self.later)
+        last = max((scored.step for scored in every), default=0)
+        return {scored.protocol: scored for scored in every if scored.step == last}
+
+
+_NOT_SETTINGS = ("engine.seed", "engine.log_every", "evaluate.", "evaluate", "checkpoint.")
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run's folder.
+
+    Raises:
+        ModelError: A file in it is damaged.
+    """
+    began = (folder / CONFIG).stat().st_mtime
+    history = list(_scored((folder / "samples").glob("step-*.json"), began))
+    later = _scored((folder / "evaluations").glob("*/samples/*-step-*.json"), None)
+    return Record(folder, read_config(folder), tuple(history), tuple(later))
+
+
+def _scored(files: Iterable[Path], began: float | None) -> Iterable[Scored]:
+    """Read evaluations by step; a run's own first one, before training, is where its time begins."""
+    by_step = sorted((int(re.findall(r"\d+", file.stem)[-1]), file.stat().st_mtime, file) for file in files)
+    if began is not None and by_step:
+        began = by_step[0][1] if by_step[0][0] == 0 else min(began, by_step[0][1])
+    for step, written, file in by_step:
+        report, _ = load_report(file)
+        yield Scored(step, 0.0 if began is None else max(0.0, written - began), report, file.with_suffix(".png"))

@@ -1,0 +1,58 @@
+"""Which keys tell runs apart, and how that is said in few words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Settings = Mapping[str, Any]
+
+
+def differing(settings: Sequence[Settings]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Find the keys in which runs differ.
+
+    Args:
+        settings: The keys and values of each run.
+
+    Returns:
+        The keys that differ; and of these the ones that say nothing new, as they are parameters of a component whose
+        name differs too, or of a term that other runs leave out, and follow from that.
+    """
+    keys = dict.fromkeys(key for each in settings for key in each)
+    differ = [key for key in keys if len({_comparable(each.get(key)) for each in settings}) > 1]
+    implied = [key for key in differ if _follows(key, settings)]
+    return tuple(key for key in differ if key not in implied), tuple(implied)
+
+
+def _comparable(value: Any) -> str:
+    return repr(value)
+
+
+def _follows(key: str, settings: Sequence[Settings]) -> bool:
+    """Say whether a component's name, and whether its term is in use, settle one of its parameters."""
+    component, found, _ = key.partition(".params.")
+    if not found:
+        return False
+    heads = [(each.get(component), each.get(f"{component}.weight") == 0) for each in settings]
+    pairs = {(head, _comparable(each.get(key))) for head, each in zip(heads, settings, strict=True)}
+    return len(set(heads)) > 1 and len(pairs) == len(set(heads))
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Shorten keys to what tells them apart: `losses.l1.weight` to `l1.weight`, `generator.params.depth` to `depth`."""
+    keys = list(keys)
+    short = {key: re.sub(r"^(losses|.*\.params)\.", "", key) for key in keys}
+    taken = list(short.values())
+    return {key: name if taken.count(name) == 1 else key.replace(".params.", ".") for key, name in short.items()}
+
+
+def label(settings: Settings) -> str:
+    """Write settings as `l1.weight=10 generator=unet_256`."""
+    names = short_names(settings)
+    return " ".join(f"{names[key]}={shown(value)}" for key, value in settings.items())
+
+
+def shown(value: Any) -> str:
+    """Write a value; one that is not set as a dash."""
+    return "-" if value is None else str(value)
