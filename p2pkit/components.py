@@ -92,7 +92,11 @@ class Discriminator(Component):
 
 
 class Loss(Component):
-    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights."""
+    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights.
+
+    An adversarial loss may say in an attribute `threshold` above which logit its discriminator takes a pair for real;
+    the engine then measures how often it is right.
+    """
 
     kind = "loss"
 

@@ -157,6 +157,23 @@ class EvaluateConfig(Section):
     baselines: bool = Field(True, description="Whether to score the source itself and the mean target too.")
 
 
+class HealthConfig(Section):
+    """What is watched while a GAN trains."""
+
+    gradient_shares: int = Field(
+        1, ge=0, description="Evaluations between two measurements of each term's share of the gradient; 0 for never."
+    )
+    accuracy: float | None = Field(
+        0.95, gt=0.5, lt=1, description="The discriminator wins if it is right more often than this; null: no alarm."
+    )
+    variety: float | None = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        description="Fakes have collapsed if they vary less than this share of what targets do; null: no alarm.",
+    )
+
+
 class CheckpointConfig(Section):
     """What is kept of a run."""
 
@@ -209,6 +226,7 @@ class RunConfig(Section):
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Length and learning rate.")
     engine: EngineConfig = Field(default_factory=EngineConfig, description="How a step is computed.")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="What is measured.")
+    health: HealthConfig = Field(default_factory=HealthConfig, description="What is watched while a GAN trains.")
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig, description="What is kept.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where runs are recorded.")
     sweep: SweepConfig = Field(

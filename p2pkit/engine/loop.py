@@ -14,9 +14,11 @@ from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data import Batch, Loader
 from p2pkit.engine.evaluate import Evaluator
+from p2pkit.engine.health import Health
 from p2pkit.engine.interrupt import Interrupt
 from p2pkit.engine.meter import Meter
 from p2pkit.engine.progress import Watcher
+from p2pkit.engine.shares import GradientShares
 from p2pkit.errors import Problem, TrainingError
 from p2pkit.events import Events
 from p2pkit.types import Report, Samples
@@ -76,6 +78,9 @@ class Loop:
         self.steps = self.settings.schedule.steps or self.settings.schedule.length * self.steps_per_epoch
         self.epochs = math.ceil(self.steps / self.steps_per_epoch)
         self.meter = Meter()
+        self.health = Health(self.settings.health, watcher.note)
+        self.shares = GradientShares(assembly, loader)
+        self.evaluations = 0
         self.latest: dict[str, float] = {}
         self.evaluation: tuple[Report, Samples] | None = None
         self.checkpoint: Path | None = None
@@ -153,6 +158,7 @@ class Loop:
             side = getattr(self.assembly.players, name)
             if side is not None:
                 self.latest[f"train/learning_rate/{name}"] = side.optimizer.param_groups[0]["lr"]
+        self.latest |= self.health.read(step, self.latest)
         self.events.scalars(step, self.latest)
         broken = [name for name, value in self.latest.items() if not math.isfinite(value)]
         if broken:
@@ -164,7 +170,14 @@ class Loop:
         sheet = self.folder / "samples" / f"step-{step:08d}.png"
         self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
         self.evaluation_step = step
-        self.events.evaluated(step, *self.evaluation)
+        report, samples = self.evaluation
+        found = self.health.evaluated(step, report.split, samples)
+        if _due(self.settings.health.gradient_shares, self.evaluations):
+            found |= self.shares()
+        self.evaluations += 1
+        if found:
+            self.events.scalars(step, found)
+        self.events.evaluated(step, report, samples)
 
     def _save(self, position: Position) -> None:
         folder = self.folder / "checkpoints"

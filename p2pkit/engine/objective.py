@@ -57,6 +57,12 @@ class Objective:
         """Whether any term trains a discriminator; without one none is built."""
         return any(term.judges("discriminator") for term in self.terms)
 
+    @property
+    def threshold(self) -> float | None:
+        """The logit above which the discriminator takes a pair for real, where a term of the run knows one."""
+        known = (getattr(term.loss, "threshold", None) for term in self.terms)
+        return next((threshold for threshold in known if threshold is not None), None)
+
     def total(self, player: Player, view: View, step: int) -> tuple[Tensor, Scalars]:
         """Compute what a player minimises on one batch.
 

@@ -89,11 +89,11 @@ class TrainingStep:
             turn = self._discriminator_turn if player == "discriminator" else self._generator_turn
             with turn(player) as side:
                 for (source, target), fake in zip(batches, fakes, strict=True):
-                    view = self._view(player, source, target, fake)
+                    view = self.view(player, source, target, fake)
                     total, measured = self.objective.total(player, view, number)
                     if total.requires_grad:  # no term of this player may be due
                         torch.autograd.backward(self.precision.scale(total / len(batches)))
-                    _add(scalars, {**measured, **_judgement(player, view)}, 1 / len(batches))
+                    _add(scalars, {**measured, **_judgement(player, view, self.objective.threshold)}, 1 / len(batches))
                 self._update(side)
         self.precision.update()
         if self.players.average is not None:
@@ -112,7 +112,8 @@ class TrainingStep:
         logits = tuple(map(Tensor.float, verdict.logits))
         return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
 
-    def _view(self, player: Player, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
+    def view(self, player: Player, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
+        """Return what the terms see of a batch in a player's turn; the fake is made where it is not given."""
         if fake is None:
             with torch.set_grad_enabled(player == "generator"):
                 fake = self._generate(source)
@@ -144,13 +145,18 @@ class TrainingStep:
         side.optimizer.zero_grad(set_to_none=True)
 
 
-def _judgement(player: Player, view: View) -> Scalars:
-    """Return the discriminator's mean logits, where a term has asked for verdicts anyway."""
+def _judgement(player: Player, view: View, threshold: float | None) -> Scalars:
+    """Return the discriminator's mean logits, where a term has asked for verdicts anyway, and how often it is right."""
     if player == "generator":
         return {}
     asked = {"real": "on_target", "fake": "on_fake"}
-    verdicts = {name: view.__dict__[key] for name, key in asked.items() if key in view.__dict__}
-    return {f"train/verdict/{name}": _mean(verdict.logits) for name, verdict in verdicts.items()}
+    verdicts = {name: view.__dict__[key].logits for name, key in asked.items() if key in view.__dict__}
+    scalars = {f"train/verdict/{name}": _mean(logits) for name, logits in verdicts.items()}
+    if threshold is not None:
+        for name, logits in verdicts.items():
+            right = [((scale > threshold) == (name == "real")).float() for scale in logits]
+            scalars[f"train/accuracy/{name}"] = _mean(right)
+    return scalars
 
 
 def _mean(logits: Sequence[Tensor]) -> Tensor:

@@ -294,6 +294,21 @@ def test_gan_players_pull_a_fakes_logits_apart(mode):
     assert (wanted < 0).all()
 
 
+@pytest.mark.parametrize(
+    ("params", "threshold"),
+    [
+        ({"mode": "vanilla"}, 0),
+        ({"mode": "vanilla", "real_label": 0.9}, math.log(0.45 / 0.55)),
+        ({"mode": "lsgan"}, 0.5),
+        ({"mode": "lsgan", "fake_label": -1}, 0),
+        ({"mode": "hinge"}, 0),
+        ({"mode": "wgan"}, None),
+    ],
+)
+def test_threshold_is_half_way_between_the_labels(params, threshold):
+    assert GanLoss(**params).threshold == pytest.approx(threshold)
+
+
 def class_images(classes=3, unlabelled=()):
     target = ImageSpec(classes, kind="labels", unlabelled=unlabelled)
     return PairSpec(ImageSpec(3), target, 4, 4)

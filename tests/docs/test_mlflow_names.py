@@ -20,6 +20,8 @@ CONFIG = {
 }
 PATTERNS = (
     (r"^train/(generator|discriminator)/(gan|l1)(_weighted)?$", r"train/\1/TERM\3"),
+    (r"^train/(gradient_\w+)/(gan|l1)$", r"train/\1/TERM"),
+    (r"^(val|train)/variety$", "SPLIT/variety"),
     (r"^(val|train)/((?:gain_percent|baseline_\w+)/)?(l1|psnr|ssim)$", r"SPLIT/\2METRIC"),
     (r"^p2pkit\.version\.(?!git).*", "p2pkit.version.NAME"),
 )

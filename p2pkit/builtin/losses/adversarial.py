@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -60,6 +61,8 @@ class GanLoss:
                 "a label of mode vanilla is a probability", remedy="use a label from 0 to 1", parameter=negative
             )
         self._real, self._fake, self._wanted = _judgements(mode, real_label, fake_label)
+        self.threshold = _threshold(mode, (real_label + fake_label) / 2)
+        """Logit above which a pair is taken for real; None for wgan, whose judgements have no zero."""
 
     def generator(self, view: View) -> Tensor:
         """What the generator pays for fakes that are not taken for real."""
@@ -85,6 +88,13 @@ def _judgements(mode: str, real_label: float, fake_label: float) -> tuple[Judgem
         return lambda logits: distance(logits, torch.full_like(logits, label))
 
     return to(real_label), to(fake_label), to(real_label)
+
+
+def _threshold(mode: str, middle: float) -> float | None:
+    """Return the logit half way between what the discriminator should say of real pairs and of fakes."""
+    if mode == "vanilla":
+        return math.log(middle / (1 - middle)) if 0 < middle < 1 else None
+    return {"lsgan": middle, "hinge": 0.0}.get(mode)
 
 
 def _mean(verdict: Verdict, judgement: Judgement) -> Tensor:

@@ -1,0 +1,127 @@
+"""Is the GAN healthy: alarms for a discriminator that wins, and for fakes that are all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from p2pkit.config.model import HealthConfig
+from p2pkit.types import Samples
+
+_PATIENCE = 200
+"""Steps that the discriminator must have been winning for before it is said."""
+_LONGEST_SIDE = 256
+_WINS = (
+    "lower optimizers.discriminator.lr or engine.discriminator_factor, take a discriminator that sees less (patch_34, "
+    "patch_16), label real pairs 0.9 (losses.gan.params.real_label), or penalise it (losses.r1)"
+)
+_COLLAPSED = (
+    "raise the weight of a distance to the target (losses.l1.weight), lower optimizers.generator.lr, and look at the "
+    "samples: does the source show at all?"
+)
+
+
+class Alarm:
+    """Something that is told once, and again only after it was over.
+
+    Args:
+        name: Its name in MLflow, under `health/`.
+        note: Called with a sentence for the user.
+    """
+
+    def __init__(self, name: str, note: Callable[[str], None]) -> None:
+        self.name = name
+        self.note = note
+        self.rings = False
+
+    def hear(self, step: int, text: str, *, wrong: bool, fine: bool) -> dict[str, float]:
+        """Take in how things are; between wrong and fine it stays as it was.
+
+        Returns:
+            Whether it rings, as a scalar for trackers.
+        """
+        if wrong and not self.rings:
+            self.note(f"step {step}: {text}")
+        self.rings = wrong or (self.rings and not fine)
+        return {f"health/{self.name}": float(self.rings)}
+
+
+class Health:
+    """Watches a run's scalars and samples.
+
+    Args:
+        settings: When to raise an alarm.
+        note: Called with a sentence for the user.
+    """
+
+    def __init__(self, settings: HealthConfig, note: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._wins = Alarm("discriminator_wins", note)
+        self._collapsed = Alarm("collapsed", note)
+        self._winning_since: int | None = None
+
+    def read(self, step: int, scalars: Mapping[str, float]) -> dict[str, float]:
+        """Look at what was measured since the last reading.
+
+        Returns:
+            The alarm of a discriminator that wins, as a scalar; nothing where its accuracy is unknown.
+        """
+        known = [scalars[name] for name in ("train/accuracy/real", "train/accuracy/fake") if name in scalars]
+        limit = self.settings.accuracy
+        if limit is None or len(known) < 2:
+            return {}
+        real, fake = known
+        if min(known) <= limit:
+            self._winning_since = None
+        elif self._winning_since is None:
+            self._winning_since = step
+        wrong = self._winning_since is not None and step - self._winning_since >= _PATIENCE
+        text = (
+            f"the discriminator wins: for {_PATIENCE} steps it has been right about more than {limit:.0%} of real and "
+            f"of fake pairs (now {real:.1%} and {fake:.1%}); {_WINS}"
+        )
+        return self._wins.hear(step, text, wrong=wrong, fine=min(known) < (limit + 0.5) / 2)
+
+    def evaluated(self, step: int, split: str, samples: Samples) -> dict[str, float]:
+        """Look at an evaluation's samples.
+
+        Returns:
+            Their variety, and the alarm of fakes that are all alike; nothing where there is only one sample, or
+            targets are all alike themselves.
+        """
+        found = variety(samples)
+        limit = self.settings.variety
+        if found is None:
+            return {}
+        values = {f"{split}/variety": found}
+        if limit is None or step == 0:  # before training fakes are grey and alike
+            return values
+        text = (
+            f"fakes of different sources are alike: they vary {found:.0%} as much as their targets do, less than "
+            f"{limit:.0%}; {_COLLAPSED}"
+        )
+        return values | self._collapsed.hear(step, text, wrong=found < limit, fine=found >= limit)
+
+
+def variety(samples: Samples) -> float | None:
+    """Return how much fakes of different sources differ, relative to how much their targets do: 1 is as much.
+
+    The difference of a set of pictures is the standard deviation of each pixel over the set, mean over pixels.
+
+    Args:
+        samples: Pictures with source, fake and target side by side.
+
+    Returns:
+        The ratio; None for a single sample, and for targets that are all the same.
+    """
+    pictures = samples.pictures
+    if len(pictures) < 2 or len({picture.shape for picture in pictures}) > 1:
+        return None
+    every = -(-pictures[0].shape[0] // _LONGEST_SIDE)
+    parts = (np.split(picture, 3, axis=1) for picture in pictures)
+    fakes, targets = zip(
+        *((fake[::every, ::every], target[::every, ::every]) for _, fake, target in parts), strict=True
+    )
+    spread = float(np.std(np.stack(targets), axis=0).mean())
+    return float(np.std(np.stack(fakes), axis=0).mean()) / spread if spread else None
