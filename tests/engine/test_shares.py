@@ -137,7 +137,7 @@ def test_untouched_puts_back_statistics_and_random_numbers():
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
     with untouched([network], torch.device("cpu")):
         network(torch.randn(2, 3, 8, 8))
-        random.random(), np.random.rand()  # noqa: B018, NPY002  as plugins may
+        random.random(), np.random.rand()  # noqa: NPY002  as plugins may
         assert any(not torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
