@@ -11,6 +11,8 @@ from p2pkit.types import Samples
 
 _PATIENCE = 200
 """Steps that the discriminator must have been winning for before it is said."""
+_RISES = 1.1
+"""Factor by which the variety of fakes that are still being learnt grows from one evaluation to the next."""
 _LONGEST_SIDE = 256
 _WINS = (
     "lower optimizers.discriminator.lr or engine.discriminator_factor, take a discriminator that sees less (patch_34, "
@@ -60,6 +62,7 @@ class Health:
         self._wins = Alarm("discriminator_wins", note)
         self._collapsed = Alarm("collapsed", note)
         self._winning_since: int | None = None
+        self._variety: float | None = None
 
     def read(self, step: int, scalars: Mapping[str, float]) -> dict[str, float]:
         """Look at what was measured since the last reading.
@@ -95,13 +98,14 @@ class Health:
         if found is None:
             return {}
         values = {f"{split}/variety": found}
-        if limit is None or step == 0:  # before training fakes are grey and alike
+        before, self._variety = self._variety, found
+        if limit is None or before is None:  # an untrained generator's fakes are grey and alike
             return values
         text = (
             f"fakes of different sources are alike: they vary {found:.0%} as much as their targets do, less than "
-            f"{limit:.0%}; {_COLLAPSED}"
+            f"{limit:.0%}, and no more than before; {_COLLAPSED}"
         )
-        return values | self._collapsed.hear(step, text, wrong=found < limit, fine=found >= limit)
+        return values | self._collapsed.hear(step, text, wrong=found < min(limit, before * _RISES), fine=found >= limit)
 
 
 def variety(samples: Samples) -> float | None:

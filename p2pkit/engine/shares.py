@@ -43,8 +43,11 @@ class GradientShares:
         terms = [term for term in step.objective.terms if term.judges("generator")]
         modules = [side.network for side in sides if side] + [t.loss for t in terms if isinstance(t.loss, nn.Module)]
         with untouched(modules, self.assembly.place.device), _uncompiled():
-            view = step.view("generator", *self._fixed(), None)
-            weight = last_weight(view.fake)
+            source, target = self._fixed()
+            with step.precision.autocast():
+                fake = self.assembly.players.generator.network(source).float()
+            view = step.view("generator", source, target, fake)
+            weight = last_weight(fake)
             if weight is None:
                 return {}
             gradients = []

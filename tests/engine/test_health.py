@@ -86,6 +86,15 @@ def test_collapse_is_told_once_an_occasion(watch, notes, pictures):
     assert [note.partition(":")[0] for note in notes] == ["step 20", "step 50"]
 
 
+def test_fakes_that_become_varied_have_not_collapsed(watch, notes, pictures):
+    watched = watch(variety=0.5)
+    for step, share in enumerate([0.02, 0.1, 0.2, 0.3, 0.4]):
+        watched.evaluated(step, "val", samples([(p * share).astype(np.uint8) for p in pictures], pictures))
+    assert notes == []
+    watched.evaluated(10, "val", samples([(p * 0.41).astype(np.uint8) for p in pictures], pictures))
+    assert len(notes) == 1
+
+
 def test_accuracy_is_the_share_of_verdicts_on_the_right_side():
     logits = {"target": torch.tensor([[0.4, 0.6, 0.9, 0.1]]), "fake": torch.tensor([[0.2, 0.3, 0.1, 0.9]])}
     view = View(torch.zeros(1), logits["target"], logits["fake"], lambda source, image: Verdict((image,)))
