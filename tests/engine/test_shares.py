@@ -123,7 +123,7 @@ def test_last_weight_is_the_last_that_is_used(autocast):
 
 
 def test_last_weight_makes_the_targets_channels_in_every_generator(registry):
-    images = PairSpec(ImageSpec(3), ImageSpec(5), 256, 256)
+    images = PairSpec(ImageSpec(3), ImageSpec(5, kind="labels"), 256, 256)
     for name in registry.names("generator"):
         found = registry.resolve("generator", name)
         with torch.device("meta"):
