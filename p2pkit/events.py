@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class Events:
     def checkpointed(self, step: int, path: Path) -> None:
         """A checkpoint is complete."""
         self._tell("p2pkit_checkpointed", step=step, path=path)
+
+    def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """It is known what the run comes to as a whole."""
+        self._tell("p2pkit_summarised", facts=facts, files=files)
 
     def ended(self, error: BaseException | None) -> None:
         """The run is over; each plugin hears of it, whatever the others do."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -64,8 +64,8 @@ def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
 
     Args:
         run: The run.
-        step: Number of updates of the generator so far.
-        scalars: Values by name: `train/...` for losses and verdicts, `speed/...` for throughput.
+        step: Number of updates of the generator so far; in a sweep the number of finished runs.
+        scalars: Values by name: `train/...` for losses and verdicts, `speed/...` for throughput, `best/...` in a sweep.
     """
 
 
@@ -89,6 +89,19 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
         run: The run.
         step: Number of updates of the generator so far.
         path: The checkpoint's folder.
+    """
+
+
+@hookspec
+def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Receive what a run comes to as a whole; what comes later replaces what came before.
+
+    A sweep says so which point is best, and hands over its table, contact sheet and plots.
+
+    Args:
+        run: The run.
+        facts: Short values by name; whole numbers, fractions and texts.
+        files: Files in the run's folder, or in folders within it.
     """
 
 

@@ -237,13 +237,14 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training or evaluation, as the run-event hooks see it.
+    """One training, evaluation or sweep, as the run-event hooks see it.
 
     Args:
         name: The run's name; its folder has the same one.
         kind: What is being done.
         folder: Where the run keeps its files; exists when `run_started` is called.
-        config: The resolved config: defaults filled in, aliases expanded.
+        config: The resolved config: defaults filled in, aliases expanded; of a sweep what all its runs share, and the
+            section `sweep`.
         dataset: What is known of the data.
         versions: Version of each plugin and package that takes part.
         facts: Settled by the engine: device, precision, parameter counts.
@@ -251,7 +252,7 @@ class Run:
     """
 
     name: str
-    kind: Literal["training", "evaluation"]
+    kind: Literal["training", "evaluation", "sweep"]
     folder: Path
     config: Mapping[str, Any]
     dataset: DatasetFacts

@@ -105,8 +105,23 @@ def sweep(
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="Runs of each point, with seeds 0, 1, ...; by default one.")
     ] = None,
+    random: Annotated[
+        int | None, typer.Option("--random", min=1, metavar="N", help="Draw N points instead of running every one.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="grid, random or optuna, which learns from the points so far.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="How many points the search chooses.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="METRIC", help="What says which point is best; by default the first.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep's folder.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="FOLDER", help="Go on with a sweep.")] = None,
+    join: Annotated[
+        str | None, typer.Option("--join", metavar="SWEEP", help="Help with a sweep that exists: its name or folder.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="SWEEP", help="Go on with a sweep, and try again what failed.")
+    ] = None,
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -116,16 +131,19 @@ def sweep(
     from p2pkit import sweep as sweeps
     from p2pkit.cli.tables import print_sweep
 
-    if (config is None) == (resume is None):
-        raise typer.BadParameter("give a recipe or a file, or else --resume FOLDER")
-    names = registry(registry_file, plugin)
-    if resume is not None:
-        swept = sweeps.resume_sweep(resume, registry=names, progress=not quiet)
+    if sum(given is not None for given in (config, join, resume)) != 1:
+        raise typer.BadParameter("give a recipe or a file, or else --join SWEEP or --resume SWEEP")
+    if random is not None and (search or trials):
+        raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
+    own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials, "by": by}
+    given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
+    options = {"registry": registry(registry_file, plugin), "progress": not quiet, **given, **settings(set_)}
+    if config is not None:
+        swept = sweeps.sweep(config, axes or (), name=name, **options)
     else:
-        act = functools.partial(sweeps.sweep, str(config), axes or (), seeds=seeds, name=name)
-        swept = act(registry=names, progress=not quiet, **settings(set_))
+        swept = sweeps.join_sweep(str(join or resume), again=resume is not None, **options)
     print_sweep(swept)
-    if not swept.complete:
+    if not swept.complete and not swept.busy:
         typer.echo(f"stopped; go on with: p2pkit sweep --resume {swept.folder}")
         sys.exit(130)
 

@@ -15,6 +15,8 @@ from p2pkit.catalog import Entry
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
+from p2pkit.engine.runs import NOTES
+from p2pkit.errors import P2pkitError
 from p2pkit.sweep import Sweep
 from p2pkit.types import Report
 
@@ -89,9 +91,28 @@ def print_sweep(swept: Sweep) -> None:
     for child in swept.children:
         if child.state == "failed":
             console.print(f"[red]failed[/] {escape(child.name)}: {escape(child.error)}", soft_wrap=True)
-    if swept.sheet.is_file():
-        console.print(f"sheet    {swept.sheet}", soft_wrap=True)
-    console.print("compare  p2pkit ui")
+    best = swept.best
+    if best is not None and len(rows) > 1:
+        console.print(f"best     {escape(best['label'])} by {swept.by}", soft_wrap=True, highlight=False)
+    for title, file in (("sheet", swept.sheet), ("page", swept.page)):
+        if file.is_file():
+            console.print(f"{title:<8} {file}", soft_wrap=True, highlight=False)
+    console.print(f"compare  p2pkit ui --experiment {swept.experiment}", soft_wrap=True, highlight=False)
+    for address in _addresses(swept):
+        console.print(f"         {address}", soft_wrap=True, highlight=False)
+
+
+def _addresses(swept: Sweep) -> list[str]:
+    """Return where MLflow's interface shows the sweep: charts, and the finished runs side by side."""
+    from p2pkit.ui import addresses
+
+    try:
+        found = addresses(swept.experiment)
+    except P2pkitError:  # MLflow has no part in it
+        return []
+    notes = [note for folder in swept.finished for note in folder.glob(NOTES)]
+    runs = [note.read_text(encoding="utf-8").strip() for note in notes]
+    return [found.charts, *([found.compare(runs)] if runs else [])]
 
 
 def print_comparison(compared: Comparison) -> None:

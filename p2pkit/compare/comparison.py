@@ -63,15 +63,17 @@ class Point:
     Args:
         settings: The differing keys and their values here.
         runs: The runs.
+        name: What the sweep calls it that all runs of the comparison are of; empty where they are not of one.
     """
 
     settings: Mapping[str, Any]
     runs: tuple[Record, ...]
+    name: str = ""
 
     @property
     def label(self) -> str:
         """What differs, in few words."""
-        return label(self.settings) or "all alike"
+        return self.name or label(self.settings) or "all alike"
 
     def summary(self, column: Column) -> Summary | None:
         """Return a metric's mean and spread; None where no run was scored by it."""
@@ -116,8 +118,15 @@ class Comparison:
         groups: dict[str, list[Record]] = {}
         for run in self.runs:
             groups.setdefault(repr([run.settings.get(key) for key in (*self.keys, *self.implied)]), []).append(run)
-        points = [Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs)) for runs in groups.values()]
+        points = [
+            Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs), self._name(runs))
+            for runs in groups.values()
+        ]
         return tuple(sorted(points, key=lambda point: [self._rank(key, point.settings[key]) for key in self.keys]))
+
+    def _name(self, runs: Sequence[Record]) -> str:
+        names = {run.point for run in runs}
+        return names.pop() if len(names) == 1 and len({run.sweep for run in self.runs}) == 1 else ""
 
     def _rank(self, key: str, value: Any) -> tuple[int, float]:
         """Order numbers before all else, which stands in the order in which it comes."""

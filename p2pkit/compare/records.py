@@ -66,6 +66,19 @@ class Record:
         return {key: value for key, value in flat.items() if not key.startswith(_NOT_SETTINGS)}
 
     @property
+    def sweep(self) -> str:
+        """The sweep it belongs to; empty where it stands alone."""
+        return self._tag("p2pkit.sweep")
+
+    @property
+    def point(self) -> str:
+        """What its sweep calls its point."""
+        return self._tag("p2pkit.point")
+
+    def _tag(self, name: str) -> str:
+        return str(self.config.get("tracking", {}).get("tags", {}).get(name, ""))
+
+    @property
     def seed(self) -> int:
         """Its seed."""
         return int(self.config["engine"]["seed"])

@@ -198,10 +198,18 @@ class SweepConfig(Section):
     points: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="For each named point the keys it changes, nested or with dots."
     )
-    axes: dict[str, list[Any]] = Field(
-        default_factory=dict, description="For each key its values; every combination is run, at every named point."
+    axes: dict[str, list[Any] | str] = Field(
+        default_factory=dict, description="For each key a list of values, or a range to draw from: `1e-5..1e-3:log`."
     )
     seeds: int = Field(1, ge=1, description="Runs of each combination, with seeds 0, 1, ...")
+    search: Literal["grid", "random", "optuna"] = Field(
+        "grid", description="Which combinations: every one, some drawn by chance, or those that Optuna expects most of."
+    )
+    trials: int | None = Field(None, ge=1, description="How many combinations `random` and `optuna` choose.")
+    draw: int = Field(0, ge=0, description="Seed of the choice by `random` and `optuna`.")
+    by: str | None = Field(
+        None, description="Metric that says which combination is best; by default the first one of `evaluate.metrics`."
+    )
 
     @property
     def wanted(self) -> bool:

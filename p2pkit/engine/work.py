@@ -170,25 +170,27 @@ class Work:
             kind=kind,
             folder=self.folder,
             config=self.config,
-            dataset=self._dataset_facts(),
-            versions={**_versions(), **self.plugins.versions()},
+            dataset=dataset_facts(self.checked, {split: len(stored) for split, stored in self._stored.items()}),
+            versions={**versions(), **self.plugins.versions()},
             facts=facts,
             resumed=resumed,
         )
 
-    def _dataset_facts(self) -> DatasetFacts:
-        part = self.checked.plan.dataset
-        assert part is not None
-        fingerprint = getattr(self.checked.dataset, "fingerprint", lambda split: "")
-        counts = {split: len(stored) for split, stored in self._stored.items()}
-        root = str(self.config["dataset"]["params"].get("root", ""))
-        return DatasetFacts(part.name, self.checked.images, counts, "-".join(map(fingerprint, counts)), root)
+
+def dataset_facts(checked: Checked, counts: Mapping[str, int]) -> DatasetFacts:
+    """Return what is recorded of a run's data, given the number of pairs of each split that it uses."""
+    part = checked.plan.dataset
+    assert part is not None
+    fingerprint = getattr(checked.dataset, "fingerprint", lambda split: "")
+    root = str(part.resolved()["params"].get("root", ""))
+    return DatasetFacts(part.name, checked.images, counts, "-".join(map(fingerprint, counts)), root)
 
 
-def _versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+def versions() -> dict[str, str]:
+    """Return the version of each package that matters, and the commit where there is one."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
     commit = _git_commit()
-    return {**versions, "git": commit} if commit else versions
+    return {**found, "git": commit} if commit else found
 
 
 def _git_commit() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from PIL import Image
 
 from p2pkit import ConfigError, ModelError
 from p2pkit.api import train
-from p2pkit.sweep import outline, resume_sweep, sweep
+from p2pkit.compare import compare
+from p2pkit.registry import load_registry
+from p2pkit.sweep import join_sweep, outline, sweep
+from p2pkit.sweep.store import Store
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
@@ -39,6 +43,9 @@ def test_named_points_come_from_the_config(quiet, tmp_path):
     assert [child.name for child in swept.children] == [f"{p}_seed={s}" for p in ("plain", "both") for s in (0, 1)]
     assert [child.state for child in swept.children] == ["finished"] * 4
     options = {"registry": quiet, "tracking.folder": str(tmp_path), "schedule.epochs": 2, "engine.seed": 1}
+    compared = compare(swept.finished)
+    assert sorted(point.label for point in compared.points) == ["both", "plain"]
+    assert [len(point.runs) for point in compared.points] == [2, 2]
     single = train(TINY, **options, **{"losses.l1": 10})
     assert single.report.metrics["l1"] == swept.children[3].metrics["l1"]
     assert single.step == 4
@@ -48,9 +55,9 @@ def test_a_sweep_is_outlined_and_not_trained_as_one_run(quiet, tmp_path):
     config = {**TINY, "sweep": {"points": {"plain": {"losses.gan": 0}, "both": {}}}}
     lines = outline(config, registry=quiet)
     assert [line for line in lines if not line.startswith(" ")] == [
-        "plain: 1 run",
-        "both: 1 run",
-        "2 runs in all; their configs are in order",
+        "plain:",
+        "both:",
+        "2 points; the configs are in order",
     ]
     assert sum("100 x l1" in line for line in lines) == 2
     assert outline(TINY, registry=quiet)[-1] == "the config is in order"
@@ -60,7 +67,7 @@ def test_a_sweep_is_outlined_and_not_trained_as_one_run(quiet, tmp_path):
 
 
 def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(quiet):
-    config = {**TINY, "sweep": {"point": {}, "axes": {"losses.l1.weight": 3}, "seeds": 0}}
+    config = {**TINY, "sweep": {"point": {}, "axes": {"losses.l1.weight": 3.5}, "seeds": 0}}
     with pytest.raises(ConfigError) as caught:
         sweep(config, registry=quiet)
     assert [problem.path for problem in caught.value.problems] == [
@@ -71,7 +78,7 @@ def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(quiet):
 
 
 def test_a_sweep_trains_scores_and_shows(quiet, tmp_path):
-    options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "seeds": 2, "name": "s"}
+    options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "sweep.seeds": 2, "name": "s"}
     swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
     assert swept.complete
     assert [child.state for child in swept.children] == ["finished"] * 4
@@ -98,13 +105,102 @@ def test_a_failed_run_is_recorded_and_the_sweep_goes_on(quiet, tmp_path):
 def test_an_interrupted_sweep_goes_on_where_it_was(quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "name": "s"}
     whole = sweep(TINY, ["losses.l1.weight=1,100"], **options)
-    state = whole.folder / "sweep.json"
-    data = json.loads(state.read_text())
-    data["children"][1] |= {"state": "waiting", "metrics": {}}
-    state.write_text(json.dumps(data))
-    before = (whole.folder / whole.children[0].name / "run.yaml").stat().st_mtime_ns
-    resumed = resume_sweep(whole.folder, registry=quiet)
-    assert [child.metrics for child in resumed.children] == [child.metrics for child in whole.children]
-    assert (whole.folder / whole.children[0].name / "run.yaml").stat().st_mtime_ns == before
+    store = Store(whole.folder)
+    store.save(1, [replace(whole.children[1], state="waiting", metrics={}, folder="")])
+    before = (whole.folder / whole.children[0].folder / "run.yaml").stat().st_mtime_ns
+    resumed = join_sweep(whole.folder, registry=quiet)
+    assert resumed.children == whole.children
+    assert (whole.folder / whole.children[0].folder / "run.yaml").stat().st_mtime_ns == before
     with pytest.raises(ModelError, match="no sweep to go on with"):
-        resume_sweep(tmp_path, registry=quiet)
+        join_sweep(tmp_path, registry=quiet)
+
+
+def test_who_joins_may_not_change_what_is_compared(quiet, tmp_path):
+    whole = sweep(TINY, ["losses.l1.weight=1,100"], registry=quiet, **{"tracking.folder": str(tmp_path / "runs")})
+    for key in ("losses.l1.weight", "sweep.seeds"):
+        with pytest.raises(ConfigError, match="is what the sweep compares"):
+            join_sweep(whole.folder, registry=quiet, **{key: 3})
+    assert join_sweep(whole.folder, registry=quiet, **{"engine.device": "cpu"}).complete
+
+
+def test_what_failed_is_tried_again_on_demand(quiet, tmp_path):
+    options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs")}
+    failed = sweep(TINY, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options, **{"schedule.epochs": 3})
+    (bad, good) = failed.children
+    assert (bad.state, good.state) == ("failed", "finished")
+    store = Store(failed.folder)
+    store.save(0, [replace(bad, settings={"optimizers.generator.lr": 1e-4})])  # as if its cause was mended
+    assert join_sweep(failed.folder, registry=quiet).children[0].state == "failed"
+    mended = join_sweep(failed.folder, again=True, registry=quiet)
+    assert [child.state for child in mended.children] == ["finished", "finished"]
+    assert mended.children[0].error == ""
+    assert (mended.folder / mended.children[0].folder / "run.yaml").is_file()
+
+
+def test_a_random_search_is_a_sweep_like_any_other(quiet, tmp_path):
+    options = {"sweep.search": "random", "sweep.trials": 2, "tracking.folder": str(tmp_path / "runs")}
+    swept = sweep(TINY, ["losses.l1.weight=1..300:log"], registry=quiet, **options)
+    assert [child.state for child in swept.children] == ["finished"] * 2
+    assert swept.best["label"] == min(swept.table(), key=lambda row: row["l1"])["label"]
+
+
+def test_the_files_of_a_sweep(quiet, tmp_path):
+    options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "evaluate.every": 1}
+    swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    with (swept.folder / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["label"], row["losses.l1.weight"]) for row in rows] == [("l1.weight=1", "1"), ("l1.weight=100", "100")]
+    assert float(rows[1]["l1"]) == swept.children[1].metrics["l1"]
+    plots = {file.stem for file in (swept.folder / "plots").glob("*.png")}
+    assert plots == {"by-losses.l1.weight", "over-steps", "over-minutes"}
+    assert "l1.weight=100" in (swept.folder / "page.html").read_text()
+
+
+def test_a_metric_to_rank_by_must_be_there(quiet):
+    with pytest.raises(ConfigError) as caught:
+        sweep(TINY, ["losses.l1.weight=1,100"], registry=quiet, **{"sweep.by": "lpipz"})
+    assert [(problem.path, problem.remedy) for problem in caught.value.problems] == [("sweep.by", "metrics: l1")]
+
+
+def test_plugins_hear_of_the_sweep_and_of_its_runs(write_plugin, tmp_path):
+    log = tmp_path / "log"
+    plugin = write_plugin(f"""
+        def note(*words):
+            with open({str(log)!r}, "a") as file:
+                print(*words, file=file)
+
+        @p2pkit.hookimpl
+        def p2pkit_run_started(run):
+            weight = run.config["losses"]["l1"].get("weight")
+            note(run.kind, run.config["tracking"]["tags"]["p2pkit.sweep"], weight)
+
+        @p2pkit.hookimpl
+        def p2pkit_scalars(run, step, scalars):
+            if run.kind == "sweep":
+                note("scalars", step, sorted(scalars))
+
+        @p2pkit.hookimpl
+        def p2pkit_summarised(run, facts, files):
+            note("summarised", facts["best"], sorted(file.name for file in files))
+
+        @p2pkit.hookimpl
+        def p2pkit_run_ended(run, error):
+            note("ended", run.kind, error)
+    """)
+    names = tmp_path / "registry.yaml"
+    names.write_text("plugins: {block: [p2pkit.mlflow]}")
+    registry = load_registry(names, plugin_files=[plugin], discover=False)
+    options = {"registry": registry, "name": "s", "tracking.folder": str(tmp_path / "runs")}
+    swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    best = swept.best["label"]
+    assert log.read_text().splitlines() == [
+        "sweep s None",
+        "training s 1.0",
+        "ended training None",
+        "scalars 1 ['best/l1', 'best/l1_spread', 'runs/failed']",
+        "training s 100.0",
+        "ended training None",
+        "scalars 2 ['best/l1', 'best/l1_spread', 'runs/failed']",
+        f"summarised {best} ['by-losses.l1.weight.png', 'page.html', 'sheet.png', 'table.csv']",
+        "ended sweep None",
+    ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from p2pkit import Report, Run, Samples, hookimpl
 from p2pkit.builtin.mlflow_tracker.recorder import Recorder
@@ -38,6 +39,13 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
     """Remember the checkpoint, which becomes the model when the run ends well."""
     with _recorder(run) as recorder:
         recorder.checkpoint = (step, path)
+
+
+@hookimpl
+def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Log what the run comes to as parameters and tags, and the files as artifacts."""
+    with _recorder(run) as recorder:
+        recorder.log_summary(facts, files)
 
 
 @hookimpl

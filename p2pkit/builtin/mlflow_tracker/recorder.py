@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ class Recorder:
             store.check_reachable(uri)
             client = mlflow.MlflowClient(tracking_uri=uri)
             active = mlflow.active_run()
-            if active is not None:
+            if active is not None and not _of_a_sweep(run):  # several runs can't share one record
                 recorder = cls(run, client, active.info.run_id, owned=False)
             else:
                 recorder = cls(run, client, _reopened(client, run) or _created(client, uri, run), owned=True)
@@ -77,7 +77,8 @@ class Recorder:
         self.client.log_inputs(self.run_id, dataset_inputs(self.run))
         text = yaml.safe_dump(dict(self.run.config), sort_keys=False)
         self.client.log_text(self.run_id, text, "run.yaml")
-        if self.owned and self.run.config["tracking"]["system_metrics"]:  # a caller's run may have a monitor already
+        watched = self.run.kind != "sweep" and self.run.config["tracking"]["system_metrics"]
+        if self.owned and watched:  # a caller's run may have a monitor already
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
             self._monitor = SystemMetricsMonitor(self.run_id, resume_logging=self.run.resumed, tracking_uri=uri)
@@ -111,6 +112,18 @@ class Recorder:
                 shown = picture.repeat(factor, 0).repeat(factor, 1)
                 self.client.log_image(self.run_id, shown, key=_image_key(split, called), step=step)
             self.client.log_artifact(self.run_id, str(samples.sheet), "samples")
+
+    def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts."""
+        known = self.client.get_run(self.run_id).data.params
+        params = {parameters.name(key): str(value) for key, value in facts.items()}
+        tags = {parameters.name(f"p2pkit.{key}"): str(value) for key, value in facts.items()}
+        new = {key: value for key, value in store.fitting_params(params).items() if key not in known}
+        store.log(self.client, self.run_id, new, tags)
+        with quiet():
+            for file in files:
+                folder = file.relative_to(self.run.folder).parent.as_posix()
+                self.client.log_artifact(self.run_id, str(file), None if folder == "." else folder)
 
     def finish(self, error: BaseException | None) -> None:
         """Log the model, where all went well, and end the run if it is ours."""
@@ -177,6 +190,10 @@ def quiet() -> Iterator[None]:
             addresses_unprinted.unset()
         else:
             addresses_unprinted.set(unprinted)
+
+
+def _of_a_sweep(run: Run) -> bool:
+    return "p2pkit.sweep" in run.config["tracking"]["tags"]
 
 
 def _status(error: BaseException | None) -> str:

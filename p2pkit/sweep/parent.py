@@ -1,0 +1,93 @@
+"""The sweep itself as a run, which trackers hear of as they do of its children."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from p2pkit.engine.check import Checked
+from p2pkit.engine.work import dataset_facts, versions
+from p2pkit.events import Events
+from p2pkit.registry import Registry
+from p2pkit.sweep.plan import Planned
+from p2pkit.sweep.result import Sweep
+from p2pkit.types import Run
+
+TAG = "p2pkit.sweep"
+
+
+class Parent:
+    """Tells plugins of a sweep.
+
+    Args:
+        folder: The sweep's folder.
+        planned: What is to be run.
+        registry: The names in force.
+        note: Called with a sentence for the user.
+        resumed: Whether the sweep began earlier, or elsewhere.
+    """
+
+    def __init__(
+        self, folder: Path, planned: Planned, registry: Registry, note: Callable[[str], None], *, resumed: bool
+    ) -> None:
+        config = _common([checked.plan.resolved() for checked in planned.checked.values()])
+        tracking = config["tracking"]
+        run = Run(
+            name=folder.name,
+            kind="sweep",
+            folder=folder,
+            config={
+                **config,
+                "tracking": {**tracking, "tags": {**tracking["tags"], TAG: folder.name}},
+                "sweep": planned.wanted.model_dump(mode="json", exclude_none=True),
+            },
+            dataset=dataset_facts(planned.first, _counts(planned.first)),
+            versions={**versions(), **registry.plugins.versions()},
+            facts={"runs": sum(map(len, planned.units)) or len(planned.units) * planned.wanted.seeds},
+            resumed=resumed,
+        )
+        self._events = Events(registry.plugins, run, note)
+
+    def begin(self) -> None:
+        """The sweep begins, or goes on."""
+        self._events.started()
+
+    def progress(self, swept: Sweep) -> None:
+        """Another run is done: the scores of the best point so far, over the number of finished runs."""
+        states = Counter(child.state for child in swept.children)
+        best = {key: value for key, value in (swept.best or {}).items() if key not in ("label", "runs")}
+        scores = {f"best/{key}": float(value) for key, value in best.items()}
+        self._events.scalars(states["finished"], {"runs/failed": float(states["failed"]), **scores})
+
+    def summarise(self, swept: Sweep, files: Sequence[Path]) -> None:
+        """Hand over what there is to see, and the best point once it is settled."""
+        best = swept.best if swept.complete else None
+        settings = swept.points[best["label"]][0].settings if best else {}
+        facts = {"best": best["label"], **{f"best.{key}": value for key, value in settings.items()}} if best else {}
+        self._events.summarised(facts, files)
+
+    def end(self, error: BaseException | None) -> None:
+        """The sweep is over, or stopped."""
+        self._events.ended(error)
+
+
+def _common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the keys, however deep, that have the same value in all configs."""
+    first, *others = configs
+    common: dict[str, Any] = {}
+    for key, value in first.items():
+        values = [value, *(other.get(key) for other in others)]
+        mappings = [each for each in values if isinstance(each, Mapping)]
+        if len(mappings) == len(values):
+            common[key] = _common(mappings)
+        elif all(each == value for each in values):
+            common[key] = value
+    return common
+
+
+def _counts(checked: Checked) -> dict[str, int]:
+    """Return the number of pairs of each split that is used, where the data set knows it."""
+    splits = {split: checked.dataset.pairs(split) for split in dict.fromkeys(("train", checked.split))}
+    return {split: len(pairs) for split, pairs in splits.items() if hasattr(pairs, "__len__")}

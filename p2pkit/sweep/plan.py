@@ -1,0 +1,144 @@
+"""A sweep before it begins: which points, and whether each of them can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from p2pkit import api
+from p2pkit.config import Source, SweepConfig, load_config, resolve
+from p2pkit.documents import did_you_mean
+from p2pkit.engine.check import Checked
+from p2pkit.errors import ConfigError, Problem
+from p2pkit.registry import Registry, load_registry
+from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
+from p2pkit.sweep.search import check_installed
+
+Config = str | Path | Mapping[str, Any]
+Axes = Sequence[str] | Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A sweep that is known to be possible.
+
+    Args:
+        source: The config as written.
+        wanted: What differs between the runs.
+        units: The units of work: one run each, or none yet where Optuna is to choose.
+        checked: What the check found, for each point, or for Optuna each value.
+    """
+
+    source: Source
+    wanted: SweepConfig
+    units: tuple[tuple[Child, ...], ...]
+    checked: Mapping[str, Checked]
+
+    @property
+    def first(self) -> Checked:
+        """The first point's run."""
+        return next(iter(self.checked.values()))
+
+    @property
+    def by(self) -> str | None:
+        """The metric that says which point is best; None where nothing is measured."""
+        return self.wanted.by or next(iter(self.first.plan.metrics), None)
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """The direction of this metric."""
+        if self.by is None:
+            return None
+        metric = self.first.plan.metrics[self.by].build(self.first.images)
+        better: bool | None = getattr(metric, "higher_is_better", None)
+        return better
+
+
+def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Any) -> Planned:
+    """Look for everything that can be wrong with any point of a sweep, without training.
+
+    Args:
+        config: What all runs share; its key `sweep` may say what differs.
+        axes: More keys that differ, with their values.
+        registry: The names in force.
+        **overrides: Keys to change, of the sweep or of all runs.
+
+    Raises:
+        ConfigError: Points can't be run; holds all problems.
+    """
+    registry = registry or load_registry()
+    given = dict(axes) if isinstance(axes, Mapping) else parse_axes(axes)
+    source = load_config(config, {**overrides, "sweep.axes": given})
+    wanted = _wanted(source, registry)
+    units = spell_out(wanted)
+    points = {child.label: child.settings for unit in units for child in unit} or dict(corners(wanted))
+    planned = Planned(source, wanted, tuple(units), _checked(shared_keys(source.raw), points, registry))
+    problems = list(_goal_problems(planned))
+    if problems:
+        raise ConfigError(problems)
+    return planned
+
+
+def shared_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sweep's config without what makes it a sweep."""
+    return {key: value for key, value in config.items() if key != "sweep"}
+
+
+def outline(config: Config, *, registry: Registry | None = None, **overrides: Any) -> list[str]:
+    """Check a config, and say in a few lines what its run would do, or each of its runs where it is a sweep.
+
+    Raises:
+        ConfigError: It can't be run; holds all problems.
+    """
+    if not load_config(config, overrides).raw.get("sweep"):
+        return api.outline(api.check(config, registry=registry, **overrides))
+    planned = plan(config, registry=registry, **overrides)
+    lines = []
+    for label, checked in planned.checked.items():
+        lines += [f"{label}:", *(f"  {line}" for line in api.outline(checked)[:-1])]
+    seeds = f", {planned.wanted.seeds} seeds each" if planned.wanted.seeds > 1 else ""
+    if planned.wanted.search == "optuna":
+        return [
+            *lines,
+            f"{len(planned.units)} points between these, as Optuna chooses{seeds}; the configs are in order",
+        ]
+    return [*lines, f"{len(planned.checked)} points{seeds}; the configs are in order"]
+
+
+def _wanted(source: Source, registry: Registry) -> SweepConfig:
+    found = resolve(source, registry)
+    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "sweep"]
+    if wrong:
+        raise ConfigError(wrong)
+    if found.config.sweep.search == "optuna":
+        check_installed()
+    return found.config.sweep
+
+
+def _checked(
+    shared: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]], registry: Registry
+) -> dict[str, Checked]:
+    """Check each point; of a problem that several points have, the first is named."""
+    checked, problems = {}, dict[str, Problem]()
+    for label, settings in points.items():
+        try:
+            checked[label] = api.check(shared, registry=registry, **settings)
+        except ConfigError as error:
+            for problem in error.problems:
+                where = f"{label}: {problem.path}" if label else problem.path
+                problems.setdefault(str(problem), replace(problem, path=where))
+    if problems:
+        raise ConfigError(problems.values())
+    return checked
+
+
+def _goal_problems(planned: Planned) -> Iterator[Problem]:
+    """Check the metric by which points are ranked."""
+    metrics = planned.first.plan.metrics
+    if planned.wanted.by is not None and planned.wanted.by not in metrics:
+        remedy = f"{did_you_mean(planned.wanted.by, metrics)}metrics: {', '.join(metrics)}"
+        yield Problem("sweep.by", f"evaluate.metrics has no {planned.wanted.by!r}", remedy)
+    elif planned.wanted.search == "optuna" and planned.higher_is_better is None:
+        yield Problem("sweep.by", "does not say which direction is good", f"choose one of {', '.join(metrics)}")

@@ -1,0 +1,109 @@
+"""What came of a sweep: a table, and with it a contact sheet, plots and a page."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
+from p2pkit.sweep.points import Child
+
+TABLE = "table.csv"
+PLOTS = "plots"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as it stands.
+
+    Args:
+        folder: Its folder, in which each run has one of its own.
+        children: The runs, in order.
+        open: How many points Optuna has still to choose.
+        experiment: The experiment that trackers keep its runs in.
+        by: The metric that says which point is best.
+        higher_is_better: Its direction; None where the metric does not say.
+        busy: Whether other processes work on it.
+    """
+
+    folder: Path
+    children: tuple[Child, ...]
+    open: int = 0
+    experiment: str = ""
+    by: str | None = None
+    higher_is_better: bool | None = None
+    busy: bool = False
+
+    @property
+    def sheet(self) -> Path:
+        """The contact sheet."""
+        return self.folder / "sheet.png"
+
+    @property
+    def page(self) -> Path:
+        """Everything in one page."""
+        return self.folder / "page.html"
+
+    @property
+    def finished(self) -> list[Path]:
+        """The folders of the finished runs."""
+        return [self.folder / child.folder for child in self.children if child.state == "finished"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no run is waiting any more."""
+        return not self.open and all(child.state != "waiting" for child in self.children)
+
+    @property
+    def points(self) -> dict[str, list[Child]]:
+        """The runs of each point, by its label."""
+        grouped = itertools.groupby(self.children, key=lambda child: child.label)
+        return {label: list(group) for label, group in grouped}
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The table's row of the best point; None where no run is finished, or the metric does not say what is good."""
+        by = str(self.by)
+        rows = [row for row in self.table() if math.isfinite(row.get(by, math.nan))]
+        if not rows or self.higher_is_better is None:
+            return None
+        return (max if self.higher_is_better else min)(rows, key=lambda row: row[by])
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each point: its label, how many runs count, and mean and spread of each metric."""
+        rows = []
+        for label, group in self.points.items():
+            finished = [child for child in group if child.state == "finished"]
+            row: dict[str, Any] = {"label": label, "runs": len(finished)}
+            for name in finished[0].metrics if finished else ():
+                values = [child.metrics[name] for child in finished]
+                row[name] = statistics.fmean(values)
+                row[f"{name}_spread"] = statistics.stdev(values) if len(values) > 1 else 0.0
+            rows.append(row)
+        return rows
+
+
+def write_results(swept: Sweep) -> list[Path]:
+    """Write the table, and where a run is finished the contact sheet, the plots and a page; return the files."""
+    files = [_write_table(swept)]
+    if swept.finished:
+        compared = compare(swept.finished, by_protocol=True)
+        draw_contact_sheet(compared, swept.sheet)
+        files += [swept.sheet, *save_plots(compared, swept.folder / PLOTS), swept.page]
+        write_page(compared, swept.page, title=swept.folder.name)
+    return files
+
+
+def _write_table(swept: Sweep) -> Path:
+    rows = [{**row, **swept.points[row["label"]][0].settings} for row in swept.table()]
+    path = swept.folder / TABLE
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(itertools.chain.from_iterable(rows))))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path

@@ -1,0 +1,257 @@
+"""Work on a sweep until nothing is left to take: alone, or together with other processes and machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from p2pkit import api
+from p2pkit.engine.progress import watcher
+from p2pkit.engine.runs import new_folder
+from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
+from p2pkit.registry import Registry, load_registry
+from p2pkit.sweep.claims import Claim
+from p2pkit.sweep.parent import TAG, Parent
+from p2pkit.sweep.plan import Axes, Config, Planned, plan, shared_keys
+from p2pkit.sweep.points import Child
+from p2pkit.sweep.result import Sweep, write_results
+from p2pkit.sweep.search import Search
+from p2pkit.sweep.store import STATE, Store
+
+POINT = "p2pkit.point"
+
+
+def sweep(
+    config: Config,
+    axes: Axes = (),
+    *,
+    name: str | None = None,
+    registry: Registry | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Sweep:
+    """Train a run for each point of a sweep.
+
+    All points are checked before the first is trained. A run that fails is recorded, and the sweep goes on.
+
+    Args:
+        config: What all runs share; its key `sweep` may say what differs.
+        axes: More keys that differ, with their values: `["losses.l1.weight=1,10"]`, or a mapping.
+        name: The sweep's name; by default the recipe's name and the time.
+        registry: The names in force.
+        progress: Whether to show how the runs come along.
+        **overrides: Keys to change: of all runs, or of the sweep itself (`**{"sweep.seeds": 3}`).
+
+    Returns:
+        The sweep; runs still wait in it where a signal stopped it.
+
+    Raises:
+        ConfigError: Points can't be run; holds all problems.
+    """
+    registry = registry or load_registry()
+    planned = plan(config, axes, registry=registry, **overrides)
+    tracking = planned.first.plan.config.tracking
+    folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
+    store = Store.create(folder, planned.source.raw, planned.units)
+    return _Worker(store, planned, registry, progress=progress, first=True).work()
+
+
+def join_sweep(
+    sweep: str | Path,
+    *,
+    again: bool = False,
+    registry: Registry | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Sweep:
+    """Work on a sweep that exists: go on with one that was stopped, or help one that others work on.
+
+    Finished runs stay, and interrupted ones go on where they were. No run is trained by two processes.
+
+    Args:
+        sweep: Its folder, or its name in the folder of runs.
+        again: Whether to try again what has failed.
+        registry: The names in force.
+        progress: Whether to show how the runs come along.
+        **overrides: Keys to change for the runs of this process, for instance `**{"engine.device": "cuda:1"}`.
+
+    Returns:
+        The sweep as it stands when nothing is left to take.
+
+    Raises:
+        ModelError: There is no such sweep.
+        ConfigError: Its points can't be run here; holds all problems.
+    """
+    registry = registry or load_registry()
+    store = Store(_find(sweep))
+    planned = plan(store.config, registry=registry, **overrides)
+    fixed = {"sweep", *planned.wanted.axes, *(key for point in planned.wanted.points.values() for key in point)}
+    wrong = [key for key in overrides if any(f"{key}.".startswith(f"{each}.") for each in fixed)]
+    if wrong:
+        remedy = "only what is the same in all runs can be changed here, such as engine.device"
+        raise ConfigError(Problem(key, "is what the sweep compares", remedy) for key in wrong)
+    return _Worker(store, planned, registry, progress=progress, again=again, overrides=overrides).work()
+
+
+def _find(name: str | Path, parent: Path = Path("runs")) -> Path:
+    for folder in (Path(name), parent / name):
+        if (folder / STATE).is_file():
+            return folder
+    known = sorted(file.parent.name for file in parent.glob(f"*/{STATE}"))
+    remedy = f"sweeps in {parent}: {', '.join(known)}" if known else f"there are no sweeps in {parent}"
+    raise ModelError(Problem(str(name), "there is no sweep to go on with", remedy))
+
+
+class _Worker:
+    """One process's part of a sweep.
+
+    Args:
+        store: The sweep.
+        planned: What is to be run.
+        registry: The names in force.
+        progress: Whether to show how the runs come along.
+        first: Whether this process begins the sweep.
+        again: Whether to try again what has failed.
+        overrides: Keys to change for the runs of this process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        planned: Planned,
+        registry: Registry,
+        *,
+        progress: bool,
+        first: bool = False,
+        again: bool = False,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.store = store
+        self.planned = planned
+        self.registry = registry
+        self.progress = progress
+        self.overrides = overrides or {}
+        self.parent = Parent(store.folder, planned, registry, watcher(progress).note, resumed=not first)
+        self.search = self._search(first)
+        failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
+        self._again = set(failed) if again else set[int]()
+
+    def _search(self, first: bool) -> Search | None:
+        wanted, by = self.planned.wanted, self.planned.by
+        if wanted.search != "optuna" or by is None:
+            return None
+        higher = bool(self.planned.higher_is_better)
+        return Search(self.store.folder, wanted, by, higher_is_better=higher, first=first)
+
+    def work(self) -> Sweep:
+        """Train until nothing is left to take, or a signal comes; then show what there is."""
+        self.parent.begin()
+        try:
+            stopped = self._stopped()
+            swept = self._snapshot()
+            self.parent.summarise(swept, write_results(swept))
+        except BaseException as error:
+            self.parent.end(error)
+            raise
+        if not swept.busy:  # else the last of those who work on it ends it
+            self.parent.end(KeyboardInterrupt("stopped by a signal") if stopped else None)
+        return swept
+
+    def _stopped(self) -> bool:
+        try:
+            return not self._train_all()
+        except KeyboardInterrupt:
+            return True
+
+    def _train_all(self) -> bool:
+        while (taken := self._next()) is not None:
+            unit, claim = taken
+            with claim:
+                if not self._train_unit(unit):
+                    return False
+            self.parent.progress(self._snapshot())
+        return True
+
+    def _next(self) -> tuple[int, Claim] | None:
+        """Claim the first unit in which something is to do."""
+        for unit in self.store.units:
+            if not self._is_open(unit):
+                continue
+            claim = self.store.take(unit)
+            if claim is None:
+                continue
+            if self._is_open(unit):
+                return unit, claim
+            claim.release()  # another process has just finished it
+        return None
+
+    def _is_open(self, unit: int) -> bool:
+        children = self.store.children(unit)
+        return not children or any(self._is_to_do(unit, child) for child in children)
+
+    def _is_to_do(self, unit: int, child: Child) -> bool:
+        return child.state == "waiting" or (child.state == "failed" and unit in self._again)
+
+    def _train_unit(self, unit: int) -> bool:
+        """Train a unit's runs one after another; False where a signal came."""
+        children = list(self.store.children(unit))
+        if not children and self.search is not None:
+            children = self.search.ask()
+            self.store.save(unit, children)
+        for index, child in enumerate(children):
+            if not self._is_to_do(unit, child):
+                continue
+            if self.progress:
+                print(f"[{unit + 1}/{len(self.store.units)}] {child.label} seed={child.seed}", flush=True)
+            done = self._train(child)
+            if done is None:
+                return False
+            children[index] = done
+            self.store.save(unit, children)
+        self._again.discard(unit)
+        if self.search is not None:
+            self.search.tell(children)
+        return True
+
+    def _train(self, child: Child) -> Child | None:
+        """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""
+        folder = self.store.folder
+        begun = _begun(folder, child)
+        tags = {"tracking.tags": {TAG: folder.name, POINT: child.label}}
+        own = {"tracking.folder": str(folder), "tracking.name": child.name, "engine.seed": child.seed, **tags}
+        try:
+            if begun is not None:
+                run = api.resume(begun, registry=self.registry, progress=self.progress, **self.overrides)
+            else:
+                options = {**child.settings, **self.overrides, **own}
+                run = api.train(
+                    shared_keys(self.store.config), registry=self.registry, progress=self.progress, **options
+                )
+        except P2pkitError as error:
+            return replace(child, state="failed", error=str(error))
+        if run.signal is not None or run.report is None:
+            return None
+        return replace(child, state="finished", folder=run.folder.name, metrics=dict(run.report.metrics), error="")
+
+    def _snapshot(self) -> Sweep:
+        units = [self.store.children(unit) for unit in self.store.units]
+        return Sweep(
+            folder=self.store.folder,
+            children=tuple(child for unit in units for child in unit),
+            open=sum(not unit for unit in units),
+            experiment=self.planned.first.plan.config.tracking.experiment,
+            by=self.planned.by,
+            higher_is_better=self.planned.higher_is_better,
+            busy=self.store.busy(),
+        )
+
+
+def _begun(folder: Path, child: Child) -> Path | None:
+    """Return the folder of the run's latest beginning that has left a checkpoint."""
+    named = re.compile(rf"{re.escape(child.name)}(?:-(\d+))?")
+    found = [(int(match[1] or 1), path) for path in folder.iterdir() if (match := named.fullmatch(path.name))]
+    kept = [path for _, path in sorted(found) if any((path / "checkpoints").glob("step-*"))]
+    return kept[-1] if kept else None

@@ -1,0 +1,66 @@
+"""A sweep in MLflow: an ordinary run beside those of its points, with what it comes to."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+
+from p2pkit.registry import load_registry
+from p2pkit.sweep import join_sweep, sweep
+
+TINY = {
+    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
+    "generator": "unet_tiny",
+    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
+    "losses": {"gan": 1, "l1": 100},
+    "schedule": {"epochs": 3},
+    "engine": {"batch": 4},
+    "evaluate": {"metrics": ["l1"], "samples": 2, "every": 0},
+    "tracking": {"system_metrics": False, "model": False},
+}
+
+
+@pytest.fixture
+def runs(mlflow_here):
+    """Return the runs of a sweep with one point that fails: by kind."""
+    registry = load_registry(discover=False)
+    points = {"good": {}, "bad": {"optimizers.generator.lr": 1e30}, "plain": {"losses.gan": 0}}
+    swept = sweep({**TINY, "sweep": {"points": points}}, registry=registry, name="s")
+    again = join_sweep("s", registry=registry)
+    assert again == swept
+    client = mlflow.MlflowClient()
+    found = client.search_runs([client.get_experiment_by_name("p2pkit").experiment_id])
+    return swept, {run.info.run_name: run for run in found}, client
+
+
+def test_the_parent_stands_beside_its_children_and_says_what_is_best(runs):
+    swept, found, client = runs
+    assert set(found) == {"s", "good_seed=0", "bad_seed=0", "plain_seed=0"}
+    assert {name: run.info.status for name, run in found.items()} == {
+        "s": "FINISHED",
+        "good_seed=0": "FINISHED",
+        "bad_seed=0": "FAILED",
+        "plain_seed=0": "FINISHED",
+    }
+    assert {run.data.tags["p2pkit.sweep"] for run in found.values()} == {"s"}
+    assert found["good_seed=0"].data.tags["p2pkit.point"] == "good"
+    parent = found["s"].data
+    assert parent.tags["p2pkit.kind"] == "sweep"
+    assert "mlflow.parentRunId" not in found["good_seed=0"].data.tags
+    assert parent.tags["p2pkit.best"] == parent.params["best"] == swept.best["label"]
+    assert parent.metrics["best/l1"] == swept.best["l1"]
+    assert parent.metrics["runs/failed"] == 1
+    assert parent.params["losses.l1.weight"] == "100"  # what all runs share
+    assert "losses.gan.weight" not in parent.params
+    artifacts = {file.path for file in client.list_artifacts(found["s"].info.run_id)}
+    assert {"table.csv", "sheet.png", "plots", "page.html", "run.yaml"} <= artifacts
+    plots = [file.path for file in client.list_artifacts(found["s"].info.run_id, "plots")]
+    assert all(path.endswith(".png") for path in plots)
+    assert plots
+
+
+def test_within_a_run_of_the_callers_the_sweep_has_runs_of_its_own(mlflow_here):
+    with mlflow.start_run() as mine:
+        swept = sweep(TINY, ["losses.l1.weight=1,10"], registry=load_registry(discover=False), name="s")
+    assert swept.complete
+    assert mlflow.get_run(mine.info.run_id).data.params == {}
