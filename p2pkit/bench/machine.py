@@ -1,61 +1,31 @@
-"""The machine: what it is, and the most that it can do."""
+"""The most that a machine can do."""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from torch.nn import functional
 
-from p2pkit.engine.precision import device_name
+from p2pkit.engine.machine import timed
 
 _SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def describe(device: torch.device) -> dict[str, object]:
-    """Say what machine this is."""
-    return {
-        "device": device_name(device),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
-
-
 def ceiling(device: torch.device, precision: str) -> float:
-    """Measure the rate of a large matrix product on random numbers, in TFLOP/s: the most to be had here."""
+    """Measure the most to be had here, in TFLOP/s: a large matrix product's rate, or a large convolution's.
+
+    On a GPU the product is the faster of the two. A CPU multiplies by one library and convolves by another, and on
+    processors that the first was not written for the second does more than twice as much.
+    """
+    kind = _TYPES[precision]
     side = _SIDE[device.type]
-    left, right = (torch.randn(side, side, device=device, dtype=_TYPES[precision]) for _ in range(2))
-    seconds = [timed(lambda: left @ right, device) for _ in range(6)][1:]
-    return 2 * side**3 / statistics.median(seconds) / 1e12
-
-
-def timed(act: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that some work takes on the device, by its own events where it has them."""
-    if device.type == "cuda":
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch's
-        begun.record()
-        act()
-        ended.record()
-        torch.cuda.synchronize(device)
-        return float(begun.elapsed_time(ended)) / 1e3
-    start = time.perf_counter()
-    act()
-    if device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter() - start
+    left, right = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+    images, kernel = (torch.randn(shape, device=device, dtype=kind) for shape in ((4, 256, 64, 64), (256, 256, 3, 3)))
+    works = (
+        (2 * side**3, lambda: left @ right),
+        (2 * images.numel() * kernel[0].numel(), lambda: functional.conv2d(images, kernel, padding=1)),
+    )
+    rates = [flops / statistics.median([timed(work, device) for _ in range(6)][1:]) for flops, work in works]
+    return max(rates) / 1e12

@@ -12,11 +12,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pkit.bench.eager import EagerStep
-from p2pkit.bench.machine import ceiling, describe, timed
+from p2pkit.bench.machine import ceiling
 from p2pkit.config import Plan
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.machine import describe, timed
 from p2pkit.engine.stored import Cached
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.types import ImageSpec, PairDataset, PairSpec

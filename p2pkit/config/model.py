@@ -14,6 +14,11 @@ def _word(value: object) -> object:
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
+Choice = Annotated[
+    Literal["auto", "off", "on"],
+    BeforeValidator(_word),
+    WithJsonSchema({"enum": ["auto", "off", "on", False, True]}),
+]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_word), WithJsonSchema({"enum": ["off", "on", False, True]})]
 Cache = Annotated[
     Literal["auto", "memory", "disk", "off"],
@@ -113,12 +118,19 @@ class EngineConfig(Section):
     accumulate: int = Field(1, ge=1, description="Forward passes whose gradients make up one update.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="Arithmetic of the networks; auto is bf16 on a GPU that has it, else fp32."
+        "auto",
+        description="Arithmetic of the networks; auto is bf16 on a GPU that has it, and what is faster on a CPU.",
     )
     memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
-        "auto", description="Layout of images in memory; auto is channels_last on cpu and cuda."
+        "auto", description="Layout of images in memory; auto is what is faster."
     )
-    compile: bool = Field(False, description="Whether to compile both networks by torch.compile.")
+    compile: Choice = Field(
+        "auto", description="Whether to compile both networks; auto tries it on a GPU for runs of over an hour."
+    )
+    cuda_graph: Choice = Field(
+        "auto",
+        description="Whether the step is one CUDA graph; auto where it can be, on where it must be.",
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")
     order: Literal["discriminator_first", "generator_first"] = Field(

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from p2pkit.config import Part, Plan
-from p2pkit.config.model import OptimizerConfig
+from p2pkit.config.model import EngineConfig, OptimizerConfig
 from p2pkit.engine.average import MovingAverage
 from p2pkit.engine.check import Checked
 from p2pkit.engine.objective import Objective, Term
 from p2pkit.engine.precision import Place, choose_place
-from p2pkit.engine.step import Players, Side, TrainingStep
-from p2pkit.types import PairSpec
+from p2pkit.engine.step import Players, Side, TrainingStep, Update
+from p2pkit.types import ImageSpec, PairSpec
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,21 @@ class Assembly:
 
     Args:
         checked: The plan and its data.
+        engine: The engine's config, as it is in force.
         place: Where and how the networks compute.
         players: Networks, optimisers and the generator's average.
         step: The training step.
         augmentations: Changes of training batches, in order.
+        update: How the loop takes a step: the step itself, or what replays it.
     """
 
     checked: Checked
+    engine: EngineConfig
     place: Place
     players: Players
     step: TrainingStep
     augmentations: tuple[Any, ...]
+    update: Update
 
     @property
     def evaluated(self) -> nn.Module:
@@ -45,26 +49,41 @@ class Assembly:
         average = self.players.average
         return average.network if average else self.players.generator.network
 
+    def trial(self) -> list[tuple[Tensor, Tensor]]:
+        """Return random batches of the run's form, to try the step on; for an assembly that is not trained further.
+
+        Shape: each image (B, C, H, W) in [-1, 1].
+        """
+        images = self.checked.images
+
+        def random(spec: ImageSpec) -> Tensor:
+            size = (self.engine.batch, spec.channels, images.height, images.width)
+            image = torch.rand(size, device=self.place.device) * 2 - 1
+            return image.contiguous(memory_format=self.place.memory_format)
+
+        return [(random(images.source), random(images.target)) for _ in range(self.engine.accumulate)]
+
     def facts(self) -> dict[str, Any]:
         """Return what the engine settled, for trackers."""
-        facts: dict[str, Any] = self.place.facts()
+        facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
         facts["generator_parameters"] = count_parameters(self.players.generator.network)
         if self.players.discriminator is not None:
             facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)
         return facts
 
 
-def assemble(checked: Checked) -> Assembly:
+def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
     """Build a run, seeded.
 
     Args:
         checked: The plan and its data.
+        engine: What is in force instead of the plan's own engine config.
 
     Returns:
         Everything a run works with, on its device.
     """
     plan = checked.plan
-    engine = plan.config.engine
+    engine = engine or plan.config.engine
     seed_everything(engine.seed, deterministic=engine.deterministic)
     assert plan.generator is not None
     generator: nn.Module = plan.generator.build(checked.images)
@@ -74,16 +93,18 @@ def assemble(checked: Checked) -> Assembly:
         discriminator = plan.discriminator.build(checked.images)
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_place(engine, *networks)
+    if place.device.type == "cuda" and not engine.deterministic:
+        torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
         place.put(network)
-        if engine.compile:
+        if engine.compile == "on":
             network.compile()
     players = _players(plan, generator, discriminator)
     objective = Objective(_terms(plan, checked.images, place.device), engine.discriminator_factor)
     generator_first = engine.order == "generator_first"
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
     augmentations = tuple(part.build(checked.images) for part in plan.augment)
-    return Assembly(checked, place, players, step, augmentations)
+    return Assembly(checked, engine, place, players, step, augmentations, update=step)
 
 
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
@@ -126,7 +147,23 @@ def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None) 
 def _optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.use]
-    fused = parameters[0].device.type in ("cpu", "cuda")
+    device = parameters[0].device
+    cuda = device.type == "cuda"
     return kind(
-        parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=fused
+        parameters,
+        lr=torch.tensor(config.lr, device=device) if cuda else config.lr,  # a captured step reads it where it lies
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=cuda or device.type == "cpu",
+        capturable=cuda,
     )
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set an optimiser's learning rate, in place where it lies on the device."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

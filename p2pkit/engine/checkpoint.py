@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.settle import settled
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -64,6 +65,7 @@ def save_checkpoint(folder: Path, assembly: Assembly, position: Position, config
         "format": 1,
         "position": asdict(position),
         "images": asdict(assembly.checked.images),
+        "settled": settled(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
     }
     (partial / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.assemble import Assembly, set_learning_rate
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data import Batch, Loader
 from p2pkit.engine.evaluate import Evaluator
@@ -116,7 +116,7 @@ class Loop:
         batches = self.loader.epoch(epoch, skip=position.batches)
         for group in _groups(batches, accumulate):
             self._set_learning_rates(epoch, position.step)
-            scalars = self.assembly.step([(batch.source, batch.target) for batch in group], position.step)
+            scalars = self.assembly.update([(batch.source, batch.target) for batch in group], position.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
             position = self._after(position, epoch)
             if position.step % self.settings.engine.log_every == 0:
@@ -138,8 +138,7 @@ class Loop:
             side = getattr(self.assembly.players, name)
             if side is not None:
                 rate = getattr(self.settings.optimizers, name).lr * factor
-                for group in side.optimizer.param_groups:
-                    group["lr"] = rate
+                set_learning_rate(side.optimizer, rate)
 
     def _between(self, position: Position) -> None:
         begun = time.perf_counter()
@@ -157,7 +156,7 @@ class Loop:
         for name in ("generator", "discriminator"):
             side = getattr(self.assembly.players, name)
             if side is not None:
-                self.latest[f"train/learning_rate/{name}"] = side.optimizer.param_groups[0]["lr"]
+                self.latest[f"train/learning_rate/{name}"] = float(side.optimizer.param_groups[0]["lr"])
         self.latest |= self.health.read(step, self.latest)
         self.events.scalars(step, self.latest)
         broken = [name for name, value in self.latest.items() if not math.isfinite(value)]

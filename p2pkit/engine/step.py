@@ -5,7 +5,7 @@ Device scalars go out; the host is never waited for, and no branch depends on a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from p2pkit.engine.precision import Precision
 from p2pkit.types import Verdict, View
 
 Batch = tuple[Tensor, Tensor]
+Update = Callable[[Sequence[Batch], int], Scalars]
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def test_bf16_stays_near_fp32(assembled, batches):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it traces
 def test_compiled_networks_learn_the_same(assembled, batches):
-    plain, compiled = assembled(**{"engine.ema": 0.9}), assembled(**{"engine.ema": 0.9, "engine.compile": True})
+    plain, compiled = assembled(**{"engine.ema": 0.9}), assembled(**{"engine.ema": 0.9, "engine.compile": "on"})
     for number, batch in enumerate(batches(plain, 2)):
         expected, found = plain.step([batch], number), compiled.step([batch], number)
         for name, value in expected.items():

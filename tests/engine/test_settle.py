@@ -1,0 +1,107 @@
+"""What `auto` means is measured once, remembered, and kept by a run that goes on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from p2pkit.engine import settle as room
+from p2pkit.engine.assemble import assemble
+from p2pkit.engine.checkpoint import Position, load_checkpoint, read_state, save_checkpoint
+from p2pkit.engine.settle import recall, settle
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "fastest.json"
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Say how long a step takes with each setting, and count how often one is asked for."""
+    asked = []
+
+    def pretend(times):
+        def step(checked, settings, captured, least=float("inf")):
+            asked.append(settings)
+            return times[settings["precision"], settings["memory_format"]]
+
+        monkeypatch.setattr(room, "_seconds", step)
+        return asked
+
+    return pretend
+
+
+TIMES = {("fp32", "channels_last"): 1.0, ("bf16", "channels_last"): 0.7, ("bf16", "contiguous"): 0.6}
+
+
+def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
+    asked = seconds(TIMES)
+    run = checked()
+    notes = []
+    engine = settle(run, 1000, note=notes.append)
+    assert (engine.precision, engine.memory_format) == ("bf16", "contiguous")
+    assert len(asked) == 3
+    assert len(notes) == 1
+    assert settle(run, 1000, note=notes.append) == engine
+    assert len(asked) == 3
+    assert len(notes) == 1
+    assert list(json.loads(cache.read_text()).values()) == [{"precision": "bf16", "memory_format": "contiguous"}]
+    settle(checked(**{"engine.batch": 2}), 1000)
+    assert len(asked) == 6
+
+
+def test_a_small_gain_changes_nothing(checked, seconds):
+    seconds({**TIMES, ("bf16", "channels_last"): 0.97, ("fp32", "contiguous"): 0.96})
+    engine = settle(checked(), 1000)
+    assert (engine.precision, engine.memory_format) == ("fp32", "channels_last")
+
+
+def test_what_is_written_is_not_measured(checked, seconds):
+    asked = seconds(TIMES)
+    run = checked(**{"engine.precision": "fp32", "engine.memory_format": "contiguous"})
+    assert settle(run, 1000) == run.plan.config.engine
+    short = checked()
+    assert settle(short, 100) == short.plan.config.engine
+    assert asked == []
+
+
+def test_a_damaged_memory_is_measured_anew(checked, seconds, cache):
+    asked = seconds(TIMES)
+    cache.parent.mkdir()
+    cache.write_text("{")
+    settle(checked(), 1000)
+    assert len(asked) == 3
+    assert json.loads(cache.read_text())
+
+
+def test_real_steps_are_timed(checked):
+    engine = settle(checked(), 1000)
+    assert engine.precision in ("fp32", "bf16")
+    assert engine.memory_format in ("channels_last", "contiguous")
+
+
+def test_measuring_leaves_the_run_as_it_was(checked):
+    weights = [assemble(run).players.generator.network.state_dict() for run in (checked(), _measured(checked()))]
+    for name, value in weights[0].items():
+        assert value.equal(weights[1][name]), name
+
+
+def _measured(run):
+    settle(run, 1000)
+    return run
+
+
+def test_a_run_that_goes_on_keeps_what_was_settled(checked, tmp_path):
+    run = checked()
+    engine = run.plan.config.engine.model_copy(update={"precision": "bf16", "memory_format": "contiguous"})
+    path = save_checkpoint(tmp_path / "checkpoints", assemble(run, engine), Position(3, 1, 0), run.plan.resolved())
+    found = read_state(path)["settled"]
+    again = recall(run.plan.config.engine, found)
+    assert (again.precision, again.memory_format) == ("bf16", "contiguous")
+    assert load_checkpoint(path, assemble(run, again)) == Position(3, 1, 0)
+    written = checked(**{"engine.precision": "fp32"}).plan.config.engine
+    assert recall(written, found).precision == "fp32"
+    assert recall(run.plan.config.engine, {**found, "device": "cuda"}) == run.plan.config.engine
