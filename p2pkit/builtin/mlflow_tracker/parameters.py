@@ -10,9 +10,9 @@ from p2pkit import Run, flat_config
 
 
 def parameters(run: Run) -> dict[str, str]:
-    """Return what makes runs differ: the resolved config flattened by dots, and the numbers the engine settled."""
+    """Return what makes runs differ: the resolved config flattened by dots, and what the engine settled."""
     flat = {key: value for key, value in flat_config(run.config).items() if not _is_path(value)}
-    flat |= flat_config({key: value for key, value in run.facts.items() if type(value) in (int, float)})
+    flat |= flat_config(run.facts)
     return {name(key): str(value) for key, value in flat.items()}
 
 
