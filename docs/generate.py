@@ -34,6 +34,8 @@ MODULES = {
     "p2pkit.types": "What is passed around",
     "p2pkit.images": "Images",
     "p2pkit.config.flat": "Configs",
+    "p2pkit.weights": "Weights of other people's networks",
+    "p2pkit.pretrained": "Their networks",
     "p2pkit.ui": "MLflow",
     "p2pkit.errors": "Errors",
 }

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from p2pkit.config import flat_config
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
+    from p2pkit.pretrained import classifier_features, lpips_network
     from p2pkit.ui import tracking_uri
+    from p2pkit.weights import Weights, WeightsFile, fill_weights, fingerprint, read_weights
 
 __version__ = "0.1.0"
 
@@ -75,14 +77,21 @@ __all__ = [
     "Translator",
     "Verdict",
     "View",
+    "Weights",
+    "WeightsFile",
     "__version__",
     "check",
+    "classifier_features",
     "conform",
     "evaluate",
+    "fill_weights",
+    "fingerprint",
     "flat_config",
     "hookimpl",
     "load",
+    "lpips_network",
     "read_image",
+    "read_weights",
     "resize",
     "resume",
     "score",
@@ -96,11 +105,14 @@ __all__ = [
 
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
+_WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {
     **dict.fromkeys(_API, "p2pkit.api"),
     **dict.fromkeys(_IMAGES, "p2pkit.images"),
     "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",
+    **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.pretrained"),
+    **dict.fromkeys(_WEIGHTS, "p2pkit.weights"),
     "tracking_uri": "p2pkit.ui",
 }
 

@@ -116,8 +116,20 @@ class Augmentation(Component):
     kind = "augmentation"
 
 
+@dataclass(frozen=True)
 class Metric(Component):
-    """A torchmetrics `Metric` with `update(fake, target)`; images in [-1, 1]."""
+    """A torchmetrics `Metric` with `update(fake, target)`; images in [-1, 1].
+
+    Four attributes of what the factory makes are optional. `wants` names the arguments of `update` where they are
+    others: `source`, `target`, `fake`, or `fakes`, several fakes (B, N, C, H, W) of each source that differ by
+    dropout's noise, as many as `fakes` says. `protocol` is a mapping of what else the value depends on, such as
+    `weights`, the checksum of a network's; `warnings()` returns sentences on a value that should not be believed.
+
+    Args:
+        version: Another one where the same images get another value than before; part of the value's protocol.
+    """
+
+    version: str = "1"
 
     kind = "metric"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -105,7 +107,8 @@ class PairDataset(Protocol):
     `pairs` is a sequence in a fixed order, whose items may be slow to read and must be safe to read in threads; or a
     `PairStream`. Two methods are optional. `at(height, width)` gives the same data at another size (used by
     augmentations that load larger images than they return). `fingerprint(split)` is a short text that changes when
-    the data changes.
+    the data changes. So is an attribute `resampling`, the filter by which images came to their size, for the protocol
+    of evaluations.
     """
 
     spec: PairSpec
@@ -193,7 +196,9 @@ class Report:
         metrics: Value of each metric, by name.
         baselines: The same metrics for predictions that need no learning: `source` and `mean`.
         higher_is_better: For each metric, which direction is good; None where the metric does not say.
-        protocol: How it was measured: size, batch-norm mode, dropout, which weights.
+        protocol: How it was measured: data, size, batch-norm mode, dropout; plain values.
+        own_protocols: For each metric what its value depends on beside that: version, parameters, which weights.
+        warnings: What is to be known before a value is believed.
     """
 
     split: str
@@ -202,18 +207,36 @@ class Report:
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    own_protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """For each metric all of how it was measured; only values of equal protocols can be compared."""
+        return {name: {**self.protocol, **self.own_protocols.get(name, {})} for name in self.metrics}
+
+    @property
+    def protocol_ids(self) -> dict[str, str]:
+        """For each metric eight characters that are equal where, and only where, the protocols are."""
+        return {name: short_id(protocol) for name, protocol in self.protocols.items()}
 
     @property
     def gains(self) -> dict[str, float]:
         """For each metric, by what share the fakes are better than the better baseline, where both can be said."""
         gains = {}
         for name, value in self.metrics.items():
-            others = [scores[name] for scores in self.baselines.values()]
+            others = [scores[name] for scores in self.baselines.values() if name in scores]
             higher = self.higher_is_better.get(name)
             best = (max(others) if higher else min(others)) if others and higher is not None else 0.0
             if best:
                 gains[name] = (value - best) / abs(best) * (1 if higher else -1)
         return gains
+
+
+def short_id(data: Mapping[str, Any]) -> str:
+    """Return eight characters that stand for plain data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)

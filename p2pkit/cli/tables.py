@@ -33,12 +33,17 @@ def print_report(report: Report) -> None:
         table.add_column(f"{name} itself" if name == "source" else f"{name} target", justify="right")
     if report.baselines:
         table.add_column("better by", justify="right")
+    table.add_column("protocol")
     for name, value in report.metrics.items():
-        others = [scores[name] for scores in report.baselines.values()]
-        row = [_with_direction(name, report.higher_is_better.get(name)), f"{value:.4f}", *(f"{o:.4f}" for o in others)]
+        others = [f"{scores[name]:.4f}" if name in scores else "" for scores in report.baselines.values()]
         gain = report.gains.get(name)
-        table.add_row(*row, *([f"{gain:+.1%}" if gain is not None else ""] if others else []))
-    Console().print(table)
+        better = [f"{gain:+.1%}" if gain is not None else ""] if others else []
+        called = _with_direction(name, report.higher_is_better.get(name))
+        table.add_row(called, f"{value:.4f}", *others, *better, report.protocol_ids.get(name, ""))
+    console = Console()
+    console.print(table)
+    for warning in report.warnings:
+        console.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True)
 
 
 def _with_direction(name: str, higher: bool | None) -> str:

@@ -161,9 +161,12 @@ class EvaluateConfig(Section):
     )
     samples: int = Field(8, ge=1, description="Fixed pairs that are shown in every evaluation.")
     batch: int = Field(16, ge=1, description="Pairs of one forward pass.")
-    batch_norm: Literal["running", "batch"] = Field(
+    batch_norm: Literal["running", "batch", "recalibrated"] = Field(
         "running",
-        description="Statistics of batch norm: those gathered in training, or each image's own, as in the paper.",
+        description=(
+            "Statistics of batch norm: those gathered in training; each image's own, as in the paper; or gathered anew "
+            "over training pairs."
+        ),
     )
     dropout: Switch = Field("off", description="Whether dropout stays active, as in the paper.")
     baselines: bool = Field(True, description="Whether to score the source itself and the mean target too.")

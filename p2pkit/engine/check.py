@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from p2pkit.config import Part, Plan
 from p2pkit.engine.objective import Objective, Player, Term
 from p2pkit.engine.precision import device_problems
+from p2pkit.engine.scoring import OFFERED, wanted
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
@@ -61,6 +62,9 @@ def check(plan: Plan, *, training: bool = True) -> Checked:
         split = _split(plan, dataset, problems)
         if training:
             _check_count(plan, dataset, problems)
+        elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
+            cause = "there is no split train to gather statistics from"
+            problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
         adversarial = _check_shapes(plan, dataset.spec, problems)
     problems += [*device_problems(plan.config), *_folder_problems(plan)]
     if problems:
@@ -116,8 +120,10 @@ def _folder_problems(plan: Plan) -> list[Problem]:
 
 def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool:
     """Build on the meta device, where nothing is computed, and run one step's forward passes; tell if adversarial."""
-    for part in (*plan.augment, *plan.metrics.values()):
+    for part in plan.augment:
         _built(part, images, problems)
+    for part in plan.metrics.values():
+        _check_wishes(part, _built(part, images, problems), problems)
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         generator = _built(plan.generator, images, problems) if plan.generator else None
         losses = {name: _built(part, images, problems) for name, part in plan.losses.items()}
@@ -135,6 +141,13 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool
             if fake is not None and (discriminator is None or _judged(discriminator, source, fake, problems)):
                 _check_terms(terms, View(source, target, fake, discriminator), problems)
     return adversarial
+
+
+def _check_wishes(part: Part, metric: Any, problems: list[Problem]) -> None:
+    unknown = [name for name in wanted(metric) if name not in OFFERED]
+    if unknown:
+        cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
+        problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from p2pkit.types import ImageSpec, PairSpec
 
 GENERATOR = "generator.safetensors"
 TRAINING = "training.safetensors"
+STATISTICS = "recalibrated.safetensors"
 STATE = "state.json"
 CONFIG = "run.yaml"
 
@@ -43,7 +44,13 @@ class Position:
     batches: int = 0
 
 
-def save_checkpoint(folder: Path, assembly: Assembly, position: Position, config: Mapping[str, Any]) -> Path:
+def save_checkpoint(
+    folder: Path,
+    assembly: Assembly,
+    position: Position,
+    config: Mapping[str, Any],
+    statistics: Mapping[str, Tensor] | None = None,
+) -> Path:
     """Write a checkpoint under a temporary name, sync it, and rename it.
 
     Args:
@@ -51,6 +58,7 @@ def save_checkpoint(folder: Path, assembly: Assembly, position: Position, config
         assembly: The run.
         position: How far it has come.
         config: The resolved config.
+        statistics: Batch norm's, gathered anew, where the config's mode asks for them.
 
     Returns:
         The checkpoint's folder.
@@ -61,6 +69,8 @@ def save_checkpoint(folder: Path, assembly: Assembly, position: Position, config
     partial.mkdir(parents=True)
     save_file(_contiguous(assembly.evaluated.state_dict()), partial / GENERATOR)
     save_file(_training_tensors(assembly), partial / TRAINING)
+    if statistics is not None:
+        save_file(_contiguous(statistics), partial / STATISTICS)
     state = {
         "format": 1,
         "position": asdict(position),
@@ -110,6 +120,21 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Position:
 def load_generator(path: Path, generator: nn.Module) -> None:
     """Load a checkpoint's generator into a network."""
     _load(generator, _tensors(path / GENERATOR), path)
+
+
+def load_statistics(path: Path) -> dict[str, Tensor]:
+    """Load the batch-norm statistics that were gathered anew for a checkpoint's generator.
+
+    Raises:
+        ModelError: The checkpoint has none.
+    """
+    if (path / STATISTICS).is_file():
+        return _tensors(path / STATISTICS)
+    cause = "this checkpoint has no statistics of batch norm that were gathered anew"
+    remedy = (
+        f"gather them by `p2pkit evaluate {path} --modes --keep METRIC`, or use evaluate.batch_norm running or batch"
+    )
+    raise ModelError(Problem(str(path), cause, remedy))
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,66 +13,49 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from p2pkit.config import Plan
+from p2pkit.engine.calibration import Calibration
+from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Loader
 from p2pkit.engine.evaluation_files import save_evaluation
+from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
+from p2pkit.engine.scoring import Predict, own_protocol, score, varied
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
-from p2pkit.types import PairSpec, Report, Samples
+from p2pkit.types import Report, Samples
 
-Predict = Callable[[Tensor], Tensor]
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
-
-
-@contextmanager
-def inference(generator: nn.Module, *, batch_norm: str = "running", dropout: str = "off") -> Iterator[None]:
-    """Put a generator into the mode it is judged and used in, without a trace in its weights, statistics or seeds.
-
-    Args:
-        generator: The network.
-        batch_norm: `running` uses the statistics gathered in training; `batch` those of the images at hand.
-        dropout: `on` keeps dropout active.
-    """
-    before = {module: module.training for module in generator.modules()}
-    momenta: dict[Any, float | None] = {}
-    generator.eval()
-    for module in before:
-        if batch_norm == "batch" and isinstance(module, nn.modules.batchnorm._BatchNorm):
-            momenta[module] = module.momentum
-            module.momentum = 0.0
-            module.train()
-        if dropout == "on" and isinstance(module, nn.modules.dropout._DropoutNd):
-            module.train()
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(0)
-            yield
-    finally:
-        for module, training in before.items():
-            module.training = training
-        for module, momentum in momenta.items():
-            module.momentum = momentum
+_KNOWN_BY = 8
+"""Pairs by which a protocol tells data from other data."""
 
 
 class Evaluator:
     """Scores generators on one split, always in the same way.
 
     Args:
-        plan: The run's plan.
-        images: What the images are.
+        checked: The run's plan and data; its split is the one that is scored.
         loader: The split's batches.
-        split: The split's name.
         mean: The mean of the training targets, for the baseline.
+        mode: How the generator is run; by default as the plan says.
+        calibration: Training sources, for the mode that gathers statistics anew.
     """
 
-    def __init__(self, plan: Plan, images: PairSpec, loader: Loader, split: str, mean: Tensor | None) -> None:
-        self.plan = plan
-        self.images = images
+    def __init__(
+        self,
+        checked: Checked,
+        loader: Loader,
+        mean: Tensor | None = None,
+        mode: Mode | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.checked = checked
+        self.plan = checked.plan
+        self.images = checked.images
         self.loader = loader
-        self.split = split
         self.mean = mean
-        self._baselines: Mapping[str, Mapping[str, float]] | None = None
+        self.config = checked.plan.config.evaluate
+        self.mode = mode or Mode(self.config.batch_norm, self.config.dropout)
+        self.calibration = calibration
 
     def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
         """Score a generator.
@@ -82,61 +67,113 @@ class Evaluator:
         Returns:
             The scores, and the fixed samples.
         """
-        config = self.plan.config.evaluate
-        with inference(generator, batch_norm=config.batch_norm, dropout=config.dropout):
-            metrics, higher = self._score(lambda source: self._generate(generator, source))
+        statistics = self.statistics(generator)
+        values: dict[str, float] = {}
+        for mode, metrics in self._by_mode:
+            with inference(generator, mode, statistics):
+                values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
+        with inference(generator, self.mode, statistics):
             samples = self._samples(generator, sheet)
-        count = len(self.loader.stored)
-        protocol = {
-            "split": self.split,
-            "count": count,
-            "size": f"{self.images.height}x{self.images.width}",
-            "batch_norm": config.batch_norm,
-            "dropout": config.dropout,
-        }
-        report = Report(self.split, count, metrics, self.baselines(), higher, protocol)
+        report = self._report(values)
         save_evaluation(report, samples)
         return report, samples
 
+    def statistics(self, generator: nn.Module) -> Statistics | None:
+        """Gather batch norm's statistics anew, where the mode asks for it."""
+        if self.mode.batch_norm != "recalibrated":
+            return None
+        assert self.calibration is not None
+        with self.loader.place.precision.autocast():
+            return recalibrate(generator, self.calibration, self.mode.dropout)
+
+    def _report(self, values: Mapping[str, float]) -> Report:
+        """Lay out values, of which a metric may have several, with what is said of each metric."""
+        metrics = self._metrics
+        whose = {value: value if value in metrics else value.partition("/")[0] for value in values}
+        own = {name: self._own_protocol(mode, name) for mode, group in self._by_mode for name in group}
+        higher = {name: metric.higher_is_better for name, metric in metrics.items()}
+        warnings = [
+            f"{name}: {said}" for name, metric in metrics.items() for said in getattr(metric, "warnings", tuple)()
+        ]
+        return Report(
+            self.checked.split,
+            len(self.loader.stored),
+            dict(values),
+            self.baselines,
+            {value: higher[name] for value, name in whose.items()},
+            self._protocol,
+            {value: own[name] for value, name in whose.items()},
+            tuple(warnings),
+        )
+
+    def _own_protocol(self, mode: Mode, name: str) -> dict[str, Any]:
+        forced = {"dropout": mode.dropout} if mode != self.mode else {}
+        return {**forced, **own_protocol(self.plan.metrics[name], self._metrics[name])}
+
+    @cached_property
+    def _protocol(self) -> dict[str, Any]:
+        """What all metrics' protocols have in common; the data are known by a few of the pairs."""
+        assert self.plan.dataset is not None
+        scored = hashlib.sha256()
+        for name, images in self.loader.stored.samples(_KNOWN_BY):
+            scored.update(name.encode())
+            for image in images:
+                scored.update(image.numpy().tobytes())
+        gathered = self.calibration.protocol() if self.calibration and self.mode.batch_norm == "recalibrated" else {}
+        return {
+            "dataset": self.plan.dataset.name,
+            "split": self.checked.split,
+            "count": len(self.loader.stored),
+            "pairs": scored.hexdigest()[:8],
+            "size": f"{self.images.height}x{self.images.width}",
+            "resize": getattr(self.checked.dataset, "resampling", "not stated"),
+            **asdict(self.mode),
+            **gathered,
+        }
+
+    @cached_property
+    def _metrics(self) -> dict[str, Any]:
+        device = self.loader.place.device
+        return {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
+
+    @property
+    def _by_mode(self) -> list[tuple[Mode, dict[str, Any]]]:
+        """The metrics by the mode they need: several fakes of a source differ only where dropout is on."""
+        metrics = self._metrics.items()
+        plain = {name: metric for name, metric in metrics if not varied(metric)}
+        noisy = {name: metric for name, metric in metrics if varied(metric)}
+        return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((batch.source, batch.target) for batch in self.loader.epoch())
+
+    @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
-        """Score the source itself, where it has the target's form, and the mean of the training targets; once."""
-        if self._baselines is None:
-            self._baselines = {}
-            source, target = self.images.source, self.images.target
-            wanted: dict[str, Predict] = {}
-            if source.kind == target.kind and source.channels in (1, target.channels):
-                wanted["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
-            if self.mean is not None:
-                mean = self.mean
-                wanted["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
-            if self.plan.config.evaluate.baselines:
-                self._baselines = {name: self._score(predict)[0] for name, predict in wanted.items()}
-        return self._baselines
+        """Scores of the source itself, where it has the target's form, and of the mean of the training targets."""
+        source, target = self.images.source, self.images.target
+        wanted: dict[str, Predict] = {}
+        if source.kind == target.kind and source.channels in (1, target.channels):
+            wanted["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
+        if self.mean is not None:
+            mean = self.mean
+            wanted["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
+        metrics = {name: metric for name, metric in self._metrics.items() if not varied(metric)}
+        with torch.no_grad():
+            offered = wanted.items() if self.config.baselines else ()
+            return {name: score(metrics, self._pairs(), predict) for name, predict in offered}
 
     def _generate(self, generator: nn.Module, source: Tensor) -> Tensor:
         """Run the generator; with statistics of the images at hand each image is a batch of its own."""
         with self.loader.place.precision.autocast():
-            if self.plan.config.evaluate.batch_norm == "batch":
+            if self.mode.batch_norm == "batch":
                 return torch.cat([generator(image) for image in torch.split(source, 1)]).float()
             fake: Tensor = generator(source)
             return fake.float()
 
-    @torch.no_grad()
-    def _score(self, predict: Predict) -> tuple[dict[str, float], dict[str, bool | None]]:
-        metrics = {
-            name: part.build(self.images).to(self.loader.place.device) for name, part in self.plan.metrics.items()
-        }
-        for batch in self.loader.epoch():
-            fake, target = predict(batch.source).contiguous(), batch.target.contiguous()  # some metrics flatten by view
-            for metric in metrics.values():
-                metric.update(fake, target)
-        values = {name: float(metric.compute()) for name, metric in metrics.items()}
-        return values, {name: metric.higher_is_better for name, metric in metrics.items()}
-
     def _samples(self, generator: nn.Module, sheet: Path) -> Samples:
         """Show a few pairs, the same in every evaluation."""
         rows = []
-        for name, (source, target) in self.loader.samples(self.plan.config.evaluate.samples):
+        for name, (source, target) in self.loader.samples(self.config.samples):
             fake = self._generate(generator, source)[0]
             specs = (self.images.source, self.images.target, self.images.target)
             shown = zip((source[0], fake, target[0]), specs, strict=True)

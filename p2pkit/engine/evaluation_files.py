@@ -31,7 +31,8 @@ def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Report(**data["report"]), tuple(data["names"])
+        report = {**data["report"], "warnings": tuple(data["report"].get("warnings", ()))}
+        return Report(**report), tuple(data["names"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
 

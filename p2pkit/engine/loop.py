@@ -180,7 +180,9 @@ class Loop:
 
     def _save(self, position: Position) -> None:
         folder = self.folder / "checkpoints"
-        self.checkpoint = save_checkpoint(folder, self.assembly, position, self.config)
+        self.checkpoint = save_checkpoint(
+            folder, self.assembly, position, self.config, self.evaluator.statistics(self.assembly.evaluated)
+        )
         self.checkpoint_step = position.step
         prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(position.step, self.checkpoint)

@@ -14,6 +14,7 @@ import yaml
 from p2pkit.engine import graphs
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.blame import blaming
+from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
 from p2pkit.engine.data import Loader, prepare
@@ -53,6 +54,7 @@ class Work:
         self.watcher = watcher
         self.strict = strict
         self.config = checked.plan.resolved()
+        self._settings = checked.plan.config.evaluate
         self._stored: dict[str, Stored] = {}
 
     def train(self, resume: Path | None = None) -> Outcome:
@@ -112,7 +114,7 @@ class Work:
             return self._evaluate(checkpoint)
 
     def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
-        self._read(*dict.fromkeys((*self._splits_for_mean(), self.checked.split)))
+        self._read(*dict.fromkeys((*self._splits_beside(), self.checked.split)))
         plan = self.checked.plan
         assert plan.generator is not None
         generator = plan.generator.build(self.checked.images)
@@ -173,9 +175,10 @@ class Work:
         wanted = (getattr(part.build(self.checked.images), "loads", None) for part in parts)
         return next((size for size in wanted if size is not None), None)
 
-    def _splits_for_mean(self) -> tuple[str, ...]:
-        wanted = self.checked.plan.config.evaluate.baselines and "train" in self.checked.dataset.splits
-        return ("train",) if wanted else ()
+    def _splits_beside(self) -> tuple[str, ...]:
+        """The training split, where the mean of its targets or its statistics are wanted."""
+        wanted = self._settings.baselines or self._settings.batch_norm == "recalibrated"
+        return ("train",) if wanted and "train" in self.checked.dataset.splits else ()
 
     def _loader(
         self, split: str, place: Place, batch: int, augmentations: tuple[Any, ...] = (), *, shuffle: bool = False
@@ -186,10 +189,12 @@ class Work:
         return Loader(stored, images, batch=batch, place=place, augmentations=augmentations, seed=seed, shuffle=shuffle)
 
     def _evaluator(self, place: Place) -> Evaluator:
-        batch = self.checked.plan.config.evaluate.batch
-        mean = mean_target(self._loader("train", place, batch)) if "train" in self._stored else None
+        batch = self._settings.batch
+        train = self._stored.get("train")
+        mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None
+        calibration = Calibration(train, self.checked.images, batch, place) if train else None
         loader = self._loader(self.checked.split, place, batch)
-        return Evaluator(self.checked.plan, self.checked.images, loader, self.checked.split, mean)
+        return Evaluator(self.checked, loader, mean, calibration=calibration)
 
     def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:
         return Run(

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
-from p2pkit.engine.checkpoint import load_generator, read_state
-from p2pkit.engine.evaluate import inference
+from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.modes import Mode, Statistics, inference
 from p2pkit.engine.precision import Place, choose_place
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import (
@@ -47,8 +47,9 @@ class Translator:
         generator: The network, on its device.
         images: What it was trained on.
         place: Where and how it computes.
-        batch_norm: `running`, or `batch` for each image's own statistics.
+        batch_norm: `running`, `recalibrated`, or `batch` for each image's own statistics.
         dropout: `on` or `off`.
+        statistics: Those that were gathered anew, for the mode that wants them.
     """
 
     generator: nn.Module
@@ -56,6 +57,7 @@ class Translator:
     place: Place
     batch_norm: str = "running"
     dropout: str = "off"
+    statistics: Statistics | None = None
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
@@ -66,7 +68,8 @@ class Translator:
         load_generator(checkpoint, generator)
         place = choose_place(plan.config.engine, generator)
         modes = plan.config.evaluate
-        return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout)
+        statistics = load_statistics(checkpoint) if modes.batch_norm == "recalibrated" else None
+        return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics)
 
     def translate(self, image: Any) -> Any:
         """Translate one image, or an array of many.
@@ -172,8 +175,8 @@ class Translator:
         padded = _padded(batch, getattr(self.generator, "multiple", 1))
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
-        modes = inference(self.generator, batch_norm=self.batch_norm, dropout=self.dropout)
-        with modes, self.place.precision.autocast():
+        mode = Mode(self.batch_norm, self.dropout)
+        with inference(self.generator, mode, self.statistics), self.place.precision.autocast():
             fakes = torch.cat([self.generator(part) for part in parts]).float().cpu()
         fakes = fakes[..., : batch.shape[2], : batch.shape[3]]
         return [to_stored(f[None], self._target_as(s))[0] for f, s in zip(fakes, stored, strict=True)]

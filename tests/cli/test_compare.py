@@ -21,7 +21,7 @@ def test_compare(p2pkit, tiny, tmp_path):
     shown = p2pkit("compare", "w1", "w100", *files)
     assert shown.code == 0, shown.err
     assert "| l1.weight | runs |" in shown.out
-    assert "measured: split val, count 8, size 16x16, batch_norm running, dropout off" in shown.out
+    assert "size 16x16, resize not stated, batch_norm running, dropout off" in shown.out
     assert (tmp_path / "out.html").stat().st_size > 10_000
     assert {path.name for path in tmp_path.glob("plots/*")} >= {"by-losses.l1.weight.png", "over-steps.png"}
     data = json.loads(p2pkit("compare", "--experiment", "p2pkit", "--json").out)

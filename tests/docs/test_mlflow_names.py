@@ -23,6 +23,7 @@ PATTERNS = (
     (r"^train/(gradient_\w+)/(gan|l1)$", r"train/\1/TERM"),
     (r"^(val|train)/variety$", "SPLIT/variety"),
     (r"^(val|train)/((?:gain_percent|baseline_\w+)/)?(l1|psnr|ssim)$", r"SPLIT/\2METRIC"),
+    (r"^p2pkit\.protocol\..*", "p2pkit.protocol.SPLIT.METRIC"),
     (r"^p2pkit\.version\.(?!git).*", "p2pkit.version.NAME"),
 )
 

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from p2pkit.engine.evaluate import inference
+from p2pkit.engine.evaluation_files import load_evaluation
+from p2pkit.engine.modes import Mode, inference
 from p2pkit.engine.sheet import Row, draw_sheet
 
 
@@ -18,7 +19,7 @@ def network():
 
 def test_running_statistics_and_no_dropout(network):
     image = torch.randn(2, 3, 4, 4)
-    with inference(network):
+    with inference(network, Mode()):
         assert torch.equal(network(image), network(image))
         torch.testing.assert_close(network(image)[:1], network(image[:1]))
 
@@ -26,12 +27,11 @@ def test_running_statistics_and_no_dropout(network):
 def test_batch_statistics_leave_no_trace(network):
     image = torch.randn(1, 3, 4, 4) * 5 + 3
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with inference(network, batch_norm="batch"):
+    with inference(network, Mode("batch")):
         normalised = network[1](network[0](image))
         assert normalised.mean().abs() < 1e-5
     for name, value in network.state_dict().items():
-        if "num_batches" not in name:
-            assert torch.equal(value, before[name]), name
+        assert torch.equal(value, before[name]), name
     assert network[1].momentum == 0.1
 
 
@@ -40,7 +40,7 @@ def test_dropout_on_is_repeatable_and_leaves_the_seed_alone(network):
     state = torch.get_rng_state()
     outputs = []
     for _ in range(2):
-        with inference(network, dropout="on"):
+        with inference(network, Mode(dropout="on")):
             outputs.append(network[2](network[0](image)))
     assert torch.equal(*outputs)
     assert (outputs[0] == 0).any()
@@ -50,7 +50,7 @@ def test_dropout_on_is_repeatable_and_leaves_the_seed_alone(network):
 def test_modes_come_back(network):
     network.train()
     network[2].eval()
-    with inference(network, dropout="on", batch_norm="batch"):
+    with inference(network, Mode("batch", "on")):
         assert network[2].training
         assert not network[3].training
     assert network.training
@@ -65,7 +65,6 @@ def test_report_beside_its_baselines(work):
     assert report.higher_is_better == {"l1": False, "psnr": True}
     best = min(scores["l1"] for scores in report.baselines.values())
     assert report.gains["l1"] == pytest.approx((best - report.metrics["l1"]) / best)
-    assert report.protocol["batch_norm"] == "running"
 
 
 def test_mean_baseline_is_the_mean_of_the_training_targets(checked, work):
@@ -94,3 +93,47 @@ def test_sheet_has_a_row_for_each_pair(tmp_path):
     reds = (pixels == [255, 0, 0]).all(-1)
     assert reds.sum() == 2 * 128 * 128  # enlarged eightfold, nothing blurred
     assert reds[:, : pixels.shape[1] // 2].sum() == 128 * 128
+
+
+def test_protocol_says_how_each_metric_was_measured(work):
+    report = work(**{"evaluate.metrics": ["l1", "psnr"]}).train().report
+    said = dict(report.protocols["l1"])
+    assert len(said.pop("pairs")) == 8
+    assert said == {
+        "dataset": "shapes",
+        "split": "val",
+        "count": 8,
+        "size": "16x16",
+        "resize": "not stated",
+        "batch_norm": "running",
+        "dropout": "off",
+        "metric": "p2pkit:l1",
+        "version": "1",
+    }
+    assert report.protocol_ids["l1"] != report.protocol_ids["psnr"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        ({"engine.seed": 5}, set()),
+        ({"evaluate.batch_norm": "batch"}, {"batch_norm"}),
+        ({"evaluate.dropout": "on"}, {"dropout"}),
+        ({"dataset.params.seed": 7}, {"pairs"}),
+        ({"evaluate.split": "train"}, {"split", "count", "pairs"}),
+        ({"evaluate.batch_norm": "recalibrated"}, {"batch_norm", "recalibrated"}),
+    ],
+)
+def test_what_makes_protocols_differ(work, tmp_path, changed, differs):
+    short = {"schedule.epochs": 1, "evaluate.every": 0}
+    one, other = (work(tmp_path / str(i), **short, **more).train().report for i, more in enumerate(({}, changed)))
+    first, second = one.protocols["l1"], other.protocols["l1"]
+    assert {key for key in first | second if first.get(key) != second.get(key)} == differs
+    assert (one.protocol_ids == other.protocol_ids) == (not differs)
+
+
+def test_evaluation_files_keep_the_protocols(work):
+    outcome = work().train()
+    report, _ = load_evaluation(outcome.samples.sheet)
+    assert report == outcome.report
+    assert report.protocol_ids == outcome.report.protocol_ids

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
-from typing import TypeVar, overload
+from typing import ClassVar, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -81,6 +81,8 @@ class FileDataset:
     spec: PairSpec
     items: Splits
     derive: Derivation | None = None
+
+    resampling: ClassVar[str] = "bicubic, antialiased"
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class Recorder:
         self.owned = owned
         self.checkpoint: tuple[int, Path] | None = None
         self._monitor: SystemMetricsMonitor | None = None
-        self._baselines_logged = False
+        self._protocols_logged = False
 
     @classmethod
     def begin(cls, run: Run) -> Recorder:
@@ -95,13 +95,16 @@ class Recorder:
             self.client.log_batch(self.run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
 
     def log_report(self, step: int, report: Report) -> None:
-        """Log scores and gains over the better baseline; the baselines, which never change, once."""
+        """Log scores and gains over the better baseline; baselines and protocols, which never change, once."""
         values = {f"{report.split}/{name}": value for name, value in report.metrics.items()}
         values |= {f"{report.split}/gain_percent/{name}": gain for name, gain in gains(report).items()}
-        if not self._baselines_logged:
+        if not self._protocols_logged:
+            ids = {f"p2pkit.protocol.{report.split}.{name}": value for name, value in report.protocol_ids.items()}
+            store.log(self.client, self.run_id, {}, {parameters.name(key): value for key, value in ids.items()})
+            self.client.log_dict(self.run_id, {report.split: report.protocols}, "protocols.json")
             for baseline, scores in report.baselines.items():
                 values |= {f"{report.split}/baseline_{baseline}/{name}": value for name, value in scores.items()}
-            self._baselines_logged = True
+            self._protocols_logged = True
         self.log_metrics(step, values)
 
     def log_samples(self, step: int, split: str, samples: Samples) -> None:

@@ -9,9 +9,8 @@ import torch
 from p2pkit_perceptual.dists import Dists
 from p2pkit_perceptual.lpips import Lpips
 from p2pkit_perceptual.vgg import Vgg
-from p2pkit_perceptual.weights import classifier_features
 
-from p2pkit import ImageSpec, read_image, to_network
+from p2pkit import ImageSpec, classifier_features, read_image, to_network
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from p2pkit import PairSpec
+from p2pkit import PairSpec, WeightsFile, classifier_features, read_weights
 from p2pkit_perceptual.comparison import Comparison, Standardise, check_images
-from p2pkit_perceptual.weights import WeightsFile, classifier_features, read
 
 CHANNELS = (3, 64, 128, 256, 512, 512)
 """Channels of what is compared: the image, then the last ReLU of each block of VGG16."""
@@ -87,7 +86,7 @@ def _shares() -> tuple[Tensor, Tensor]:
     """Return the learned shares of means and of correlations, one for each channel; together they are one."""
     from torchmetrics.functional.image import dists
 
-    learned = read(Path(dists.__file__).parent / "dists_models" / "weights.pt")
+    learned = read_weights(Path(dists.__file__).parent / "dists_models" / "weights.pt")
     alpha, beta = (learned[name].detach().float().flatten() for name in ("alpha", "beta"))
     total = alpha.sum() + beta.sum()
     return alpha / total, beta / total

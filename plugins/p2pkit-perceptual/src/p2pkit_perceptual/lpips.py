@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from p2pkit import PairSpec
+from p2pkit import PairSpec, WeightsFile, lpips_network
 from p2pkit_perceptual.comparison import Comparison, check_images
-from p2pkit_perceptual.weights import WeightsFile, fill, locate, read
 
-SHORT = {"alexnet": "alex", "vgg16": "vgg"}
 LEAST = {"alexnet": 31, "vgg16": 16}
 
 
@@ -44,30 +40,10 @@ class Lpips(Comparison):
     ) -> None:
         super().__init__()
         check_images("lpips", images, LEAST[network])
-        self.network = _network(network, locate(network, weights))
+        self.network = lpips_network(network, weights)
         self.frozen()
 
     def forward(self, fake: Tensor, target: Tensor) -> Tensor:
         """Average the batch's similarities."""
         similarity: Tensor = self.network(fake, target).mean()
         return similarity
-
-
-def _network(name: str, file: Path) -> Any:
-    from torchmetrics.functional.image import lpips
-
-    with torch.device("meta"):
-        network = lpips._LPIPS(pretrained=False, net=SHORT[name], pnet_rand=True)
-    network.scaling_layer = lpips.ScalingLayer()  # its constants are no weights, and would stay on the meta device
-    given = read(file)
-    heads = {name: weight for name, weight in given.items() if name.startswith("lin")}
-    heads = heads or read(Path(lpips.__file__).parent / "lpips_models" / f"{SHORT[name]}.pth")
-    state = {}
-    for key in network.state_dict():
-        *_, place, kind = key.split(".")
-        if key.startswith("net."):  # net.slice2.3.weight is features.3.weight
-            state[key] = given.get(f"features.{place}.{kind}", torch.empty(0))
-        else:  # each head goes by two names: lin0 and lins.0
-            state[key] = heads.get(key.replace("lins.", "lin"), torch.empty(0))
-    fill(network, state, file)
-    return network
