@@ -199,6 +199,7 @@ class Report:
         protocol: How it was measured: data, size, batch-norm mode, dropout; plain values.
         own_protocols: For each metric what its value depends on beside that: version, parameters, which weights.
         warnings: What is to be known before a value is believed.
+        ground_truth: What the targets themselves would get, from the metrics that judge a fake without its target.
     """
 
     split: str
@@ -209,6 +210,7 @@ class Report:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     own_protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    ground_truth: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def protocols(self) -> dict[str, dict[str, Any]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from torch import nn
 
 import p2pkit
 from p2pkit import ComponentError, PairSpec
+from p2pkit.builtin.segmentation import Architecture, check_labels, load_network
 
 WINDOW = 11
 
@@ -60,6 +64,61 @@ def ssim(images: PairSpec) -> nn.Module:
     return Similarity(data_range=1.0)
 
 
+def segmentation(images: PairSpec) -> nn.Module:
+    """Pixel accuracy, mean accuracy of the classes and their mean intersection over union, for targets that are labels.
+
+    Each pixel of a fake counts as the class whose plane is largest there. Pixels of unlabelled classes are passed over.
+
+    Args:
+        images: What the run's images are.
+
+    Returns:
+        The metric, of three values: `pixel_accuracy`, `class_accuracy` and `class_iou`; higher is better.
+
+    Raises:
+        ComponentError: The targets are not labels.
+
+    Source: Long et al. 2015, arXiv:1411.4038, section 5.
+    """
+    from p2pkit.builtin.class_scores import ClassScores
+
+    check_labels(images, "segmentation")
+    return ClassScores(images.target)
+
+
+def fcn_score(
+    images: PairSpec,
+    *,
+    network: Annotated[
+        Path, Field(description="Folder of a run or checkpoint that was trained on real photos, or a file of weights.")
+    ],
+    architecture: Annotated[
+        Architecture | None, Field(description="For a file of weights, torchvision's network that they are of.")
+    ] = None,
+) -> nn.Module:
+    """The paper's FCN-score: how well a segmentation network finds in the fakes the labels that they were made of.
+
+    Args:
+        images: What the run's images are.
+        network: What recognises the classes; recipe `fcn` trains one.
+        architecture: For a file of weights, torchvision's network that they are of.
+
+    Returns:
+        The metric, of three values: `pixel_accuracy`, `class_accuracy` and `class_iou`; higher is better.
+
+    Raises:
+        ComponentError: The sources are not labels, or the network can't be loaded or does not fit them.
+
+    Source: Isola et al. 2017, arXiv:1611.07004, section 3.4; Long et al. 2015, arXiv:1411.4038, section 5.
+    """
+    from p2pkit.builtin.class_scores import NetworkScores
+
+    if images.source.kind != "labels":
+        remedy = "use a data set whose sources are label maps, as dataset labels"
+        raise ComponentError("fcn_score is for sources that are labels, and these are not", remedy=remedy)
+    return NetworkScores(images.source, load_network(images, network, architecture))
+
+
 def check_windows(images: PairSpec) -> None:
     """Refuse images that are smaller than a window of SSIM."""
     if min(images.height, images.width) < WINDOW:
@@ -76,3 +135,5 @@ def p2pkit_metrics() -> Iterator[p2pkit.Metric]:
     yield p2pkit.Metric("l1", l1)
     yield p2pkit.Metric("psnr", psnr)
     yield p2pkit.Metric("ssim", ssim)
+    yield p2pkit.Metric("segmentation", segmentation)
+    yield p2pkit.Metric("fcn_score", fcn_score)

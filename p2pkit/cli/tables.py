@@ -17,7 +17,7 @@ from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.runs import NOTES
 from p2pkit.errors import P2pkitError
-from p2pkit.sweep import Sweep
+from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -33,13 +33,18 @@ def print_report(report: Report) -> None:
         table.add_column(f"{name} itself" if name == "source" else f"{name} target", justify="right")
     if report.baselines:
         table.add_column("better by", justify="right")
+    if report.ground_truth:
+        table.add_column("target itself", justify="right")
     table.add_column("protocol")
     for name, value in report.metrics.items():
         others = [f"{scores[name]:.4f}" if name in scores else "" for scores in report.baselines.values()]
         gain = report.gains.get(name)
         better = [f"{gain:+.1%}" if gain is not None else ""] if others else []
+        truth = (
+            [f"{report.ground_truth[name]:.4f}" if name in report.ground_truth else ""] if report.ground_truth else []
+        )
         called = _with_direction(name, report.higher_is_better.get(name))
-        table.add_row(called, f"{value:.4f}", *others, *better, report.protocol_ids.get(name, ""))
+        table.add_row(called, f"{value:.4f}", *others, *better, *truth, report.protocol_ids.get(name, ""))
     console = Console()
     console.print(table)
     for warning in report.warnings:
@@ -96,6 +101,9 @@ def print_sweep(swept: Sweep) -> None:
     for child in swept.children:
         if child.state == "failed":
             console.print(f"[red]failed[/] {escape(child.name)}: {escape(child.error)}", soft_wrap=True)
+    published = table_beside_published(swept)
+    if published:
+        console.print(f"\n{published}", soft_wrap=True, highlight=False, markup=False)
     best = swept.best
     if best is not None and len(rows) > 1:
         console.print(f"best     {escape(best['label'])} by {swept.by}", soft_wrap=True, highlight=False)

@@ -1,7 +1,7 @@
 """From a recipe, file or mapping to a run that is known to be possible."""
 
 from p2pkit.config.flat import flat_config
-from p2pkit.config.model import RunConfig, SweepConfig
+from p2pkit.config.model import PublishedConfig, RunConfig, SweepConfig
 from p2pkit.config.resolve import LossPart, Part, Plan, resolve
 from p2pkit.config.schema import config_schema
 from p2pkit.config.sources import Source, load_config, parse_settings, recipe_names
@@ -10,6 +10,7 @@ __all__ = [
     "LossPart",
     "Part",
     "Plan",
+    "PublishedConfig",
     "RunConfig",
     "Source",
     "SweepConfig",

@@ -207,6 +207,25 @@ class TrackingConfig(Section):
     model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
 
 
+class PublishedConfig(Section):
+    """Figures that others published for the same comparison."""
+
+    source: str = Field("", description="Whose figures, and on which data.")
+    metrics: dict[str, str] = Field(
+        default_factory=dict, description="For each metric of these runs what the publication calls it."
+    )
+    points: dict[str, list[float]] = Field(
+        default_factory=dict, description="For each point, and for `ground truth`, the figures in the metrics' order."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> PublishedConfig:
+        short = [name for name, figures in self.points.items() if len(figures) != len(self.metrics)]
+        if short:
+            raise ValueError(f"{short[0]} has {len(self.points[short[0]])} figures for {len(self.metrics)} metrics")
+        return self
+
+
 class SweepConfig(Section):
     """What differs between the runs of a sweep; a config that says nothing here is a single run."""
 
@@ -224,6 +243,9 @@ class SweepConfig(Section):
     draw: int = Field(0, ge=0, description="Seed of the choice by `random` and `optuna`.")
     by: str | None = Field(
         None, description="Metric that says which combination is best; by default the first one of `evaluate.metrics`."
+    )
+    published: PublishedConfig = Field(
+        default_factory=PublishedConfig, description="Figures of others, which are shown beside the sweep's own."
     )
 
     @property

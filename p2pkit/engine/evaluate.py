@@ -18,7 +18,7 @@ from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Loader
 from p2pkit.engine.evaluation_files import save_evaluation
 from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
-from p2pkit.engine.scoring import Predict, own_protocol, score, varied
+from p2pkit.engine.scoring import Predict, own_protocol, score, varied, wanted
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
 from p2pkit.types import Report, Samples
@@ -104,6 +104,7 @@ class Evaluator:
             self._protocol,
             {value: own[name] for value, name in whose.items()},
             tuple(warnings),
+            self.ground_truth,
         )
 
     def _own_protocol(self, mode: Mode, name: str) -> dict[str, Any]:
@@ -151,16 +152,24 @@ class Evaluator:
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
         """Scores of the source itself, where it has the target's form, and of the mean of the training targets."""
         source, target = self.images.source, self.images.target
-        wanted: dict[str, Predict] = {}
+        simple: dict[str, Predict] = {}
         if source.kind == target.kind and source.channels in (1, target.channels):
-            wanted["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
+            simple["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
         if self.mean is not None:
             mean = self.mean
-            wanted["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
+            simple["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
         metrics = {name: metric for name, metric in self._metrics.items() if not varied(metric)}
         with torch.no_grad():
-            offered = wanted.items() if self.config.baselines else ()
+            offered = simple.items() if self.config.baselines else ()
             return {name: score(metrics, self._pairs(), predict) for name, predict in offered}
+
+    @cached_property
+    def ground_truth(self) -> Mapping[str, float]:
+        """Scores of the targets in the place of fakes; a metric that knows the target would say nothing new."""
+        metrics = {n: metric for n, metric in self._metrics.items() if not {"target", "fakes"} & {*wanted(metric)}}
+        targets = (target for _, target in self._pairs())
+        with torch.no_grad():
+            return score(metrics, self._pairs(), lambda _: next(targets))
 
     def _generate(self, generator: nn.Module, source: Tensor) -> Tensor:
         """Run the generator; with statistics of the images at hand each image is a batch of its own."""

@@ -47,9 +47,7 @@ def score(metrics: Mapping[str, Any], pairs: Pairs, predict: Predict) -> dict[st
         update(metrics, source, target, predict)
     values: dict[str, float] = {}
     for name, metric in metrics.items():
-        value = metric.compute()
-        several = value.items() if isinstance(value, Mapping) else ()
-        values |= {f"{name}/{key}": float(item) for key, item in several} or {name: float(value)}
+        values |= values_of(name, metric)
     return values
 
 
@@ -65,6 +63,13 @@ def update(metrics: Mapping[str, Any], source: Tensor, target: Tensor, predict: 
     for metric in metrics.values():
         given = {**offered, "fakes": offered["fakes"][:, : metric.fakes]} if varied(metric) else offered
         metric.update(*(given[name].contiguous() for name in wanted(metric)))  # some metrics flatten by view
+
+
+def values_of(name: str, metric: Any) -> dict[str, float]:
+    """Return a metric's value under its name, or its several values under theirs."""
+    value = metric.compute()
+    several = value.items() if isinstance(value, Mapping) else ()
+    return {f"{name}/{key}": float(item) for key, item in several} or {name: float(value)}
 
 
 def own_protocol(part: Part, metric: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Parent:
             config={
                 **config,
                 "tracking": {**tracking, "tags": {**tracking["tags"], TAG: folder.name}},
-                "sweep": planned.wanted.model_dump(mode="json", exclude_none=True),
+                "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published"}),
             },
             dataset=dataset_facts(planned.first, _counts(planned.first)),
             versions={**versions(), **registry.plugins.versions()},

@@ -51,7 +51,7 @@ class Planned:
         """The direction of this metric."""
         if self.by is None:
             return None
-        metric = self.first.plan.metrics[self.by].build(self.first.images)
+        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.images)
         better: bool | None = getattr(metric, "higher_is_better", None)
         return better
 
@@ -134,10 +134,15 @@ def _checked(
     return checked
 
 
+def _metric_of(value: str) -> str:
+    """Return the metric of a value, of which it may have several, named METRIC/VALUE."""
+    return value.partition("/")[0]
+
+
 def _goal_problems(planned: Planned) -> Iterator[Problem]:
     """Check the metric by which points are ranked."""
     metrics = planned.first.plan.metrics
-    if planned.wanted.by is not None and planned.wanted.by not in metrics:
+    if planned.wanted.by is not None and _metric_of(planned.wanted.by) not in metrics:
         remedy = f"{did_you_mean(planned.wanted.by, metrics)}metrics: {', '.join(metrics)}"
         yield Problem("sweep.by", f"evaluate.metrics has no {planned.wanted.by!r}", remedy)
     elif planned.wanted.search == "optuna" and planned.higher_is_better is None:

@@ -6,11 +6,12 @@ import csv
 import itertools
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
+from p2pkit.config import PublishedConfig
 from p2pkit.sweep.points import Child
 
 TABLE = "table.csv"
@@ -29,6 +30,7 @@ class Sweep:
         by: The metric that says which point is best.
         higher_is_better: Its direction; None where the metric does not say.
         busy: Whether other processes work on it.
+        published: Figures of others for the same points.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Sweep:
     by: str | None = None
     higher_is_better: bool | None = None
     busy: bool = False
+    published: PublishedConfig = field(default_factory=PublishedConfig)
 
     @property
     def sheet(self) -> Path:

@@ -246,6 +246,7 @@ class _Worker:
             by=self.planned.by,
             higher_is_better=self.planned.higher_is_better,
             busy=self.store.busy(),
+            published=self.planned.wanted.published,
         )
 
 

@@ -47,7 +47,9 @@ def _declared(component: Component) -> dict[str, Any]:
 
 
 def _files(component: Component) -> dict[str, Any]:
-    """Return files for the built-in data sets that read some."""
+    """Return files for the built-ins that read some."""
+    if component.kind == "metric" and component.name == "fcn_score":
+        return {"network": _network()}
     if component.kind != "dataset":
         return {}
     folder = Path(_folder().name)
@@ -83,3 +85,19 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     lines = ["source,target", *(f"pairs/source/{n:02}.png,pairs/target/{n:02}.png" for n in range(12))]
     (root / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@cache
+def _network() -> Path:
+    """Write a checkpoint of a segmentation network as it is before training."""
+    from p2pkit import api
+    from p2pkit.engine.assemble import assemble
+    from p2pkit.engine.checkpoint import Position, save_checkpoint
+    from p2pkit.registry import load_registry
+
+    folder = Path(_folder().name)
+    data = {"root": folder / "masks", "classes": 5, "labels": "target", "source": "target", "target": "source"}
+    network = {"use": "fcn", "params": {"width": 4}}
+    config = {"dataset": {"use": "labels", "params": data}, "generator": network, "losses": {"cross_entropy": 1}}
+    checked = api.check({**config, "engine": {"device": "cpu"}}, registry=load_registry(discover=False))
+    return save_checkpoint(folder / "network", assemble(checked), Position(), checked.plan.resolved())

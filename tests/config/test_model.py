@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from p2pkit.config.model import RunConfig, ScheduleConfig, Section
+from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig, Section
 
 
 def test_the_linear_schedule_is_the_references():
@@ -59,3 +59,8 @@ def test_a_tiny_config_has_defaults_for_all_the_rest():
     config = RunConfig.model_validate({"dataset": {"use": "shapes"}})
     assert {name: term.weight for name, term in config.losses.items()} == {"gan": 1, "l1": 100}
     assert [metric.use for metric in config.evaluate.metrics] == ["l1", "psnr", "ssim"]
+
+
+def test_published_figures_are_complete():
+    with pytest.raises(ValidationError, match="L1 has 1 figures for 2 metrics"):
+        PublishedConfig(metrics={"l1": "L1", "psnr": "PSNR"}, points={"L1": [0.1]})

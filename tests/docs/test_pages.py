@@ -11,7 +11,7 @@ import yaml
 from pages import DOCS, PAGES, blocks, source
 
 from p2pkit.cli import app, main
-from p2pkit.config import load_config, parse_settings, resolve
+from p2pkit.config import load_config, parse_settings, recipe_names, resolve
 from p2pkit.registry import RegistryFile, load_registry
 from p2pkit.sweep import outline
 
@@ -97,6 +97,6 @@ def written_settings() -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "recipe", "settings"), written_settings(), ids=str)
 def test_setting_is_a_key_with_a_value_it_takes(page: str, recipe: str, settings: list[str]) -> None:
-    known = recipe if recipe in ("demo", "facades", "colorize", "edges") else "facades"
+    known = recipe if recipe in recipe_names() else "facades"
     plan = resolve(load_config(known, parse_settings(settings)), load_registry(discover=False))
     assert plan.problems == ()

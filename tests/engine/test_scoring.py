@@ -121,3 +121,13 @@ def test_a_metric_that_wants_what_there_is_not(plugged, tiny):
     plan = resolve(load_config(tiny, {"evaluate.metrics": ["plain"]}), plugged('("fake", "moon")'))
     with pytest.raises(ConfigError, match=r"evaluate.metrics.0: acme:plain wants moon"):
         check(plan)
+
+
+@pytest.mark.parametrize(
+    ("wants", "truth"),
+    [('("fake", "target")', {}), ('("fake", "source")', {"plain/images": 8, "plain/twice": 16})],
+)
+def test_targets_are_scored_where_that_says_something(plugged, tiny, tmp_path, wants, truth):
+    registry = plugged(wants)
+    checked = check(resolve(load_config(tiny, {"evaluate.metrics": ["plain"], "schedule.epochs": 1}), registry))
+    assert Work(checked, registry.plugins, tmp_path, Silent()).train().report.ground_truth == truth

@@ -102,7 +102,7 @@ class Recorder:
             ids = {f"p2pkit.protocol.{report.split}.{name}": value for name, value in report.protocol_ids.items()}
             store.log(self.client, self.run_id, {}, {parameters.name(key): value for key, value in ids.items()})
             self.client.log_dict(self.run_id, {report.split: report.protocols}, "protocols.json")
-            for baseline, scores in report.baselines.items():
+            for baseline, scores in {**report.baselines, "target": report.ground_truth}.items():
                 values |= {f"{report.split}/baseline_{baseline}/{name}": value for name, value in scores.items()}
             self._protocols_logged = True
         self.log_metrics(step, values)

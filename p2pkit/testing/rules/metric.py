@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from p2pkit.engine.scoring import score as score_all
+from p2pkit.engine.scoring import update, values_of, wanted
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 
 COUNT = 4
+Batch = tuple[Tensor, Tensor]
 
 
-def score(subject: Subject, *batches: tuple[Tensor, Tensor]) -> float:
-    """Return a new metric's value of these batches."""
-    metric = subject.build()
-    for fake, target in batches:
-        metric.update(fake, target)
-    return float(metric.compute())
+def score(subject: Subject, *batches: Batch) -> list[float]:
+    """Return a new metric's values of fakes and their targets, whose sources are always the same."""
+    source, _ = subject.batch(count=COUNT)
+    fakes = iter([fake for fake, _ in batches])
+    targets = [target for _, target in batches]
+    sources = torch.split(source, [len(target) for target in targets])
+    made: list[Tensor] = []
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for pair in zip(sources, targets, strict=True):
+            made[:] = [next(fakes)]
+            yield pair
+
+    return list(score_all({"it": subject.build()}, pairs(), lambda _: made[0]).values())
 
 
 def _target(subject: Subject) -> Tensor:
@@ -30,6 +42,10 @@ def _other(subject: Subject) -> Tensor:
     noise = subject.batch(count=COUNT, seed=9)[1]
     shares = torch.linspace(1, 0.2, COUNT, device=noise.device).view(-1, 1, 1, 1)
     return torch.lerp(_target(subject), noise, shares)
+
+
+def _shown(values: list[float], digits: int = 4) -> str:
+    return ", ".join(f"{value:.{digits}g}" for value in values)
 
 
 @rule("metric")
@@ -48,8 +64,8 @@ def best_on_identical(subject: Subject) -> None:
     """Fakes that equal their targets have the best value, and it is a number."""
     target, other = _target(subject), _other(subject)
     best, worse = score(subject, (target, target)), score(subject, (other, target))
-    require(not math.isnan(best), "It is not a number for fakes that equal their targets.")
-    sentence = f"Fakes that equal their targets have {best:.4g}, others {worse:.4g}"
+    require(not any(map(math.isnan, best)), "It is not a number for fakes that equal their targets.")
+    sentence = f"Fakes that equal their targets have {_shown(best)}, others {_shown(worse)}"
     require(_better(subject, best, worse), f"{sentence}: turn `higher_is_better`, or the value's sign.")
 
 
@@ -59,15 +75,18 @@ def worse_on_opposite(subject: Subject) -> None:
     target = _target(subject).sign()
     near = torch.lerp(target, subject.batch(count=COUNT, seed=9)[1], 0.2)
     opposite, noisy = score(subject, (-target, target)), score(subject, (near, target))
-    sentence = f"Opposite images have {opposite:.4g}, those with a little noise {noisy:.4g}"
+    sentence = f"Opposite images have {_shown(opposite)}, those with a little noise {_shown(noisy)}"
     require(_better(subject, noisy, opposite), f"{sentence}: compare images by their signed values.")
 
 
-def _better(subject: Subject, one: float, other: float) -> bool:
-    higher = getattr(subject.build(), "higher_is_better", None)
+def _better(subject: Subject, one: list[float], other: list[float]) -> bool:
+    metric = subject.build()
+    higher = getattr(metric, "higher_is_better", None)
     if higher is None:
         raise Skip("it does not say whether higher is better")
-    return one > other if higher else one < other
+    if "target" not in wanted(metric):
+        raise Skip("it does not compare fakes with their targets")
+    return all(a > b if higher else a < b for a, b in zip(one, other, strict=True))
 
 
 @rule("metric")
@@ -76,7 +95,9 @@ def batches(subject: Subject) -> None:
     target, fake = _target(subject), _other(subject)
     whole = score(subject, (fake, target))
     split = score(subject, (fake[:1], target[:1]), (fake[1:], target[1:]))
-    sentence = f"All images at once have {whole:.6g}, the same in batches of 1 and {COUNT - 1} {split:.6g}"
+    sentence = (
+        f"All images at once have {_shown(whole, 6)}, the same in batches of 1 and {COUNT - 1} {_shown(split, 6)}"
+    )
     require(_close(whole, split), f"{sentence}: keep sums and counts, not means of batches.")
 
 
@@ -86,17 +107,19 @@ def merge(subject: Subject) -> None:
     target, fake = _target(subject), _other(subject)
     whole = score(subject, (fake[:1], target[:1]), (fake[1:], target[1:]))
     first, second = subject.build(), subject.build()
-    first.update(fake[:1], target[:1])
-    second.update(fake[1:], target[1:])
+    source, _ = subject.batch(count=COUNT)
+    update({"it": first}, source[:1], target[:1], lambda _: fake[:1])
+    update({"it": second}, source[1:], target[1:], lambda _: fake[1:])
     try:
         first.merge_state(second)
     except (RuntimeError, AttributeError) as error:
         remedy = "state `full_state_update = False`, and keep what is summed in `add_state`"
         raise AssertionError(f"Two of it can't be merged, as several processes need it: {remedy}.") from error
-    merged = float(first.compute())
-    sentence = f"The whole has {whole:.6g}, two parts merged have {merged:.6g}: give each state in `add_state` the"
-    require(_close(whole, merged), f"{sentence} `dist_reduce_fx` that fits it.")
+    merged = list(values_of("it", first).values())
+    sentence = f"The whole has {_shown(whole, 6)}, two parts merged have {_shown(merged, 6)}"
+    remedy = "give each state in `add_state` the `dist_reduce_fx` that fits it"
+    require(_close(whole, merged), f"{sentence}: {remedy}.")
 
 
-def _close(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6) or (math.isinf(one) and one == other)
+def _close(one: list[float], other: list[float]) -> bool:
+    return all(a == b or math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in zip(one, other, strict=True))
