@@ -237,8 +237,9 @@ def translate(
 def measure(
     recipe: str,
     *,
-    batches: Sequence[int] = (1, 4),
+    batches: Sequence[int] = (1, 4, 16, 64),
     precisions: Sequence[str] = ("auto",),
+    against: Sequence[str] = ("eager",),
     seconds: float = 30.0,
     data: Path | None = None,
     workers: int = 2,
@@ -253,6 +254,7 @@ def measure(
         recipe: A recipe's name, or a YAML file; its data is replaced by noise of the same size.
         batches: Batch sizes.
         precisions: `auto`, `fp32`, `bf16`, `fp16`.
+        against: `eager`, the textbook step, or settings like `engine.compile=on`; ratios are to the first.
         seconds: About how long to measure for each.
         data: Side-by-side files, to measure the loader too.
         workers: Processes of the loader that ours is compared with.
@@ -268,11 +270,11 @@ def measure(
 
     registry = registry or load_registry()
 
-    def planned(batch: int, precision: str) -> Plan:
+    def planned(batch: int, precision: str, settings: Mapping[str, Any]) -> Plan:
         own = {"engine.batch": batch, "engine.precision": precision, "engine.device": device}
-        return _plan(recipe, {**overrides, **own}, registry)
+        return _plan(recipe, {**overrides, **own, **settings}, registry)
 
-    measured = bench(planned, batches=batches, precisions=precisions, seconds=seconds, note=note)
+    measured = bench(planned, batches=batches, precisions=precisions, against=against, seconds=seconds, note=note)
     if data is not None:
         note(f"loader, {data}")
         own = {"engine.batch": batches[-1], "engine.device": device, "dataset.params.root": str(data)}

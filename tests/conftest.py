@@ -23,6 +23,14 @@ WritePlugin = Callable[..., Path]
 Python = Callable[..., str]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is made again and again out of the user's folders, for the processes that tests start too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """The built-ins and the packaged registry.yaml, whatever is installed here."""

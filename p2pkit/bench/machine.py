@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
@@ -29,3 +31,19 @@ def ceiling(device: torch.device, precision: str) -> float:
     )
     rates = [flops / statistics.median([timed(work, device) for _ in range(6)][1:]) for flops, work in works]
     return max(rates) / 1e12
+
+
+def memory() -> int:
+    """Return the bytes of a GPU's memory that tensors take now."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+
+
+def peak_memory(act: Callable[[], object], device: torch.device) -> int:
+    """Return the most bytes of a GPU that are taken while work is repeated; elsewhere the process's most so far."""
+    if device.type != "cuda":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(5):
+        act()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device)

@@ -1,62 +1,70 @@
-"""Time the training step: this recipe's, and the textbook's, in turn and in one process."""
+"""Time the training step: this recipe's, and what it is measured against, in turn and in one process."""
 
 from __future__ import annotations
 
-import functools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pkit.bench.eager import EagerStep
-from p2pkit.bench.machine import ceiling
+from p2pkit.bench.machine import ceiling, memory, peak_memory
+from p2pkit.bench.parts import parts
+from p2pkit.bench.trial import feed, trial
 from p2pkit.config import Plan
-from p2pkit.engine.assemble import Assembly, assemble
-from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.machine import describe, timed
-from p2pkit.engine.stored import Cached
 from p2pkit.errors import ConfigError, Problem
-from p2pkit.types import ImageSpec, PairDataset, PairSpec
 
 Row = dict[str, Any]
+Plans = Callable[[int, str, Mapping[str, Any]], Plan]
+OURS, EAGER = "p2pkit", "eager"
+_AT_ONCE = {"cuda": 10}
+"""Steps timed together: on a GPU the host runs ahead of the device, as in a training."""
 
 
-class _Noise:
-    """A stand-in for the recipe's data: random images of its size, so that no file is needed."""
+@dataclass(frozen=True)
+class _Variant:
+    """One way to take a step.
 
-    splits: tuple[str, ...] = ("train",)
+    Args:
+        name: `p2pkit`, `eager`, or the setting that makes it another one.
+        act: Takes a step on the next batch.
+        facts: Precision, layout, and whether it is a CUDA graph.
+        peak: Most bytes that it needs.
+    """
 
-    def __init__(self, side: int) -> None:
-        self.spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
-
-    def pairs(self, split: str) -> Sequence[Any]:
-        """Return nothing: batches come from a cache that is filled at once."""
-        return ()
+    name: str
+    act: Callable[[], object]
+    facts: Mapping[str, Any]
+    peak: int
 
 
 def bench(
-    plans: Callable[[int, str], Plan],
+    plans: Plans,
     *,
     batches: Sequence[int],
     precisions: Sequence[str],
+    against: Sequence[str] = (EAGER,),
     seconds: float = 20.0,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Measure a recipe's training step against the textbook step.
+    """Measure a recipe's training step against others.
 
     Args:
-        plans: Gives the recipe's plan for a batch size and a precision.
+        plans: Gives the recipe's plan for a batch size, a precision and further settings.
         batches: Batch sizes.
         precisions: `auto`, `fp32`, `bf16`, `fp16`.
+        against: `eager`, the textbook step, or settings like `engine.compile=on`; ratios are to the first.
         seconds: About how long to measure for each batch size and precision.
         note: Hears how it comes along.
 
     Returns:
-        One object: the machine, its ceiling, and a row for each batch size, precision and variant.
+        One object: the machine, its ceiling, and a row for each device, batch size, precision and variant.
 
     Raises:
         ConfigError: The recipe has no adversarial term, so there is no textbook step to compare with.
@@ -66,91 +74,69 @@ def bench(
     device = torch.device("cpu")
     for batch in batches:
         for wanted in precisions:
-            assembly = _assembly(plans(batch, wanted))
-            device, precision = assembly.place.device, assembly.place.precision.name
-            ceilings.setdefault(precision, ceiling(device, precision))
-            ceilings.setdefault("fp32", ceiling(device, "fp32"))
-            note(f"batch {batch}, {precision}, on {device}")
-            rows += _rows(assembly, batch, seconds, ceilings)
+            before = memory()
+            assembly = trial(plans(batch, wanted, {}))
+            if not assembly.step.objective.adversarial:
+                raise ConfigError(Problem("losses", "the textbook step is adversarial, this recipe is not"))
+            device = assembly.place.device
+            note(f"batch {batch}, {wanted}, on {device}")
+            variants = [_variant(OURS, assembly, before=before)]
+            variants += [_other(name, plans, batch, wanted) for name in against]
+            flops = _flops(_textbook(_plain(plans, batch)))
+            for precision in (variant.facts["precision"] for variant in variants):
+                if precision not in ceilings:
+                    ceilings[precision] = ceiling(device, precision)
+            timings = _interleaved(variants, device, seconds)
+            rows += _rows(variants, timings, batch, flops, ceilings, device)
+            rows[-len(variants)]["parts"] = parts(assembly)
     return {"machine": describe(device), "ceiling_tflops": ceilings, "rows": rows}
 
 
-def _assembly(plan: Plan) -> Assembly:
-    if plan.problems:
-        raise ConfigError(plan.problems)
-    params = plan.resolved()["dataset"]["params"]
-    side = params.get("size") or 256
-    dataset: PairDataset = _Noise(side if isinstance(side, int) else side[0])
-    assembly = assemble(Checked(plan, dataset, "train", adversarial=True))
-    if not assembly.step.objective.adversarial:
-        raise ConfigError(Problem("losses", "the textbook step is adversarial, this recipe is not"))
-    return assembly
+def _other(name: str, plans: Plans, batch: int, precision: str) -> _Variant:
+    """Build what is measured against: the textbook step, or the recipe with another setting."""
+    before = memory()
+    if name == EAGER:
+        assembly = _plain(plans, batch)
+        return _variant(name, assembly, _textbook(assembly), before=before)
+    key, _, value = name.partition("=")
+    return _variant(name, trial(plans(batch, precision, {key: value})), before=before)
 
 
-def _rows(assembly: Assembly, batch: int, seconds: float, ceilings: dict[str, float]) -> list[Row]:
-    device = assembly.place.device
-    feed = _feed(assembly, batch)
-    eager = _eager(assembly)
-    numbers = iter(range(10**9))
-
-    def ours() -> None:
-        pair = next(feed)
-        assembly.step([(pair.source, pair.target)], next(numbers))
-
-    def textbook() -> None:
-        pair = next(feed)
-        eager(pair.source.contiguous(), pair.target.contiguous())
-
-    flops = _flops(textbook)
-    timings = _interleaved({"p2pkit": ours, "eager": textbook}, device, seconds)
-    names = {"p2pkit": assembly.place.precision.name, "eager": "fp32"}
-    base = statistics.median(timings["eager"])
-    rows = []
-    for variant, times in timings.items():
-        median = statistics.median(times)
-        rate = flops / median / 1e12
-        rows.append(
-            {
-                "device": device.type,
-                "batch": batch,
-                "precision": names[variant],
-                "variant": variant,
-                "images_per_second": batch / median,
-                "spread": [batch / max(times), batch / min(times)],
-                "ratio": base / median,
-                "step_seconds": median,
-                "tflops": rate,
-                "share_of_ceiling": rate / ceilings[names[variant]],
-            }
-        )
-    rows[0]["parts"] = _parts(assembly, batch)
-    rows[0]["peak_memory_bytes"] = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return rows
+def _plain(plans: Plans, batch: int) -> Assembly:
+    settings = {"engine.memory_format": "contiguous", "engine.compile": "off", "engine.cuda_graph": "off"}
+    return trial(plans(batch, "fp32", settings))
 
 
-def _feed(assembly: Assembly, batch: int) -> Iterator[Batch]:
-    """Yield batches for ever, through the recipe's own loader and augmentations."""
-    images = assembly.checked.images
-    wanted = (getattr(augmentation, "loads", None) for augmentation in assembly.augmentations)
-    height, width = next((size for size in wanted if size), (images.height, images.width))
-    count = max(2 * batch, 8)
-    source, target = (torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8) for _ in range(2))
-    stored = Cached([str(index) for index in range(count)], source, target)
-    loader = Loader(
-        stored, images, batch=batch, place=assembly.place, augmentations=assembly.augmentations, shuffle=True
-    )
-    epoch = 0
-    while True:
-        yield from loader.epoch(epoch)
-        epoch += 1
+def _variant(name: str, assembly: Assembly, act: Callable[[], None] | None = None, *, before: int) -> _Variant:
+    act = act or _whole(assembly)
+    facts = {key: assembly.facts()[key] for key in ("precision", "channels_last", "compile", "cuda_graph")}
+    return _Variant(name, act, facts, peak_memory(act, assembly.place.device) - before)
 
 
-def _eager(assembly: Assembly) -> EagerStep:
-    """Build the same networks anew, in the plain layout."""
+def _whole(assembly: Assembly) -> Callable[[], None]:
+    """Return the recipe's own step, fed by its own loader."""
+    batches, numbers = feed(assembly), iter(range(10**9))
+
+    def act() -> None:
+        group = [next(batches) for _ in range(assembly.engine.accumulate)]
+        assembly.update([(batch.source, batch.target) for batch in group], next(numbers))
+
+    return act
+
+
+def _textbook(assembly: Assembly) -> Callable[[], None]:
+    """Return the textbook step on the same networks."""
     plan, images, device = assembly.checked.plan, assembly.checked.images, assembly.place.device
     assert plan.generator is not None
     assert plan.discriminator is not None
-    return EagerStep(plan.generator.build(images).to(device), plan.discriminator.build(images).to(device))
+    step = EagerStep(plan.generator.build(images).to(device), plan.discriminator.build(images).to(device))
+    batches = feed(assembly)
+
+    def act() -> None:
+        pair = next(batches)
+        step(pair.source, pair.target)
+
+    return act
 
 
 def _flops(step: Callable[[], None]) -> int:
@@ -159,61 +145,47 @@ def _flops(step: Callable[[], None]) -> int:
     return int(counter.get_total_flops())
 
 
-def _interleaved(
-    variants: dict[str, Callable[[], None]], device: torch.device, seconds: float
-) -> dict[str, list[float]]:
+def _interleaved(variants: Sequence[_Variant], device: torch.device, seconds: float) -> list[list[float]]:
     """Time the variants in turn, so that a machine whose speed drifts treats them alike."""
-    for act in variants.values():
-        for _ in range(3):
-            timed(act, device)
-    times: dict[str, list[float]] = {name: [] for name in variants}
+    at_once = _AT_ONCE.get(device.type, 1)
+
+    def some(variant: _Variant) -> None:
+        for _ in range(at_once):
+            variant.act()
+
+    for variant in variants:
+        for _ in range(5 if device.type == "cuda" else 2):
+            timed(variant.act, device)
+    times: list[list[float]] = [[] for _ in variants]
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends or len(times["eager"]) < 5:
-        for name, act in variants.items():
-            times[name].append(timed(act, device))
+    while time.monotonic() < ends or len(times[0]) < 5:
+        for variant, own in zip(variants, times, strict=True):
+            own.append(timed(lambda variant=variant: some(variant), device) / at_once)  # type: ignore[misc]  # a closure
     return times
 
 
-def _parts(assembly: Assembly, batch: int) -> dict[str, float]:
-    """Split a step's time, in seconds; measured apart, since looking costs time itself."""
-    device, step = assembly.place.device, assembly.step
-    clock = _Clock(device)
-    feed = _feed(assembly, batch)
-    rounds = 5
-    clock.wrap(step, "_generate", "forward")
-    clock.wrap(step, "_update", "optimiser")
-    clock.wrap(step.objective, "total", "losses_and_verdicts")
-    for number in range(rounds):
-        pair = clock.time("data", functools.partial(next, feed))
-        clock.time("step", functools.partial(step, [(pair.source, pair.target)], number))
-    clock.unwrap()
-    spent = {name: value / rounds for name, value in clock.spent.items()}
-    whole = spent.pop("step")
-    known = sum(value for name, value in spent.items() if name != "data")
-    return {**spent, "backward_and_rest": whole - known}
-
-
-class _Clock:
-    """Takes the time of named pieces of work, by wrapping methods where they are not called from here."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.spent: dict[str, float] = {}
-        self._wrapped: list[tuple[Any, str]] = []
-
-    def time(self, name: str, act: Callable[[], Any]) -> Any:
-        """Do some work, and add its seconds to what the name has."""
-        result: list[Any] = []
-        self.spent[name] = self.spent.get(name, 0.0) + timed(lambda: result.append(act()), self.device)
-        return result[0]
-
-    def wrap(self, owner: Any, method: str, name: str) -> None:
-        """Take the time of every call of a method."""
-        original = getattr(owner, method)
-        setattr(owner, method, lambda *arguments: self.time(name, lambda: original(*arguments)))
-        self._wrapped.append((owner, method))
-
-    def unwrap(self) -> None:
-        """Leave the methods as they were."""
-        for owner, method in self._wrapped:
-            delattr(owner, method)
+def _rows(
+    variants: Sequence[_Variant],
+    timings: Sequence[Sequence[float]],
+    batch: int,
+    flops: int,
+    ceilings: Mapping[str, float],
+    device: torch.device,
+) -> Iterator[Row]:
+    base = statistics.median(timings[1] if len(timings) > 1 else timings[0])
+    for variant, times in zip(variants, timings, strict=True):
+        median = statistics.median(times)
+        rate = flops / median / 1e12
+        yield {
+            "device": device.type,
+            "batch": batch,
+            "variant": variant.name,
+            **variant.facts,
+            "images_per_second": batch / median,
+            "spread": [batch / max(times), batch / min(times)],
+            "ratio": base / median,
+            "step_seconds": median,
+            "tflops": rate,
+            "share_of_ceiling": rate / ceilings[variant.facts["precision"]],
+            "peak_memory_bytes": variant.peak,
+        }

@@ -55,6 +55,12 @@ def _with_direction(name: str, higher: bool | None) -> str:
     return name if higher is None else f"{name} ({'higher' if higher else 'lower'} is better)"
 
 
+def _how(row: Mapping[str, Any]) -> str:
+    """Say how a benchmark's variant computed."""
+    marks = {"channels_last": row["channels_last"], "compiled": row["compile"], "graph": row["cuda_graph"] == "active"}
+    return " ".join((row["precision"], *(mark for mark, holds in marks.items() if holds)))
+
+
 def print_bench(measured: Mapping[str, Any]) -> None:
     """Print the rates, how they compare, and where a step's time goes."""
     console = Console()
@@ -63,13 +69,16 @@ def print_bench(measured: Mapping[str, Any]) -> None:
         f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
     )
     for precision, rate in measured["ceiling_tflops"].items():
-        console.print(f"ceiling {precision}: {rate:.3g} TFLOP/s (a large matrix product)")
-    table = Table("batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling")
+        console.print(f"ceiling {precision}: {rate:.3g} TFLOP/s (a large matrix product, or a large convolution)")
+    table = Table(
+        "batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling", "peak GB"
+    )
     for row in measured["rows"]:
         spread = " .. ".join(f"{value:.3g}" for value in row["spread"])
-        shares = (f"{row['ratio']:.2f}", f"{row['tflops']:.3g}", f"{row['share_of_ceiling']:.0%}")
+        shares = [f"{row['ratio']:.2f}", f"{row['tflops']:.3g}", f"{row['share_of_ceiling']:.0%}"]
+        shares.append(f"{row['peak_memory_bytes'] / 1e9:.2f}")
         rate = f"{row['images_per_second']:.3g}"
-        table.add_row(str(row["batch"]), row["variant"], row["precision"], rate, spread, *shares)
+        table.add_row(str(row["batch"]), row["variant"], _how(row), rate, spread, *shares)
     console.print(table)
     for row in (row for row in measured["rows"] if "parts" in row):
         parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.0f}" for name, value in row["parts"].items())

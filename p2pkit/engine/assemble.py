@@ -33,6 +33,7 @@ class Assembly:
         step: The training step.
         augmentations: Changes of training batches, in order.
         update: How the loop takes a step: the step itself, or what replays it.
+        graph: Whether the step is one CUDA graph: `active`, or `off` and why.
     """
 
     checked: Checked
@@ -42,6 +43,7 @@ class Assembly:
     step: TrainingStep
     augmentations: tuple[Any, ...]
     update: Update
+    graph: str = "off"
 
     @property
     def evaluated(self) -> nn.Module:
@@ -66,6 +68,7 @@ class Assembly:
     def facts(self) -> dict[str, Any]:
         """Return what the engine settled, for trackers."""
         facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
+        facts["cuda_graph"] = self.graph
         facts["generator_parameters"] = count_parameters(self.players.generator.network)
         if self.players.discriminator is not None:
             facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)

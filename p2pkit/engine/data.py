@@ -19,7 +19,7 @@ from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
 from p2pkit.engine.streams import Streamed
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import to_network
-from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream
+from p2pkit.types import Pair, PairSpec, PairStream
 
 Report = Callable[[str, int, int], None]
 _SHARE_OF_MEMORY = 0.25
@@ -191,7 +191,7 @@ class Loader:
             skip: Batches at the beginning that are left out, to go on after an interruption.
         """
         begun = time.perf_counter()
-        for stored in self.stored.epoch(self._order(number, skip)):
+        for stored in self._ahead(self.stored.epoch(self._order(number, skip))):
             images = self._seen(stored)
             for augmentation in self.augmentations:
                 images = augmentation(*images)
@@ -201,12 +201,37 @@ class Loader:
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield a few pairs with their names as networks see them, each as a batch of one, always the same ones."""
-        return ((name, self._seen(images)) for name, images in self.stored.samples(count))
+        return ((name, self._seen(self._moved(images))) for name, images in self.stored.samples(count))
+
+    def _ahead(self, stored: Iterator[Images]) -> Iterator[Images]:
+        """Bring batches to the device; to a GPU each on a stream of its own while the one before it is worked on."""
+        if self.place.device.type != "cuda":
+            yield from map(self._moved, stored)
+            return
+        stream = torch.cuda.Stream(self.place.device)  # type: ignore[no-untyped-call]  # torch's
+        before: tuple[Images, torch.cuda.Event] | None = None
+        for images in stored:
+            with torch.cuda.stream(stream):
+                copied = self._moved(images), stream.record_event()
+            if before is not None:
+                yield _handed_over(*before)
+            before = copied
+        if before is not None:
+            yield _handed_over(*before)
+
+    def _moved(self, images: Images) -> Images:
+        device = self.place.device
+        source, target = (image.pin_memory() if device.type == "cuda" else image for image in images)
+        return source.to(device, non_blocking=True), target.to(device, non_blocking=True)
 
     def _seen(self, images: Images) -> Images:
-        return self._on_device(images[0], self.images.source), self._on_device(images[1], self.images.target)
+        return to_network(images[0], self.images.source), to_network(images[1], self.images.target)
 
-    def _on_device(self, stored: Tensor, spec: ImageSpec) -> Tensor:
-        if self.place.device.type == "cuda":
-            stored = stored.pin_memory()
-        return to_network(stored.to(self.place.device, non_blocking=True), spec)
+
+def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:
+    """Make the present stream wait for a copy, and keep its memory while the stream uses it."""
+    stream = torch.cuda.current_stream()
+    stream.wait_event(copied)
+    for image in images:
+        image.record_stream(stream)
+    return images

@@ -7,18 +7,20 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from p2pkit.config.model import EngineConfig
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
-from p2pkit.engine.graphs import WARM_UP, GraphedStep
+from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
 from p2pkit.engine.machine import describe, timed
 from p2pkit.engine.parallel import processes
 from p2pkit.engine.precision import choose_device, choose_precision
+from p2pkit.errors import Problem, TrainingError
 
 Settings = dict[str, str]
 KEYS = ("precision", "memory_format", "compile")
@@ -27,6 +29,38 @@ WORTH_STEPS = 500
 WORTH_COMPILING = 3600.0
 GAIN = 0.95
 """Share of the best time so far that another choice must stay under, so that noise does not choose."""
+
+
+def ready(
+    checked: Checked,
+    steps: int,
+    *,
+    found: Mapping[str, str] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Assembly:
+    """Settle how to train on this machine, and build a run so.
+
+    Args:
+        checked: The plan and its data.
+        steps: Length of the run.
+        found: What an earlier part of the run settled, which it then keeps.
+        note: Hears what is measured, and what can't be had.
+
+    Raises:
+        TrainingError: The step has to be a CUDA graph and can't be.
+    """
+    engine = checked.plan.config.engine
+    why_not = obstacle(checked, engine)
+    if why_not is not None and engine.cuda_graph == "on":
+        raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
+    captured = why_not is None
+    engine = settle(checked, steps, captured=captured, note=note) if found is None else recall(engine, found)
+    assembly = assemble(checked, engine)
+    if why_not is None:
+        return replace(assembly, update=GraphedStep(assembly.step), graph="active")
+    if engine.cuda_graph == "auto" and assembly.place.device.type == "cuda":
+        note(f"training without a CUDA graph: {why_not}")
+    return replace(assembly, graph=f"off: {why_not}")
 
 
 def settle(

@@ -87,19 +87,30 @@ class TrainingStep:
         fakes = [self._generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
         scalars: Scalars = {}
         for player in self.order:
-            turn = self._discriminator_turn if player == "discriminator" else self._generator_turn
-            with turn(player) as side:
-                for (source, target), fake in zip(batches, fakes, strict=True):
-                    view = self.view(player, source, target, fake)
-                    total, measured = self.objective.total(player, view, number)
-                    if total.requires_grad:  # no term of this player may be due
-                        torch.autograd.backward(self.precision.scale(total / len(batches)))
-                    _add(scalars, {**measured, **_judgement(player, view, self.objective.threshold)}, 1 / len(batches))
-                self._update(side)
+            self._turn(player, batches, fakes, number, scalars)
         self.precision.update()
         if self.players.average is not None:
             self.players.average.update(self.players.generator.network)
         return scalars
+
+    def _turn(
+        self,
+        player: Player,
+        batches: Sequence[Batch],
+        fakes: Sequence[Tensor | None],
+        number: int,
+        scalars: Scalars,
+    ) -> None:
+        """Move one player."""
+        turn = self._discriminator_turn if player == "discriminator" else self._generator_turn
+        with turn(player) as side:
+            for (source, target), fake in zip(batches, fakes, strict=True):
+                view = self.view(player, source, target, fake)
+                total, measured = self.objective.total(player, view, number)
+                if total.requires_grad:  # no term of this player may be due
+                    torch.autograd.backward(self.precision.scale(total / len(batches)))
+                _add(scalars, {**measured, **_judgement(player, view, self.objective.threshold)}, 1 / len(batches))
+            self._update(side)
 
     def _generate(self, source: Tensor) -> Tensor:
         with self.precision.autocast():

@@ -5,27 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 
-from p2pkit.engine import graphs
-from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.evaluate import Evaluator, mean_target
-from p2pkit.engine.graphs import GraphedStep
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.progress import Watcher
-from p2pkit.engine.settle import recall, settle
+from p2pkit.engine.settle import ready
 from p2pkit.engine.stored import Stored
-from p2pkit.errors import Problem, TrainingError
+from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
 from p2pkit.types import DatasetFacts, Report, Run, Samples
@@ -68,10 +64,11 @@ class Work:
 
     def _train(self, resume: Path | None) -> Outcome:
         self._read("train", self.checked.split)
-        assembly, facts = self._assemble(resume)
+        found = read_state(resume).get("settled", {}) if resume else None
+        assembly = ready(self.checked, self._steps(), found=found, note=self.watcher.note)
         position = load_checkpoint(resume, assembly) if resume else Position()
         (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
-        run = self._record("training", facts, resumed=resume is not None)
+        run = self._record("training", assembly.facts(), resumed=resume is not None)
         engine = self.checked.plan.config.engine
 
         def act(events: Events) -> Outcome:
@@ -80,23 +77,6 @@ class Work:
             return Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config).run(position)
 
         return self._tracked(run, act)
-
-    def _assemble(self, resume: Path | None) -> tuple[Assembly, dict[str, Any]]:
-        """Settle how to train on this machine, or remember how an interrupted run did, and build the run so."""
-        engine = self.checked.plan.config.engine
-        obstacle = graphs.obstacle(self.checked, engine)
-        if resume is not None:
-            engine = recall(engine, read_state(resume).get("settled", {}))
-        else:
-            engine = settle(self.checked, self._steps(), captured=obstacle is None, note=self.watcher.note)
-        assembly = assemble(self.checked, engine)
-        if obstacle is None:
-            assembly = replace(assembly, update=GraphedStep(assembly.step))
-        elif engine.cuda_graph == "on":
-            raise TrainingError(Problem("engine.cuda_graph", f"on, but {obstacle}", "write auto, or change the cause"))
-        elif engine.cuda_graph == "auto" and assembly.place.device.type == "cuda":
-            self.watcher.note(f"training without a CUDA graph: {obstacle}")
-        return assembly, {**assembly.facts(), "cuda_graph": "active" if obstacle is None else f"off: {obstacle}"}
 
     def _steps(self) -> int:
         config = self.checked.plan.config

@@ -12,8 +12,9 @@ import p2pkit
 from p2pkit.api import measure
 from p2pkit.bench import machine
 from p2pkit.bench.eager import EagerStep
-from p2pkit.bench.machine import ceiling, timed
+from p2pkit.bench.machine import ceiling
 from p2pkit.bench.training import _flops
+from p2pkit.engine.machine import timed
 
 SMALL = {
     "dataset": {"use": "shapes", "params": {"size": 32}},
@@ -24,7 +25,8 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def small_products(monkeypatch):
+def small_products(monkeypatch, tmp_path):
+    monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path))
     monkeypatch.setitem(machine._SIDE, "cpu", 64)
 
 
@@ -46,8 +48,21 @@ def test_rows_for_each_batch_precision_and_variant(registry):
         if row["variant"] == "eager":
             assert row["ratio"] == 1
     parts = measured["rows"][0]["parts"]
-    assert set(parts) == {"data", "forward", "losses_and_verdicts", "optimiser", "backward_and_rest"}
+    updates = {"forward", "discriminator_update", "generator_update", "optimiser", "rest"}
+    assert set(parts) == {"data_wait", "host_to_device", *updates}
+    assert all(parts[name] > 0 for name in updates - {"rest"})
+    assert all(row["peak_memory_bytes"] > 0 and row["cuda_graph"].startswith("off") for row in measured["rows"])
     assert set(measured["ceiling_tflops"]) == {"fp32", "bf16"}
+
+
+def test_a_setting_may_be_measured_against(registry):
+    options = {"batches": [1], "precisions": ["fp32"], "seconds": 0.1, "device": "cpu"}
+    others = ["engine.memory_format=contiguous", "eager"]
+    rows = measure("facades", registry=registry, against=others, **options, **SMALL)["rows"]
+    assert [row["variant"] for row in rows] == ["p2pkit", *others]
+    assert [row["channels_last"] for row in rows] == [True, False, False]
+    assert rows[1]["ratio"] == 1
+    assert rows[2]["ratio"] == pytest.approx(rows[2]["images_per_second"] / rows[1]["images_per_second"])
 
 
 def test_a_recipe_without_adversary_has_nothing_to_compare_with(registry):
