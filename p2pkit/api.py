@@ -14,9 +14,11 @@ from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import CONFIG, read_config
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder
+from p2pkit.engine.scoring import wanted
 from p2pkit.engine.work import Work
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.images import conform, full_scale, image_tensor, to_network
+from p2pkit.image_pairs import image_pairs
+from p2pkit.images import conform, full_scale, to_network
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, load_registry, parameter_problems
 from p2pkit.types import ImageSpec, PairSpec, Report
@@ -317,11 +319,12 @@ def score(
     params: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
 ) -> float:
-    """Score one image against another.
+    """Score images against others.
 
     Args:
         metric: A metric's name.
-        image: The image to judge: a file, an array (H, W, C), a tensor (C, H, W) or a Pillow image.
+        image: What to judge: a file, an array (H, W, C), a tensor (C, H, W) or a Pillow image; or several of one size
+            as a tensor (B, C, H, W); or a folder, whose images are scored against those of the same names.
         reference: What it should be.
         params: The metric's parameters.
         registry: The names in force.
@@ -331,18 +334,34 @@ def score(
 
     Raises:
         RegistryError: There is no such metric.
-        ConfigError: The parameters are wrong, or the images are not of one size.
+        ConfigError: The parameters are wrong, the images are not of one size, or the metric compares something else
+            than a fake with its target.
+        DataError: A folder's images can't be paired or read.
     """
     resolved = (registry or load_registry()).resolve("metric", metric)
     part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
     problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
-    first, second = image_tensor(image), image_tensor(reference)
-    if first.shape[1:] != second.shape[1:]:
-        sizes = [f"{t.shape[2]} x {t.shape[1]}" for t in (first, second)]
-        problems.append(Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one"))
+    pairs = image_pairs(image, reference)
+    first = pairs[0]()
+    problems += _size_problems(*first)
     if problems:
         raise ConfigError(problems)
-    spec = ImageSpec(second.shape[0], high=full_scale(second))
-    built = part.build(PairSpec(spec, spec, second.shape[1], second.shape[2]))
-    built.update(*(to_network(conform(t, spec)[None], spec) for t in (first, second)))
+    spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
+    built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
+    if set(wanted(built)) - {"fake", "target"}:
+        cause = f"{metric} wants {', '.join(wanted(built))} and does not compare two images"
+        raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
+    for pair in pairs:
+        images = pair()
+        if wrong := _size_problems(*images):
+            raise ConfigError(wrong)
+        fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
+        built.update(*({"fake": fake, "target": target}[name] for name in wanted(built)))
     return float(built.compute())
+
+
+def _size_problems(first: Tensor, second: Tensor) -> list[Problem]:
+    if first.shape[1:] == second.shape[1:]:
+        return []
+    sizes = [f"{each.shape[2]} x {each.shape[1]}" for each in (first, second)]
+    return [Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one")]

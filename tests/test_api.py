@@ -95,3 +95,29 @@ def test_damaged_checkpoint_is_named(trained, quiet, tmp_path):
     (tmp_path / "state.json").write_text("{}")
     with pytest.raises(p2pkit.ModelError, match=r"state\.json: can't be used"):
         p2pkit.load(tmp_path, registry=quiet)
+
+
+def test_score_of_folders_and_batches(tmp_path):
+    dice = np.random.default_rng(0)
+    pictures = dice.integers(0, 256, (2, 3, 16, 16, 3), dtype=np.uint8)
+    for folder, images in zip(("fakes", "targets"), pictures, strict=True):
+        (tmp_path / folder).mkdir()
+        for index, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / folder / f"{index}.png")
+    expected = np.abs(pictures[0].astype(float) - pictures[1]).mean() / 127.5
+    assert p2pkit.score("l1", tmp_path / "fakes", str(tmp_path / "targets")) == pytest.approx(expected, rel=1e-5)
+    first, second = (torch.from_numpy(images).permute(0, 3, 1, 2) for images in pictures)
+    assert p2pkit.score("l1", first, second) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(p2pkit.DataError, match="3 images and 2"):
+        p2pkit.score("l1", first, second[:2])
+    with pytest.raises(p2pkit.DataError, match="one is a folder"):
+        p2pkit.score("l1", tmp_path / "fakes", tmp_path / "targets" / "0.png")
+    (tmp_path / "targets" / "0.png").rename(tmp_path / "targets" / "zero.png")
+    with pytest.raises(p2pkit.DataError, match="0 is in one of the folders only"):
+        p2pkit.score("l1", tmp_path / "fakes", tmp_path / "targets")
+
+
+def test_score_refuses_a_metric_that_compares_something_else():
+    image = torch.zeros(3, 16, 16)
+    with pytest.raises(p2pkit.ConfigError, match="diversity wants fakes"):
+        p2pkit.score("diversity", image, image, params={"distance": "l1"})

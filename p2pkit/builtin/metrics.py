@@ -11,6 +11,7 @@ from torch import nn
 
 import p2pkit
 from p2pkit import ComponentError, PairSpec
+from p2pkit.builtin import feature_metrics
 from p2pkit.builtin.segmentation import Architecture, check_labels, load_network
 
 WINDOW = 11
@@ -62,6 +63,29 @@ def ssim(images: PairSpec) -> nn.Module:
 
     check_windows(images)
     return Similarity(data_range=1.0)
+
+
+def ms_ssim(images: PairSpec) -> nn.Module:
+    """Multi-scale structural similarity (MS-SSIM), mean over images; 1 for equal ones.
+
+    Structural similarity at five scales, each half as large as the one before, with the paper's weights. Images are
+    brought to [0, 1]; where an image is so unlike its target that a scale is negative, that scale counts as 0.
+
+    Args:
+        images: What the run's images are.
+
+    Returns:
+        The metric; higher is better.
+
+    Raises:
+        ComponentError: At the fifth scale the images are smaller than a window.
+
+    Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216, equation 7.
+    """
+    from p2pkit.builtin.scores import ScaledSimilarity
+
+    check_windows(images, "ms_ssim", scales=5)
+    return ScaledSimilarity(data_range=1.0)
 
 
 def segmentation(images: PairSpec) -> nn.Module:
@@ -119,13 +143,15 @@ def fcn_score(
     return NetworkScores(images.source, load_network(images, network, architecture))
 
 
-def check_windows(images: PairSpec) -> None:
-    """Refuse images that are smaller than a window of SSIM."""
-    if min(images.height, images.width) < WINDOW:
+def check_windows(images: PairSpec, name: str = "ssim", scales: int = 1) -> None:
+    """Refuse images that are smaller than a window of SSIM, at the smallest scale."""
+    least = WINDOW * 2 ** (scales - 1)
+    if min(images.height, images.width) < least:
         size = f"{images.height} x {images.width}"
+        at = f" at {scales} scales, so sides of {least}" if scales > 1 else ""
         raise ComponentError(
-            f"ssim compares windows of {WINDOW} x {WINDOW} pixels, the images are {size}",
-            remedy="leave ssim out, or use larger images",
+            f"{name} compares windows of {WINDOW} x {WINDOW} pixels{at}, the images are {size}",
+            remedy=f"leave {name} out, or use larger images",
         )
 
 
@@ -135,5 +161,12 @@ def p2pkit_metrics() -> Iterator[p2pkit.Metric]:
     yield p2pkit.Metric("l1", l1)
     yield p2pkit.Metric("psnr", psnr)
     yield p2pkit.Metric("ssim", ssim)
+    yield p2pkit.Metric("ms_ssim", ms_ssim)
+    yield p2pkit.Metric("lpips", feature_metrics.lpips)
+    yield p2pkit.Metric("diversity", feature_metrics.diversity)
+    yield p2pkit.Metric("fid", feature_metrics.fid)
+    yield p2pkit.Metric("kid", feature_metrics.kid)
+    yield p2pkit.Metric("frechet_distance", feature_metrics.frechet_distance)
+    yield p2pkit.Metric("kernel_distance", feature_metrics.kernel_distance)
     yield p2pkit.Metric("segmentation", segmentation)
     yield p2pkit.Metric("fcn_score", fcn_score)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError
-from torchmetrics.image import StructuralSimilarityIndexMeasure
+from torchmetrics.image import MultiScaleStructuralSimilarityIndexMeasure, StructuralSimilarityIndexMeasure
 
 
 class AbsoluteDifference(MeanAbsoluteError):  # type: ignore[misc]  # mypy does not follow torchmetrics
@@ -17,6 +17,14 @@ class AbsoluteDifference(MeanAbsoluteError):  # type: ignore[misc]  # mypy does 
 
 class Similarity(StructuralSimilarityIndexMeasure):  # type: ignore[misc]  # as above
     """Structural similarity of images in [-1, 1], which are brought to [0, 1]."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count a batch in."""
+        super().update((preds + 1) / 2, (target + 1) / 2)
+
+
+class ScaledSimilarity(MultiScaleStructuralSimilarityIndexMeasure):  # type: ignore[misc]  # as above
+    """Multi-scale structural similarity of images in [-1, 1], which are brought to [0, 1]."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count a batch in."""

@@ -20,6 +20,8 @@ BUILTIN: dict[str, dict[str, Any]] = {
     "discriminator/patch_blog": {"width": 8},
     "discriminator/multiscale": {"width": 8, "scales": 2, "layers": 2},
     "augmentation/jitter_crop": {"load": 140},
+    "metric/frechet_distance": {"features": "alexnet"},
+    "metric/kernel_distance": {"features": "alexnet"},
 }
 """The built-ins at sizes for tests."""
 

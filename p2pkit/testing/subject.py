@@ -86,11 +86,18 @@ class Subject:
         """Why it could not be built for some of the images."""
         return []
 
+    @property
+    def lacks_weights(self) -> bool:
+        """Whether it could not be built because published weights are not on this machine."""
+        return bool(self.refusals) and self.refusals[-1].parameter == "weights"
+
     def _fitting(self, form: tuple[ImageSpec, ImageSpec]) -> Iterator[PairSpec]:
         return (spec for spec in (PairSpec(*form, *size) for size in SIZES) if self.fits(spec))
 
     def fits(self, images: PairSpec) -> bool:
         """Tell whether it can be built for such images: False where it raises a `ComponentError`."""
+        if self.lacks_weights:
+            return False  # neither are they for other images
         if self.kind not in ("generator", "discriminator") and not self.component.takes_images:
             return (images.height, images.width) in SIZES[:2]
         try:

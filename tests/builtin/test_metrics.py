@@ -107,3 +107,20 @@ def test_ssim_of_images_smaller_than_a_window(spec):
     with pytest.raises(ComponentError, match="the images are 10 x 10") as raised:
         make("ssim", spec, 10)
     assert raised.value.remedy == "leave ssim out, or use larger images"
+
+
+def test_ms_ssim_is_that_of_pictures_from_zero_to_one(spec):
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    target = torch.nn.functional.interpolate(images(2, side=22), size=(176, 176), mode="bilinear") * 0.5
+    fake = target + 0.1 * torch.randn_like(target)
+    expected = multiscale_structural_similarity_index_measure((fake + 1) / 2, (target + 1) / 2, data_range=1.0)
+    assert 0.2 < expected < 0.99
+    assert value(make("ms_ssim", spec, 176), fake, target) == pytest.approx(expected.item(), abs=1e-6)
+    assert value(make("ms_ssim", spec, 176), target.clone(), target) == pytest.approx(1, abs=1e-5)
+
+
+def test_ms_ssim_of_images_smaller_than_a_window_at_the_last_scale(spec):
+    with pytest.raises(ComponentError, match="at 5 scales, so sides of 176, the images are 175 x 175") as raised:
+        make("ms_ssim", spec, 175)
+    assert raised.value.remedy == "leave ms_ssim out, or use larger images"

@@ -147,6 +147,8 @@ def builds(subject: Subject) -> None:
     except Exception as error:
         cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise AssertionError(f"It raised {cause}. Raise p2pkit.ComponentError for images it can't do.") from error
+    if not specs and subject.lacks_weights:
+        raise Skip(str(subject.refusals[-1]))
     said = f" It said: {subject.refusals[-1]}." if subject.refusals else ""
     sentence = "It could not be built for any of the images that were tried, sides from 32 to 1024; give example"
     require(specs, f"{sentence} parameters that fit one of these.{said}")
