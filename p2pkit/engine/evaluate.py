@@ -83,8 +83,7 @@ class Evaluator:
         if self.mode.batch_norm != "recalibrated":
             return None
         assert self.calibration is not None
-        with self.loader.place.precision.autocast():
-            return recalibrate(generator, self.calibration, self.mode.dropout)
+        return recalibrate(generator, self.calibration, self.mode.dropout)
 
     def _report(self, values: Mapping[str, float]) -> Report:
         """Lay out values, of which a metric may have several, with what is said of each metric."""
@@ -172,12 +171,14 @@ class Evaluator:
             return score(metrics, self._pairs(), lambda _: next(targets))
 
     def _generate(self, generator: nn.Module, source: Tensor) -> Tensor:
-        """Run the generator; with statistics of the images at hand each image is a batch of its own."""
-        with self.loader.place.precision.autocast():
-            if self.mode.batch_norm == "batch":
-                return torch.cat([generator(image) for image in torch.split(source, 1)]).float()
-            fake: Tensor = generator(source)
-            return fake.float()
+        """Run the generator, in fp32 whatever it was trained in, so that a score is the same on every device.
+
+        With statistics of the images at hand each image is a batch of its own.
+        """
+        if self.mode.batch_norm == "batch":
+            return torch.cat([generator(image) for image in torch.split(source, 1)])
+        fake: Tensor = generator(source)
+        return fake
 
     def _samples(self, generator: nn.Module, sheet: Path) -> Samples:
         """Show a few pairs, the same in every evaluation."""
