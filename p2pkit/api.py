@@ -12,6 +12,7 @@ from p2pkit.engine.assemble import parameter_count
 from p2pkit.engine.check import Checked
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import CONFIG, read_config
+from p2pkit.engine.parallel import agreed, by_main, check_same, together
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder
 from p2pkit.engine.scoring import wanted
@@ -121,10 +122,11 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = registry or load_registry()
-    checked = check(config, registry=registry, **overrides)
-    tracking = checked.plan.config.tracking
-    folder = new_folder(tracking.folder, tracking.name, checked.plan.source.name)
-    return _train(checked, registry, folder, None, progress, strict)
+    with together():
+        checked = agreed(lambda: check(config, registry=registry, **overrides))
+        tracking = checked.plan.config.tracking
+        folder = by_main(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
+        return _train(checked, registry, folder, None, progress, strict)
 
 
 def resume(
@@ -143,18 +145,20 @@ def resume(
         As `train`.
     """
     registry = registry or load_registry()
-    checkpoint = find_checkpoint(run)
-    folder = checkpoint.parent.parent
-    if not (folder / CONFIG).is_file():
-        cause = f"{checkpoint} does not lie in a run's folder"
-        raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-    checked = check(read_config(checkpoint), registry=registry, **overrides)
-    return _train(checked, registry, folder, checkpoint, progress, strict)
+    with together():
+        checkpoint = agreed(lambda: find_checkpoint(run))
+        folder = checkpoint.parent.parent
+        if not (folder / CONFIG).is_file():
+            cause = f"{checkpoint} does not lie in a run's folder"
+            raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
+        checked = agreed(lambda: check(read_config(checkpoint), registry=registry, **overrides))
+        return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
 def _train(
     checked: Checked, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
 ) -> TrainedRun:
+    check_same("the configs", checked.plan.resolved(), "start torchrun with the same command on all machines")
     work = Work(checked, registry.plugins, folder, watcher(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
@@ -185,13 +189,15 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = registry or load_registry()
-    checkpoint = find_checkpoint(model)
     if split is not None:
         overrides["evaluate.split"] = split
-    checked = check_plan(_plan(read_config(checkpoint), overrides, registry), training=False)
-    run = checkpoint.parent.parent
-    folder = new_folder(run / "evaluations", None, checked.split)
-    report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
+    with together():
+        checkpoint = agreed(lambda: find_checkpoint(model))
+        plan = agreed(lambda: _plan(read_config(checkpoint), overrides, registry))
+        checked = agreed(lambda: check_plan(plan, training=False))
+        run = checkpoint.parent.parent
+        folder = by_main(lambda: new_folder(run / "evaluations", None, checked.split))
+        report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 
 

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from p2pkit.cli import bench, catalog, plugins, runs, testing
+from p2pkit.engine.processes import processes
 from p2pkit.errors import P2pkitError
 
 app = typer.Typer(
@@ -41,8 +42,18 @@ def main() -> None:
     try:
         app()
     except P2pkitError as error:
-        count = len(error.problems)
-        typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
-        for problem in error.problems:
-            typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
+        if _speaks():
+            count = len(error.problems)
+            typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
+            for problem in error.problems:
+                typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
         sys.exit(2)
+
+
+def _speaks() -> bool:
+    """Whether it falls to this process to tell the error, which several may have."""
+    if not processes().several:
+        return True
+    from p2pkit.engine.fate import speaks
+
+    return speaks()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from p2pkit.engine.processes import processes
+
 if TYPE_CHECKING:
     from p2pkit.registry import Registry
 
@@ -37,6 +39,6 @@ def registry(path: Path | None, files: list[Path] | None) -> Registry:
     from p2pkit.registry import load_registry
 
     loaded = load_registry(path, plugin_files=files or ())
-    for plugin in loaded.plugins.failed:
+    for plugin in loaded.plugins.failed if processes().main else ():
         typer.echo(f"warning: plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", err=True)
     return loaded

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+from p2pkit.engine.processes import processes
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -74,8 +75,9 @@ def evaluate(
 
     names = registry(registry_file, plugin)
     run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
-    print_report(run.report)
-    typer.echo(f"samples  {run.sheet}")
+    if processes().main:
+        print_report(run.report)
+        typer.echo(f"samples  {run.sheet}")
 
 
 def translate(
@@ -214,6 +216,13 @@ def _size(written: str | None) -> tuple[int, int] | None:
 
 
 def _print_run(run: TrainedRun) -> None:
+    if processes().main:
+        _print_outcome(run)
+    if run.signal is not None:
+        sys.exit(128 + run.signal)
+
+
+def _print_outcome(run: TrainedRun) -> None:
     from p2pkit.cli.tables import print_report
 
     if run.report is not None:
@@ -223,4 +232,3 @@ def _print_run(run: TrainedRun) -> None:
     typer.echo("compare     p2pkit ui")
     if run.signal is not None:
         typer.echo(f"stopped at step {run.step}; go on with: p2pkit train --resume {run.folder}")
-        sys.exit(128 + run.signal)

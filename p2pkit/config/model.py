@@ -114,7 +114,9 @@ class ScheduleConfig(Section):
 class EngineConfig(Section):
     """How a step is computed."""
 
-    batch: int = Field(1, ge=1, description="Pairs of one forward pass.")
+    batch: int = Field(
+        1, ge=1, description="Pairs of one forward pass of one process; an update takes batch x accumulate x processes."
+    )
     accumulate: int = Field(1, ge=1, description="Forward passes whose gradients make up one update.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -130,6 +132,9 @@ class EngineConfig(Section):
     cuda_graph: Choice = Field(
         "auto",
         description="Whether the step is one CUDA graph; auto where it can be, on where it must be.",
+    )
+    sync_batch_norm: bool = Field(
+        False, description="Whether batch norm in training looks at the pairs of all processes, and not of each alone."
     )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")

@@ -14,9 +14,12 @@ from torch.optim import Adam, AdamW, Optimizer
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig, OptimizerConfig
 from p2pkit.engine.average import MovingAverage
+from p2pkit.engine.batch_norm import share_statistics
 from p2pkit.engine.check import Checked
+from p2pkit.engine.exchange import wrapped
 from p2pkit.engine.objective import Objective, Term
 from p2pkit.engine.precision import Place, choose_place
+from p2pkit.engine.processes import processes
 from p2pkit.engine.step import Players, Side, TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -51,6 +54,11 @@ class Assembly:
         average = self.players.average
         return average.network if average else self.players.generator.network
 
+    @property
+    def pairs_per_batch(self) -> int:
+        """Pairs of one batch of all processes."""
+        return self.checked.plan.config.engine.batch * processes().count
+
     def trial(self) -> list[tuple[Tensor, Tensor]]:
         """Return random batches of the run's form, to try the step on; for an assembly that is not trained further.
 
@@ -69,6 +77,8 @@ class Assembly:
         """Return what the engine settled, for trackers."""
         facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
         facts["cuda_graph"] = self.graph
+        facts["processes"] = processes().count
+        facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
         facts["generator_parameters"] = count_parameters(self.players.generator.network)
         if self.players.discriminator is not None:
             facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)
@@ -99,14 +109,18 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
     if place.device.type == "cuda" and not engine.deterministic:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
+        if engine.sync_batch_norm:
+            share_statistics(network, place.device)
         place.put(network)
         if engine.compile == "on":
             network.compile()
-    players = _players(plan, generator, discriminator)
+    players = _players(plan, generator, discriminator, checked.images)
     objective = Objective(_terms(plan, checked.images, place.device), engine.discriminator_factor)
     generator_first = engine.order == "generator_first"
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
     augmentations = tuple(part.build(checked.images) for part in plan.augment)
+    if processes().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
+        seed_everything(seed_of(engine.seed, processes().rank), deterministic=engine.deterministic)
     return Assembly(checked, engine, place, players, step, augmentations, update=step)
 
 
@@ -117,6 +131,11 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def seed_of(seed: int, rank: int, step: int = 0) -> int:
+    """Return a seed for a process's own random numbers, from a step on."""
+    return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -139,12 +158,19 @@ def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     return terms
 
 
-def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None) -> Players:
+def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec) -> Players:
     optimizers = plan.config.optimizers
     ema = plan.config.engine.ema
-    adversary = Side(discriminator, _optimizer(optimizers.discriminator, discriminator)) if discriminator else None
+    adversary = None
+    if discriminator is not None:
+        adversary = _side(discriminator, plan.discriminator, optimizers.discriminator, images)
     average = MovingAverage(generator, ema) if ema else None
-    return Players(Side(generator, _optimizer(optimizers.generator, generator)), adversary, average)
+    return Players(_side(generator, plan.generator, optimizers.generator, images), adversary, average)
+
+
+def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Side:
+    assert part is not None
+    return Side(network, _optimizer(optimizer, network), wrapped(network, part, images))
 
 
 def _optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.assemble import Assembly, seed_of
+from p2pkit.engine.parallel import gathered
+from p2pkit.engine.processes import processes
 from p2pkit.engine.settle import settled
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
@@ -36,7 +38,7 @@ class Position:
     Args:
         step: Updates of the generator.
         epoch: Number of the epoch under way, from 0.
-        batches: Batches of that epoch that are done.
+        batches: Batches of that epoch that are done, each of all processes together.
     """
 
     step: int = 0
@@ -53,6 +55,8 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint under a temporary name, sync it, and rename it.
 
+    The main process does; the others give it the state of their random numbers.
+
     Args:
         folder: The run's folder of checkpoints.
         assembly: The run.
@@ -64,16 +68,20 @@ def save_checkpoint(
         The checkpoint's folder.
     """
     final = folder / f"step-{position.step:08d}"
+    random = gathered(_random_state(assembly.place.device))
+    if not processes().main:
+        return final
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(_contiguous(assembly.evaluated.state_dict()), partial / GENERATOR)
-    save_file(_training_tensors(assembly), partial / TRAINING)
+    save_file(_training_tensors(assembly, random), partial / TRAINING)
     if statistics is not None:
         save_file(_contiguous(statistics), partial / STATISTICS)
     state = {
         "format": 1,
         "position": asdict(position),
+        "pairs_per_batch": assembly.pairs_per_batch,
         "images": asdict(assembly.checked.images),
         "settled": settled(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
@@ -89,14 +97,14 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, assembly: Assembly) -> Position:
-    """Put a run back to where it was.
+    """Put a run back to where it was, in every process.
 
     Args:
         path: The checkpoint's folder.
         assembly: The run, built from the checkpoint's config.
 
     Returns:
-        How far the run had come.
+        How far the run had come, in batches of as many pairs as they have now.
     """
     state = read_state(path)
     tensors = _tensors(path / TRAINING)
@@ -111,10 +119,17 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Position:
         players.average.count.copy_(tensors["average.count"])
     if assembly.place.precision.scaler.is_enabled():
         assembly.place.precision.scaler.load_state_dict(state["scaler"])
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
-    return Position(**state["position"])
+    position = Position(**state["position"])
+    _set_random_state(_under(tensors, _random_name(processes().rank)), assembly, position.step)
+    return _rescaled(position, state.get("pairs_per_batch", assembly.pairs_per_batch), assembly)
+
+
+def _rescaled(position: Position, pairs: int, assembly: Assembly) -> Position:
+    """Count in batches of another size; what does not come out even is seen again, so that no pair is left out."""
+    now, accumulate = assembly.pairs_per_batch, assembly.checked.plan.config.engine.accumulate
+    if pairs == now:
+        return position
+    return replace(position, batches=position.batches * pairs // (now * accumulate) * accumulate)
 
 
 def load_generator(path: Path, generator: nn.Module) -> None:
@@ -177,11 +192,28 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _training_tensors(assembly: Assembly) -> dict[str, Tensor]:
+def _random_name(rank: int) -> str:
+    return f"random.{rank}" if rank else "random"
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    return {**state, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
+
+
+def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int) -> None:
+    """Go on with this process's random numbers; one that was not there before begins with some of its own."""
+    if "cpu" not in state:
+        torch.manual_seed(seed_of(assembly.checked.plan.config.engine.seed, processes().rank, step))
+        return
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and assembly.place.device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], assembly.place.device)
+
+
+def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     players = assembly.players
-    tensors: dict[str, Tensor] = {"random.cpu": torch.get_rng_state()}
-    if assembly.place.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(assembly.place.device)
+    tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(random) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
     for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):

@@ -17,7 +17,9 @@ from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Loader
 from p2pkit.engine.evaluation_files import save_evaluation
+from p2pkit.engine.exchange import share_buffers
 from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
+from p2pkit.engine.processes import processes
 from p2pkit.engine.scoring import Predict, own_protocol, score, varied, wanted
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
@@ -30,7 +32,7 @@ _KNOWN_BY = 8
 
 
 class Evaluator:
-    """Scores generators on one split, always in the same way.
+    """Scores generators on one split, always in the same way; each process has its share, and metrics merge them.
 
     Args:
         checked: The run's plan and data; its split is the one that is scored.
@@ -65,17 +67,19 @@ class Evaluator:
             sheet: Where the picture of the samples goes.
 
         Returns:
-            The scores, and the fixed samples.
+            The scores, and the fixed samples, which only the main process draws.
         """
+        share_buffers(generator)
         statistics = self.statistics(generator)
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with inference(generator, mode, statistics):
                 values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
         with inference(generator, self.mode, statistics):
-            samples = self._samples(generator, sheet)
+            samples = self._samples(generator, sheet) if processes().main else Samples((), (), sheet)
         report = self._report(values)
-        save_evaluation(report, samples)
+        if processes().main:
+            save_evaluation(report, samples)
         return report, samples
 
     def statistics(self, generator: nn.Module) -> Statistics | None:
@@ -134,7 +138,10 @@ class Evaluator:
     @cached_property
     def _metrics(self) -> dict[str, Any]:
         device = self.loader.place.device
-        return {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
+        metrics = {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
+        for metric in metrics.values():
+            metric.sync_on_compute = self.loader.parts > 1
+        return metrics
 
     @property
     def _by_mode(self) -> list[tuple[Mode, dict[str, Any]]]:

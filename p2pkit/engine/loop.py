@@ -14,9 +14,12 @@ from p2pkit.engine.assemble import Assembly, set_learning_rate
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data import Batch, Loader
 from p2pkit.engine.evaluate import Evaluator
+from p2pkit.engine.guard import guarded
 from p2pkit.engine.health import Health
 from p2pkit.engine.interrupt import Interrupt
 from p2pkit.engine.meter import Meter
+from p2pkit.engine.parallel import ask
+from p2pkit.engine.processes import processes
 from p2pkit.engine.progress import Watcher
 from p2pkit.engine.shares import GradientShares
 from p2pkit.errors import Problem, TrainingError
@@ -75,8 +78,7 @@ class Loop:
         self.config = config
         self.settings = assembly.checked.plan.config
         self.steps_per_epoch = len(loader) // self.settings.engine.accumulate
-        self.steps = self.settings.schedule.steps or self.settings.schedule.length * self.steps_per_epoch
-        self.epochs = math.ceil(self.steps / self.steps_per_epoch)
+        self.signal: int | None = None
         self.meter = Meter()
         self.health = Health(self.settings.health, watcher.note)
         self.shares = GradientShares(assembly, loader)
@@ -94,35 +96,50 @@ class Loop:
         Raises:
             TrainingError: A loss is no longer a finite number.
         """
-        with Interrupt() as interrupt:
+        position = self._plan(position)
+        with Interrupt() as interrupt, guarded(interrupt, self.events.ended):
             if position.step == 0 and self.settings.evaluate.every:
                 self._evaluate(0)  # what an untrained generator makes is where every curve and slider begins
             for epoch in range(position.epoch, self.epochs):
                 position = self._epoch(epoch, position, interrupt)
-                if interrupt.signal is not None:
+                if self.signal is not None:
                     break
                 self._between(position)
             self._read(position.step)
-            if interrupt.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
+            self.signal = ask(lambda: interrupt.signal)()
+            if self.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
                 self._evaluate(position.step)
             if self.checkpoint is None or self.checkpoint_step != position.step:
                 self._save(position)
         assert self.checkpoint is not None
         report, samples = self.evaluation or (None, None)
-        return Outcome(position, self.checkpoint, report, samples, interrupt.signal)
+        return Outcome(position, self.checkpoint, report, samples, self.signal)
+
+    def _plan(self, position: Position) -> Position:
+        """Count what is left, in epochs as long as they are now; return the position within them."""
+        accumulate = self.settings.engine.accumulate
+        if position.batches >= self.steps_per_epoch * accumulate:
+            position = Position(position.step, position.epoch + 1, 0)
+        done = position.epoch * self.steps_per_epoch + position.batches // accumulate
+        left = self.settings.schedule.length * self.steps_per_epoch - done
+        self.steps = self.settings.schedule.steps or position.step + max(left, 0)
+        self.epochs = math.ceil((done + self.steps - position.step) / self.steps_per_epoch)
+        return position
 
     def _epoch(self, epoch: int, position: Position, interrupt: Interrupt) -> Position:
         accumulate = self.settings.engine.accumulate
         batches = self.loader.epoch(epoch, skip=position.batches)
         for group in _groups(batches, accumulate):
+            asked = ask(lambda: interrupt.signal)
             self._set_learning_rates(epoch, position.step)
             scalars = self.assembly.update([(batch.source, batch.target) for batch in group], position.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
             position = self._after(position, epoch)
+            self.signal = asked()  # before the device is waited for: a process that is gone is found out here
             if position.step % self.settings.engine.log_every == 0:
                 self._read(position.step)
             self.watcher.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
-            if interrupt.signal is not None or position.step >= self.steps:
+            if self.signal is not None or position.step >= self.steps:
                 break
         return position
 
@@ -184,7 +201,8 @@ class Loop:
             folder, self.assembly, position, self.config, self.evaluator.statistics(self.assembly.evaluated)
         )
         self.checkpoint_step = position.step
-        prune(folder, self.settings.checkpoint.keep)
+        if processes().main:
+            prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(position.step, self.checkpoint)
 
 

@@ -1,42 +1,158 @@
-"""Several processes that train one run, as torchrun starts them; on its own a process is the only one."""
+"""Several processes that train one run: torch's own distributed engine, and what they have to agree on.
+
+Each function does nothing, and costs nothing, where a process is on its own.
+"""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+
+from p2pkit import errors
+from p2pkit.engine.fate import PATIENCE, one_fate, store
+from p2pkit.engine.processes import Processes, processes
+from p2pkit.errors import ConfigError, P2pkitError, Problem
+
+__all__ = ["Processes", "processes"]
+
+_groups = itertools.count()
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """This process among those of a run.
+def joined() -> bool:
+    """Whether this process works together with others right now."""
+    return dist.is_available() and dist.is_initialized()
+
+
+@contextmanager
+def together() -> Iterator[Processes]:
+    """Join the other processes of the run, where there are any, and leave them at the end.
+
+    Yields:
+        This process among them.
+
+    Raises:
+        TrainingError: Another process is gone.
+    """
+    here = processes()
+    if not here.several or joined():
+        yield here
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+    with one_fate():
+        own = PrefixStore(f"p2pkit/{next(_groups)}", store())
+        dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.count, timeout=PATIENCE)
+        try:
+            yield here
+        finally:
+            dist.destroy_process_group()
+
+
+def agreed(act: Callable[[], Result]) -> Result:
+    """Do something in every process, so that what is wrong in one is wrong in all.
 
     Args:
-        rank: Its number, from 0; the main process has 0.
-        count: How many there are, on all machines.
-        local_rank: Its number on this machine.
-        local_count: How many there are on this machine.
+        act: What to do.
+
+    Returns:
+        What it returned in this process.
+
+    Raises:
+        P2pkitError: What any process found, the same in all of them.
     """
+    if not joined():
+        return act()
+    result: Result | None = None
+    kind, problems = "", tuple[Problem, ...]()
+    try:
+        result = act()
+    except P2pkitError as error:
+        kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == errors.__name__)
+        problems = error.problems
+    found = gathered((kind, problems))
+    kinds = [kind for kind, _ in found if kind]
+    if kinds:
+        wrong: type[P2pkitError] = getattr(errors, kinds[0])
+        raise wrong(_merged([problems for _, problems in found]))
+    return cast(Result, result)
 
-    rank: int = 0
-    count: int = 1
-    local_rank: int = 0
-    local_count: int = 1
 
-    @property
-    def main(self) -> bool:
-        """Whether this is the one that writes files, tells plugins and speaks to the user."""
-        return self.rank == 0
-
-    @property
-    def several(self) -> bool:
-        """Whether there are others."""
-        return self.count > 1
+def by_main(act: Callable[[], Result]) -> Result:
+    """Do something in the main process only, and give its result to all."""
+    result = agreed(lambda: act() if processes().main else None)
+    return cast(Result, gathered(result)[0])
 
 
-def processes() -> Processes:
-    """Return this process's place, as torchrun writes it into the environment of each."""
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        return Processes()
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    local_rank, local_count = (int(os.environ.get(name, 0)) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    return Processes(rank, count, local_rank, max(local_count, 1))
+def gathered(value: Any) -> list[Any]:
+    """Return the value that each process has, by rank."""
+    if not joined():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def check_same(what: str, value: Any, remedy: str) -> None:
+    """Make sure that all processes have the same of something.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    values = gathered(value)
+    other = [str(rank) for rank, theirs in enumerate(values) if theirs != values[0]]
+    if other:
+        raise ConfigError(Problem("", f"{what} differ between the main process and process {', '.join(other)}", remedy))
+
+
+def mean(values: Tensor) -> Tensor:
+    """Return the mean of the processes' values."""
+    if not joined():
+        return values
+    dist.all_reduce(values)
+    return values / dist.get_world_size()
+
+
+def ask(signal: Callable[[], int | None]) -> Callable[[], int | None]:
+    """Begin to find out whether any process has been told to leave, since they must leave after the same step.
+
+    Args:
+        signal: The signal that came to this process.
+
+    Returns:
+        The answer, to be asked for when other work is done.
+    """
+    if not joined():
+        return signal
+    told = torch.tensor(signal() or 0)
+    work = dist.all_reduce(told, op=dist.ReduceOp.MAX, async_op=True)
+
+    def answer() -> int | None:
+        work.wait()
+        return int(told) or None
+
+    return answer
+
+
+def _merged(found: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """Return each problem once; one that not all processes have says whose it is."""
+    ranks: dict[Problem, list[str]] = {}
+    for rank, problems in enumerate(found):
+        for problem in problems:
+            ranks.setdefault(problem, []).append(str(rank))
+    return [
+        problem
+        if len(theirs) == len(found)
+        else dataclasses.replace(problem, cause=f"{problem.cause} (in process {', '.join(theirs)})")
+        for problem, theirs in ranks.items()
+    ]

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from p2pkit.config import RunConfig
 from p2pkit.config.model import EngineConfig
+from p2pkit.engine.processes import processes
 from p2pkit.errors import Problem
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -88,12 +89,13 @@ def choose_place(engine: EngineConfig, *networks: nn.Module) -> Place:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device that a config's `engine.device` means on this machine."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """Return the device that a config's `engine.device` means to this process; each of several has a GPU of its own."""
+    here = processes()
+    if wanted == "auto" and torch.cuda.is_available():
+        wanted = "cuda"
+    if wanted == "auto":
+        wanted = "mps" if torch.backends.mps.is_available() and not here.several else "cpu"
+    return torch.device(wanted, here.local_rank) if wanted == "cuda" and here.several else torch.device(wanted)
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
@@ -140,7 +142,21 @@ def device_problems(config: RunConfig) -> list[Problem]:
             problems.append(Problem("engine.device", cause, "write auto or cpu, or install a driver that fits torch"))
     if wanted == "mps" and not torch.backends.mps.is_available():
         problems.append(Problem("engine.device", "there is no mps device here", "write auto or cpu"))
+    problems += _problems_among_several(wanted)
     device = wanted if wanted != "auto" else choose_device(wanted).type
     if config.engine.precision == "fp16" and device == "cpu":
         problems.append(Problem("engine.precision", "fp16 is of no use on a CPU", "write auto, fp32 or bf16"))
     return problems
+
+
+def _problems_among_several(wanted: str) -> list[Problem]:
+    here = processes()
+    if not here.several:
+        return []
+    path, count = "engine.device", torch.cuda.device_count()
+    if wanted == "mps" or wanted.startswith("cuda:"):
+        return [Problem(path, f"{wanted} can't serve {here.count} processes", "write auto, cuda or cpu")]
+    if choose_device(wanted).type == "cuda" and 0 < count <= here.local_rank:
+        cause = f"{here.local_count} processes on this machine need a GPU each, and torch sees {count}"
+        return [Problem(path, cause, f"start torchrun with --nproc-per-node {count}, or write cpu")]
+    return []

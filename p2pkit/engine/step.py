@@ -6,11 +6,13 @@ Device scalars go out; the host is never waited for, and no branch depends on a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from p2pkit.engine.average import MovingAverage
@@ -24,10 +26,23 @@ Update = Callable[[Sequence[Batch], int], Scalars]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A player: its network and its optimiser."""
+    """A player: its network, its optimiser, and the network's other self among several processes.
+
+    Only in its own turn a network learns, so only there its gradient is averaged over the processes.
+    """
 
     network: nn.Module
     optimizer: Optimizer
+    wrapped: DistributedDataParallel | None = None
+
+    @property
+    def learning(self) -> nn.Module:
+        """The network as it takes part in its own turn."""
+        return self.network if self.wrapped is None else self.wrapped
+
+    def collecting(self, last: bool) -> AbstractContextManager[object]:
+        """Return the context of one batch; the processes exchange gradients only after the last one."""
+        return nullcontext() if last or self.wrapped is None else self.wrapped.no_sync()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +119,26 @@ class TrainingStep:
         """Move one player."""
         turn = self._discriminator_turn if player == "discriminator" else self._generator_turn
         with turn(player) as side:
-            for (source, target), fake in zip(batches, fakes, strict=True):
-                view = self.view(player, source, target, fake)
-                total, measured = self.objective.total(player, view, number)
-                if total.requires_grad:  # no term of this player may be due
-                    torch.autograd.backward(self.precision.scale(total / len(batches)))
+            for count, ((source, target), fake) in enumerate(zip(batches, fakes, strict=True), 1):
+                with side.collecting(last=count == len(batches)):
+                    view = self.view(player, source, target, fake)
+                    total, measured = self.objective.total(player, view, number)
+                    if total.requires_grad:  # no term of this player may be due
+                        torch.autograd.backward(self.precision.scale(total / len(batches)))
                 _add(scalars, {**measured, **_judgement(player, view, self.objective.threshold)}, 1 / len(batches))
             self._update(side)
 
     def _generate(self, source: Tensor) -> Tensor:
+        side = self.players.generator
         with self.precision.autocast():
-            fake: Tensor = self.players.generator.network(source)
+            fake: Tensor = (side.learning if torch.is_grad_enabled() else side.network)(source)
         return fake.float()
 
-    def _discriminate(self, source: Tensor, image: Tensor) -> Verdict:
-        assert self.players.discriminator is not None
+    def _discriminate(self, player: Player, source: Tensor, image: Tensor) -> Verdict:
+        side = self.players.discriminator
+        assert side is not None
         with self.precision.autocast():
-            verdict: Verdict = self.players.discriminator.network(source, image)
+            verdict: Verdict = (side.learning if player == "discriminator" else side.network)(source, image)
         logits = tuple(map(Tensor.float, verdict.logits))
         return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
 
@@ -130,7 +148,7 @@ class TrainingStep:
             with torch.set_grad_enabled(player == "generator"):
                 fake = self._generate(source)
         fake = fake.detach() if player == "discriminator" else fake
-        return View(source, target, fake, self._discriminate if self.players.discriminator else None)
+        return View(source, target, fake, partial(self._discriminate, player) if self.players.discriminator else None)
 
     @contextmanager
     def _discriminator_turn(self, player: Player) -> Iterator[Side]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import subprocess
 from collections.abc import Callable, Mapping
@@ -16,9 +17,12 @@ from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.evaluate import Evaluator, mean_target
+from p2pkit.engine.fate import one_fate
 from p2pkit.engine.loop import Loop, Outcome
+from p2pkit.engine.parallel import agreed, check_same
 from p2pkit.engine.precision import Place, choose_place
-from p2pkit.engine.progress import Watcher
+from p2pkit.engine.processes import Processes, processes
+from p2pkit.engine.progress import Silent, Watcher
 from p2pkit.engine.settle import ready
 from p2pkit.engine.stored import Stored
 from p2pkit.errors import Problem
@@ -32,6 +36,8 @@ Result = TypeVar("Result")
 
 class Work:
     """What training and evaluating have in common.
+
+    Among several processes the main one speaks: to the user, to plugins, and to the disk.
 
     Args:
         checked: The plan and its data.
@@ -47,7 +53,7 @@ class Work:
         self.checked = checked
         self.plugins = plugins
         self.folder = folder
-        self.watcher = watcher
+        self.watcher = watcher if processes().main else Silent()
         self.strict = strict
         self.config = checked.plan.resolved()
         self._settings = checked.plan.config.evaluate
@@ -64,15 +70,17 @@ class Work:
 
     def _train(self, resume: Path | None) -> Outcome:
         self._read("train", self.checked.split)
-        found = read_state(resume).get("settled", {}) if resume else None
+        found = agreed(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = ready(self.checked, self._steps(), found=found, note=self.watcher.note)
-        position = load_checkpoint(resume, assembly) if resume else Position()
-        (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
+        position = agreed(lambda: load_checkpoint(resume, assembly)) if resume else Position()
+        if processes().main:
+            (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
         run = self._record("training", assembly.facts(), resumed=resume is not None)
         engine = self.checked.plan.config.engine
 
         def act(events: Events) -> Outcome:
-            loader = self._loader("train", assembly.place, engine.batch, assembly.augmentations, shuffle=True)
+            own = {"augmentations": assembly.augmentations, "shuffle": True}
+            loader = self._loader("train", assembly.place, engine.batch, processes(), **own)
             evaluator = self._evaluator(assembly.place)
             return Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config).run(position)
 
@@ -99,7 +107,7 @@ class Work:
         assert plan.generator is not None
         generator = plan.generator.build(self.checked.images)
         place = choose_place(plan.config.engine, generator)
-        load_generator(checkpoint, generator)
+        agreed(lambda: load_generator(checkpoint, generator))
         place.put(generator)
         step = read_state(checkpoint)["position"]["step"]
         run = self._record("evaluation", place.facts(), resumed=False)
@@ -115,9 +123,12 @@ class Work:
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
         events = Events(self.plugins, run, self.watcher.note, strict=self.strict)
+        if not processes().main:
+            events.listening.clear()
         try:
-            events.started()
-            result = act(events)
+            agreed(events.started)
+            with one_fate():
+                result = act(events)
         except BaseException as error:
             events.ended(error)
             raise
@@ -129,6 +140,12 @@ class Work:
 
     def _read(self, *splits: str) -> None:
         """Decode splits, the training one at the size that the augmentations want to be given."""
+        agreed(lambda: self._decode(*splits))
+        names = {split: (len(stored), list(getattr(stored, "names", ()))) for split, stored in self._stored.items()}
+        remedy = "the data set must be the same, and complete, on all machines"
+        check_same("the pairs", hashlib.sha256(repr(names).encode()).hexdigest(), remedy)
+
+    def _decode(self, *splits: str) -> None:
         config = self.checked.plan.config
         for split in splits:
             dataset = self.checked.dataset
@@ -161,19 +178,25 @@ class Work:
         return ("train",) if wanted and "train" in self.checked.dataset.splits else ()
 
     def _loader(
-        self, split: str, place: Place, batch: int, augmentations: tuple[Any, ...] = (), *, shuffle: bool = False
+        self,
+        split: str,
+        place: Place,
+        batch: int,
+        among: Processes | None = None,
+        **options: Any,
     ) -> Loader:
-        seed = self.checked.plan.config.engine.seed
-        stored = self._stored[split]
-        images = self.checked.images
-        return Loader(stored, images, batch=batch, place=place, augmentations=augmentations, seed=seed, shuffle=shuffle)
+        part, parts = (among.rank, among.count) if among else (0, 1)
+        own = {"part": part, "parts": parts, "seed": self.checked.plan.config.engine.seed, **options}
+        return Loader(self._stored[split], self.checked.images, batch=batch, place=place, **own)
 
     def _evaluator(self, place: Place) -> Evaluator:
         batch = self._settings.batch
         train = self._stored.get("train")
         mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None
         calibration = Calibration(train, self.checked.images, batch, place) if train else None
-        loader = self._loader(self.checked.split, place, batch)
+        here = processes()
+        enough = len(self._stored[self.checked.split]) >= here.count  # no process may be without a pair
+        loader = self._loader(self.checked.split, place, batch, here if enough else None)
         return Evaluator(self.checked, loader, mean, calibration=calibration)
 
     def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:

@@ -26,9 +26,9 @@ class Block:
 
     @property
     def commands(self) -> list[list[str]]:
-        """The arguments of each call of p2pkit in a console block."""
-        lines = [line.removeprefix("$ ") for line in self.text.splitlines() if line.startswith("$ p2pkit ")]
-        return [shlex.split(line, comments=True)[1:] for line in lines]
+        """The arguments of each call of p2pkit in a console block, by itself or by torchrun."""
+        calls = re.findall(r"^\$ (?:torchrun .* -m )?p2pkit (.*)$", self.text, re.MULTILINE)
+        return [shlex.split(call, comments=True) for call in calls]
 
     @property
     def file(self) -> str:
