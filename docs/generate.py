@@ -30,6 +30,8 @@ NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\
 MODULES = {
     "p2pkit.api": "Train, evaluate, use",
     "p2pkit.inference.translate": "A trained generator",
+    "p2pkit.bridge.importing": "Checkpoints of other toolboxes",
+    "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
     "p2pkit.images": "Images",

@@ -35,6 +35,7 @@ from p2pkit.types import (
 
 if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, score, train
+    from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.config import flat_config
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
@@ -56,8 +57,11 @@ __all__ = [
     "DeviceError",
     "Discriminator",
     "EvaluatedRun",
+    "ExportedModel",
     "Generator",
     "ImageSpec",
+    "ImportedModel",
+    "ImportedNetwork",
     "Loss",
     "Metric",
     "ModelError",
@@ -84,10 +88,12 @@ __all__ = [
     "classifier_features",
     "conform",
     "evaluate",
+    "export_checkpoint",
     "fill_weights",
     "fingerprint",
     "flat_config",
     "hookimpl",
+    "import_checkpoint",
     "load",
     "lpips_network",
     "read_image",
@@ -104,10 +110,12 @@ __all__ = [
 ]
 
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
+_BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {
     **dict.fromkeys(_API, "p2pkit.api"),
+    **dict.fromkeys(_BRIDGE, "p2pkit.bridge"),
     **dict.fromkeys(_IMAGES, "p2pkit.images"),
     "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",

@@ -11,10 +11,10 @@ from p2pkit.config import Part, Plan, load_config, resolve
 from p2pkit.engine.assemble import parameter_count
 from p2pkit.engine.check import Checked
 from p2pkit.engine.check import check as check_plan
-from p2pkit.engine.checkpoint import CONFIG, read_config
+from p2pkit.engine.checkpoint import read_config
 from p2pkit.engine.parallel import agreed, by_main, check_same, together
 from p2pkit.engine.progress import watcher
-from p2pkit.engine.runs import find_checkpoint, new_folder
+from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
 from p2pkit.engine.scoring import wanted
 from p2pkit.engine.work import Work
 from p2pkit.errors import ConfigError, ModelError, Problem
@@ -147,11 +147,12 @@ def resume(
     registry = registry or load_registry()
     with together():
         checkpoint = agreed(lambda: find_checkpoint(run))
-        folder = checkpoint.parent.parent
-        if not (folder / CONFIG).is_file():
+        folder = run_of(checkpoint)
+        if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        checked = agreed(lambda: check(read_config(checkpoint), registry=registry, **overrides))
+        plan = agreed(lambda: _plan(read_config(checkpoint), overrides, registry))
+        checked = agreed(lambda: check_plan(plan, begins=False))
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
@@ -195,8 +196,7 @@ def evaluate(
         checkpoint = agreed(lambda: find_checkpoint(model))
         plan = agreed(lambda: _plan(read_config(checkpoint), overrides, registry))
         checked = agreed(lambda: check_plan(plan, training=False))
-        run = checkpoint.parent.parent
-        folder = by_main(lambda: new_folder(run / "evaluations", None, checked.split))
+        folder = by_main(lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split))
         report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 

@@ -18,6 +18,10 @@ InitStd = Annotated[float, Field(gt=0, le=1, description="Standard deviation of 
 Norm = Annotated[
     Literal["batch", "instance", "group", "none"], Field(description="Normalisation that follows the convolutions.")
 ]
+Bias = Annotated[
+    bool | None,
+    Field(description="Whether the convolutions have biases; by default where the norm after them has none."),
+]
 Upsampling = Annotated[
     Literal["transposed", "nearest", "bilinear", "pixel_shuffle"],
     Field(description="How the decoder doubles an image's sides; all but transposed start free of checkerboards."),
@@ -80,9 +84,9 @@ def normalise(norm: str, channels: int) -> tuple[nn.Module, ...]:
     return ()
 
 
-def needs_bias(norm: str) -> bool:
-    """Whether convolutions have a bias: the reference leaves it to the norm where that has one."""
-    return norm in ("instance", "none")
+def needs_bias(norm: str, bias: bool | None = None) -> bool:
+    """Whether convolutions have a bias; unless that is said, the reference leaves it to the norm where that has one."""
+    return norm in ("instance", "none") if bias is None else bias
 
 
 def upsample(kind: str, inputs: int, outputs: int, *, bias: bool, kernel: int = 4) -> nn.Module:

@@ -138,6 +138,9 @@ class EngineConfig(Section):
     )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")
+    init: str | None = Field(
+        None, description="A run or checkpoint whose weights training begins with; null for random ones."
+    )
     order: Literal["discriminator_first", "generator_first"] = Field(
         "discriminator_first", description="Whose update comes first in a step."
     )

@@ -41,12 +41,13 @@ class Checked:
         return self.dataset.spec
 
 
-def check(plan: Plan, *, training: bool = True) -> Checked:
+def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
     """Look for everything that can be wrong with a plan.
 
     Args:
         plan: The plan.
         training: Whether it is to be trained, and not only evaluated.
+        begins: Whether training begins, and does not go on from a checkpoint.
 
     Returns:
         The plan with its data opened.
@@ -66,7 +67,7 @@ def check(plan: Plan, *, training: bool = True) -> Checked:
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
-        adversarial = _check_shapes(plan, dataset.spec, problems)
+        adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
     problems += [*device_problems(plan.config), *_folder_problems(plan)]
     if problems:
         raise ConfigError(problems)
@@ -119,7 +120,7 @@ def _folder_problems(plan: Plan) -> list[Problem]:
     return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
 
 
-def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool:
+def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, initial: bool) -> bool:
     """Build on the meta device, where nothing is computed, and run one step's forward passes; tell if adversarial."""
     for part in plan.augment:
         _built(part, images, problems)
@@ -134,6 +135,10 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem]) -> bool
         discriminator = _built(wanted, images, problems) if wanted else None
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+        if initial and generator is not None:
+            from p2pkit.engine.initial import initial_problems  # which reads checkpoints, and these know checked runs
+
+            problems += initial_problems(plan, generator)
         if generator is not None:
             batch = plan.config.engine.batch
             source = torch.zeros(batch, images.source.channels, images.height, images.width)

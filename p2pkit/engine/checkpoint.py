@@ -6,28 +6,33 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import yaml
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from p2pkit.engine.assemble import Assembly, seed_of
+from p2pkit.engine.assemble import seed_of
 from p2pkit.engine.parallel import gathered
 from p2pkit.engine.processes import processes
 from p2pkit.engine.settle import settled
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
 
+if TYPE_CHECKING:
+    from p2pkit.engine.assemble import Assembly
+
 GENERATOR = "generator.safetensors"
 TRAINING = "training.safetensors"
 STATISTICS = "recalibrated.safetensors"
 STATE = "state.json"
+Shape = tuple[int, ...]
+Value = TypeVar("Value")
 CONFIG = "run.yaml"
 
 
@@ -53,7 +58,7 @@ def save_checkpoint(
     config: Mapping[str, Any],
     statistics: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write a checkpoint under a temporary name, sync it, and rename it.
+    """Write a run's checkpoint.
 
     The main process does; the others give it the state of their random numbers.
 
@@ -67,32 +72,68 @@ def save_checkpoint(
     Returns:
         The checkpoint's folder.
     """
-    final = folder / f"step-{position.step:08d}"
     random = gathered(_random_state(assembly.place.device))
+    final = folder / f"step-{position.step:08d}"
     if not processes().main:
         return final
-    partial = folder / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_contiguous(assembly.evaluated.state_dict()), partial / GENERATOR)
-    save_file(_training_tensors(assembly, random), partial / TRAINING)
-    if statistics is not None:
-        save_file(_contiguous(statistics), partial / STATISTICS)
     state = {
-        "format": 1,
-        "position": asdict(position),
         "pairs_per_batch": assembly.pairs_per_batch,
-        "images": asdict(assembly.checked.images),
         "settled": settled(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
     }
-    (partial / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")
-    (partial / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+    generator = assembly.evaluated.state_dict()
+    training, images = _training_tensors(assembly, random), assembly.checked.images
+    return write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a checkpoint holds.
+
+    Args:
+        generator: The generator's weights.
+        training: What only training needs, under `generator.`, `discriminator.`, `optimizer.` and `random.`.
+        position: How far the run has come.
+        images: What its images are.
+        config: The resolved config.
+        state: More to note.
+        statistics: Of batch norm, gathered anew; where that was asked for.
+    """
+
+    generator: Mapping[str, Tensor]
+    training: Mapping[str, Tensor]
+    position: Position
+    images: PairSpec
+    config: Mapping[str, Any]
+    state: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Tensor] | None = None
+
+
+def write_checkpoint(final: Path, contents: Contents) -> Path:
+    """Write a checkpoint under a temporary name, sync it, and rename it.
+
+    Args:
+        final: The checkpoint's folder; one that is there is replaced.
+        contents: What it holds.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    partial = final.parent / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(_contiguous(contents.generator), partial / GENERATOR)
+    save_file(_contiguous(contents.training), partial / TRAINING)
+    if contents.statistics is not None:
+        save_file(_contiguous(contents.statistics), partial / STATISTICS)
+    known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
+    (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
+    (partial / CONFIG).write_text(yaml.safe_dump(dict(contents.config), sort_keys=False), encoding="utf-8")
     for path in (*partial.iterdir(), partial):
         _sync(path)
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
-    _sync(folder)
+    _sync(final.parent)
     return final
 
 
@@ -150,6 +191,16 @@ def load_statistics(path: Path) -> dict[str, Tensor]:
         f"gather them by `p2pkit evaluate {path} --modes --keep METRIC`, or use evaluate.batch_norm running or batch"
     )
     raise ModelError(Problem(str(path), cause, remedy))
+
+
+def load_discriminator(path: Path, discriminator: nn.Module) -> None:
+    """Load a checkpoint's discriminator into a network."""
+    _load(discriminator, _under(_tensors(path / TRAINING), "discriminator"), path)
+
+
+def shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them."""
+    return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -221,10 +272,10 @@ def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]
             tensors |= {f"{name}.{key}": value for key, value in side.network.state_dict().items()}
             for index, moments in side.optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
-    return _contiguous(tensors)
+    return tensors
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _under(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
 
 
@@ -253,6 +304,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(Problem(str(path), f"can't be read: {error}", "use an earlier checkpoint")) from None
+
+
+def _shapes(path: Path) -> dict[str, Shape]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
 
 
 def _sync(path: Path) -> None:

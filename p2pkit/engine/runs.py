@@ -61,7 +61,15 @@ def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
     if (path / STATE).is_file():
         return path
     folder = find_run(name, parent)
+    if (folder / STATE).is_file():
+        return folder
     found = checkpoints(folder / "checkpoints")
     if not found:
         raise ModelError(Problem(str(folder), "this run has no checkpoint yet", "was it stopped before it saved one?"))
     return found[-1]
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """Return the folder of the run that a checkpoint is of; None for a model that was imported."""
+    folder = checkpoint.parent.parent
+    return folder if checkpoint.parent.name == "checkpoints" and (folder / CONFIG).is_file() else None

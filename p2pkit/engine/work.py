@@ -18,6 +18,7 @@ from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_gen
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.evaluate import Evaluator, mean_target
 from p2pkit.engine.fate import one_fate
+from p2pkit.engine.initial import load_initial
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.parallel import agreed, check_same
 from p2pkit.engine.precision import Place, choose_place
@@ -72,7 +73,11 @@ class Work:
         self._read("train", self.checked.split)
         found = agreed(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = ready(self.checked, self._steps(), found=found, note=self.watcher.note)
-        position = agreed(lambda: load_checkpoint(resume, assembly)) if resume else Position()
+        if resume is not None:
+            position = agreed(lambda: load_checkpoint(resume, assembly))
+        else:
+            position = Position()
+            agreed(lambda: load_initial(assembly, self.watcher.note))
         if processes().main:
             (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
         run = self._record("training", assembly.facts(), resumed=resume is not None)

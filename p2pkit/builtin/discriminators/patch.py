@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from p2pkit import ComponentError, PairSpec, Verdict
-from p2pkit.builtin.layers import InitStd, Norm, Width, initialise, needs_bias, normalise
+from p2pkit.builtin.layers import Bias, InitStd, Norm, Width, initialise, needs_bias, normalise
 
 Layers = Annotated[
     int, Field(ge=0, le=6, description="Halvings; 0 to 6 let a verdict see 1, 16, 34, 70, 142, 286 or 574 pixels.")
@@ -27,6 +27,7 @@ class PatchDiscriminator(nn.Module):
         layers: Halvings; 3 is the paper's 70 x 70 PatchGAN, 0 its PixelGAN of 1 x 1 convolutions.
         width: Channels of the first layer; each has twice the channels of the one before, up to eight times.
         norm: Normalisation; the first and the last layer have none.
+        bias: Whether the convolutions before a norm have biases; by default where the norm has none.
         spectral_norm: Whether each convolution is divided by its largest singular value.
         conditional: Whether it sees the source too.
         init_std: Standard deviation of the initial weights.
@@ -46,6 +47,7 @@ class PatchDiscriminator(nn.Module):
         layers: Layers = 3,
         width: Width = 64,
         norm: Norm = "batch",
+        bias: Bias = None,
         spectral_norm: SpectralNorm = False,
         conditional: Conditional = True,
         init_std: InitStd = 0.02,
@@ -54,7 +56,8 @@ class PatchDiscriminator(nn.Module):
         check_layers(images, layers)
         self.conditional = conditional
         channels = images.target.channels + (images.source.channels if conditional else 0)
-        self.model = _pixel(channels, width, norm) if layers == 0 else _patch(channels, layers, width, norm)
+        biased = needs_bias(norm, bias)
+        self.model = _patch(channels, layers, width, norm, biased) if layers else _pixel(channels, width, norm, biased)
         initialise(self, init_std)
         if spectral_norm:
             for module in list(self.model):
@@ -96,18 +99,18 @@ def check_layers(images: PairSpec, layers: int) -> None:
         )
 
 
-def _patch(channels: int, layers: int, width: int, norm: str) -> nn.Sequential:
+def _patch(channels: int, layers: int, width: int, norm: str, bias: bool) -> nn.Sequential:
     model: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     widths = [width * min(2**layer, 8) for layer in range(layers + 1)]
     for layer in range(1, layers + 1):
         stride = 2 if layer < layers else 1
-        convolution = nn.Conv2d(widths[layer - 1], widths[layer], 4, stride, 1, bias=needs_bias(norm))
+        convolution = nn.Conv2d(widths[layer - 1], widths[layer], 4, stride, 1, bias=bias)
         model += [convolution, *normalise(norm, widths[layer]), nn.LeakyReLU(0.2)]
     return nn.Sequential(*model, nn.Conv2d(widths[-1], 1, 4, 1, 1))
 
 
-def _pixel(channels: int, width: int, norm: str) -> nn.Sequential:
+def _pixel(channels: int, width: int, norm: str, bias: bool) -> nn.Sequential:
     first = nn.Conv2d(channels, width, 1)
-    second, last = (nn.Conv2d(width * n, m, 1, bias=needs_bias(norm)) for n, m in ((1, 2 * width), (2, 1)))
+    second, last = (nn.Conv2d(width * n, m, 1, bias=bias) for n, m in ((1, 2 * width), (2, 1)))
     norms = normalise(norm, 2 * width)
     return nn.Sequential(first, nn.LeakyReLU(0.2), second, *norms, nn.LeakyReLU(0.2), last)

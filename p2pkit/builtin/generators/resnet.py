@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec
 from p2pkit.builtin.layers import (
+    Bias,
     Dropout,
     Final,
     InitStd,
@@ -33,14 +34,15 @@ class ResidualBlock(nn.Module):
         norm: Normalisation after each convolution.
         dropout: Rate of the dropout between them; none at 0.
         padding: What lies beyond the border.
+        bias: Whether the convolutions have one.
 
     Shape: (B, channels, H, W) -> the same.
     """
 
-    def __init__(self, channels: int, norm: str, dropout: float, padding: Padding) -> None:
+    def __init__(self, channels: int, norm: str, dropout: float, padding: Padding, bias: bool) -> None:
         super().__init__()
         drops = [nn.Dropout(dropout)] if dropout else []
-        first, second = (_convolution(channels, channels, 3, padding, needs_bias(norm)) for _ in range(2))
+        first, second = (_convolution(channels, channels, 3, padding, bias) for _ in range(2))
         norms = normalise(norm, channels), normalise(norm, channels)
         self.model = nn.Sequential(first, *norms[0], nn.ReLU(), *drops, second, *norms[1])
 
@@ -58,6 +60,7 @@ class ResNet(nn.Module):
         blocks: Number of residual blocks.
         width: Channels at full size; the blocks have four times as many.
         norm: Normalisation.
+        bias: Whether the convolutions have biases; the image's own always has one. By default where the norm has none.
         dropout: Rate of the dropout inside the blocks.
         padding: What the blocks' and the ends' convolutions see beyond the border.
         upsampling: How the sides are doubled.
@@ -78,6 +81,7 @@ class ResNet(nn.Module):
         blocks: Annotated[int, Field(ge=1, le=64, description="Number of residual blocks.")] = 9,
         width: Width = 64,
         norm: Norm = "batch",
+        bias: Bias = None,
         dropout: Dropout = 0.5,
         padding: Padding = "reflect",
         upsampling: Upsampling = "transposed",
@@ -87,14 +91,14 @@ class ResNet(nn.Module):
         super().__init__()
         self.multiple = 4
         _check_sides(images)
-        bias = needs_bias(norm)
-        layers: list[nn.Module] = [_convolution(images.source.channels, width, 7, padding, bias)]
+        biased = needs_bias(norm, bias)
+        layers: list[nn.Module] = [_convolution(images.source.channels, width, 7, padding, biased)]
         layers += [*normalise(norm, width), nn.ReLU()]
         for inputs in (width, 2 * width):
-            layers += [nn.Conv2d(inputs, 2 * inputs, 3, 2, 1, bias=bias), *normalise(norm, 2 * inputs), nn.ReLU()]
-        layers += [ResidualBlock(4 * width, norm, dropout, padding) for _ in range(blocks)]
+            layers += [nn.Conv2d(inputs, 2 * inputs, 3, 2, 1, bias=biased), *normalise(norm, 2 * inputs), nn.ReLU()]
+        layers += [ResidualBlock(4 * width, norm, dropout, padding, biased) for _ in range(blocks)]
         for outputs in (2 * width, width):
-            doubling = upsample(upsampling, 2 * outputs, outputs, bias=bias, kernel=3)
+            doubling = upsample(upsampling, 2 * outputs, outputs, bias=biased, kernel=3)
             layers += [doubling, *normalise(norm, outputs), nn.ReLU()]
         layers += [_convolution(width, images.target.channels, 7, padding, bias=True), activation(final)]
         self.model = nn.Sequential(*layers)

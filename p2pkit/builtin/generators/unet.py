@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec
 from p2pkit.builtin.layers import (
+    Bias,
     Dropout,
     Final,
     InitStd,
@@ -39,6 +40,7 @@ class UNet(nn.Module):
         width: Channels of the first level; each level has twice the channels of the one before.
         max_width: Channels that no level exceeds, by default eight times `width`.
         norm: Normalisation; the first level and the bottleneck have none.
+        bias: Whether the convolutions have biases; the image's own always has one. By default where the norm has none.
         dropout: Rate of the dropout.
         dropout_blocks: Decoder blocks with dropout; by default the reference's, 2 to `depth` - 4. The paper's own
             code has 1, 2 and 3.
@@ -64,6 +66,7 @@ class UNet(nn.Module):
             int | None, Field(ge=1, le=8192, description="Channels that no level exceeds; by default 8 x width.")
         ] = None,
         norm: Norm = "batch",
+        bias: Bias = None,
         dropout: Dropout = 0.5,
         dropout_blocks: Annotated[
             tuple[Annotated[int, Field(ge=1)], ...] | None,
@@ -79,19 +82,19 @@ class UNet(nn.Module):
         places = range(2, depth - 3) if dropout_blocks is None else _existing(dropout_blocks, depth)
         cap = 8 * width if max_width is None else max_width
         levels = [min(width * 2**level, cap) for level in range(depth)]
-        bias = needs_bias(norm)
+        biased = needs_bias(norm, bias)
         self.multiple = 2**depth
         self.skips = skips
-        self.down = nn.ModuleList([nn.Sequential(_halve(images.source.channels, levels[0], bias))])
+        self.down = nn.ModuleList([nn.Sequential(_halve(images.source.channels, levels[0], biased))])
         for level in range(1, depth):
             layers = normalise(norm, levels[level]) if level < depth - 1 else ()
-            halving = _halve(levels[level - 1], levels[level], bias)
+            halving = _halve(levels[level - 1], levels[level], biased)
             self.down.append(nn.Sequential(nn.LeakyReLU(0.2), halving, *layers))
         self.up = nn.ModuleList()
         for block in range(1, depth):
             inputs = levels[-block] * (2 if skips and block > 1 else 1)
             outputs = levels[-block - 1]
-            doubling = upsample(upsampling, inputs, outputs, bias=bias)
+            doubling = upsample(upsampling, inputs, outputs, bias=biased)
             drop = [nn.Dropout(dropout)] if dropout and block in places else []
             self.up.append(nn.Sequential(nn.ReLU(), doubling, *normalise(norm, outputs), *drop))
         last = upsample(upsampling, levels[0] * (2 if skips else 1), images.target.channels, bias=True)
