@@ -145,7 +145,9 @@ def sweep(
     else:
         swept = sweeps.join_sweep(str(join or resume), again=resume is not None, **options)
     print_sweep(swept)
-    if not swept.complete and not swept.busy:
+    if swept.busy:
+        typer.echo("others are still at work on it; the last of them completes the table and the pictures")
+    if swept.stopped:
         typer.echo(f"stopped; go on with: p2pkit sweep --resume {swept.folder}")
         sys.exit(130)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Planned:
         """The metric that says which point is best; None where nothing is measured."""
         return self.wanted.by or next(iter(self.first.plan.metrics), None)
 
-    @property
+    @cached_property
     def higher_is_better(self) -> bool | None:
         """The direction of this metric."""
         if self.by is None:

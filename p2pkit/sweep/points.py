@@ -183,8 +183,8 @@ def _short(key: str) -> str:
 
 
 def _written(value: Any) -> str:
-    """Write a value short: a component as its name with what is changed in it."""
+    """Write a value short, in YAML's words: a component as its name with what is changed in it."""
     if isinstance(value, dict) and "use" in value:
         inside = ",".join(f"{key}={item}" for key, item in value.get("params", {}).items())
         return f"{value['use']}({inside})" if inside else str(value["use"])
-    return str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -31,6 +31,7 @@ class Sweep:
         higher_is_better: Its direction; None where the metric does not say.
         busy: Whether other processes work on it.
         published: Figures of others for the same points.
+        stopped: Whether a signal stopped this process's part.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Sweep:
     higher_is_better: bool | None = None
     busy: bool = False
     published: PublishedConfig = field(default_factory=PublishedConfig)
+    stopped: bool = False
 
     @property
     def sheet(self) -> Path:

@@ -155,7 +155,7 @@ class _Worker:
         self.parent.begin()
         try:
             stopped = self._stopped()
-            swept = self._snapshot()
+            swept = replace(self._snapshot(), stopped=stopped)
             self.parent.summarise(swept, write_results(swept))
         except BaseException as error:
             self.parent.end(error)

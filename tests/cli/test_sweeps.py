@@ -1,0 +1,51 @@
+"""The command `p2pkit sweep`."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+
+def test_a_sweep_prints_its_table_its_best_point_and_where_to_look(p2pkit, tiny, tmp_path):
+    done = p2pkit("sweep", tiny, "losses.l1.weight=1,100", "--seeds", "2", "--name", "s", "-q")
+    assert done.code == 0, done.err
+    assert re.search(r"l1.weight=100 .* 2 .*0\.\d{4} ± 0\.\d{4}", done.out)
+    assert re.search(r"best +l1.weight=\d+ by l1", done.out)
+    assert "sheet    runs/s/sheet.png" in done.out
+    assert "p2pkit ui --experiment p2pkit" in done.out
+    again = p2pkit("sweep", "--join", "s", "-q")
+    assert again.code == 0, again.err
+    assert again.out == done.out
+
+
+def test_a_random_sweep(p2pkit, tiny):
+    done = p2pkit("sweep", tiny, "losses.l1.weight=1..300:log", "--random", "2", "--name", "s", "-q")
+    assert done.code == 0, done.err
+    assert len(re.findall(r"│ l1\.weight=[\d.]+ ", done.out)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["demo"], "give keys with values"),
+        (["demo", "losses.l1.weight=1..9"], "a grid can't run every value of the range 1..9"),
+        (["demo", "losses.l1.weight=1..9", "--search", "luck", "--trials", "2"], "sweep.search"),
+        (["demo", "losses.l1.weight=1..9", "--search", "random"], "how many points"),
+        (["demo", "losses.l1.weight=1,9", "--by", "ssimm"], "did you mean ssim"),
+        (["--join", "gone"], "there is no sweep to go on with"),
+        (["demo", "losses.l1.wieght=1,2", "generator=unett,unet_64"], "2 errors"),
+    ],
+)
+def test_wrong_input_is_an_error_for_users(p2pkit, arguments, text):
+    failed = p2pkit("sweep", *arguments)
+    assert failed.code == 2
+    assert text in failed.err
+    assert "Traceback" not in failed.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["demo", "--join", "s"], ["demo", "a=1", "--random", "3", "--trials", "3"]], ids=str
+)
+def test_options_that_do_not_go_together(p2pkit, arguments):
+    assert p2pkit("sweep", *arguments).code == 2
