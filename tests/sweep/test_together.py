@@ -67,7 +67,7 @@ def test_a_signal_stops_a_sweep_that_then_goes_on(start, tmp_path):
     folder = tmp_path / "runs" / "s"
     until(left_a_checkpoint(folder))
     first.send_signal(signal.SIGINT)
-    out, err = first.communicate(timeout=140)
+    out, err = first.communicate(timeout=200)
     assert first.returncode == 130, err
     assert "go on with: p2pkit sweep --resume runs/s" in out
     store = Store(folder)
@@ -79,7 +79,7 @@ def test_a_signal_stops_a_sweep_that_then_goes_on(start, tmp_path):
     assert not store.busy()
     before = runs(folder)
     resumed = start("--resume", "s", "-s", "schedule.epochs=1")
-    out, err = resumed.communicate(timeout=140)
+    out, err = resumed.communicate(timeout=200)
     assert resumed.returncode == 0, err
     assert all(child.state == "finished" for unit in store.units for child in store.children(unit))
     assert set(before) < set(runs(folder))
@@ -94,7 +94,7 @@ def test_two_share_the_work_and_one_takes_over_from_the_dead(start, tmp_path):
     doomed.wait()
     helpers = [start("--join", "s"), start("--join", str(folder))]
     for helper in helpers:
-        _, err = helper.communicate(timeout=140)
+        _, err = helper.communicate(timeout=200)
         assert helper.returncode == 0, err
     store = Store(folder)
     children = [child for unit in store.units for child in store.children(unit)]
