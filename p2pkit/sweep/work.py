@@ -156,11 +156,12 @@ class _Worker:
         try:
             stopped = self._stopped()
             swept = replace(self._snapshot(), stopped=stopped)
-            self.parent.summarise(swept, write_results(swept))
+            if not swept.busy:  # else the last of those who work on it does this
+                self.parent.summarise(swept, write_results(swept))
         except BaseException as error:
             self.parent.end(error)
             raise
-        if not swept.busy:  # else the last of those who work on it ends it
+        if not swept.busy:
             self.parent.end(KeyboardInterrupt("stopped by a signal") if stopped else None)
         return swept
 
