@@ -54,5 +54,10 @@ def label(settings: Settings) -> str:
 
 
 def shown(value: Any) -> str:
-    """Write a value; one that is not set as a dash."""
+    """Write a value short: a component as its name with what is changed in it, one that is not set as a dash."""
+    if isinstance(value, Mapping) and "use" in value:
+        inside = ",".join(f"{key}={shown(item)}" for key, item in value.get("params", {}).items())
+        return f"{value['use']}({inside})" if inside else str(value["use"])
+    if isinstance(value, bool):
+        return str(value).lower()  # as in YAML
     return "-" if value is None else str(value)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from p2pkit.compare.settings import label
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.ranges import FORM, Range, is_range, parse_range
@@ -105,8 +106,7 @@ def axes_of(wanted: SweepConfig) -> dict[str, Axis]:
 
 def choose(wanted: SweepConfig, name: str, values: Mapping[str, Any]) -> Choice:
     """Return the point of a name ('' where points have none) and of a value for each key."""
-    differing = (f"{_short(key)}={_written(value)}" for key, value in values.items())
-    return " ".join(filter(None, (name, *differing))), {**wanted.points.get(name, {}), **values}
+    return " ".join(filter(None, (name, label(values)))), {**wanted.points.get(name, {}), **values}
 
 
 def corners(wanted: SweepConfig) -> list[Choice]:
@@ -175,16 +175,3 @@ def _axis_problems(path: str, axis: list[Any] | str, wanted: SweepConfig) -> Ite
         if wanted.search == "grid":
             remedy = "list its values, or let --random N or --search optuna draw from it"
             yield Problem(path, f"a grid can't run every value of the range {axis}", remedy)
-
-
-def _short(key: str) -> str:
-    """Shorten a key to what tells it apart: `losses.l1.weight` to `l1.weight`, `generator.params.depth` to `depth`."""
-    return re.sub(r"^(losses|.*\.params)\.", "", key)
-
-
-def _written(value: Any) -> str:
-    """Write a value short, in YAML's words: a component as its name with what is changed in it."""
-    if isinstance(value, dict) and "use" in value:
-        inside = ",".join(f"{key}={item}" for key, item in value.get("params", {}).items())
-        return f"{value['use']}({inside})" if inside else str(value["use"])
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

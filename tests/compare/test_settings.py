@@ -33,3 +33,10 @@ def test_keys_are_shortened_to_what_tells_them_apart():
     keys = ["losses.l1.weight", "generator.params.depth", "generator.params.width", "discriminator.params.width"]
     assert list(short_names(keys).values()) == ["l1.weight", "depth", "generator.width", "discriminator.width"]
     assert label({"losses.l1.weight": 10, "engine.clip": None}) == "l1.weight=10 engine.clip=-"
+
+
+def test_values_are_written_as_the_config_has_them():
+    unet = {"use": "unet", "params": {"depth": 4, "skips": False}}
+    assert (
+        label({"generator": unet, "engine.compile": True}) == "generator=unet(depth=4,skips=false) engine.compile=true"
+    )

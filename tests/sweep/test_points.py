@@ -42,7 +42,7 @@ def test_named_points_stand_for_several_keys_and_cross_with_axes():
 
 def test_labels_are_in_the_words_of_the_config():
     grid = spelt(SweepConfig(axes={"generator.params.skips": [True, False], "losses.l1": [None]}))
-    assert [child.label for child in grid] == ["skips=true l1=null", "skips=false l1=null"]
+    assert [child.label for child in grid] == ["skips=true l1=-", "skips=false l1=-"]
 
 
 def test_one_point_with_several_seeds():
