@@ -359,6 +359,18 @@ def test_many_and_long_parameters_are_logged(mlflow_here: Path, tiny_run: p2pkit
     assert params["long"].endswith("x...")
 
 
+@pytest.mark.usefixtures("mlflow_here")
+def test_what_targets_score_is_logged_once(tiny_run: p2pkit.Run, tmp_path: Path) -> None:
+    recording = recorder.Recorder.begin(replace(tiny_run, folder=tmp_path))
+    for step, value in ((0, 0.2), (3, 0.3)):
+        report = p2pkit.Report("val", 8, {"fcn/iou": value}, ground_truth={"fcn/iou": 0.5})
+        recording.log_report(step, report)
+    recording.finish(None)
+    history = MlflowClient().get_metric_history
+    assert [(m.step, m.value) for m in history(recording.run_id, "val/fcn/iou")] == [(0, 0.2), (3, 0.3)]
+    assert [(m.step, m.value) for m in history(recording.run_id, "val/baseline_target/fcn/iou")] == [(0, 0.5)]
+
+
 def test_gains_are_over_the_better_baseline() -> None:
     report = p2pkit.Report(
         "val",

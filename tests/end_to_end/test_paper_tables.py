@@ -137,3 +137,14 @@ def test_real_photos_score_what_the_network_does(data, network, quiet, tmp_path)
     assert run.report.metrics["fcn_score/pixel_accuracy"] < run.report.ground_truth["fcn_score/pixel_accuracy"]
     weights = {run.report.protocols[key]["weights"] for key in KEYS}
     assert weights == {p2pkit.fingerprint(network.load().generator)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", TABLES[1:])
+def test_the_other_tables_run_too(data, network, quiet, tmp_path, table):
+    size = {"dataset.params.size": 96} if table.endswith("3") else {}
+    swept = sweep(table, registry=quiet, **settings(data, network, tmp_path, **size))
+    assert [child.state for child in swept.children] == ["finished"] * 4
+    rows = beside_published(swept)
+    assert [row.label for row in rows] == [*swept.points, "ground truth"]
+    assert all(0 <= figure <= 1 for row in rows for figure in row.own)
