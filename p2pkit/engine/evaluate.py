@@ -95,9 +95,7 @@ class Evaluator:
         whose = {value: value if value in metrics else value.partition("/")[0] for value in values}
         own = {name: self._own_protocol(mode, name) for mode, group in self._by_mode for name in group}
         higher = {name: metric.higher_is_better for name, metric in metrics.items()}
-        warnings = [
-            f"{name}: {said}" for name, metric in metrics.items() for said in getattr(metric, "warnings", tuple)()
-        ]
+        warnings = [f"{name}: {said}" for name, metric in metrics.items() for said in self._warnings(metric)]
         return Report(
             self.checked.split,
             len(self.loader.stored),
@@ -109,6 +107,13 @@ class Evaluator:
             tuple(warnings),
             self.ground_truth,
         )
+
+    def _warnings(self, metric: Any) -> list[str]:
+        """Return what a metric has to say of its values, having seen the pairs of all processes."""
+        if not hasattr(metric, "warnings"):
+            return []
+        with metric.sync_context(should_sync=self.loader.parts > 1):
+            return list(metric.warnings())
 
     def _own_protocol(self, mode: Mode, name: str) -> dict[str, Any]:
         forced = {"dropout": mode.dropout} if mode != self.mode else {}

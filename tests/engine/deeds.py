@@ -1,4 +1,4 @@
-"""A plugin for test_parallel.py: networks with a spare layer, and a loss that does something to its process."""
+"""A plugin for test_parallel.py: networks with a spare layer, a metric, and a loss that acts on its process."""
 
 import os
 import signal
@@ -60,6 +60,27 @@ class Deed:
                 raise RuntimeError("the third step is too much")
             os.kill(os.getpid(), signal.SIGKILL if self.what == "die" else signal.SIGSTOP)
         return view.fake.mean()
+
+
+def few() -> nn.Module:
+    """A metric that tells of how many pairs it has seen."""
+    from torchmetrics import SumMetric
+
+    class Few(SumMetric):
+        higher_is_better = True
+
+        def update(self, fake, target):
+            super().update(torch.ones(len(fake)))
+
+        def warnings(self):
+            yield f"{int(self.sum_value)} pairs are few"
+
+    return Few()
+
+
+@p2pkit.hookimpl
+def p2pkit_metrics():
+    yield p2pkit.Metric("few", few)
 
 
 @p2pkit.hookimpl

@@ -57,7 +57,7 @@ NORMED = {
 }
 SPARE = {"generator": "spare", "discriminator": "spare"}
 CHANCE = {"augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8, "dropout": 0.5}}}
-UNEVEN = {"dataset.params.count": 13, "evaluate.split": "train", "evaluate.metrics": ["l1", "psnr", "ssim"]}
+UNEVEN = {"dataset.params.count": 13, "evaluate.split": "train", "evaluate.metrics": ["l1", "psnr", "ssim", "few"]}
 
 
 def place(monkeypatch, **values):
@@ -270,6 +270,7 @@ def test_evaluation_has_no_pair_twice(runs, two, one):
     (mine, shown), (expected, wanted) = last_evaluation(runs / two), last_evaluation(runs / one)
     assert mine.count == expected.count == (13 if "uneven" in two else 8)
     assert mine.metrics == pytest.approx(expected.metrics, rel=1e-4)
+    assert list(mine.warnings) == list(expected.warnings) == (["few: 13 pairs are few"] if "uneven" in two else [])
     assert mine.baselines.keys() == expected.baselines.keys() == {"source", "mean"}
     for name, scores in expected.baselines.items():
         assert mine.baselines[name] == pytest.approx(scores, rel=1e-5)
