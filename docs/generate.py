@@ -20,6 +20,7 @@ from rendering import code, docstring, plain, signature, table, type_text, value
 import p2pkit
 from p2pkit import ImageSpec, PairSpec, catalog, hookspecs
 from p2pkit.cli import app
+from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import recipe_names
 from p2pkit.plugins import BUILTIN
@@ -35,6 +36,7 @@ MODULES = {
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
     "p2pkit.images": "Images",
+    "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
     "p2pkit.weights": "Weights of other people's networks",
     "p2pkit.pretrained": "Their networks",
@@ -63,16 +65,16 @@ def pages() -> dict[str, str]:
 
 def commands() -> str:
     """Describe every command of the command line."""
-    group: Any = typer.main.get_command(app)
     parts = []
-    for name, command in group.commands.items():
+    for name, command in every_command(typer.main.get_command(app)).items():
+        anchor = name.replace(" ", "-")
         rows = [
             [" ".join(map(code, _written(option))), _option_default(option), plain(option.help or "")]
             for option in command.params
         ]
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         usage = " ".join(["p2pkit", name, *(_written(p)[0] for p in arguments), "[OPTIONS]"])
-        parts.append(f"(command-{name})=\n## p2pkit {name}\n\n{plain(command.help)}\n\n```text\n{usage}\n```")
+        parts.append(f"(command-{anchor})=\n## p2pkit {name}\n\n{plain(command.help)}\n\n```text\n{usage}\n```")
         parts.append(table(["argument or option", "default", "meaning"], rows))
     return "\n\n".join(parts)
 

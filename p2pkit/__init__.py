@@ -19,6 +19,7 @@ from p2pkit.errors import (
     TrainingError,
 )
 from p2pkit.hookspecs import PLUGIN_API, hookimpl
+from p2pkit.shards import Shard, ShardIndex
 from p2pkit.types import (
     DatasetFacts,
     ImageSpec,
@@ -76,6 +77,8 @@ __all__ = [
     "Report",
     "Run",
     "Samples",
+    "Shard",
+    "ShardIndex",
     "TrainedRun",
     "TrainingError",
     "Translator",

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from p2pkit.config import Part, Plan, load_config, resolve
+from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
 from p2pkit.engine.assemble import parameter_count
-from p2pkit.engine.check import Checked
+from p2pkit.engine.check import Checked, open_dataset
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import read_config
 from p2pkit.engine.parallel import agreed, by_main, check_same, together
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
 from p2pkit.engine.scoring import wanted
+from p2pkit.engine.sharding import write_shards
 from p2pkit.engine.work import Work
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.image_pairs import image_pairs
 from p2pkit.images import conform, full_scale, to_network
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
 
 if TYPE_CHECKING:
@@ -242,6 +244,61 @@ def translate(
         shown.close()
 
 
+def shard(
+    dataset: str | Path | Mapping[str, Any],
+    out: str | Path,
+    *,
+    splits: Sequence[str] | None = None,
+    encoding: Literal["png", "raw"] = "png",
+    per_shard: int = 256,
+    registry: Registry | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> ShardIndex:
+    """Write a data set as tar shards, without loss; the data set `webdataset` reads them.
+
+    Args:
+        dataset: A recipe's name, a YAML file, the keys of a config, or a data set's name.
+        out: A folder that is not there yet.
+        splits: Which splits; by default all.
+        encoding: `png` where PNG can hold the images, or `raw`, which is larger and needs no decoding.
+        per_shard: Pairs of a shard.
+        registry: The names in force.
+        progress: Whether to show how it comes along.
+        **overrides: Keys to change, as in `train`: `**{"dataset.params.size": 286}`.
+
+    Returns:
+        What has been written.
+
+    Raises:
+        ConfigError: The data set can't be opened.
+        DataError: Pairs can't be read, all of them named; nothing is left behind then.
+    """
+    plan = _data_plan(dataset, overrides, registry)
+    opened = open_dataset(plan)
+    unknown = [split for split in splits or () if split not in opened.splits]
+    if unknown:
+        cause = f"the data set has no split {', '.join(unknown)}"
+        raise ConfigError(Problem("dataset", cause, f"its splits: {', '.join(opened.splits)}"))
+    shown = watcher(progress)
+    try:
+        index, left_out = write_shards(
+            opened,
+            Path(out),
+            splits=splits or opened.splits,
+            encoding=encoding,
+            per_shard=per_shard,
+            unreadable=plan.config.dataset.unreadable,
+            made_from=plan.resolved()["dataset"],
+            report=shown.working,
+        )
+        for problem in left_out:
+            shown.note(f"left out: {problem}")
+    finally:
+        shown.close()
+    return index
+
+
 def measure(
     recipe: str,
     *,
@@ -289,6 +346,51 @@ def measure(
         checked = check(recipe, registry=registry, **{**overrides, **own})
         measured["loader"] = bench_loader(checked, data, workers=workers)
     return measured
+
+
+def measure_translation(
+    recipe: str,
+    *,
+    side: int = 256,
+    images: int = 32,
+    batches: Sequence[int] = (1, 8),
+    rounds: int = 3,
+    device: str = "auto",
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`."""
+    from p2pkit.bench import bench_translate
+
+    plan = _plan(recipe, {**overrides, "engine.device": device}, registry)
+    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
+
+
+def measure_shards(
+    dataset: str | Path | Mapping[str, Any],
+    *,
+    batch: int = 4,
+    encodings: Sequence[Literal["png", "raw"]] = ("raw", "png"),
+    workers: Sequence[int] = (0,),
+    rounds: int = 3,
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`."""
+    from p2pkit.bench import bench_shards
+
+    opened = open_dataset(_data_plan(dataset, overrides, registry))
+    return bench_shards(opened, batch=batch, encodings=encodings, workers=workers, rounds=rounds, note=note)
+
+
+def _data_plan(
+    dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None
+) -> Plan:
+    """Plan a config, or one that has nothing but a data set of this name."""
+    ready_made = isinstance(dataset, Mapping) or str(dataset) in recipe_names() or Path(dataset).is_file()
+    return _plan(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
 
 
 def outline(checked: Checked) -> list[str]:

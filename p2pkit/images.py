@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -117,12 +118,13 @@ def _from_array(array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
-def write_image(image: Tensor, path: Path) -> Path:
+def write_image(image: Tensor, path: Path, *, fast: bool = False) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
     Args:
         image: uint8, uint16 or float32.
         path: Where to; the suffix chooses the format.
+        fast: Whether a PNG is compressed lightly: in half the time, to a file that is a little larger.
 
     Returns:
         The file that was written.
@@ -133,16 +135,35 @@ def write_image(image: Tensor, path: Path) -> Path:
 
     Shape: image (C, H, W).
     """
-    array = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-    suffix = path.suffix.lower()
-    fits = suffix != ".npy" and _fits(array, suffix)
-    array = array[..., 0] if array.shape[2] == 1 else array
-    if fits:
-        Image.fromarray(array).save(path)
+    array = _to_array(image)
+    if path.suffix.lower() != ".npy" and _fits(array, path.suffix.lower()):
+        options: dict[str, Any] = {"compress_level": 1} if fast else {}
+        _to_pillow(array).save(path, **options)
         return path
     path = path.with_suffix(".npy")
-    np.save(path, array)
+    np.save(path, array[..., 0] if array.shape[2] == 1 else array)
     return path
+
+
+def png(image: Tensor) -> bytes | None:
+    """Return a stored image as the content of a PNG file; None where PNG can't hold its depth or channels.
+
+    Shape: image (C, H, W).
+    """
+    array = _to_array(image)
+    if not _fits(array, ".png"):
+        return None
+    buffer = io.BytesIO()
+    _to_pillow(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _to_array(image: Tensor) -> NDArray[np.generic]:
+    return image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+
+
+def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
 def _fits(array: NDArray[np.generic], suffix: str) -> bool:

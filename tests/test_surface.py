@@ -23,6 +23,7 @@ import p2pkit
 from p2pkit import hookspecs, testing
 from p2pkit.catalog import type_name
 from p2pkit.cli import app
+from p2pkit.cli.groups import every_command
 from p2pkit.components import KIND_NAMES
 from p2pkit.config import RunConfig, recipe_names
 from p2pkit.config.model import ComponentConfig, LossConfig
@@ -94,7 +95,11 @@ def _field(field: dataclasses.Field[Any]) -> str:
 
 def _commands() -> dict[str, dict[str, str]]:
     functions = {info.name: info.callback for info in app.registered_commands}
-    return {name: _options(command, functions[name]) for name, command in typer.main.get_command(app).commands.items()}
+    for group in app.registered_groups:
+        infos = group.typer_instance.registered_commands
+        functions |= {f"{group.name} {info.name or info.callback.__name__}": info.callback for info in infos}
+    commands = every_command(typer.main.get_command(app))
+    return {name: _options(command, functions[name]) for name, command in commands.items()}
 
 
 def _options(command: Any, function: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from p2pkit.cli import bench, bridge, catalog, plugins, runs, testing
+from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
 from p2pkit.engine.processes import processes
 from p2pkit.errors import P2pkitError
 
@@ -17,9 +17,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (runs, bridge, bench, catalog, plugins, testing):
+for module in (runs, bridge, catalog, plugins, testing):
     for command in module.COMMANDS:
         app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+app.add_typer(bench.app, name="bench")
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:

@@ -1,17 +1,24 @@
-"""The command that measures."""
+"""Commands that measure."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from p2pkit.cli.groups import DefaultGroup
 from p2pkit.cli.options import AsJson, Device, PluginFiles, RegistryFile, Settings, registry, settings
 
+app = typer.Typer(
+    cls=DefaultGroup, help="Measure how fast this machine trains (also without `train`), reads and translates."
+)
 
-def bench(
+
+@app.command("train")
+def train_(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")] = "facades",
     batch: Annotated[str, typer.Option("--batch", metavar="N,N,...", help="Batch sizes.")] = "1,4,16,64",
     precision: Annotated[str, typer.Option("--precision", metavar="P,P,...", help="auto, fp32, bf16, fp16.")] = "auto",
@@ -45,7 +52,7 @@ def bench(
         workers=workers,
         device=device,
         registry=registry(registry_file, plugin),
-        note=lambda text: typer.echo(text, err=True),
+        note=_note,
         **settings(set_),
     )
     if as_json:
@@ -54,7 +61,77 @@ def bench(
         print_bench(measured)
 
 
-COMMANDS = (bench,)
+@app.command()
+def translate(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")] = "facades",
+    batch: Annotated[str, typer.Option("--batch", metavar="N,N,...", help="Images of a forward pass.")] = "1,8",
+    size: Annotated[int, typer.Option("--size", min=16, help="Height and width of the pictures.")] = 256,
+    images: Annotated[int, typer.Option("--images", min=1, help="How many there are.")] = 32,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant translates them.")] = 3,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Measure the translation of a folder against one image after another, in one process and in turn."""
+    from p2pkit import api
+
+    measured = api.measure_translation(
+        recipe,
+        side=size,
+        images=images,
+        batches=_numbers(batch),
+        rounds=rounds,
+        device=device,
+        registry=registry(registry_file, plugin),
+        note=_note,
+        **settings(set_),
+    )
+    _show(measured, "images", as_json)
+
+
+@app.command()
+def shards(
+    dataset: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a data set's name.")] = "shapes",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs of a batch.")] = 4,
+    encoding: Annotated[Literal["png", "raw"], typer.Option("--encoding", help="How images lie in shards.")] = "raw",
+    workers: Annotated[
+        list[int] | None, typer.Option("--workers", min=0, help="Processes that read, 0 for a thread; repeatable.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Epochs of each variant.")] = 3,
+    as_json: AsJson = False,
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Measure reading from shards against the cache, and the memory that it takes."""
+    from p2pkit import api
+
+    measured = api.measure_shards(
+        dataset,
+        batch=batch,
+        encodings=[encoding],
+        workers=workers or [0],
+        rounds=rounds,
+        registry=registry(registry_file, plugin),
+        note=_note,
+        **settings(set_),
+    )
+    _show(measured, "pairs", as_json)
+
+
+def _show(measured: Mapping[str, Any], what: str, as_json: bool) -> None:
+    from p2pkit.cli.tables import print_rates
+
+    if as_json:
+        typer.echo(json.dumps(measured, indent=2))
+    else:
+        print_rates(measured, what)
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _numbers(written: str) -> list[int]:

@@ -93,6 +93,39 @@ def print_bench(measured: Mapping[str, Any]) -> None:
         )
 
 
+def print_rates(measured: Mapping[str, Any], what: str) -> None:
+    """Print a row for each variant, with every figure that it has."""
+    console = Console()
+    machine = measured["machine"]
+    console.print(
+        f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
+    )
+    about = {key: value for key, value in measured.items() if key not in ("machine", "rows")}
+    console.print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about.items()), soft_wrap=True)
+    table = Table("variant", f"{what}/s", "from .. to", "ratio", *_FURTHER.values())
+    for row in measured["rows"]:
+        further = [_figure(key, row[key]) if key in row else "" for key in _FURTHER]
+        spread = " .. ".join(f"{value:.3g}" for value in row["spread"])
+        table.add_row(row["variant"], f"{row[f'{what}_per_second']:.3g}", spread, f"{row['ratio']:.2f}", *further)
+    for index, key in reversed(list(enumerate(_FURTHER, 4))):
+        if not any(key in row for row in measured["rows"]):
+            del table.columns[index]
+    console.print(table)
+
+
+_FURTHER = {
+    "largest_difference": "largest difference",
+    "bytes": "on disk",
+    "written_per_second": "written/s",
+    "memory_before": "memory before",
+    "peak_memory": "peak memory",
+}
+
+
+def _figure(key: str, value: float) -> str:
+    return f"{value / 1e6:,.0f} MB" if key in ("bytes", "memory_before", "peak_memory") else f"{value:,.0f}"
+
+
 def print_sweep(swept: Sweep) -> None:
     """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
     table = Table(title=f"{swept.folder}", title_justify="left")

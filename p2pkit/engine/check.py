@@ -75,6 +75,19 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
     return Checked(plan, dataset, split, adversarial)
 
 
+def open_dataset(plan: Plan) -> PairDataset:
+    """Open a plan's data, whatever may be wrong with the rest of the plan.
+
+    Raises:
+        ConfigError: It can't be opened; holds all problems.
+    """
+    problems = [problem for problem in plan.problems if problem.path.partition(".")[0] == "dataset"]
+    dataset: PairDataset | None = _built(plan.dataset, None, problems) if plan.dataset and not problems else None
+    if dataset is None:
+        raise ConfigError(problems or plan.problems)
+    return dataset
+
+
 def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Any:
     try:
         built = part.build(images)

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import psutil
@@ -25,6 +27,8 @@ from p2pkit.types import Pair, PairSpec, PairStream
 Report = Callable[[str, int, int], None]
 _SHARE_OF_MEMORY = 0.25
 _MOST_NAMED = 20
+_AHEAD = 64
+T = TypeVar("T")
 
 
 def prepare(
@@ -57,47 +61,51 @@ def prepare(
     if isinstance(pairs, PairStream):
         found = list(getattr(pairs, "problems", list)())
         if unreadable == "stop":
-            _refuse(found)
+            refuse(found)
         return Streamed(pairs, workers, unreadable, note), found
     store = _Store(len(pairs), cache)
     names: list[str] = []
     kept: list[int] = []
     problems: list[Problem] = []
-    with ThreadPoolExecutor(min(8, torch.get_num_threads() + 2)) as pool:
-        for index, outcome in enumerate(_in_order(pool, pairs)):
-            if isinstance(outcome, DataError):
-                problems += outcome.problems
-            else:
-                store.put(len(kept), outcome)
-                names.append(outcome.name)
-                kept.append(index)
-            if report is not None:
-                report(what, index + 1, len(pairs))
+    for index, outcome in enumerate(in_order(pairs, lambda pair: pair)):
+        if isinstance(outcome, DataError):
+            problems += outcome.problems
+        else:
+            store.put(len(kept), outcome)
+            names.append(outcome.name)
+            kept.append(index)
+        if report is not None:
+            report(what, index + 1, len(pairs))
     if unreadable == "stop" or not kept:
-        _refuse(problems)
+        refuse(problems)
     if store.source is None or store.target is None:
         return Uncached(names, pairs, kept, workers), problems
     return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
 
 
-def _refuse(problems: Sequence[Problem]) -> None:
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise a `DataError` that names what can't be read, if there is anything."""
     if problems:
         hint = Problem("dataset.unreadable", f"{len(problems)} files can't be read", "mend them, or write skip here")
         raise DataError([*problems[:_MOST_NAMED], hint])
 
 
-def _in_order(pool: ThreadPoolExecutor, pairs: Sequence[Pair]) -> Iterator[Pair | DataError]:
-    """Decode in threads, a bounded number ahead, so that a large data set never lies in the queue."""
+def in_order(pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T]) -> Iterator[T | DataError]:
+    """Decode and act in threads, a bounded number ahead, so that a large data set never lies in the queue."""
 
-    def decode(index: int) -> Pair | DataError:
+    def outcome(decode: Callable[[], Pair]) -> T | DataError:
         try:
-            return pairs[index]
+            return act(decode())
         except DataError as error:
             return error
 
-    ahead = 64
-    for start in range(0, len(pairs), ahead):
-        yield from pool.map(decode, range(start, min(start + ahead, len(pairs))))
+    if isinstance(pairs, PairStream):
+        decoders = pairs.decoders()
+    else:
+        decoders = (partial(pairs.__getitem__, index) for index in range(len(pairs)))
+    with ThreadPoolExecutor(min(8, torch.get_num_threads() + 2)) as pool:
+        while group := list(islice(decoders, _AHEAD)):
+            yield from pool.map(outcome, group)
 
 
 class _Store:

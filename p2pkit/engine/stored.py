@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -114,7 +114,7 @@ class Uncached(Indexed):
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
         groups = [[self.kept[i] for i in group] for group in indices]
-        yield from DataLoader(_Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate)
+        yield from reader(_Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate)
 
 
 class _Pairs(Dataset[Pair]):
@@ -123,6 +123,11 @@ class _Pairs(Dataset[Pair]):
 
     def __getitem__(self, index: int) -> Pair:
         return self.pairs[index]
+
+
+def reader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
+    """Return a torch loader that takes nothing from the run's random numbers: a resumed run would come by others."""
+    return DataLoader(dataset, generator=torch.Generator(), **options)
 
 
 def collate(pairs: Sequence[Pair]) -> Images:

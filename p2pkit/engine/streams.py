@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
-from p2pkit.engine.stored import Images, Order, collate
+from p2pkit.engine.ahead import ahead
+from p2pkit.engine.stored import Images, Order, collate, reader
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairStream
 
-T = TypeVar("T")
 _DEPTH = 2
 """Batches that are read ahead, by each process."""
 
@@ -56,7 +54,7 @@ class Streamed:
     def _read(reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
             return ahead(iter(reading), _DEPTH)
-        return iter(DataLoader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
+        return iter(reader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield the first pairs: to see others, all before them would have to be read."""
@@ -129,16 +127,6 @@ class _Reading(IterableDataset[_Read]):
             if not found and not start:
                 raise DataError(problems or Problem("", "the stream has ended without a pair"))
             start = 0
-
-
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
-    """Yield from an iterator that a thread advances, a bounded number of items ahead."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = deque(pool.submit(next, items, end) for _ in range(depth))
-        while (item := coming.popleft().result()) is not end:
-            coming.append(pool.submit(next, items, end))
-            yield item  # type: ignore[misc]  # what is not the end is of the iterator
 
 
 def _as_it_is(read: Any) -> Any:

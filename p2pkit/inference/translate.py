@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
+from p2pkit.engine.ahead import mapped
 from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.engine.modes import Mode, Statistics, inference
 from p2pkit.engine.precision import Place, choose_place
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     pass
 
 Job = tuple[Path, Path]
+_THREADS = 4
+"""Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
 _BY_DEPTH = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
 
@@ -118,14 +122,16 @@ class Translator:
         written: list[Path] = []
         problems: list[Problem] = []
         output.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(4) as reader, ThreadPoolExecutor(4) as writer:
-            saving = []
-            for group in _batches(self._read_ahead(reader, jobs, size, problems), batch):
+        saving: deque[Future[Path]] = deque()
+        with ThreadPoolExecutor(_THREADS) as writer:
+            for group in _batches(self._read_ahead(jobs, size, problems, 2 * batch), batch):
                 fakes = self._fakes([source for _, source, _ in group], [stored for _, _, stored in group])
                 for (path, _, _), fake in zip(group, fakes, strict=True):
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    saving.append(writer.submit(write_image, fake, path))
+                    saving.append(writer.submit(write_image, fake, path, fast=True))
                     written.append(path)
+                while len(saving) > 2 * batch:  # what waits for the disk does not fill the memory
+                    saving.popleft().result()
                 if report is not None:
                     report(len(written) + len(problems), len(jobs))
             for saved in saving:
@@ -135,11 +141,7 @@ class Translator:
         return written
 
     def _read_ahead(
-        self,
-        pool: ThreadPoolExecutor,
-        jobs: Sequence[Job],
-        size: tuple[int, int] | None,
-        problems: list[Problem],
+        self, jobs: Sequence[Job], size: tuple[int, int] | None, problems: list[Problem], depth: int
     ) -> Iterator[tuple[Path, Tensor, Tensor]]:
         """Decode in threads, a bounded number ahead of the network."""
 
@@ -153,12 +155,11 @@ class Translator:
             except OSError as error:
                 return Problem(str(job[0]), f"can't be read: {error}")
 
-        for start in range(0, len(jobs), 64):
-            for outcome in pool.map(read, jobs[start : start + 64]):
-                if isinstance(outcome, Problem):
-                    problems.append(outcome)
-                else:
-                    yield outcome
+        for outcome in mapped(read, jobs, threads=_THREADS, depth=depth):
+            if isinstance(outcome, Problem):
+                problems.append(outcome)
+            else:
+                yield outcome
 
     def _prepared(self, stored: Tensor, name: str) -> Tensor:
         """Return the image as the network sees it, (C, H, W)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -62,6 +63,7 @@ def _files(component: Component) -> dict[str, Any]:
         "labels": {"root": folder / "masks", "classes": 4},
         "colorize": {"root": folder / "pairs" / "target"},
         "edges": {"root": folder / "pairs" / "target"},
+        "webdataset": {"shards": {"train": str(folder / "train-{0..2}.tar")}, "buffer": 4},
     }
     return known.get(component.name, {})
 
@@ -86,6 +88,11 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
             Image.fromarray(picture).save(place / f"{number:02}.png")
     lines = ["source,target", *(f"pairs/source/{n:02}.png,pairs/target/{n:02}.png" for n in range(12))]
     (root / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for number in range(3):
+        with tarfile.open(root / f"train-{number}.tar", "w") as shard:
+            for pair in range(4 * number, 4 * number + 4):
+                for side in ("source", "target"):
+                    shard.add(root / "pairs" / side / f"{pair:02}.png", f"{pair:02}.{side}.png")
     return folder
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import p2pkit
-from p2pkit.api import measure
+from p2pkit.api import measure, measure_shards, measure_translation
 from p2pkit.bench import machine
 from p2pkit.bench.eager import EagerStep
 from p2pkit.bench.machine import ceiling
@@ -111,3 +111,26 @@ def test_the_loader_beside_decoding_each_image(registry, tmp_path):
     assert loader["pairs"] == 4
     rates = loader["images_per_second"]
     assert loader["ratio"] == pytest.approx(rates["p2pkit"] / rates["decode_each"])
+
+
+def test_reading_from_shards_beside_the_cache(registry):
+    own = {"dataset.params": {"size": 16, "count": 24}}
+    measured = measure_shards("shapes", registry=registry, encodings=["raw"], workers=[0], rounds=1, **own)
+    json.dumps(measured)
+    cache, shards = measured["rows"]
+    assert (cache["variant"], shards["variant"]) == ("cache", "raw, a thread")
+    assert cache["ratio"] == 1
+    assert shards["ratio"] == pytest.approx(shards["pairs_per_second"] / cache["pairs_per_second"])
+    assert shards["pairs_read"] == measured["pairs"] == 24
+    assert shards["peak_memory"] >= shards["memory_before"] > 10_000_000
+    assert shards["bytes"] > 24 * 2 * 3 * 16 * 16
+
+
+def test_translating_beside_one_after_another(registry):
+    own = {**SMALL, "evaluate.batch_norm": "running", "evaluate.dropout": "off"}
+    options = {"side": 32, "images": 5, "batches": [1, 2], "rounds": 1, "device": "cpu"}
+    measured = measure_translation("facades", registry=registry, **options, **own)
+    json.dumps(measured)
+    assert [row["variant"] for row in measured["rows"]] == ["batch_1", "batch_2", "one_by_one"]
+    assert measured["rows"][2]["ratio"] == 1
+    assert max(row["largest_difference"] for row in measured["rows"]) <= 1

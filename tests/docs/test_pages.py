@@ -11,6 +11,7 @@ import yaml
 from pages import DOCS, PAGES, blocks, source
 
 from p2pkit.cli import app, main
+from p2pkit.cli.groups import find_command
 from p2pkit.config import load_config, parse_settings, recipe_names, resolve
 from p2pkit.registry import RegistryFile, load_registry
 from p2pkit.sweep import outline
@@ -74,18 +75,19 @@ def test_there_are_commands_to_look_at() -> None:
     ("page", "command"), commands(), ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )
 def test_command_exists_with_its_options(page: str, command: list[str]) -> None:
-    name, *arguments = command
-    GROUP.commands[name].make_context(name, arguments)
+    name, found, arguments = find_command(GROUP, command)
+    found.make_context(name, arguments)
 
 
 def written_settings() -> list[tuple[str, str, list[str]]]:
     """Return every `-s KEY=VALUE` of the pages, with the recipe that it is for."""
     found = []
-    for page, (name, *arguments) in commands():
-        context = GROUP.commands[name].make_context(name, list(arguments)).params
+    for page, command in commands():
+        name, parsed, arguments = find_command(GROUP, command)
+        context = parsed.make_context(name, list(arguments)).params
         recipe = "demo" if name == "demo" else context.get("config") or context.get("model") or ""
         settings = list(context.get("set_") or ())
-        failing = any(block.mark == "run: fails" and [name, *arguments] in block.commands for block in blocks(page))
+        failing = any(block.mark == "run: fails" and command in block.commands for block in blocks(page))
         if settings and not failing:
             found.append((page, recipe if not recipe.endswith(".yaml") else "facades", settings))
     for page in PAGES:

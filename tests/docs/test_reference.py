@@ -11,23 +11,24 @@ from pydantic import BaseModel
 import p2pkit
 from p2pkit import hookspecs
 from p2pkit.cli import app
+from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import RunConfig, recipe_names
 from p2pkit.config.model import ComponentConfig
 from p2pkit.registry import RegistryFile
 
-GROUP = typer.main.get_command(app)
+COMMANDS = every_command(typer.main.get_command(app))
 KIND_PAGES = {kind.kind: f"reference/components/{kind.kind}s.md" for kind in KINDS} | {
     "loss": "reference/components/losses.md"
 }
 
 
-@pytest.mark.parametrize("name", GROUP.commands)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_command(name: str) -> None:
     page = read("reference/cli.md")
     section = page.partition(f"## p2pkit {name}\n")[2].partition("\n## ")[0]
     assert section, f"command {name} is missing"
-    options = [opt for parameter in GROUP.commands[name].params for opt in parameter.opts if opt.startswith("-")]
+    options = [opt for parameter in COMMANDS[name].params for opt in parameter.opts if opt.startswith("-")]
     assert [opt for opt in options if f"`{opt}`" not in section and f"`{opt} " not in section] == []
 
 

@@ -43,10 +43,11 @@ def test_same_seed_same_weights(work, tmp_path):
     assert first.report.metrics != other.report.metrics
 
 
-@pytest.mark.parametrize("at", [2, 3, 5])
-def test_interrupted_and_resumed_equals_uninterrupted(work, tmp_path, monkeypatch, at):
+@pytest.mark.parametrize(("at", "cache"), [(2, "memory"), (3, "memory"), (5, "memory"), (5, "off")])
+def test_interrupted_and_resumed_equals_uninterrupted(work, tmp_path, monkeypatch, at, cache):
     """Stopped by a signal in the middle or at the end of an epoch, the run goes on as if nothing had been."""
-    whole = work(tmp_path / "whole", **RICH).train()
+    rich = {**RICH, "engine.cache": cache, "engine.workers": 0}
+    whole = work(tmp_path / "whole", **rich).train()
     original = Loop._set_learning_rates
 
     def interrupting(self, epoch, step):
@@ -55,12 +56,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(work, tmp_path, monkeypatc
         original(self, epoch, step)
 
     monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
-    stopped = work(tmp_path / "cut", **RICH).train()
+    stopped = work(tmp_path / "cut", **rich).train()
     assert stopped.signal == signal.SIGTERM
     assert stopped.position.step == at
     assert stopped.checkpoint.name == f"step-{at:08d}"
     monkeypatch.setattr(Loop, "_set_learning_rates", original)
-    resumed = work(tmp_path / "cut", **RICH).train(stopped.checkpoint)
+    resumed = work(tmp_path / "cut", **rich).train(stopped.checkpoint)
     assert resumed.position == whole.position
     assert_same(weights(resumed.checkpoint), weights(whole.checkpoint))
     assert resumed.report.metrics == whole.report.metrics

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, PairStream, Problem
+from p2pkit.engine.ahead import ahead, mapped
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.precision import Place, Precision
-from p2pkit.engine.streams import Streamed, ahead
+from p2pkit.engine.streams import Streamed
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU, Precision("fp32", CPU), torch.contiguous_format)
@@ -154,6 +155,16 @@ def test_reading_ahead_is_bounded_and_hands_on_errors():
     assert len(taken) <= 4
     with pytest.raises(OSError, match="the end"):
         list(coming)
+
+
+def test_several_threads_keep_the_order_and_a_bounded_distance():
+    begun = []
+    made = mapped(lambda item: begun.append(item) or -item, range(50), threads=3, depth=4)
+    assert [next(made) for _ in range(10)] == [-item for item in range(10)]
+    assert len(begun) <= 10 + 5
+    assert list(made) == [-item for item in range(10, 50)]
+    with pytest.raises(ZeroDivisionError):
+        list(mapped(lambda item: 1 / item, [1, 0], threads=1, depth=1))
 
 
 def test_an_error_keeps_its_problems_on_its_way_from_another_process():

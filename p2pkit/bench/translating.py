@@ -1,0 +1,129 @@
+"""Time the translation of a folder, beside a loop that opens, translates and saves one image after another."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from p2pkit.config import Plan
+from p2pkit.engine.assemble import seed_everything
+from p2pkit.engine.machine import describe
+from p2pkit.engine.modes import Mode, inference
+from p2pkit.engine.precision import choose_place
+from p2pkit.errors import ConfigError
+from p2pkit.inference.translate import Translator
+from p2pkit.types import ImageSpec, PairSpec
+
+
+def bench_translate(
+    plan: Plan,
+    *,
+    side: int = 256,
+    images: int = 32,
+    batches: Sequence[int] = (1, 8),
+    rounds: int = 3,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measure how fast a recipe's generator translates a folder of pictures, in turn with the plain loop.
+
+    Args:
+        plan: The recipe; its generator is not trained, which changes no time.
+        side: Height and width of the pictures, which are made up.
+        images: How many there are.
+        batches: Images of a forward pass.
+        rounds: How often each variant translates all of them; the first time does not count.
+        note: Hears how it comes along.
+
+    Returns:
+        One object: the machine and a row for each variant. The ratio is to the plain loop; the largest difference is
+        that of the pixels to the plain loop's.
+
+    Raises:
+        ConfigError: The recipe has no generator that can be built.
+    """
+    if plan.generator is None:
+        raise ConfigError(plan.problems)
+    spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
+    seed_everything(plan.config.engine.seed)
+    generator: nn.Module = plan.generator.build(spec)
+    place = choose_place(plan.config.engine, generator)
+    modes = plan.config.evaluate
+    plain = copy.deepcopy(generator).to(place.device)
+    translator = Translator(place.put(generator), spec, place, modes.batch_norm, modes.dropout)
+    with tempfile.TemporaryDirectory(prefix="p2pkit-bench-") as name:
+        folder = Path(name)
+        _draw(folder / "in", images, side)
+        variants: dict[str, Callable[[], object]] = {
+            f"batch_{batch}": lambda batch=batch: translator.translate_files(  # type: ignore[misc]  # bound now
+                [folder / "in"], folder / f"batch_{batch}", batch=batch
+            )
+            for batch in batches
+        }
+        variants["one_by_one"] = lambda: _one_by_one(plain, translator, folder / "in", folder / "one_by_one")
+        times = _interleaved(variants, rounds, note)
+        rows = [_row(variant, times, images, folder) for variant in variants]
+    facts = {"side": side, "images": images, "batch_norm": modes.batch_norm, "dropout": modes.dropout}
+    return {"machine": describe(place.device), "generator": plan.generator.name, **place.facts(), **facts, "rows": rows}
+
+
+def _draw(folder: Path, count: int, side: int) -> None:
+    """Write pictures that compress as photos do: smooth, with a little noise."""
+    folder.mkdir()
+    dice = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(dice.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)).astype(np.int16)
+        picture = (smooth + dice.integers(-4, 5, smooth.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number:04}.png")
+
+
+def _one_by_one(generator: nn.Module, translator: Translator, inputs: Path, output: Path) -> None:
+    """Translate as a tutorial would: fp32, one image at a time, each step after the other."""
+    output.mkdir(exist_ok=True)
+    with inference(generator, Mode(translator.batch_norm, translator.dropout)):
+        for path in sorted(inputs.iterdir()):
+            with Image.open(path) as opened:
+                array = np.array(opened.convert("RGB"))
+            image = torch.from_numpy(array).permute(2, 0, 1)[None].float().div(127.5).sub(1)
+            fake = generator(image.to(translator.place.device))[0].float().cpu()
+            pixels = ((fake.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(output / path.name)
+
+
+def _interleaved(
+    variants: dict[str, Callable[[], object]], rounds: int, note: Callable[[str], None]
+) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds + 1):
+        note(f"round {number} of {rounds}" if number else "warming up")
+        for name, act in variants.items():
+            begun = time.perf_counter()
+            act()
+            times[name].append(time.perf_counter() - begun)
+    return {name: values[1:] for name, values in times.items()}
+
+
+def _row(variant: str, times: dict[str, list[float]], images: int, folder: Path) -> dict[str, Any]:
+    own, base = times[variant], times["one_by_one"]
+    return {
+        "variant": variant,
+        "images_per_second": images / statistics.median(own),
+        "spread": [images / max(own), images / min(own)],
+        "ratio": statistics.median(base) / statistics.median(own),
+        "largest_difference": max(_difference(path, folder / "one_by_one") for path in (folder / variant).iterdir()),
+    }
+
+
+def _difference(picture: Path, folder: Path) -> int:
+    first, second = (np.asarray(Image.open(path)).astype(np.int16) for path in (picture, folder / picture.name))
+    return int(np.abs(first - second).max())

@@ -1,0 +1,230 @@
+"""Pairs in tar shards, read one after another from local files, http or object stores."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import tarfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import p2pkit
+from p2pkit import ImageSpec, Pair, PairSpec, Shard
+
+Sample = Mapping[str, Any]
+_HEAD_REQUESTS = 16
+
+
+@dataclass(frozen=True)
+class ShardStream:
+    """The pairs of one split; see `p2pkit.PairStream`.
+
+    Args:
+        shards: The tar files, with whole paths or URLs.
+        images: What the pairs should be.
+        source: Name of the source in a sample, with or without its suffix.
+        target: Name of the target.
+        buffer: Pairs that are mixed, beside the order of the shards.
+    """
+
+    shards: tuple[Shard, ...]
+    images: PairSpec
+    source: str = "source"
+    target: str = "target"
+    buffer: int = 256
+
+    def __len__(self) -> int:
+        return sum(shard.pairs for shard in self.shards)
+
+    def problems(self) -> list[p2pkit.Problem]:
+        """List the shards that are missing, or not of the size that they should have."""
+        with ThreadPoolExecutor(_HEAD_REQUESTS) as pool:
+            return [problem for problem in pool.map(_missing, self.shards) if problem]
+
+    def decoders(
+        self, *, part: int = 0, parts: int = 1, seed: int | None = None, start: int = 0
+    ) -> Iterator[Callable[[], Pair]]:
+        """Yield a function for each pair of a part, which is a range of the shards in their order."""
+        first, last = (len(self) * number // parts for number in (part, part + 1))
+        shards = list(self.shards)
+        order: Iterator[int] = iter(range(last - first))
+        if seed is not None:
+            random.Random(seed).shuffle(shards)
+            order = _mixed(last - first, self.buffer, random.Random(f"{seed} {part} {parts}"))
+        given = bytearray(last - first)
+        for position in islice(order, start):
+            given[position] = True
+        samples = self._samples(shards, first, given)
+        waiting: dict[int, Callable[[], Pair]] = {}
+        for position in order:
+            while position not in waiting:
+                waiting.update([next(samples)])
+            yield waiting.pop(position)
+
+    def _samples(
+        self, shards: Iterable[Shard], first: int, given: bytearray
+    ) -> Iterator[tuple[int, Callable[[], Pair]]]:
+        """Yield the pairs of a range that are not given yet, with their positions; no other shard is opened."""
+        begin = -first
+        for shard in shards:
+            here = range(max(begin, 0), min(begin + shard.pairs, len(given)))
+            wanted = [position for position in here if not given[position]]
+            if wanted:
+                yield from self._of_shard(shard, begin, wanted)
+            begin += shard.pairs
+
+    def _of_shard(self, shard: Shard, begin: int, wanted: list[int]) -> Iterator[tuple[int, Callable[[], Pair]]]:
+        positions, read = iter(wanted), 0
+        failure = "holds {} pairs, where {} are stated"
+        position = next(positions, None)
+        try:
+            with closing(read_samples(shard.file)) as samples:
+                for read, sample in enumerate(samples, 1):
+                    if position == begin + read - 1:
+                        yield position, partial(_pair, sample, shard.file, self)
+                        position = next(positions, None)
+                    if position is None:
+                        return
+        except OSError as error:
+            failure = "can't be read after {} of {} pairs: " + str(error)
+        assert position is not None
+        problem = _problem(shard.file, failure.format(read, shard.pairs))
+        yield from ((lost, partial(_fail, problem)) for lost in (position, *positions))
+
+
+def _mixed(count: int, buffer: int, dice: random.Random) -> Iterator[int]:
+    """Yield all positions in the order in which a buffer that is refilled gives them at random."""
+    held: list[int] = []
+    for position in range(count):
+        if len(held) < buffer:
+            held.append(position)
+            continue
+        index = dice.randrange(buffer)
+        yield held[index]
+        held[index] = position
+    dice.shuffle(held)
+    yield from held
+
+
+def read_samples(url: str) -> Generator[Sample]:
+    """Read a shard from its beginning; `OSError` where that fails, whatever a store may raise."""
+    import fsspec
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    try:
+        with fsspec.open(url, "rb") as stream:
+            yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
+    except tarfile.TarError as error:
+        raise OSError(f"it is damaged or cut off ({error.args[0]})") from None
+    except Exception as error:
+        raise OSError(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}") from None
+
+
+def member(sample: Sample, name: str) -> tuple[str, bytes]:
+    """Find an image of a sample by its name, with or without suffix; `OSError` where there is none."""
+    found = [key for key in sample if key == name.lower() or key.startswith(f"{name.lower()}.")]
+    if len(found) != 1:
+        there = ", ".join(key for key in sample if not key.startswith("__"))
+        raise OSError(f"has {len(found)} images {name}; there are: {there}")
+    return found[0], sample[found[0]]
+
+
+def decoded(suffixed: str, data: bytes, *, indexed: bool = False) -> Tensor:
+    """Decode an image; `OSError` where that fails."""
+    if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
+        return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError(f"an array of version {version}")
+        shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+        array = np.frombuffer(bytearray(data), kind, offset=stream.tell()).reshape(shape)
+    except (ValueError, EOFError) as error:
+        raise OSError(f"not an image array: {error}") from None
+    return torch.from_numpy(array)
+
+
+def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
+    images, name = stream.images, p2pkit.ShardIndex.name_of(sample["__key__"])
+    try:
+        source = _image(*member(sample, stream.source), images.source, images)
+        target = _image(*member(sample, stream.target), images.target, images)
+    except OSError as error:
+        raise p2pkit.DataError(_problem(f"{url}, {name}", str(error))) from None
+    return Pair(source, target, name)
+
+
+def _image(suffixed: str, data: bytes, spec: ImageSpec, images: PairSpec) -> Tensor:
+    labels = spec.kind == "labels"
+    image = p2pkit.conform(decoded(suffixed, data, indexed=labels), spec)
+    return p2pkit.resize(image, images.height, images.width, nearest=labels)
+
+
+def _missing(shard: Shard) -> p2pkit.Problem | None:
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(shard.file)
+        size = files.info(path).get("size")
+    except Exception as error:  # stores raise what they like
+        cause = "there is no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        return _problem(shard.file, cause)
+    if None in (size, shard.bytes) or size == shard.bytes:
+        return None
+    return _problem(shard.file, f"is of {size} bytes, where its index says {shard.bytes}: cut off, or another file")
+
+
+def _fail(problem: p2pkit.Problem) -> Pair:
+    raise p2pkit.DataError(problem)
+
+
+def _problem(where: str, cause: str) -> p2pkit.Problem:
+    return p2pkit.Problem(where, cause, "mend it, or go on without it by `dataset.unreadable: skip`")
+
+
+@dataclass(frozen=True)
+class ShardDataset:
+    """A data set of shards; see `p2pkit.PairDataset`.
+
+    Args:
+        spec: What the images are.
+        streams: The pairs of each split.
+        fingerprints: What the index says of the pairs.
+    """
+
+    spec: PairSpec
+    streams: Mapping[str, ShardStream]
+    fingerprints: Mapping[str, str]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits there are."""
+        return tuple(self.streams)
+
+    def pairs(self, split: str) -> ShardStream:
+        """Return the pairs of a split."""
+        if split not in self.streams:
+            problem = p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(self.streams)}")
+            raise p2pkit.DataError(problem)
+        return self.streams[split]
+
+    def at(self, height: int, width: int) -> ShardDataset:
+        """Return the same data at another size."""
+        spec = replace(self.spec, height=height, width=width)
+        return replace(self, spec=spec, streams={k: replace(s, images=spec) for k, s in self.streams.items()})
+
+    def fingerprint(self, split: str) -> str:
+        """Return a text that changes with the pairs, or with the list of shards where there is no index."""
+        stated = self.fingerprints.get(split) or repr(self.pairs(split).shards)
+        return hashlib.sha256(f"{stated} {self.spec}".encode()).hexdigest()[:12]

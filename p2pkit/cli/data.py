@@ -1,0 +1,45 @@
+"""Commands on data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from p2pkit.cli.options import PluginFiles, Quiet, RegistryFile, Settings, registry, settings
+
+app = typer.Typer(help="Prepare data.", no_args_is_help=True)
+
+
+@app.command()
+def shard(
+    dataset: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a data set's name.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that is not there yet.")],
+    split: Annotated[list[str] | None, typer.Option("--split", help="Only this split; repeatable.")] = None,
+    encoding: Annotated[
+        Literal["png", "raw"], typer.Option("--encoding", help="png is small; raw is larger and needs no decoding.")
+    ] = "png",
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Pairs of a shard.")] = 256,
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a data set as tar shards, without loss, and print the config that reads them."""
+    from p2pkit import api
+
+    index = api.shard(
+        dataset,
+        out,
+        splits=split,
+        encoding=encoding,
+        per_shard=pairs,
+        registry=registry(registry_file, plugin),
+        progress=not quiet,
+        **settings(set_),
+    )
+    for name, shards in index.splits.items():
+        size = sum(each.bytes or 0 for each in shards) / 1e6
+        typer.echo(f"{name:<8}{sum(each.pairs for each in shards)} pairs in {len(shards)} shards, {size:,.1f} MB")
+    typer.echo(f"dataset: {{use: webdataset, params: {{root: {out}}}}}")

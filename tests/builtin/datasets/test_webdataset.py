@@ -1,0 +1,264 @@
+"""Shards: lossless, in an order that a seed settles, from any position, and never silently incomplete."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import pickle
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import p2pkit
+from p2pkit import ImageSpec, Pair, PairSpec
+from p2pkit.builtin.datasets.shapes import shapes
+from p2pkit.builtin.datasets.webdataset import webdataset
+from p2pkit.engine.sharding import write_shards
+
+
+class Fixed:
+    """Pairs that are given."""
+
+    def __init__(self, spec, **splits):
+        self.spec = spec
+        self.all = splits
+        self.splits = tuple(splits)
+
+    def pairs(self, split):
+        return self.all[split]
+
+
+def noise(spec, count, size=(6, 9)):
+    dice = torch.Generator().manual_seed(1)
+
+    def image(side):
+        if side.kind == "labels":
+            return torch.randint(side.channels, (1, *size), generator=dice).to(p2pkit.images.stored_type(side))
+        values = torch.rand(side.channels, *size, generator=dice) * (side.high - side.low) + side.low
+        return values.to(p2pkit.images.stored_type(side))
+
+    names = ["a", "deep/b.c", "__c__", "d e", "100%", "grün"]
+    return [Pair(image(spec.source), image(spec.target), (names * count)[i] + f"-{i}") for i in range(count)]
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    """Write drawn pairs, 20 and 8, in shards of 6."""
+    write_shards(shapes(size=8, count=20), tmp_path / "out", splits=("train", "val"), per_shard=6, encoding="raw")
+    return tmp_path / "out"
+
+
+def names(stream, **wanted):
+    return [decode().name for decode in stream.decoders(**wanted)]
+
+
+SPECS = {
+    "colour": PairSpec(ImageSpec(3), ImageSpec(3), 6, 9),
+    "deep and labels": PairSpec(ImageSpec(7, kind="labels"), ImageSpec(1, high=65535.0), 6, 9),
+    "many classes": PairSpec(ImageSpec(999, kind="labels"), ImageSpec(4), 6, 9),
+    "floats": PairSpec(ImageSpec(5, low=-2.0, high=3.0), ImageSpec(2), 6, 9),
+}
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_what_is_read_is_what_was_written(tmp_path, spec, encoding):
+    pairs = noise(spec, 8)
+    write_shards(Fixed(spec, train=pairs), tmp_path / "out", splits=("train",), encoding=encoding, per_shard=3)
+    dataset = webdataset(root=str(tmp_path / "out"))
+    assert dataset.spec == spec
+    read = [decode() for decode in dataset.pairs("train").decoders()]
+    assert [pair.name for pair in read] == [pair.name for pair in pairs]
+    for one, other in zip(read, pairs, strict=True):
+        for a, b in ((one.source, other.source), (one.target, other.target)):
+            assert a.dtype == b.dtype
+            assert torch.equal(a, b)
+
+
+def test_parts_seeds_and_positions(sharded):
+    stream = webdataset(root=str(sharded), buffer=4).pairs("train")
+    stored = [f"train-{index:05d}" for index in range(20)]
+    assert names(stream) == stored
+    shuffled = names(stream, seed=3)
+    assert sorted(shuffled) == stored != shuffled
+    for parts in (2, 3, 7):
+        read = [names(stream, part=part, parts=parts, seed=3) for part in range(parts)]
+        assert sorted(sum(read, start=[])) == stored  # noqa: RUF017
+        assert {len(part) for part in read} <= {20 // parts, 20 // parts + 1}
+    for start in (0, 1, 9, 19, 20):
+        assert names(stream, seed=3, start=start) == shuffled[start:]
+    assert names(pickle.loads(pickle.dumps(stream)), seed=3) == shuffled
+
+
+def test_the_buffer_mixes_shards(sharded):
+    small = names(webdataset(root=str(sharded), buffer=1).pairs("train"), seed=3)
+    blocks = [small[i : i + 6] for i in range(0, 20, 6)]
+    assert all(block == sorted(block) for block in blocks if len(block) == 6) or small != sorted(small)
+    large = names(webdataset(root=str(sharded), buffer=100).pairs("train"), seed=3)
+    assert small != large
+
+
+def test_going_on_opens_only_the_shards_that_are_still_wanted(sharded, monkeypatch):
+    from p2pkit.builtin.datasets import shards
+
+    opened = []
+    original = shards.read_samples
+    monkeypatch.setattr(shards, "read_samples", lambda url: opened.append(url) or original(url))
+    stream = webdataset(root=str(sharded), buffer=1).pairs("train")
+    rest = names(stream, start=13)
+    assert rest == [f"train-{index:05d}" for index in range(13, 20)]
+    assert [url[-10:] for url in opened] == ["000002.tar", "000003.tar"]
+
+
+def test_only_the_buffer_is_held(sharded):
+    stream = webdataset(root=str(sharded), buffer=3).pairs("train")
+    decoders = stream.decoders(seed=1)
+    next(decoders)
+    assert len(decoders.gi_frame.f_locals["waiting"]) <= 3
+
+
+def test_another_size(sharded):
+    dataset = webdataset(root=str(sharded), size=12)
+    assert (dataset.spec.height, dataset.spec.width) == (12, 12)
+    assert next(dataset.pairs("train").decoders())().source.shape == (3, 12, 12)
+    assert next(dataset.at(4, 5).pairs("val").decoders())().target.shape == (3, 4, 5)
+    assert dataset.fingerprint("train") != webdataset(root=str(sharded)).fingerprint("train")
+    with pytest.raises(p2pkit.DataError, match="no split 'test'"):
+        dataset.pairs("test")
+
+
+def test_a_missing_and_a_cut_off_shard_are_told_before_the_work(sharded):
+    (sharded / "train-000001.tar").unlink()
+    path = sharded / "train-000002.tar"
+    path.write_bytes(path.read_bytes()[:2000])
+    stream = webdataset(root=str(sharded)).pairs("train")
+    missing, cut = stream.problems()
+    assert "train-000001.tar: there is no such file" in str(missing)
+    assert "is of 2000 bytes, where its index says" in cut.cause
+    assert "dataset.unreadable: skip" in cut.remedy
+
+
+def test_what_is_damaged_is_told_where_it_is_read_and_the_rest_is_there(sharded):
+    path = sharded / "train-000002.tar"
+    path.write_bytes(path.read_bytes()[:4000])
+    (sharded / "train-000000.tar").unlink()
+    causes, read = [], []
+    for decode in webdataset(root=str(sharded)).pairs("train").decoders():
+        try:
+            read.append(decode().name)
+        except p2pkit.DataError as error:
+            causes.append(error.problems[0].cause)
+    assert len(read) + len(causes) == 20
+    assert read[:6] == [f"train-{index:05d}" for index in range(6, 12)]
+    assert read[-2:] == ["train-00018", "train-00019"]
+    assert "can't be read after 0 of 6 pairs" in causes[0]
+    assert "damaged or cut off" in causes[-1]
+
+
+def test_a_shard_that_holds_less_than_stated(sharded):
+    text = (sharded / "shards.json").read_text().replace('"pairs": 2,', '"pairs": 5,')
+    (sharded / "shards.json").write_text(text)
+    decoders = list(webdataset(root=str(sharded)).pairs("train").decoders())
+    assert len(decoders) == 23
+    with pytest.raises(p2pkit.DataError, match="holds 2 pairs, where 5 are stated"):
+        decoders[-1]()
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 2}', "[]"])
+def test_an_index_that_is_none(tmp_path, text):
+    (tmp_path / "shards.json").write_text(text)
+    with pytest.raises(p2pkit.ComponentError, match="is no index of shards"):
+        webdataset(root=str(tmp_path))
+
+
+def test_no_index_and_nothing_given(tmp_path):
+    with pytest.raises(p2pkit.ComponentError, match=r"shards.json can't be read: No such file"):
+        webdataset(root=str(tmp_path))
+    with pytest.raises(p2pkit.ComponentError, match="either root"):
+        webdataset()
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Shards as others make them: files of any kind, no index."""
+    dice = np.random.default_rng(0)
+    for number in range(2):
+        with tarfile.open(tmp_path / f"x-{number}.tar", "w") as tar:
+            for pair in range(3):
+                for member in ("input.png", "output.jpg", "json"):
+                    buffer = io.BytesIO(b"{}")
+                    if member != "json":
+                        image = Image.fromarray(dice.integers(0, 256, (10, 12, 3), dtype=np.uint8))
+                        buffer = io.BytesIO()
+                        image.save(buffer, "PNG" if member == "input.png" else "JPEG")
+                    info = tarfile.TarInfo(f"{number}{pair}.{member}")
+                    info.size = len(buffer.getvalue())
+                    tar.addfile(info, io.BytesIO(buffer.getvalue()))
+    return {"shards": {"train": str(tmp_path / "x-{0..1}.tar")}, "source": "input.png", "target": "output"}
+
+
+def test_shards_that_others_made(foreign):
+    dataset = webdataset(**foreign, source_channels=1, size=8)
+    assert dataset.spec == PairSpec(ImageSpec(1), ImageSpec(3), 8, 8)
+    assert names(dataset.pairs("train")) == ["00", "01", "02", "10", "11", "12"]
+    assert len(webdataset(**foreign, pairs={"train": (3, 2)}).pairs("train")) == 5
+    assert len(webdataset(**foreign, pairs={"train": 2}).pairs("train")) == 4
+
+
+def test_what_is_wrong_with_them(foreign, tmp_path):
+    with pytest.raises(p2pkit.ComponentError, match=r"has 0 images depth; there are: input.png, output.jpg, json"):
+        webdataset(**{**foreign, "source": "depth"})
+    with pytest.raises(p2pkit.ComponentError, match="2 shards, and 1 numbers"):
+        webdataset(**foreign, pairs={"train": (3,)})
+    with pytest.raises(p2pkit.ComponentError, match="No such file"):
+        webdataset(**{**foreign, "shards": {"train": str(tmp_path / "none.tar")}})
+    with pytest.raises(p2pkit.ComponentError, match="too far away") as caught:
+        webdataset(**{**foreign, "shards": {"train": "http://localhost:1/x.tar"}})
+    assert caught.value.parameter == "pairs"
+
+
+def test_over_http(sharded):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=sharded))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        dataset = webdataset(root=f"http://127.0.0.1:{server.server_port}")
+        stream = dataset.pairs("train")
+        assert stream.problems() == []
+        assert names(stream, start=17) == ["train-00017", "train-00018", "train-00019"]
+        (sharded / "train-000003.tar").unlink()
+        assert "there is no such file" in stream.problems()[0].cause
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_in_an_object_store(sharded):
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    store.put(str(sharded), "/bucket/pairs", recursive=True)
+    dataset = webdataset(root="memory://bucket/pairs")
+    assert names(dataset.pairs("val")) == names(webdataset(root=str(sharded)).pairs("val"))
+    assert dataset.pairs("train").problems() == []
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch, sharded):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "webdataset", None)
+    with pytest.raises(p2pkit.ComponentError, match="webdataset") as caught:
+        webdataset(root=str(sharded))
+    assert "pip install 'p2pkit[webdataset]'" in caught.value.remedy
+    with pytest.raises(p2pkit.P2pkitError, match="not installed"):
+        write_shards(shapes(size=8, count=2), sharded.parent / "more", splits=("train",))
