@@ -192,15 +192,20 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = registry or load_registry()
-    if split is not None:
-        overrides["evaluate.split"] = split
     with together():
-        checkpoint = agreed(lambda: find_checkpoint(model))
-        plan = agreed(lambda: _plan(read_config(checkpoint), overrides, registry))
-        checked = agreed(lambda: check_plan(plan, training=False))
+        checkpoint, checked = agreed(lambda: prepared(model, split, registry, overrides))
         folder = by_main(lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split))
         report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
+
+
+def prepared(
+    model: str | Path, split: str | None, registry: Registry, overrides: Mapping[str, Any]
+) -> tuple[Path, Checked]:
+    """Find a checkpoint, and check that it can be evaluated."""
+    checkpoint = find_checkpoint(model)
+    wanted = {} if split is None else {"evaluate.split": split}
+    return checkpoint, check_plan(_plan(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
 
 
 def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Any) -> Translator:

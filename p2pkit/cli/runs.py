@@ -64,6 +64,14 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", help="The part of the data; by default the run's own.")
     ] = None,
+    modes: Annotated[
+        bool, typer.Option("--modes", help="Score every combination of evaluate.batch_norm and evaluate.dropout.")
+    ] = False,
+    gap: Annotated[bool, typer.Option("--gap", help="Score the training pairs too, side by side.")] = False,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="METRIC", help="Make the mode that this metric likes best the checkpoint's."),
+    ] = None,
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -71,9 +79,17 @@ def evaluate(
 ) -> None:
     """Score a trained generator on held-out pairs."""
     from p2pkit import api
-    from p2pkit.cli.tables import print_report
+    from p2pkit.cli.tables import print_report, print_survey
 
+    if keep is not None and not modes:
+        raise typer.BadParameter("--keep chooses among the modes; give --modes too")
     names = registry(registry_file, plugin)
+    if modes or gap:
+        from p2pkit.survey import survey
+
+        act = functools.partial(survey, model, modes=modes, gap=gap, keep=keep, split=split)
+        print_survey(act(registry=names, progress=not quiet, **settings(set_)))
+        return
     run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
     if processes().main:
         print_report(run.report)

@@ -17,6 +17,7 @@ from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.runs import NOTES
 from p2pkit.errors import P2pkitError
+from p2pkit.survey import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 
@@ -49,6 +50,30 @@ def print_report(report: Report) -> None:
     console.print(table)
     for warning in report.warnings:
         console.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True)
+
+
+def print_survey(survey: Survey) -> None:
+    """Print the scores of each mode, on held-out and training pairs side by side; the best of a column in bold."""
+    reports = {key: run.report for key, run in survey.runs.items()}
+    splits = list(dict.fromkeys(split for _, split in reports))
+    first = next(iter(reports.values()))
+    columns = [(name, split) for name in first.metrics for split in splits]
+    table = Table("batch norm", "dropout", title=f"{survey.checkpoint}", title_justify="left")
+    for name, split in columns:
+        table.add_column(f"{name}{_ARROWS[first.higher_is_better.get(name)]}\n{split}", justify="right")
+    best = {name: survey.best(name) for name, higher in first.higher_is_better.items() if higher is not None}
+    for mode in survey.modes:
+        values = [
+            (best.get(name) == mode and split == survey.split, reports[mode, split], name) for name, split in columns
+        ]
+        cells = [f"[bold]{r.metrics[n]:.4f}[/]" if wins else f"{r.metrics[n]:.4f}" for wins, r, n in values]
+        table.add_row(mode.batch_norm, mode.dropout, *cells)
+    console = Console()
+    console.print(table)
+    for warning in dict.fromkeys(warning for report in reports.values() for warning in report.warnings):
+        console.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True)
+    if survey.kept is not None:
+        console.print(f"kept in the checkpoint: batch_norm {survey.kept.batch_norm}, dropout {survey.kept.dropout}")
 
 
 def _with_direction(name: str, higher: bool | None) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from p2pkit.engine.assemble import seed_of
+from p2pkit.engine.modes import Mode
 from p2pkit.engine.parallel import gathered
 from p2pkit.engine.processes import processes
 from p2pkit.engine.settle import settled
@@ -125,7 +126,7 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
     save_file(_contiguous(contents.generator), partial / GENERATOR)
     save_file(_contiguous(contents.training), partial / TRAINING)
     if contents.statistics is not None:
-        save_file(_contiguous(contents.statistics), partial / STATISTICS)
+        save_statistics(contents.statistics, partial)
     known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
     (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
     (partial / CONFIG).write_text(yaml.safe_dump(dict(contents.config), sort_keys=False), encoding="utf-8")
@@ -201,6 +202,21 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
 def shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them."""
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
+
+
+def keep_mode(path: Path, mode: Mode) -> None:
+    """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
+    config = read_config(path)
+    config["evaluate"] |= asdict(mode)
+    partial = path / f".{CONFIG}.partial"
+    partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    _sync(partial)
+    partial.replace(path / CONFIG)
+
+
+def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the batch-norm statistics that were gathered anew."""
+    save_file(_contiguous(statistics), folder / STATISTICS)
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Evaluator:
         self.config = checked.plan.config.evaluate
         self.mode = mode or Mode(self.config.batch_norm, self.config.dropout)
         self.calibration = calibration
+        self.gathered: Statistics | None = None  # what the last evaluation used
 
     def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
         """Score a generator.
@@ -70,7 +71,7 @@ class Evaluator:
             The scores, and the fixed samples, which only the main process draws.
         """
         share_buffers(generator)
-        statistics = self.statistics(generator)
+        self.gathered = statistics = self.statistics(generator)
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with inference(generator, mode, statistics):

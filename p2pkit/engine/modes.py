@@ -92,6 +92,13 @@ def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = 
         return {name: tensor.clone() for name, tensor in _statistics(norms).items()}
 
 
+def modes_of(generator: nn.Module) -> list[Mode]:
+    """Return the modes that differ for a network, by whether it has batch norm and dropout."""
+    norms = ("running", "recalibrated", "batch") if _norms(generator) else ("running",)
+    noisy = any(isinstance(module, _DropoutNd) and module.p > 0 for module in generator.modules())
+    return [Mode(norm, dropout) for norm in norms for dropout in (("off", "on") if noisy else ("off",))]
+
+
 def _norms(generator: nn.Module) -> dict[str, Any]:
     """Return the batch norms that keep statistics."""
     named = generator.named_modules()

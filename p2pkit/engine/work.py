@@ -14,7 +14,7 @@ import yaml
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
-from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state
+from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data import Loader, prepare
 from p2pkit.engine.evaluate import Evaluator, mean_target
 from p2pkit.engine.fate import one_fate
@@ -119,7 +119,10 @@ class Work:
 
         def act(events: Events) -> tuple[Report, Samples]:
             sheet = self.folder / "samples" / f"{self.checked.split}-step-{step:08d}.png"
-            report, samples = self._evaluator(place)(generator, sheet)
+            evaluator = self._evaluator(place)
+            report, samples = evaluator(generator, sheet)
+            if evaluator.gathered is not None and processes().main:
+                save_statistics(evaluator.gathered, self.folder)
             events.evaluated(step, report, samples)
             return report, samples
 

@@ -116,3 +116,12 @@ def test_a_signal_saves_and_leaves(tmp_path, tiny):
     assert "go on with: p2pkit train --resume runs/a" in out
     assert len(list((tmp_path / "runs" / "a" / "checkpoints").glob("step-*"))) >= 1
     assert "Traceback" not in err
+
+
+def test_evaluate_in_every_mode(p2pkit, tiny):
+    p2pkit("train", tiny, "-s", "tracking.name=modes", "-q")
+    shown = p2pkit("evaluate", "modes", "--modes", "--gap", "--keep", "l1", "-q")
+    assert shown.code == 0, shown.err
+    for word in ("recalibrated", "val", "train", "kept in the checkpoint"):
+        assert word in shown.out
+    assert p2pkit("evaluate", "modes", "--keep", "l1").code == 2

@@ -125,3 +125,14 @@ def test_damaged_scores_are_named(made):
     (folder / "samples" / "step-00000010.json").write_text("{")
     with pytest.raises(ModelError, match=r"step-00000010\.json: can't be read"):
         compare([folder])
+
+
+def test_a_metric_of_other_weights_is_refused(made):
+    first, second = made("first", weight(1), l1=0.5), made("second", weight(2), l1=0.4)
+    for folder, weights in ((first, "abc"), (second, "def")):
+        for file in folder.glob("samples/*.json"):
+            data = json.loads(file.read_text())
+            data["report"]["own_protocols"] = {"l1": {"version": "1", "weights": weights}}
+            file.write_text(json.dumps(data))
+    with pytest.raises(ModelError, match=r"l1: was not measured .*: weights is abc \(first\), def \(second\)"):
+        compare([first, second])
