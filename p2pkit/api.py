@@ -63,6 +63,8 @@ class TrainedRun:
         report: The last evaluation's scores; None where the run was stopped before any.
         sheet: The last evaluation's picture; its other files lie beside it.
         signal: The signal that stopped the run, None where it came to its end.
+        best: The best checkpoint; None without `checkpoint.best`.
+        reason: Why it ended, in a sentence.
     """
 
     folder: Path
@@ -71,6 +73,8 @@ class TrainedRun:
     report: Report | None
     sheet: Path | None
     signal: int | None = None
+    best: Path | None = None
+    reason: str = ""
 
     def load(self) -> Translator:
         """Return the trained generator, ready to translate images."""
@@ -137,7 +141,7 @@ def resume(
     """Go on with a run from its latest checkpoint, exactly where it was.
 
     Args:
-        run: A run's folder or name, a tracker's name of it, or one of its checkpoints.
+        run: A run's folder or name, a tracker's name of it, or one of its checkpoints; `RUN@best` is its best one.
         registry: The names in force.
         progress: Whether to show how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
@@ -166,7 +170,9 @@ def _train(
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
-    return TrainedRun(folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal)
+    return TrainedRun(
+        folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
+    )
 
 
 def evaluate(
@@ -181,7 +187,7 @@ def evaluate(
     """Score a trained generator on a split of its data.
 
     Args:
-        model: A run's folder or name, a tracker's name of it, or a checkpoint.
+        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         split: The part of the data; by default the one the run was evaluated on.
         registry: The names in force.
         progress: Whether to show how it comes along.
@@ -212,7 +218,7 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     """Load a trained generator.
 
     Args:
-        model: A run's folder or name, a tracker's name of it, or a checkpoint.
+        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         device: Where to compute.
         registry: The names in force.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.

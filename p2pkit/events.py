@@ -40,17 +40,17 @@ class Events:
         """An evaluation is complete."""
         self._tell("p2pkit_evaluated", step=step, report=report, samples=samples)
 
-    def checkpointed(self, step: int, path: Path) -> None:
+    def checkpointed(self, step: int, path: Path, *, best: bool = False) -> None:
         """A checkpoint is complete."""
-        self._tell("p2pkit_checkpointed", step=step, path=path)
+        self._tell("p2pkit_checkpointed", step=step, path=path, best=best)
 
     def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
         """It is known what the run comes to as a whole."""
         self._tell("p2pkit_summarised", facts=facts, files=files)
 
-    def ended(self, error: BaseException | None) -> None:
+    def ended(self, error: BaseException | None, reason: str = "") -> None:
         """The run is over; each plugin hears of it, whatever the others do."""
-        self._tell("p2pkit_run_ended", error=error, strict=False)
+        self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False)
 
     def _tell(self, hook: str, *, strict: bool | None = None, **values: Any) -> None:
         for name in list(self.listening):

@@ -82,13 +82,17 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
 
 
 @hookspec
-def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
+def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
     """Learn that a checkpoint is complete on disk.
+
+    One that is the best so far is told of first as the best, which is kept apart, and again as the latest where it is
+    due. When a run is resumed, its best checkpoint is told of again.
 
     Args:
         run: The run.
         step: Number of updates of the generator so far.
         path: The checkpoint's folder.
+        best: Whether it is the run's best one so far, by `checkpoint.best`.
     """
 
 
@@ -106,12 +110,13 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
 
 
 @hookspec
-def p2pkit_run_ended(run: Run, error: BaseException | None) -> None:
+def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> None:
     """Learn that a run is over.
 
     Args:
         run: The run.
         error: What ended it; None where it ended as planned.
+        reason: Why a training ended: its schedule, early stopping or a signal; empty after an error.
     """
 
 

@@ -16,7 +16,9 @@ from p2pkit.engine.processes import processes
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
 
-Model = Annotated[str, typer.Argument(help="A run's folder or name, MLflow's id of it, or a checkpoint.")]
+Model = Annotated[
+    str, typer.Argument(help="A run's folder or name, MLflow's id, or a checkpoint; RUN@best is its best.")
+]
 _CONFIG = "A recipe's name, or a YAML file."
 
 
@@ -247,6 +249,8 @@ def _print_outcome(run: TrainedRun) -> None:
         print_report(run.report)
         typer.echo(f"samples     {run.sheet}")
     typer.echo(f"checkpoint  {run.checkpoint}")
+    if run.best is not None:
+        typer.echo(f"best        {run.best}")
     typer.echo("compare     p2pkit ui")
     if run.signal is not None:
         typer.echo(f"stopped at step {run.step}; go on with: p2pkit train --resume {run.folder}")

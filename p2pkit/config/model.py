@@ -85,6 +85,11 @@ class ScheduleConfig(Section):
         None, ge=0, description="Epochs (or steps) before the learning rate falls; by default half of them."
     )
 
+    patience: int | None = Field(
+        None, ge=1, description="Evaluations without a better `checkpoint.best` after which training ends; null: never."
+    )
+    min_delta: float = Field(0.0, ge=0, description="By how much a value must be better to count for `patience`.")
+
     @model_validator(mode="after")
     def _one_unit(self) -> ScheduleConfig:
         if self.epochs is not None and self.steps is not None:
@@ -155,6 +160,11 @@ class EngineConfig(Section):
         "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
     )
     workers: int = Field(2, ge=0, description="Processes that decode when the cache is off.")
+    on_nan: Literal["stop", "rollback"] = Field(
+        "stop",
+        description="After a number that is not finite: end the run, or go on from the last checkpoint with half the "
+        "learning rate, three times at most.",
+    )
     log_every: int = Field(50, ge=1, description="Steps between two reads of the losses.")
 
 
@@ -187,7 +197,7 @@ class HealthConfig(Section):
         1, ge=0, description="Evaluations between two measurements of each term's share of the gradient; 0 for never."
     )
     accuracy: float | None = Field(
-        0.95, gt=0.5, lt=1, description="The discriminator wins if it is right more often than this; null: no alarm."
+        0.97, gt=0.5, lt=1, description="The discriminator wins if it is right more often than this; null: no alarm."
     )
     variety: float | None = Field(
         0.25,
@@ -202,6 +212,10 @@ class CheckpointConfig(Section):
 
     every: int = Field(10, ge=0, description="Epochs between checkpoints; 0 for the end only.")
     keep: int = Field(2, ge=1, description="How many of the latest checkpoints are kept.")
+    best: str | None = Field(None, description="Metric by which the best checkpoint is kept too; null for none.")
+    better: Literal["auto", "higher", "lower"] = Field(
+        "auto", description="Which values of that metric are better; auto is what the metric itself says."
+    )
 
 
 class TrackingConfig(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +67,8 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
+        metrics = {name: _built(part, dataset.spec, problems) for name, part in plan.metrics.items()}
+        problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
     problems += [*device_problems(plan.config), *_folder_problems(plan)]
     if problems:
@@ -131,6 +133,31 @@ def _folder_problems(plan: Plan) -> list[Problem]:
     if existing.is_dir():
         return []
     return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
+
+
+def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]:
+    """List what is wrong with the choice of a best checkpoint and with patience."""
+    best, patience = plan.config.checkpoint.best, plan.config.schedule.patience
+    problems = []
+    if patience is not None and best is None:
+        names = " or ".join(metrics)
+        problems.append(Problem("schedule.patience", "there is no metric to go by", f"set checkpoint.best to {names}"))
+    if best is None:
+        return problems
+    if best not in metrics:
+        remedy = f"add it to evaluate.metrics, or choose one of these: {', '.join(metrics)}"
+        problems.append(Problem("checkpoint.best", f"{best!r} is not measured in this run", remedy))
+    elif plan.config.checkpoint.better == "auto" and _undirected(metrics[best]):
+        cause = f"the metric {best} does not say whether higher or lower is better"
+        problems.append(Problem("checkpoint.better", cause, "write higher or lower"))
+    if plan.config.evaluate.every == 0:
+        cause = "there are no evaluations during training to choose by"
+        problems.append(Problem("evaluate.every", cause, "set it to 1 or more, or leave checkpoint.best out"))
+    return problems
+
+
+def _undirected(metric: Any) -> bool:
+    return metric is not None and getattr(metric, "higher_is_better", None) is None
 
 
 def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, initial: bool) -> bool:

@@ -58,6 +58,7 @@ def save_checkpoint(
     position: Position,
     config: Mapping[str, Any],
     statistics: Mapping[str, Tensor] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a run's checkpoint.
 
@@ -69,6 +70,7 @@ def save_checkpoint(
         position: How far it has come.
         config: The resolved config.
         statistics: Batch norm's, gathered anew, where the config's mode asks for them.
+        notes: What the state says besides, as JSON can hold it.
 
     Returns:
         The checkpoint's folder.
@@ -81,6 +83,7 @@ def save_checkpoint(
         "pairs_per_batch": assembly.pairs_per_batch,
         "settled": settled(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
+        **(notes or {}),
     }
     generator = assembly.evaluated.state_dict()
     training, images = _training_tensors(assembly, random), assembly.checked.images

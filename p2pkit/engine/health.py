@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from p2pkit.config.model import HealthConfig
 from p2pkit.types import Samples
 
-_PATIENCE = 200
-"""Steps that the discriminator must have been winning for before it is said."""
+_SPAN = 100.0
+"""Steps over which the discriminator's accuracy is smoothed, beginning at a coin's 0.5."""
+_LEAST = 200
+"""Steps after which fakes may be expected to differ."""
 _RISES = 1.1
 """Factor by which the variety of fakes that are still being learnt grows from one evaluation to the next."""
 _LONGEST_SIDE = 256
@@ -61,7 +64,8 @@ class Health:
         self.settings = settings
         self._wins = Alarm("discriminator_wins", note)
         self._collapsed = Alarm("collapsed", note)
-        self._winning_since: int | None = None
+        self._right = [0.5, 0.5]
+        self._read_at = 0
         self._variety: float | None = None
 
     def read(self, step: int, scalars: Mapping[str, float]) -> dict[str, float]:
@@ -74,17 +78,12 @@ class Health:
         limit = self.settings.accuracy
         if limit is None or len(known) < 2:
             return {}
-        real, fake = known
-        if min(known) <= limit:
-            self._winning_since = None
-        elif self._winning_since is None:
-            self._winning_since = step
-        wrong = self._winning_since is not None and step - self._winning_since >= _PATIENCE
-        text = (
-            f"the discriminator wins: for {_PATIENCE} steps it has been right about more than {limit:.0%} of real and "
-            f"of fake pairs (now {real:.1%} and {fake:.1%}); {_WINS}"
-        )
-        return self._wins.hear(step, text, wrong=wrong, fine=min(known) < (limit + 0.5) / 2)
+        share = 1 - math.exp(-(step - self._read_at) / _SPAN)
+        self._right = [before + share * (now - before) for before, now in zip(self._right, known, strict=True)]
+        self._read_at = step
+        real, fake = self._right
+        text = f"the discriminator wins: it is right about {real:.1%} of real and {fake:.1%} of fake pairs; {_WINS}"
+        return self._wins.hear(step, text, wrong=min(real, fake) > limit, fine=min(real, fake) < (limit + 0.5) / 2)
 
     def evaluated(self, step: int, split: str, samples: Samples) -> dict[str, float]:
         """Look at an evaluation's samples.
@@ -99,7 +98,7 @@ class Health:
             return {}
         values = {f"{split}/variety": found}
         before, self._variety = self._variety, found
-        if limit is None or before is None:  # an untrained generator's fakes are grey and alike
+        if limit is None or before is None or step < _LEAST:  # an untrained generator's fakes are grey and alike
             return values
         text = (
             f"fakes of different sources are alike: they vary {found:.0%} as much as their targets do, less than "

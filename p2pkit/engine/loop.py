@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from p2pkit.engine.evaluate import Evaluator
 from p2pkit.engine.guard import guarded
 from p2pkit.engine.health import Health
 from p2pkit.engine.interrupt import Interrupt
+from p2pkit.engine.memory import Memory
 from p2pkit.engine.meter import Meter
-from p2pkit.engine.parallel import ask
+from p2pkit.engine.parallel import ask, by_main
 from p2pkit.engine.processes import processes
 from p2pkit.engine.progress import Watcher
+from p2pkit.engine.recovery import NotFinite, check_scalars, check_weights, go_back, set_aside, slowed, told
+from p2pkit.engine.selection import BEST, Selection
 from p2pkit.engine.shares import GradientShares
-from p2pkit.errors import Problem, TrainingError
 from p2pkit.events import Events
 from p2pkit.types import Report, Samples
 
@@ -37,6 +39,8 @@ class Outcome:
         report: The last evaluation; absent where it was stopped before any.
         samples: The last evaluation's samples.
         signal: The signal that stopped it, if one did.
+        best: The best checkpoint, where the run keeps one.
+        reason: Why it ended, in a sentence.
     """
 
     position: Position
@@ -44,6 +48,8 @@ class Outcome:
     report: Report | None
     samples: Samples | None
     signal: int | None = None
+    best: Path | None = None
+    reason: str = ""
 
 
 class Loop:
@@ -82,38 +88,57 @@ class Loop:
         self.meter = Meter()
         self.health = Health(self.settings.health, watcher.note)
         self.shares = GradientShares(assembly, loader)
-        self.evaluations = 0
+        self.selection = Selection(self.settings, folder)
+        self.memory = Memory()
+        self.seed = loader.seed
         self.latest: dict[str, float] = {}
         self.evaluation: tuple[Report, Samples] | None = None
         self.checkpoint: Path | None = None
 
-    def run(self, position: Position = Position()) -> Outcome:  # noqa: B008  frozen
+    def run(self, position: Position = Position(), memory: Memory | None = None) -> Outcome:  # noqa: B008  frozen
         """Train to the end, or until a signal asks to leave; either way the state is saved.
 
         Args:
             position: Where to begin.
+            memory: What an earlier part of the run remembers.
 
         Raises:
             TrainingError: A loss is no longer a finite number.
         """
-        position = self._plan(position)
+        self._remember(memory or Memory())
         with Interrupt() as interrupt, guarded(interrupt, self.events.ended):
-            if position.step == 0 and self.settings.evaluate.every:
-                self._evaluate(0)  # what an untrained generator makes is where every curve and slider begins
-            for epoch in range(position.epoch, self.epochs):
-                position = self._epoch(epoch, position, interrupt)
-                if self.signal is not None:
-                    break
-                self._between(position)
-            self._read(position.step)
-            self.signal = ask(lambda: interrupt.signal)()
-            if self.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
-                self._evaluate(position.step)
-            if self.checkpoint is None or self.checkpoint_step != position.step:
+            if position.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save(position)
+            elif self.selection.kept is not None:
+                self.events.checkpointed(_step_of(self.selection.kept), self.selection.kept, best=True)
+            while True:
+                try:
+                    return self._run(position, interrupt)
+                except NotFinite as error:
+                    position = self._back(error)
+
+    def _run(self, position: Position, interrupt: Interrupt) -> Outcome:
+        position = self._plan(position)
+        begins = position.batches == 0 and _due(self.settings.evaluate.every, position.epoch)
+        if begins and self.memory.evaluated != position.step:  # untrained, or stopped just before this evaluation
+            self._evaluate(position)
+        for epoch in range(position.epoch, self.epochs):
+            if self.selection.over(self.memory):
+                break
+            position = self._epoch(epoch, position, interrupt)
+            if self.signal is not None:
+                break
+            self._between(position)
+        self._read(position.step)
+        self.signal = ask(lambda: interrupt.signal)()
+        if self.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
+            self._evaluate(position)
+        if self.checkpoint is None or self.checkpoint_step != position.step:
+            self._save(position)
         assert self.checkpoint is not None
         report, samples = self.evaluation or (None, None)
-        return Outcome(position, self.checkpoint, report, samples, self.signal)
+        reason = self._reason(position)
+        return Outcome(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason)
 
     def _plan(self, position: Position) -> Position:
         """Count what is left, in epochs as long as they are now; return the position within them."""
@@ -124,6 +149,27 @@ class Loop:
         left = self.settings.schedule.length * self.steps_per_epoch - done
         self.steps = self.settings.schedule.steps or position.step + max(left, 0)
         self.epochs = math.ceil((done + self.steps - position.step) / self.steps_per_epoch)
+        return position
+
+    def _reason(self, position: Position) -> str:
+        if self.signal is not None:
+            return f"stopped at step {position.step} by a signal"
+        if position.step >= self.steps:
+            return f"all {self.steps} steps are done"
+        reason = f"stopped early at step {position.step}: {self.selection.over(self.memory)}"
+        self.watcher.note(reason)
+        return reason
+
+    def _remember(self, memory: Memory) -> None:
+        self.memory = memory
+        self.loader.seed = self.seed + 1000 * memory.rollbacks  # another order than the one that led astray
+
+    def _back(self, error: NotFinite) -> Position:
+        position, memory = go_back(error, self.folder, self.assembly, self.memory.rollbacks)
+        self._remember(memory)
+        self.meter = Meter()
+        self.watcher.note(f"{error.problems[0].cause}; went back to step {position.step}: {told(memory.rollbacks)}")
+        self.events.scalars(position.step, {"health/rollbacks": float(memory.rollbacks)})
         return position
 
     def _epoch(self, epoch: int, position: Position, interrupt: Interrupt) -> Position:
@@ -150,7 +196,7 @@ class Loop:
 
     def _set_learning_rates(self, epoch: int, step: int) -> None:
         schedule = self.settings.schedule
-        factor = schedule.factor(step if schedule.steps is not None else epoch)
+        factor = schedule.factor(step if schedule.steps is not None else epoch) * slowed(self.memory.rollbacks)
         for name in ("generator", "discriminator"):
             side = getattr(self.assembly.players, name)
             if side is not None:
@@ -160,7 +206,7 @@ class Loop:
     def _between(self, position: Position) -> None:
         begun = time.perf_counter()
         if _due(self.settings.evaluate.every, position.epoch):
-            self._evaluate(position.step)
+            self._evaluate(position)
         if _due(self.settings.checkpoint.every, position.epoch):
             self._save(position)
         self.meter.pause(time.perf_counter() - begun)
@@ -176,34 +222,51 @@ class Loop:
                 self.latest[f"train/learning_rate/{name}"] = float(side.optimizer.param_groups[0]["lr"])
         self.latest |= self.health.read(step, self.latest)
         self.events.scalars(step, self.latest)
-        broken = [name for name, value in self.latest.items() if not math.isfinite(value)]
-        if broken:
-            cause = f"{', '.join(broken)} is no longer a finite number at step {step}"
-            remedy = "lower optimizers.*.lr, set engine.clip, or use engine.precision fp32"
-            raise TrainingError(Problem("training", cause, f"{remedy}; earlier checkpoints are in {self.folder}"))
+        check_scalars(step, self.latest, self.folder)
 
-    def _evaluate(self, step: int) -> None:
+    def _evaluate(self, position: Position) -> None:
+        step = position.step
+        check_weights(step, self.assembly, self.folder)
         sheet = self.folder / "samples" / f"step-{step:08d}.png"
         self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
         self.evaluation_step = step
         report, samples = self.evaluation
         found = self.health.evaluated(step, report.split, samples)
-        if _due(self.settings.health.gradient_shares, self.evaluations):
+        if _due(self.settings.health.gradient_shares, self.memory.evaluations):
             found |= self.shares()
-        self.evaluations += 1
         if found:
             self.events.scalars(step, found)
         self.events.evaluated(step, report, samples)
+        if self.memory.evaluated != step:
+            self.memory.evaluations += 1
+            self.memory.evaluated = step
+            self.selection.wait(step, report, self.memory)
+        if by_main(lambda: self.selection.is_best(step, report)):
+            self._keep_best(position)
 
     def _save(self, position: Position) -> None:
+        check_weights(position.step, self.assembly, self.folder)
         folder = self.folder / "checkpoints"
-        self.checkpoint = save_checkpoint(
-            folder, self.assembly, position, self.config, self.evaluator.statistics(self.assembly.evaluated)
-        )
+        self.checkpoint = self._write(folder, position)
         self.checkpoint_step = position.step
         if processes().main:
+            set_aside(self.folder, position.step)
             prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(position.step, self.checkpoint)
+
+    def _keep_best(self, position: Position) -> None:
+        path = self._write(self.folder / BEST, position, **{BEST: self.selection.note()})
+        self.selection.keep(path)
+        self.events.checkpointed(position.step, path, best=True)
+
+    def _write(self, folder: Path, position: Position, **notes: Any) -> Path:
+        statistics = self.evaluator.statistics(self.assembly.evaluated)
+        notes["memory"] = asdict(self.memory)
+        return save_checkpoint(folder, self.assembly, position, self.config, statistics, notes)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _due(every: int, epoch: int) -> bool:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from p2pkit.engine.checkpoint import CONFIG, STATE, checkpoints
+from p2pkit.engine.selection import BEST
 from p2pkit.errors import ModelError, Problem
 
 NOTES = "*.id"
@@ -56,14 +57,19 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
 
 
 def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
-    """Return a checkpoint's folder: the one named, or the latest of the run named."""
+    """Return a checkpoint's folder: the one named, or the latest of the run named; `RUN@best` is the run's best."""
     path = Path(name)
     if (path / STATE).is_file():
         return path
-    folder = find_run(name, parent)
-    if (folder / STATE).is_file():
+    run, _, which = str(name).rpartition("@")
+    chosen = which if run and which in ("best", "last") else ""
+    folder = find_run(run if chosen else name, parent)
+    if (folder / STATE).is_file() and not chosen:
         return folder
-    found = checkpoints(folder / "checkpoints")
+    found = checkpoints(folder / (BEST if chosen == "best" else "checkpoints"))
+    if not found and chosen == "best":
+        remedy = "set checkpoint.best before training, or take the latest one"
+        raise ModelError(Problem(str(folder), "this run has no best checkpoint", remedy))
     if not found:
         raise ModelError(Problem(str(folder), "this run has no checkpoint yet", "was it stopped before it saved one?"))
     return found[-1]

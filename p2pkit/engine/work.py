@@ -20,6 +20,7 @@ from p2pkit.engine.evaluate import Evaluator, mean_target
 from p2pkit.engine.fate import one_fate
 from p2pkit.engine.initial import load_initial
 from p2pkit.engine.loop import Loop, Outcome
+from p2pkit.engine.memory import Memory
 from p2pkit.engine.parallel import agreed, check_same
 from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.processes import Processes, processes
@@ -78,6 +79,7 @@ class Work:
         else:
             position = Position()
             agreed(lambda: load_initial(assembly, self.watcher.note))
+        memory = Memory.of(read_state(resume)) if resume else Memory()
         if processes().main:
             (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
         run = self._record("training", assembly.facts(), resumed=resume is not None)
@@ -87,7 +89,8 @@ class Work:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self._loader("train", assembly.place, engine.batch, processes(), **own)
             evaluator = self._evaluator(assembly.place)
-            return Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config).run(position)
+            loop = Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config)
+            return loop.run(position, memory)
 
         return self._tracked(run, act)
 
@@ -142,8 +145,10 @@ class Work:
             raise
         finally:
             self.watcher.close()
-        stopped = isinstance(result, Outcome) and result.signal is not None
-        events.ended(KeyboardInterrupt("stopped by a signal") if stopped else None)
+        outcome = result if isinstance(result, Outcome) else None
+        stopped = outcome is not None and outcome.signal is not None
+        reason = outcome.reason if outcome else ""
+        events.ended(KeyboardInterrupt("stopped by a signal") if stopped else None, reason)
         return result
 
     def _read(self, *splits: str) -> None:

@@ -190,6 +190,20 @@ def test_a_resumed_run_goes_on_in_the_same_record(mlflow_here: Path, registry: R
     assert len(MlflowClient().search_runs([before.info.experiment_id])) == 1
 
 
+def test_the_best_checkpoint_is_tagged_and_becomes_the_model(mlflow_here: Path, registry: Registry) -> None:
+    wanted = {"checkpoint.best": "l1", "optimizers.generator.lr": 0.05, "schedule.epochs": 3}
+    run = train(registry, **wanted)
+    assert run.best is not None
+    best = f"{int(run.best.name.removeprefix('step-'))}"
+    tags = run_of(run.folder).data.tags
+    assert (tags["p2pkit.best_step"], tags["p2pkit.best_checkpoint"]) == (best, str(run.best))
+    assert tags["p2pkit.ended"] == "all 6 steps are done"
+    resumed = resume(run.folder, registry=registry, **{"schedule.epochs": 4, "optimizers.generator.lr": 1e3})
+    assert resumed.best == run.best
+    record = run_of(run.folder)
+    assert record.outputs.model_outputs[-1].step == int(best)
+
+
 def test_an_active_run_of_the_callers_is_used_and_left_open(mlflow_here: Path, registry: Registry) -> None:
     mlflow.set_experiment("mine")
     with mlflow.start_run(run_name="mine") as mine:

@@ -37,6 +37,17 @@ def test_train_evaluate_translate_resume(p2pkit, tiny, tmp_path):
     assert "runs/first/checkpoints/step-00000004" in resumed.out
 
 
+def test_the_best_can_be_chosen_by_name(p2pkit, tiny):
+    trained = p2pkit("train", tiny, "-s", "tracking.name=first", "-s", "checkpoint.best=l1", "--quiet")
+    assert trained.code == 0, trained.err
+    assert "best        runs/first/best/step-00000002" in trained.out
+    evaluated = p2pkit("evaluate", "first@best", "-q")
+    assert evaluated.code == 0, evaluated.err
+    missing = p2pkit("check", tiny, "-s", "checkpoint.best=ssim2")
+    assert missing.code == 2
+    assert "checkpoint.best: 'ssim2' is not measured in this run" in missing.err
+
+
 def test_progress_goes_to_standard_error_as_lines(p2pkit, tiny):
     trained = p2pkit("train", tiny)
     assert "reading train: 8" in trained.err

@@ -35,10 +35,13 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
 
 
 @hookimpl
-def p2pkit_checkpointed(run: Run, step: int, path: Path) -> None:
-    """Remember the checkpoint, which becomes the model when the run ends well."""
+def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
+    """Remember the checkpoint: the best, or else the last, becomes the model when the run ends well."""
     with _recorder(run) as recorder:
-        recorder.checkpoint = (step, path)
+        if best:
+            recorder.log_best(step, path)
+        else:
+            recorder.checkpoint = (step, path)
 
 
 @hookimpl
@@ -49,10 +52,10 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
 
 
 @hookimpl
-def p2pkit_run_ended(run: Run, error: BaseException | None) -> None:
+def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> None:
     """Log the model and end the run, finished, failed or stopped."""
     with _recorder(run) as recorder:
-        recorder.finish(error)
+        recorder.finish(error, reason)
     del _recorders[run.folder]
 
 

@@ -43,6 +43,7 @@ class Recorder:
         self.run_id = run_id
         self.owned = owned
         self.checkpoint: tuple[int, Path] | None = None
+        self.best: tuple[int, Path] | None = None
         self._monitor: SystemMetricsMonitor | None = None
         self._protocols_logged = False
 
@@ -128,11 +129,20 @@ class Recorder:
                 folder = file.relative_to(self.run.folder).parent.as_posix()
                 self.client.log_artifact(self.run_id, str(file), None if folder == "." else folder)
 
-    def finish(self, error: BaseException | None) -> None:
+    def log_best(self, step: int, path: Path) -> None:
+        """Say which checkpoint is the best so far."""
+        self.best = (step, path)
+        tags = {"p2pkit.best_step": str(step), "p2pkit.best_checkpoint": str(path)}
+        store.log(self.client, self.run_id, {}, tags)
+
+    def finish(self, error: BaseException | None, reason: str = "") -> None:
         """Log the model, where all went well, and end the run if it is ours."""
         with quiet():
-            if error is None and self.checkpoint is not None and self.run.config["tracking"]["model"]:
-                step, folder = self.checkpoint
+            if reason:
+                store.log(self.client, self.run_id, {}, {"p2pkit.ended": reason})
+            chosen = self.best or self.checkpoint
+            if error is None and chosen is not None and self.run.config["tracking"]["model"]:
+                step, folder = chosen
                 log_model(self.client, self.run_id, self.run, folder, step)
             self._end(error)
 
