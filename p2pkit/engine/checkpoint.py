@@ -299,8 +299,16 @@ def _under(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
 
 
 def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Restore moments in the layout of their parameters: a fused update walks both in the order of memory."""
+    """Restore moments; those of a run under way where they lie, since a captured step reads them there.
+
+    In the layout of their parameters, too: a fused update walks both in the order of memory.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if optimizer.state:
+        for number, parameter in enumerate(parameters):
+            for moment, held in optimizer.state.get(parameter, {}).items():
+                held.copy_(tensors.get(f"{number}.{moment}", torch.zeros(())))  # before the first step all are zero
+        return
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, moment = key.partition(".")

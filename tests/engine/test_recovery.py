@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from p2pkit import TrainingError
-from p2pkit.engine.checkpoint import checkpoints, read_state
+from p2pkit.engine.checkpoint import Position, checkpoints, load_checkpoint, read_state, save_checkpoint
 from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
 from p2pkit.engine.recovery import NotFinite, check_weights
@@ -140,6 +142,33 @@ def test_every_part_of_a_checkpoint_is_looked_at(assembled, batches, tmp_path, w
     spoil(parts[where])
     with pytest.raises(NotFinite, match="weights are no longer finite numbers at step 1"):
         check_weights(1, assembly, tmp_path)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_going_back_leaves_everything_where_a_captured_step_reads_it(assembled, batches, tmp_path, steps):
+    """The same tensors with the values of before, also those of before the first step."""
+    assembly = assembled(**{"engine.ema": 0.9})
+    pairs = batches(assembly)
+    first = [assembly.step(pairs[:1], number) for number in range(steps)]
+    assert len(first) == steps
+    saved = save_checkpoint(tmp_path, assembly, Position(steps), {})
+    wanted = {name: float(value) for name, value in assembly.step(pairs[1:2], steps).items()}
+    assembly.step(pairs[2:3], steps + 1)
+    places = {name: tensor.data_ptr() for name, tensor in everything(assembly)}
+    load_checkpoint(saved, assembly)
+    assert {name: tensor.data_ptr() for name, tensor in everything(assembly)} == places
+    assert {name: float(value) for name, value in assembly.step(pairs[1:2], steps).items()} == wanted
+    again = {name: float(value) for name, value in assembly.step(pairs[:1], steps + 1).items()}
+    assert all(map(math.isfinite, again.values()))
+
+
+def everything(assembly):
+    """All tensors that a step reads and writes."""
+    for name, side in (("generator", assembly.players.generator), ("discriminator", assembly.players.discriminator)):
+        yield from ((f"{name}.{key}", value) for key, value in side.network.state_dict(keep_vars=True).items())
+        for index, state in enumerate(side.optimizer.state.values()):
+            yield from ((f"{name}.{index}.{key}", value) for key, value in state.items())
+    yield "average.count", assembly.players.average.count
 
 
 def _watch(monkeypatch, orders, rates):
