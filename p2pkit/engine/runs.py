@@ -78,4 +78,5 @@ def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
 def run_of(checkpoint: Path) -> Path | None:
     """Return the folder of the run that a checkpoint is of; None for a model that was imported."""
     folder = checkpoint.parent.parent
-    return folder if checkpoint.parent.name == "checkpoints" and (folder / CONFIG).is_file() else None
+    named = checkpoint.parent.name in ("checkpoints", BEST)
+    return folder if named and (folder / CONFIG).is_file() else None
