@@ -67,8 +67,8 @@ def _memory() -> int:
 
 def main(root: str, batch: str, workers: str) -> None:
     """Read an epoch, and print what it took as JSON."""
-    before = _memory()
     peak = Peak()
+    before = peak.bytes
     batches = loader(open_shards(Path(root)), batch=int(batch), workers=int(workers)).epoch()
     pairs = sum(len(each.source) for each in batches)
     print(json.dumps({"pairs_read": pairs, "memory_before": before, "peak_memory": peak.end()}))
