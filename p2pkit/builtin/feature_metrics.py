@@ -10,8 +10,10 @@ from torch import nn
 
 from p2pkit import ComponentError, PairSpec, WeightsFile
 
-LEAST = {"alexnet": 31, "vgg16": 16, "vgg19": 16}
-"""Smallest sides that leave something to compare at the deepest layer."""
+LEAST = {"alexnet": 31, "vgg16": 16}
+"""Smallest sides that leave something to compare at the deepest layer of LPIPS."""
+WHOLE = {"alexnet": 63, "vgg16": 32, "vgg19": 32}
+"""Smallest sides that leave something after the last pooling."""
 
 Network = Annotated[Literal["alexnet", "vgg16"], Field(description="Which network's features.")]
 Features = Annotated[
@@ -158,7 +160,7 @@ def frechet_distance(images: PairSpec, *, features: Features, weights: FeatureWe
     """
     from p2pkit.builtin.feature_scores import FrechetDistance, extractor
 
-    _check_pictures("frechet_distance", images, LEAST.get(features, 1))
+    _check_pictures("frechet_distance", images, WHOLE.get(features, 1))
     return FrechetDistance(extractor(features, weights))
 
 
@@ -191,7 +193,7 @@ def kernel_distance(
     """
     from p2pkit.builtin.feature_scores import extractor, kernel_distance_of
 
-    _check_pictures("kernel_distance", images, LEAST.get(features, 1))
+    _check_pictures("kernel_distance", images, WHOLE.get(features, 1))
     return kernel_distance_of(extractor(features, weights), subsets, subset_size)
 
 

@@ -269,3 +269,12 @@ def test_fid_is_torch_fidelitys_on_the_same_weights(spec, tmp_path, monkeypatch)
 def test_label_maps_are_refused(spec):
     with pytest.raises(ComponentError, match="fid compares pictures of 1 or 3 channels, the target has 5 channels"):
         {record.name: record for record in p2pkit_metrics()}["fid"].build(spec(32, target=5), {})
+
+
+@pytest.mark.parametrize("name", ["frechet_distance", "kernel_distance"])
+@pytest.mark.parametrize(("features", "least"), [("alexnet", 63), ("vgg16", 32)])
+def test_images_too_small_for_the_features(spec, looked_up, name, features, least):
+    seen = make(name, spec, least, features=features).inception(torch.zeros(1, 3, least, least))
+    assert seen.shape[0] == 1
+    with pytest.raises(ComponentError, match=f"needs sides of at least {least}"):
+        make(name, spec, least - 1, features=features)
