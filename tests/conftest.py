@@ -115,6 +115,8 @@ def mlflow_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _new_store: Pat
     shutil.copy2(_new_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")  # MLflow sets it for later processes; this puts it back
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
     yield tmp_path
     while mlflow.active_run() is not None:
         mlflow.end_run()

@@ -34,8 +34,6 @@ from p2pkit.images import (
 )
 from p2pkit.types import ImageSpec, PairSpec
 
-if TYPE_CHECKING:
-    pass
 
 Job = tuple[Path, Path]
 _THREADS = 4

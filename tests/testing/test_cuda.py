@@ -15,6 +15,8 @@ SUBJECTS = [subject for subject in Suite("p2pkit").subjects if subject.kind != "
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: f"{subject.kind}-{subject.component.name}")
 def test_what_is_done_on_a_gpu_can_be_done_twice(subject):
+    if subject.missing or not subject.buildable:
+        pytest.skip("its weights are not here" if subject.lacks_weights else "it needs parameters")
     with seeded():
         call = _call(subject)
         first, second = list(call()), list(call())

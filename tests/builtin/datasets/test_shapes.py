@@ -68,7 +68,7 @@ def test_the_fingerprint_follows_the_parameters():
 
 def test_every_data_set_is_offered_with_described_and_bounded_parameters():
     offered = {component.name: component for component in p2pkit_datasets()}
-    names = ["side_by_side", "paired_folders", "manifest", "colorize", "edges", "labels", "shapes", "emoji"]
+    names = ["side_by_side", "paired_folders", "manifest", "colorize", "edges", "labels", "shapes", "emoji", "webdataset"]
     assert list(offered) == names
     for component in offered.values():
         assert not component.takes_images
