@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +33,6 @@ from p2pkit.images import (
     write_image,
 )
 from p2pkit.types import ImageSpec, PairSpec
-
 
 Job = tuple[Path, Path]
 _THREADS = 4
