@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,9 +28,14 @@ from p2pkit.errors import ModelError, P2pkitError, Problem
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 HOST = "127.0.0.1"
 PORT = 5000
+NOTE = "mlflow.id"
+"""File in a run's folder in which the tracker keeps the run's id."""
+SWEEP = "p2pkit.sweep"
+VIEW = "p2pkit"
 _SQLITE = "sqlite:///"
 _PATIENCE = 120.0
 
@@ -85,6 +93,10 @@ class Addresses:
         """The experiment's runs as charts and sample pictures."""
         return f"{self.runs}&compareRunsMode=CHART"
 
+    def view(self, key: str) -> str:
+        """Return the experiment's runs as charts in a saved view."""
+        return f"{self.charts}&viewStateShareKey={key}"
+
     def run(self, run_id: str) -> str:
         """Return the page of one run."""
         return f"{self.base}/#/experiments/{self.experiment_id}/runs/{run_id}?workflowType=machine_learning"
@@ -116,35 +128,128 @@ def addresses(experiment: str | None = None, *, base: str | None = None) -> Addr
         names = ", ".join(sorted(known))
         raise ModelError(Problem("", f"there is no experiment {experiment!r} in {uri}", f"there are: {names}"))
     own = uri.rstrip("/") if _is_server(uri) else f"http://{HOST}:{PORT}"
-    return Addresses(base or own, known[experiment], experiment)
+    return Addresses(own if base is None else base, known[experiment], experiment)
+
+
+def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> str:
+    """Return the address of the page that is of most use, having saved the view that it shows.
+
+    Args:
+        runs: Runs, or a sweep for all of its, as for `p2pkit compare`; MLflow's ids of runs elsewhere count too.
+        experiment: Without runs, the experiment; by default the one with the latest run.
+        base: The server's address, as for `addresses`.
+
+    Returns:
+        The page of a single run; for several, charts in which they are seen by what differs between them.
+
+    Raises:
+        ModelError: There are no such runs, or they lie in several experiments.
+    """
+    from p2pkit.views import save_view
+
+    if not runs:
+        found = addresses(experiment, base=base)
+        save_view(client(), found.experiment_id, VIEW)
+        return found.view(VIEW)
+    store = client()
+    recorded = _recorded(store, runs)
+    experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
+    if len(experiments) > 1:
+        cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
+        raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
+    found = addresses(experiments[0], base=base)
+    ids = [run.info.run_id for run in recorded]
+    if len(ids) == 1:
+        return found.run(ids[0])
+    key = f"{VIEW}-{zlib.crc32(' '.join(sorted(ids)).encode()):08x}"
+    save_view(store, found.experiment_id, key, _search(recorded))
+    return found.view(key)
+
+
+def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:
+    """Return MLflow's records of runs, all problems at once."""
+    from mlflow.exceptions import MlflowException
+
+    from p2pkit.compare.find import find_runs
+
+    ids: list[str] = []
+    problems: list[Problem] = []
+    for name in names:
+        if re.fullmatch("[0-9a-f]{32}", name):
+            ids.append(name)
+            continue
+        try:
+            notes = [(folder, folder / NOTE) for folder in find_runs([name])]
+        except ModelError as error:
+            problems += error.problems
+            continue
+        problems += [Problem(str(folder), "is not recorded in MLflow") for folder, note in notes if not note.is_file()]
+        ids += [note.read_text(encoding="utf-8").strip() for _, note in notes if note.is_file()]
+    found = []
+    for run_id in dict.fromkeys(ids):
+        try:
+            found.append(store.get_run(run_id))
+        except MlflowException:
+            problems.append(Problem("", f"MLflow's store {tracking_uri()} has no run {run_id}"))
+    if problems:
+        raise ModelError(problems)
+    return found
+
+
+def _search(runs: Sequence[Run]) -> str:
+    """Say which runs in MLflow's search language; a sweep by its tag, so that runs yet to come are seen too."""
+    sweeps = {run.data.tags.get(SWEEP) for run in runs}
+    sweep = sweeps.pop() if len(sweeps) == 1 else None
+    if sweep is not None:
+        return f"tags.`{SWEEP}` = '{sweep}' AND tags.`p2pkit.kind` = 'training'"
+    return f"attributes.run_id IN ({', '.join(repr(run.info.run_id) for run in runs)})"
+
+
+def way_to(names: Sequence[str], folders: Sequence[Path]) -> str | None:
+    """Say how to see runs: the address, where the store is a server, else the command that opens it.
+
+    Args:
+        names: Runs as `p2pkit ui` takes them; none for the experiment with the latest run.
+        folders: Their folders.
+
+    Returns:
+        One line; None where MLflow has no part in these runs.
+    """
+    if not any(next(folder.glob(f"**/{NOTE}"), None) for folder in folders):
+        return None
+    if _is_server(tracking_uri()):
+        with suppress(P2pkitError):
+            return page(names)
+    return shlex.join(["p2pkit", "ui", *names])
 
 
 def serve(
+    runs: Sequence[str] = (),
     *,
     port: int = PORT,
     experiment: str | None = None,
     open_browser: bool = True,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Show the recorded runs until interrupted; where the store is a server, only say (and open) its address.
+    """Show recorded runs until interrupted; where the store is a server, only say (and open) the address.
 
     Args:
+        runs: The runs to open at, as for `page`.
         port: The port to listen on, on loopback only; 0 for any free one.
         experiment: The experiment to open; by default the one with the latest run.
         open_browser: Whether to open the address in a browser.
         report: Called with the address.
 
     Raises:
-        ModelError: Nothing is recorded yet, or there is no such experiment.
+        ModelError: Nothing is recorded yet, or there is no such experiment or run.
         P2pkitError: The port is taken, or MLflow's server does not start.
     """
-    uri = tracking_uri()
-    if _is_server(uri):
-        _present(addresses(experiment).runs, open_browser, report)
+    if _is_server(tracking_uri()):
+        _present(page(runs, experiment), open_browser, report)
         return
-    found = addresses(experiment, base="")  # before the server is started: an error comes at once
+    found = page(runs, experiment, base="")  # before the server is started: an error comes at once
     with suppress(KeyboardInterrupt), _termination_interrupts(), server(port) as (base, process):
-        _present(Addresses(base, found.experiment_id, found.experiment).runs, open_browser, report)
+        _present(base + found, open_browser, report)
         process.wait()
         raise P2pkitError(Problem("", f"MLflow's server ended by itself, with code {process.returncode}"))
 

@@ -191,6 +191,7 @@ def compare(
     """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
+    from p2pkit.ui import way_to
 
     if bool(runs) == (experiment is not None):
         raise typer.BadParameter("name runs, or else give --experiment NAME")
@@ -209,10 +210,14 @@ def compare(
         return
     print_comparison(compared)
     for written in filter(None, (html, sheet, plots)):
-        typer.echo(f"wrote    {written}")
+        typer.echo(f"wrote     {written}")
+    _echo_way("mlflow    ", way_to(runs or [str(folder) for folder in folders], folders))
 
 
 def ui(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN...]", help="Runs to open at, named as for compare.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 5000,
     experiment: Annotated[str | None, typer.Option("--experiment", help="Experiment to open at.")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
@@ -220,10 +225,15 @@ def ui(
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
     from p2pkit.ui import serve
 
-    serve(port=port, experiment=experiment, open_browser=browser, report=typer.echo)
+    serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
 
 COMMANDS = (demo, train, check, evaluate, translate, sweep, compare, ui)
+
+
+def _echo_way(heading: str, way: str | None) -> None:
+    if way is not None:
+        typer.echo(f"{heading}{way}")
 
 
 def _size(written: str | None) -> tuple[int, int] | None:
@@ -244,6 +254,7 @@ def _print_run(run: TrainedRun) -> None:
 
 def _print_outcome(run: TrainedRun) -> None:
     from p2pkit.cli.tables import print_report
+    from p2pkit.ui import way_to
 
     if run.report is not None:
         print_report(run.report)
@@ -251,6 +262,6 @@ def _print_outcome(run: TrainedRun) -> None:
     typer.echo(f"checkpoint  {run.checkpoint}")
     if run.best is not None:
         typer.echo(f"best        {run.best}")
-    typer.echo("compare     p2pkit ui")
+    _echo_way("mlflow      ", way_to([str(run.folder)], [run.folder]))
     if run.signal is not None:
         typer.echo(f"stopped at step {run.step}; go on with: p2pkit train --resume {run.folder}")

@@ -15,8 +15,6 @@ from p2pkit.catalog import Entry
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
-from p2pkit.engine.runs import NOTES
-from p2pkit.errors import P2pkitError
 from p2pkit.survey import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
@@ -153,6 +151,8 @@ def _figure(key: str, value: float) -> str:
 
 def print_sweep(swept: Sweep) -> None:
     """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
+    from p2pkit.ui import way_to
+
     table = Table(title=f"{swept.folder}", title_justify="left")
     rows = swept.table()
     names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))
@@ -177,22 +177,9 @@ def print_sweep(swept: Sweep) -> None:
     for title, file in (("sheet", swept.sheet), ("page", swept.page)):
         if file.is_file():
             console.print(f"{title:<8} {file}", soft_wrap=True, highlight=False)
-    console.print(f"compare  p2pkit ui --experiment {swept.experiment}", soft_wrap=True, highlight=False)
-    for address in _addresses(swept):
-        console.print(f"         {address}", soft_wrap=True, highlight=False)
-
-
-def _addresses(swept: Sweep) -> list[str]:
-    """Return where MLflow's interface shows the sweep: charts, and the finished runs side by side."""
-    from p2pkit.ui import addresses
-
-    try:
-        found = addresses(swept.experiment)
-    except P2pkitError:  # MLflow has no part in it
-        return []
-    notes = [note for folder in swept.finished for note in folder.glob(NOTES)]
-    runs = [note.read_text(encoding="utf-8").strip() for note in notes]
-    return [found.charts, *([found.compare(runs)] if runs else [])]
+    way = way_to([str(swept.folder)], [swept.folder])
+    if way is not None:
+        console.print(f"mlflow   {way}", soft_wrap=True, highlight=False)
 
 
 def print_comparison(compared: Comparison) -> None:

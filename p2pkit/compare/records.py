@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
 from p2pkit.engine.checkpoint import CONFIG, read_config
 from p2pkit.engine.evaluation_files import load_report
@@ -62,8 +63,7 @@ class Record:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Its keys and values; how it is measured, watched and saved is left out."""
-        flat = flat_config(self.config)
-        return {key: value for key, value in flat.items() if not key.startswith(_NOT_SETTINGS)}
+        return compared(flat_config(self.config))
 
     @property
     def sweep(self) -> str:
@@ -89,9 +89,6 @@ class Record:
         every = (*self.history, *self.later)
         last = max((scored.step for scored in every), default=0)
         return {scored.protocol: scored for scored in every if scored.step == last}
-
-
-_NOT_SETTINGS = ("engine.seed", "engine.log_every", "evaluate.", "evaluate", "checkpoint.")
 
 
 def read_record(folder: Path) -> Record:

@@ -7,6 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Settings = Mapping[str, Any]
+_NOT_COMPARED = ("engine.seed", "engine.log_every", "evaluate.", "checkpoint.", "size.")
+
+
+def compared(flat: Settings) -> dict[str, Any]:
+    """Return the keys by which runs are compared: how they are measured, watched and saved is left out."""
+    return {key: value for key, value in flat.items() if not key.startswith(_NOT_COMPARED)}
 
 
 def differing(settings: Sequence[Settings]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -34,7 +40,7 @@ def _follows(key: str, settings: Sequence[Settings]) -> bool:
     component, found, _ = key.partition(".params.")
     if not found:
         return False
-    heads = [(each.get(component), each.get(f"{component}.weight") == 0) for each in settings]
+    heads = [(each.get(component), str(each.get(f"{component}.weight")) == "0") for each in settings]
     pairs = {(head, _comparable(each.get(key))) for head, each in zip(heads, settings, strict=True)}
     return len(set(heads)) > 1 and len(pairs) == len(set(heads))
 

@@ -91,6 +91,7 @@ class Plan:
         augment: The augmentations, in order.
         losses: The terms whose weight is not 0, by name.
         metrics: The metrics, by name.
+        idle: The terms whose weight is 0, by name.
     """
 
     source: Source
@@ -102,6 +103,7 @@ class Plan:
     augment: tuple[Part, ...]
     losses: Mapping[str, LossPart]
     metrics: Mapping[str, Part]
+    idle: Mapping[str, LossPart] = field(default_factory=dict)
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
@@ -112,7 +114,10 @@ class Plan:
             data[key] = {**data[key], **part.resolved()} if part else data[key]
         data["augment"] = [part.resolved() for part in self.augment]
         data["evaluate"]["metrics"] = [part.resolved() for part in self.metrics.values()]
-        for name, part in self.losses.items():
+        for name, part in (
+            *self.losses.items(),
+            *self.idle.items(),
+        ):  # spelt out too, so that runs differ in weight only
             data["losses"][name] = {**data["losses"][name], **part.resolved()}
         return data
 
@@ -131,6 +136,8 @@ def resolve(source: Source, registry: Registry) -> Plan:
     finder = _Finder(registry, problems)
     written = config.losses.items()
     losses = {name: finder.term(f"losses.{name}", term) for name, term in written if term.weight > 0}
+    unheard = _Finder(registry, [])  # a term that is left out may be wrong
+    idle = {name: unheard.term(f"losses.{name}", term) for name, term in written if term.weight == 0}
     metrics = finder.metrics(config.evaluate.metrics)
     augment = [finder.part("augmentation", f"augment.{i}", item) for i, item in enumerate(config.augment)]
     dataset = finder.part("dataset", "dataset", config.dataset)
@@ -146,6 +153,7 @@ def resolve(source: Source, registry: Registry) -> Plan:
         augment=tuple(part for part in augment if part),
         losses={name: part for name, part in losses.items() if part},
         metrics=metrics,
+        idle={name: part for name, part in idle.items() if part},
     )
 
 

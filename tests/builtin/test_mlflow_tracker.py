@@ -82,7 +82,7 @@ def test_the_config_becomes_parameters(trained: TrainedRun) -> None:
         "optimizers.generator.lr": "0.0002",
     }
     assert {key: params[key] for key in expected} == expected
-    assert int(params["generator_parameters"]) > 1000
+    assert int(params["size.generator"]) > 1000
     assert not [key for key in params if key.startswith(("summary", "origin", "tracking"))]
     assert not [key for key, value in params.items() if value in ("", "None")]
     assert "engine.clip" not in params

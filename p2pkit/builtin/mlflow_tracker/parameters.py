@@ -12,7 +12,7 @@ from p2pkit import Run, flat_config
 def parameters(run: Run) -> dict[str, str]:
     """Return what makes runs differ: the resolved config flattened by dots, and what the engine settled."""
     flat = {key: value for key, value in flat_config(run.config).items() if not _is_path(value)}
-    flat |= flat_config(run.facts)
+    flat |= {_fact(key): value for key, value in flat_config(run.facts).items()}
     return {name(key): str(value) for key, value in flat.items()}
 
 
@@ -28,6 +28,11 @@ def name(text: str) -> str:
     """Return a text with only what MLflow allows in the names of parameters, metrics and tags."""
     parts = re.sub(r"[^\w\-. :/]", "_", text).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))
+
+
+def _fact(key: str) -> str:
+    """Name a network's size so that it comes after the config's keys: MLflow picks what it draws by the alphabet."""
+    return re.sub(r"^(\w+)_parameters$", r"size.\1", key)
 
 
 def _is_path(value: Any) -> bool:
