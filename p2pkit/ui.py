@@ -140,7 +140,7 @@ def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str |
         base: The server's address, as for `addresses`.
 
     Returns:
-        The page of a single run; for several, charts in which they are seen by what differs between them.
+        Charts in which the runs are seen by what differs between them, with their samples and scores.
 
     Raises:
         ModelError: There are no such runs, or they lie in several experiments.
@@ -159,8 +159,6 @@ def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str |
         raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
     found = addresses(experiments[0], base=base)
     ids = [run.info.run_id for run in recorded]
-    if len(ids) == 1:
-        return found.run(ids[0])
     key = f"{VIEW}-{zlib.crc32(' '.join(sorted(ids)).encode()):08x}"
     save_view(store, found.experiment_id, key, _search(recorded))
     return found.view(key)

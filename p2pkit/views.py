@@ -69,7 +69,9 @@ def view(runs: Sequence[Run], pictures: Sequence[tuple[str, int]], search: str =
     scores = _scores(runs)
     numeric = [key for key in keys if all(_is_number(each.get(key)) for each in settings)]
     charts = [*_differences(keys, numeric, scores), *_samples(pictures)]
-    names = dict.fromkeys([_DIFFERENCES, _SAMPLES, *(name.rpartition("/")[0] for name in scores)])
+    names = dict.fromkeys(
+        [*(chart["metricSectionId"] for chart in charts), *(name.rpartition("/")[0] for name in scores)]
+    )
     return {
         "searchFilter": search,
         "orderByKey": "attributes.start_time",
