@@ -200,7 +200,7 @@ def _search(runs: Sequence[Run]) -> str:
     sweep = sweeps.pop() if len(sweeps) == 1 else None
     if sweep is not None:
         return f"tags.`{SWEEP}` = '{sweep}' AND tags.`p2pkit.kind` = 'training'"
-    return f"attributes.run_id IN ({', '.join(repr(run.info.run_id) for run in runs)})"
+    return f"attributes.run_id IN ({', '.join(sorted(repr(run.info.run_id) for run in runs))})"
 
 
 def way_to(names: Sequence[str], folders: Sequence[Path]) -> str | None:

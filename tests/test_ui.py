@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import socket
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import mlflow
@@ -124,12 +127,77 @@ def test_a_server_that_does_not_start_says_why(mlflow_here: Path) -> None:
 def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     said: list[str] = []
-    found = ui.Addresses("http://tracking.example", "7", "faces")
+    asked: list[object] = []
     monkeypatch.setattr(ui, "tracking_uri", lambda: "http://tracking.example/")
-    monkeypatch.setattr(ui, "addresses", lambda experiment: found)
+    monkeypatch.setattr(ui, "page", lambda *arguments: asked.append(arguments) or "http://tracking.example/#/page")
     monkeypatch.setattr("webbrowser.open", opened.append)
-    ui.serve(report=said.append)
-    assert said == opened == [found.runs]
+    ui.serve(["first"], report=said.append)
+    assert said == opened == ["http://tracking.example/#/page"]
+    assert asked == [(["first"], None)]
+
+
+def test_the_page_is_a_view_of_the_experiment(mlflow_here: Path) -> None:
+    made = recorded("first", "second")
+    start = f"http://127.0.0.1:5000/#/experiments/{made['second'][0]}/runs"
+    view = "workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=p2pkit"
+    assert ui.page() == f"{start}?{view}"
+    assert ui.page(experiment="first", base="").startswith(f"/#/experiments/{made['first'][0]}/runs?")
+    assert "mlflow.sharedViewState.p2pkit" in MlflowClient().get_experiment(made["second"][0]).tags
+
+
+def test_a_page_of_runs_holds_only_these(mlflow_here: Path) -> None:
+    client = MlflowClient()
+    experiment, _ = recorded("first")["first"]
+    tags = {"p2pkit.kind": "training"}
+    first, second = (client.create_run(experiment, tags=tags).info.run_id for _ in range(2))
+    address = ui.page([first, second], base="")
+    key = address.partition("viewStateShareKey=")[2]
+    assert key.startswith("p2pkit-")
+    assert ui.page([second, first], base="") == address
+    assert (
+        state(experiment, key)["searchFilter"]
+        == f"attributes.run_id IN ({', '.join(sorted(map(repr, (first, second))))})"
+    )
+
+
+def test_a_page_of_a_sweep_holds_runs_yet_to_come(mlflow_here: Path) -> None:
+    client = MlflowClient()
+    experiment, _ = recorded("first")["first"]
+    tags = {"p2pkit.kind": "training", "p2pkit.sweep": "weights"}
+    for name in ("a", "b"):
+        folder = mlflow_here / "runs" / "weights" / name
+        folder.mkdir(parents=True)
+        (folder / "run.yaml").write_text("tracking: {experiment: first}")
+        (folder / "mlflow.id").write_text(client.create_run(experiment, tags=tags).info.run_id)
+    key = ui.page(["weights"]).partition("viewStateShareKey=")[2]
+    filtered = "tags.`p2pkit.sweep` = 'weights' AND tags.`p2pkit.kind` = 'training'"
+    assert state(experiment, key)["searchFilter"] == filtered
+    folders = [mlflow_here / "runs" / "weights"]
+    assert ui.way_to(["weights"], folders) == "p2pkit ui weights"
+    assert ui.way_to(["with space"], folders) == "p2pkit ui 'with space'"
+    assert ui.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
+
+
+def test_runs_that_no_page_can_show(mlflow_here: Path) -> None:
+    made = recorded("first", "second")
+    with pytest.raises(ModelError, match=r"several experiments.*: first, second\n.*p2pkit compare"):
+        ui.page([run_id for _, run_id in made.values()])
+    unrecorded = mlflow_here / "runs" / "mine"
+    unrecorded.mkdir(parents=True)
+    (unrecorded / "run.yaml").write_text("tracking: {experiment: first}")
+    with pytest.raises(ModelError) as failed:
+        ui.page(["mine", "gone", "0" * 32])
+    said = [str(problem) for problem in failed.value.problems]
+    assert "is not recorded in MLflow" in said[0]
+    assert "there is no run or checkpoint 'gone'" in said[1]
+    assert f"has no run {'0' * 32}" in said[2]
+
+
+def state(experiment: str, key: str) -> dict[str, object]:
+    """Read a view as MLflow's interface does."""
+    packed = MlflowClient().get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]
+    found: dict[str, object] = json.loads(zlib.decompress(base64.b64decode(packed.removeprefix("deflate;"))))
+    return found
 
 
 def test_termination_counts_as_an_interrupt() -> None:
@@ -147,7 +215,7 @@ def test_it_serves_until_interrupted(mlflow_here: Path) -> None:
     assert process.stdout is not None
     address = process.stdout.readline().strip()
     base, _, page = address.partition("/#/")
-    assert page.endswith("workflowType=machine_learning")
+    assert "workflowType=machine_learning" in page
     with urllib.request.urlopen(base) as answer:
         assert b"MLflow" in answer.read()
     process.send_signal(signal.SIGINT)

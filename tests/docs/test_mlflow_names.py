@@ -71,7 +71,8 @@ def test_parameters(recorded) -> None:
     assert data.params["losses.l1.weight"] == "100"
     assert data.params["augment"] == "flip"
     tops = {name.partition(".")[0] for name in data.params}
-    assert [name for name in tops if f"`{name}`" not in page and f"`{name}" not in config] == []
+    assert [name for name in tops if f"`{name}`" not in page and f"`{name}" not in config and name != "size"] == []
+    assert [name for name in data.params if name.startswith("size.") and f"`{name}`" not in page] == []
 
 
 def test_artifacts(recorded) -> None:
