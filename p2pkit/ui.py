@@ -160,7 +160,7 @@ def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str |
     found = addresses(experiments[0], base=base)
     ids = [run.info.run_id for run in recorded]
     key = f"{VIEW}-{zlib.crc32(' '.join(sorted(ids)).encode()):08x}"
-    save_view(store, found.experiment_id, key, _search(recorded))
+    save_view(store, found.experiment_id, key, _search(store, recorded))
     return found.view(key)
 
 
@@ -194,12 +194,13 @@ def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:
     return found
 
 
-def _search(runs: Sequence[Run]) -> str:
-    """Say which runs in MLflow's search language; a sweep by its tag, so that runs yet to come are seen too."""
+def _search(store: MlflowClient, runs: Sequence[Run]) -> str:
+    """Say which runs in MLflow's search language; a whole sweep by its tag, so that runs yet to come are seen too."""
     sweeps = {run.data.tags.get(SWEEP) for run in runs}
-    sweep = sweeps.pop() if len(sweeps) == 1 else None
-    if sweep is not None:
-        return f"tags.`{SWEEP}` = '{sweep}' AND tags.`p2pkit.kind` = 'training'"
+    if len(sweeps) == 1 and None not in sweeps:
+        tagged = f"tags.`{SWEEP}` = '{sweeps.pop()}' AND tags.`p2pkit.kind` = 'training'"
+        if len(store.search_runs([runs[0].info.experiment_id], tagged)) == len(runs):
+            return tagged
     return f"attributes.run_id IN ({', '.join(sorted(repr(run.info.run_id) for run in runs))})"
 
 

@@ -172,6 +172,8 @@ def test_a_page_of_a_sweep_holds_runs_yet_to_come(mlflow_here: Path) -> None:
     key = ui.page(["weights"]).partition("viewStateShareKey=")[2]
     filtered = "tags.`p2pkit.sweep` = 'weights' AND tags.`p2pkit.kind` = 'training'"
     assert state(experiment, key)["searchFilter"] == filtered
+    one = ui.page(["weights/a"]).partition("viewStateShareKey=")[2]
+    assert str(state(experiment, one)["searchFilter"]).startswith("attributes.run_id IN ('")
     folders = [mlflow_here / "runs" / "weights"]
     assert ui.way_to(["weights"], folders) == "p2pkit ui weights"
     assert ui.way_to(["with space"], folders) == "p2pkit ui 'with space'"
