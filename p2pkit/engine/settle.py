@@ -149,7 +149,7 @@ def _seconds(checked: Checked, settings: Settings, captured: bool, least: float 
             return first
         for _ in range(WARM_UP if captured else 0):
             step(batches, 0)
-        return min(timed(lambda: step(batches, 0), device) for _ in range(3))
+        return min(timed(lambda: step(batches, 0), device) for _ in range(5))
     except RuntimeError:
         if math.isinf(least):
             raise

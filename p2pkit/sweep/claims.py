@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -114,9 +115,5 @@ def _place() -> str:
 
 def _now(folder: Path) -> float:
     """Return the time by the clock that dates the claims, which may be a file server's."""
-    probe = folder / f"clock-{socket.gethostname()}-{os.getpid()}"
-    probe.touch()
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile(prefix="clock-", dir=folder) as probe:
+        return os.fstat(probe.fileno()).st_mtime
