@@ -84,6 +84,8 @@ class Place:
 def choose_place(engine: EngineConfig, *networks: nn.Module) -> Place:
     """Settle what `auto` means on this machine, for these networks."""
     device = choose_device(engine.device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # streams and graphs belong to the present one
     precision = choose_precision(engine.precision, device)
     return Place(device, precision, choose_memory_format(engine.memory_format, device, *networks))
 
