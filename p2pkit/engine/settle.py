@@ -27,6 +27,8 @@ KEYS = ("precision", "memory_format", "compile")
 WORTH_STEPS = 500
 """Runs shorter than this take the first choice of each key: measuring would cost them more than it saves."""
 WORTH_COMPILING = 3600.0
+BATCH = {"cpu": 4}
+"""Pairs of the measured step at most: on a CPU larger batches take longer and say the same."""
 GAIN = 0.95
 """Share of the best time so far that another choice must stay under, so that noise does not choose."""
 
@@ -141,7 +143,8 @@ def _fastest(checked: Checked, choices: Mapping[str, tuple[str, ...]], steps: in
 def _seconds(checked: Checked, settings: Settings, captured: bool, least: float = math.inf) -> float:
     """Time a step on random images; infinite where a setting does not work here."""
     try:
-        assembly = assemble(checked, checked.plan.config.engine.model_copy(update=settings))
+        engine = checked.plan.config.engine
+        assembly = assemble(checked, engine.model_copy(update={**settings, "batch": _batch(engine)}))
         step = GraphedStep(assembly.step) if captured else assembly.step
         batches, device = assembly.trial(), assembly.place.device
         first = timed(lambda: step(batches, 0), device)
@@ -156,13 +159,17 @@ def _seconds(checked: Checked, settings: Settings, captured: bool, least: float 
         return math.inf
 
 
+def _batch(engine: EngineConfig) -> int:
+    return min(engine.batch, BATCH.get(choose_device(engine.device).type, engine.batch))
+
+
 def _key(checked: Checked, choices: Mapping[str, Any]) -> str:
     """Name the question: these networks and losses, at this size, on this machine."""
     device = choose_device(checked.plan.config.engine.device)
     config, engine = checked.plan.resolved(), checked.plan.config.engine
     networks = {key: config[key] for key in ("generator", "discriminator")}
     losses = {name: (loss["use"], loss["every"]) for name, loss in config["losses"].items()}
-    size = (engine.batch, engine.accumulate, str(checked.images))
+    size = (_batch(engine), engine.accumulate, str(checked.images))
     text = json.dumps([describe(device), networks, losses, size, choices], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
