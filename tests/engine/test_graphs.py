@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -39,6 +42,67 @@ def test_the_run_says_whether_it_was_captured(work, monkeypatch):
     monkeypatch.setattr(job, "_record", lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest))
     job.train()
     assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
+
+
+class _Sums:
+    """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
+
+    objective = SimpleNamespace(terms=[SimpleNamespace(every=1), SimpleNamespace(every=3)])
+
+    def __init__(self):
+        self.taken = 0
+
+    def __call__(self, batches, number):
+        self.taken += 1
+        return {"sum": sum(source.sum() + target.sum() for source, target in batches)}
+
+
+class _Graph:
+    """What is recorded is done anew at each replay, on the images that were put into it."""
+
+    owner: GraphedStep
+
+    def replay(self):
+        captured = next(each for each in self.owner._captured.values() if each.graph is self)
+        captured.values.copy_(torch.stack(list(_Sums()(captured.batches, 0).values())))
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """A graphed step, with CUDA graphs as far as a CPU can play them."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", _Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **options: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
+    _Graph.owner = GraphedStep(_Sums())
+    return _Graph.owner
+
+
+def test_each_combination_of_due_terms_is_captured_once_and_sees_each_batch(played):
+    dice = torch.Generator().manual_seed(0)
+    kept = []
+    for number in range(20):
+        batch = (torch.rand(2, 3, 4, 4, generator=dice), torch.rand(2, 3, 4, 4, generator=dice))
+        kept.append((played([batch], number)["sum"], batch[0].sum() + batch[1].sum()))
+    assert len(played._captured) == 2
+    assert played.step.taken == 2 * (WARM_UP + 1)  # later steps are replayed
+    for found, expected in kept:  # none was overwritten by a later replay
+        assert found.item() == pytest.approx(expected.item())
+
+
+def test_a_batch_of_another_size_has_a_graph_of_its_own(played):
+    for number in range(1, 3 * WARM_UP, 3):
+        for count in (2, 1):
+            images = torch.ones(count, 3, 4, 4)
+            assert played([(images, images)], number)["sum"].item() == count * 2 * 3 * 16
+    for count in (2, 1, 2):
+        images = torch.full((count, 3, 4, 4), 0.5)
+        assert played([(images, images)], 1)["sum"].item() == count * 3 * 16
+    assert len(played._captured) == 2
 
 
 class TestOnAGpu:
