@@ -47,3 +47,13 @@ def test_an_optimiser_without_gradients_is_left_alone():
     precision.scale(layer(torch.ones(1, 2)).sum()).backward()
     precision.step(optimizer)
     assert not torch.equal(layer.weight, before)
+
+
+def test_gradients_lie_as_their_weights_do():
+    """A fused optimiser would copy those that don't."""
+    place = choose_place(EngineConfig(device="cpu"))
+    network = place.put(nn.Sequential(nn.Conv2d(3, 8, 4, 2, 1), nn.ConvTranspose2d(8, 3, 4, 2, 1)))
+    image = torch.randn(2, 3, 16, 16).contiguous(memory_format=place.memory_format)
+    network(image).sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad.stride() == parameter.stride()
