@@ -79,8 +79,8 @@ class Place:
     def put(self, network: nn.Module) -> nn.Module:
         """Move a network here.
 
-        On a CPU weights of transposed convolutions stay contiguous, as their gradients are: where the two differ, the
-        fused optimiser copies one of them in each step.
+        On a CPU weights of transposed convolutions stay contiguous: those that lie channels last are copied in each
+        fused update, and the backward pass copies more too.
         """
         network.to(device=self.device).to(memory_format=self.memory_format)
         transposed = (module for module in network.modules() if isinstance(module, nn.ConvTranspose2d))
