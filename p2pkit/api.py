@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,10 +95,11 @@ def check(config: str | Path | Mapping[str, Any], *, registry: Registry | None =
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
-    return check_plan(_plan(config, overrides, registry))
+    return check_plan(plan_run(config, overrides, registry))
 
 
-def _plan(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
+def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
+    """Resolve a config; its problems are told when it is used."""
     return resolve(load_config(config, overrides), registry or load_registry())
 
 
@@ -157,7 +158,7 @@ def resume(
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        plan = agreed(lambda: _plan(read_config(checkpoint), overrides, registry))
+        plan = agreed(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = agreed(lambda: check_plan(plan, begins=False))
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
@@ -211,7 +212,7 @@ def prepared(
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
-    return checkpoint, check_plan(_plan(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
+    return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
 
 
 def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Any) -> Translator:
@@ -228,7 +229,7 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
-    planned = _plan(read_config(checkpoint), overrides, registry)
+    planned = plan_run(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
@@ -285,7 +286,7 @@ def shard(
         ConfigError: The data set can't be opened.
         DataError: Pairs can't be read, all of them named; nothing is left behind then.
     """
-    plan = _data_plan(dataset, overrides, registry)
+    plan = plan_data(dataset, overrides, registry)
     opened = open_dataset(plan)
     unknown = [split for split in splits or () if split not in opened.splits]
     if unknown:
@@ -310,98 +311,10 @@ def shard(
     return index
 
 
-def measure(
-    recipe: str,
-    *,
-    batches: Sequence[int] = (1, 4, 16, 64),
-    precisions: Sequence[str] = ("auto",),
-    against: Sequence[str] = ("eager",),
-    seconds: float = 30.0,
-    data: Path | None = None,
-    workers: int = 2,
-    device: str = "auto",
-    registry: Registry | None = None,
-    note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
-    """Measure how fast a recipe trains here; see `p2pkit.bench`.
-
-    Args:
-        recipe: A recipe's name, or a YAML file; its data is replaced by noise of the same size.
-        batches: Batch sizes.
-        precisions: `auto`, `fp32`, `bf16`, `fp16`.
-        against: `eager`, the textbook step, or settings like `engine.compile=on`; ratios are to the first.
-        seconds: About how long to measure for each.
-        data: Side-by-side files, to measure the loader too.
-        workers: Processes of the loader that ours is compared with.
-        device: Where.
-        registry: The names in force.
-        note: Hears how it comes along.
-        **overrides: Keys to change, as in `train`.
-
-    Returns:
-        One object: machine, ceiling, rows, and the loader's rates where data is given.
-    """
-    from p2pkit.bench import bench, bench_loader
-
-    registry = registry or load_registry()
-
-    def planned(batch: int, precision: str, settings: Mapping[str, Any]) -> Plan:
-        own = {"engine.batch": batch, "engine.precision": precision, "engine.device": device}
-        return _plan(recipe, {**overrides, **own, **settings}, registry)
-
-    measured = bench(planned, batches=batches, precisions=precisions, against=against, seconds=seconds, note=note)
-    if data is not None:
-        note(f"loader, {data}")
-        own = {"engine.batch": batches[-1], "engine.device": device, "dataset.params.root": str(data)}
-        checked = check(recipe, registry=registry, **{**overrides, **own})
-        measured["loader"] = bench_loader(checked, data, workers=workers)
-    return measured
-
-
-def measure_translation(
-    recipe: str,
-    *,
-    side: int = 256,
-    images: int = 32,
-    batches: Sequence[int] = (1, 8),
-    rounds: int = 3,
-    device: str = "auto",
-    registry: Registry | None = None,
-    note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
-    """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`."""
-    from p2pkit.bench import bench_translate
-
-    plan = _plan(recipe, {**overrides, "engine.device": device}, registry)
-    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
-
-
-def measure_shards(
-    dataset: str | Path | Mapping[str, Any],
-    *,
-    batch: int = 4,
-    encodings: Sequence[Literal["png", "raw"]] = ("raw", "png"),
-    workers: Sequence[int] = (0,),
-    rounds: int = 3,
-    registry: Registry | None = None,
-    note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
-    """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`."""
-    from p2pkit.bench import bench_shards
-
-    opened = open_dataset(_data_plan(dataset, overrides, registry))
-    return bench_shards(opened, batch=batch, encodings=encodings, workers=workers, rounds=rounds, note=note)
-
-
-def _data_plan(
-    dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None
-) -> Plan:
+def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
     """Plan a config, or one that has nothing but a data set of this name."""
     ready_made = isinstance(dataset, Mapping) or str(dataset) in recipe_names() or Path(dataset).is_file()
-    return _plan(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
+    return plan_run(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
 
 
 def outline(checked: Checked) -> list[str]:

@@ -36,13 +36,13 @@ def train_(
     registry_file: RegistryFile = None,
 ) -> None:
     """Measure training speed against the textbook step, in one process and in turn."""
-    from p2pkit import api
+    from p2pkit.bench import measure
     from p2pkit.cli.tables import print_bench
 
     others = against or ["eager"]
     if any(other != "eager" and not other.partition("=")[1] for other in others):
         raise typer.BadParameter("write eager, or a setting like engine.compile=on", param_hint="--against")
-    measured = api.measure(
+    measured = measure.measure(
         recipe,
         batches=_numbers(batch),
         precisions=precision.split(","),
@@ -75,9 +75,9 @@ def translate(
     registry_file: RegistryFile = None,
 ) -> None:
     """Measure the translation of a folder against one image after another, in one process and in turn."""
-    from p2pkit import api
+    from p2pkit.bench import measure
 
-    measured = api.measure_translation(
+    measured = measure.measure_translation(
         recipe,
         side=size,
         images=images,
@@ -106,9 +106,9 @@ def shards(
     registry_file: RegistryFile = None,
 ) -> None:
     """Measure reading from shards against the cache, and the memory that it takes."""
-    from p2pkit import api
+    from p2pkit.bench import measure
 
-    measured = api.measure_shards(
+    measured = measure.measure_shards(
         dataset,
         batch=batch,
         encodings=[encoding],

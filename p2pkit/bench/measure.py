@@ -1,0 +1,96 @@
+"""What is measured of a recipe or a data set, from its name to the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from p2pkit.api import check, plan_data, plan_run
+from p2pkit.bench.loader import bench_loader
+from p2pkit.bench.shards import bench_shards
+from p2pkit.bench.training import bench
+from p2pkit.bench.translating import bench_translate
+from p2pkit.config import Plan
+from p2pkit.engine.check import open_dataset
+from p2pkit.registry import Registry, load_registry
+
+
+def measure(
+    recipe: str,
+    *,
+    batches: Sequence[int] = (1, 4, 16, 64),
+    precisions: Sequence[str] = ("auto",),
+    against: Sequence[str] = ("eager",),
+    seconds: float = 30.0,
+    data: Path | None = None,
+    workers: int = 2,
+    device: str = "auto",
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast a recipe trains here; see `p2pkit.bench`.
+
+    Args:
+        recipe: A recipe's name, or a YAML file; its data is replaced by noise of the same size.
+        batches: Batch sizes.
+        precisions: `auto`, `fp32`, `bf16`, `fp16`.
+        against: `eager`, the textbook step, or settings like `engine.compile=on`; ratios are to the first.
+        seconds: About how long to measure for each.
+        data: Side-by-side files, to measure the loader too.
+        workers: Processes of the loader that ours is compared with.
+        device: Where.
+        registry: The names in force.
+        note: Hears how it comes along.
+        **overrides: Keys to change, as in `train`.
+
+    Returns:
+        One object: machine, ceiling, rows, and the loader's rates where data is given.
+    """
+    registry = registry or load_registry()
+
+    def planned(batch: int, precision: str, settings: Mapping[str, Any]) -> Plan:
+        own = {"engine.batch": batch, "engine.precision": precision, "engine.device": device}
+        return plan_run(recipe, {**overrides, **own, **settings}, registry)
+
+    measured = bench(planned, batches=batches, precisions=precisions, against=against, seconds=seconds, note=note)
+    if data is not None:
+        note(f"loader, {data}")
+        own = {"engine.batch": batches[-1], "engine.device": device, "dataset.params.root": str(data)}
+        checked = check(recipe, registry=registry, **{**overrides, **own})
+        measured["loader"] = bench_loader(checked, data, workers=workers)
+    return measured
+
+
+def measure_translation(
+    recipe: str,
+    *,
+    side: int = 256,
+    images: int = 32,
+    batches: Sequence[int] = (1, 8),
+    rounds: int = 3,
+    device: str = "auto",
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`."""
+    plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
+    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
+
+
+def measure_shards(
+    dataset: str | Path | Mapping[str, Any],
+    *,
+    batch: int = 4,
+    encodings: Sequence[Literal["png", "raw"]] = ("raw", "png"),
+    workers: Sequence[int] = (0,),
+    rounds: int = 3,
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`."""
+    opened = open_dataset(plan_data(dataset, overrides, registry))
+    return bench_shards(opened, batch=batch, encodings=encodings, workers=workers, rounds=rounds, note=note)
