@@ -131,5 +131,6 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        return found
     raise AttributeError(f"module 'p2pkit' has no attribute {name!r}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec, Shard
+from p2pkit.builtin.datasets.tar import read_files
 
 Sample = Mapping[str, Any]
 _HEAD_REQUESTS = 16
@@ -119,11 +120,11 @@ def _mixed(count: int, buffer: int, dice: random.Random) -> Iterator[int]:
 def read_samples(url: str) -> Generator[Sample]:
     """Read a shard from its beginning; `OSError` where that fails, whatever a store may raise."""
     import fsspec
-    from webdataset.tariterators import group_by_keys, tar_file_expander
+    from webdataset.tariterators import group_by_keys
 
     try:
         with fsspec.open(url, "rb") as stream:
-            yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
+            yield from group_by_keys(read_files(url, stream))
     except tarfile.TarError as error:
         raise OSError(f"it is damaged or cut off ({error.args[0]})") from None
     except Exception as error:
@@ -143,16 +144,26 @@ def decoded(suffixed: str, data: bytes, *, indexed: bool = False) -> Tensor:
     """Decode an image; `OSError` where that fails."""
     if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
         return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError(f"an array of version {version}")
-        shape, _, kind = np.lib.format.read_array_header_1_0(stream)
-        array = np.frombuffer(bytearray(data), kind, offset=stream.tell()).reshape(shape)
+        start = 10 + int.from_bytes(data[8:10], "little")
+        shape, kind = _array_header(data[:start])
+        array = np.frombuffer(bytearray(data), kind, offset=start).reshape(shape)
     except (ValueError, EOFError) as error:
         raise OSError(f"not an image array: {error}") from None
     return torch.from_numpy(array)
+
+
+@lru_cache(256)
+def _array_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read what stands before an array's values; it is the same for all images of a data set."""
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"an array of version {version}")
+    shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+    if fortran:
+        raise ValueError("an array in Fortran's order")
+    return shape, kind
 
 
 def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
