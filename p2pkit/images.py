@@ -24,6 +24,8 @@ SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
 _RGB_FIRST = frozenset({"P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "La"})
 _WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".tga"})
 _DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"})
+_FULL_SCALES = {torch.uint8: 255.0, torch.uint16: 65535.0}
+_FULL_RANGES = {(0.0, scale): kind for kind, scale in _FULL_SCALES.items()}
 _DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
 
 
@@ -176,14 +178,14 @@ def _fits(array: NDArray[np.generic], suffix: str) -> bool:
 
 def full_scale(image: Tensor) -> float:
     """Return the largest value that an image of this type can store; 1 for floats."""
-    return {torch.uint8: 255.0, torch.uint16: 65535.0}.get(image.dtype, 1.0)
+    return _FULL_SCALES.get(image.dtype, 1.0)
 
 
 def stored_type(spec: ImageSpec) -> torch.dtype:
     """Return the type in which images of a spec are stored: uint8 and uint16 for their full scales, else float32."""
     if spec.kind == "labels":
         return torch.uint8 if spec.channels <= 256 else torch.uint16
-    return {(0.0, 255.0): torch.uint8, (0.0, 65535.0): torch.uint16}.get((spec.low, spec.high), torch.float32)
+    return _FULL_RANGES.get((spec.low, spec.high), torch.float32)
 
 
 def conform(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -208,6 +210,8 @@ def conform(image: Tensor, spec: ImageSpec) -> Tensor:
     if spec.kind == "labels":
         return _indices(image, spec)
     wanted = stored_type(spec)
+    if image.dtype == wanted and image.shape[0] == spec.channels:
+        return image
     floats = image.is_floating_point() and wanted == torch.float32
     low, high = (spec.low, spec.high) if floats else (0.0, full_scale(image))
     if image.shape[0] != spec.channels:
@@ -295,7 +299,8 @@ def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
     if spec.kind == "labels":
         classes = torch.arange(spec.channels, device=stored.device).view(1, -1, 1, 1)
         return torch.where(stored.to(torch.int64) == classes, 1.0, -1.0)
-    return (stored.float() - spec.low) * (2 / (spec.high - spec.low)) - 1
+    values = stored.float() - spec.low  # a copy of its own, also of floats
+    return values.mul_(2 / (spec.high - spec.low)).sub_(1)
 
 
 def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:

@@ -77,7 +77,8 @@ class PairStream(Protocol):
     """Pairs one after another, for a split that is too large or too far away to be read in any order.
 
     It has to be picklable, since worker processes read it. A method `problems()` is optional: it lists what can be
-    told to be wrong without reading the pairs, for instance files that are missing.
+    told to be wrong without reading the pairs, for instance files that are missing. So is an attribute `resident`: True
+    where pairs lie ready in memory or in mapped files, so that a thread which reads ahead would only be in the way.
     """
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ def bench_shards(
         dataset: The pairs.
         batch: Pairs of a batch.
         encodings: How images lie in the shards.
-        workers: Processes that read; 0 for a thread.
+        workers: Processes that read; 0 for this one.
         rounds: Epochs of each variant.
         note: Hears how it comes along.
 
@@ -55,7 +55,7 @@ def bench_shards(
             root = Path(folder, encoding)
             written = _write(dataset, root, encoding, note)
             for count in workers:
-                name = f"{encoding}, {count} processes" if count else f"{encoding}, a thread"
+                name = f"{encoding}, {count} processes" if count else encoding
                 note(f"{name}: reading all, for the memory")
                 facts[name] = {**written, **_read_alone(root, batch, count)}
                 loaders[name] = loader(open_shards(root), batch=batch, workers=count)

@@ -97,7 +97,7 @@ def shards(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs of a batch.")] = 4,
     encoding: Annotated[Literal["png", "raw"], typer.Option("--encoding", help="How images lie in shards.")] = "raw",
     workers: Annotated[
-        list[int] | None, typer.Option("--workers", min=0, help="Processes that read, 0 for a thread; repeatable.")
+        list[int] | None, typer.Option("--workers", min=0, help="Processes that read, 0 for this one; repeatable.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Epochs of each variant.")] = 3,
     as_json: AsJson = False,

@@ -97,10 +97,10 @@ def print_bench(measured: Mapping[str, Any]) -> None:
         "batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling", "peak GB"
     )
     for row in measured["rows"]:
-        spread = " .. ".join(f"{value:.3g}" for value in row["spread"])
+        spread = " .. ".join(map(_rate, row["spread"]))
         shares = [f"{row['ratio']:.2f}", f"{row['tflops']:.3g}", f"{row['share_of_ceiling']:.0%}"]
         shares.append(f"{row['peak_memory_bytes'] / 1e9:.2f}")
-        rate = f"{row['images_per_second']:.3g}"
+        rate = _rate(row["images_per_second"])
         table.add_row(str(row["batch"]), row["variant"], _how(row), rate, spread, *shares)
     console.print(table)
     for row in (row for row in measured["rows"] if "parts" in row):
@@ -128,12 +128,16 @@ def print_rates(measured: Mapping[str, Any], what: str) -> None:
     table = Table("variant", f"{what}/s", "from .. to", "ratio", *_FURTHER.values())
     for row in measured["rows"]:
         further = [_figure(key, row[key]) if key in row else "" for key in _FURTHER]
-        spread = " .. ".join(f"{value:.3g}" for value in row["spread"])
-        table.add_row(row["variant"], f"{row[f'{what}_per_second']:.3g}", spread, f"{row['ratio']:.2f}", *further)
+        spread = " .. ".join(map(_rate, row["spread"]))
+        table.add_row(row["variant"], _rate(row[f"{what}_per_second"]), spread, f"{row['ratio']:.2f}", *further)
     for index, key in reversed(list(enumerate(_FURTHER, 4))):
         if not any(key in row for row in measured["rows"]):
             del table.columns[index]
     console.print(table)
+
+
+def _rate(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 _FURTHER = {

@@ -99,7 +99,7 @@ class Cached(Indexed):
         """Yield (source, target) of each group of indices, as stored."""
         for group in indices:
             chosen = torch.tensor(group)
-            yield self.source[chosen], self.target[chosen]
+            yield self.source.index_select(0, chosen), self.target.index_select(0, chosen)
 
 
 @dataclass(frozen=True)

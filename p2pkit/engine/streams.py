@@ -26,7 +26,7 @@ class Streamed:
 
     Args:
         stream: The pairs.
-        workers: Processes that read and decode; 0 for a thread of this process.
+        workers: Processes that read and decode; 0 for this one, in a thread where the stream is not resident.
         unreadable: Whether a pair that can't be read ends the run, or another one of its part comes in its place.
         note: Hears of each pair that is left out.
     """
@@ -50,10 +50,9 @@ class Streamed:
                 self.note(problem)
             yield images
 
-    @staticmethod
-    def _read(reading: _Reading, processes: int) -> Iterator[_Read]:
+    def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
-            return ahead(iter(reading), _DEPTH)
+            return iter(reading) if getattr(self.stream, "resident", False) else ahead(iter(reading), _DEPTH)
         return iter(reader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec, Shard
+from p2pkit.builtin.datasets.arrays import array_header
+from p2pkit.builtin.datasets.mapped import mapped_samples
 from p2pkit.builtin.datasets.tar import read_files
 
 Sample = Mapping[str, Any]
@@ -46,6 +48,11 @@ class ShardStream:
 
     def __len__(self) -> int:
         return sum(shard.pairs for shard in self.shards)
+
+    @cached_property
+    def resident(self) -> bool:
+        """Whether the shards are local and their pairs lie alike, as far as the first one tells."""
+        return bool(self.shards) and mapped_samples(self.shards[0].file, self.shards[0].pairs) is not None
 
     def problems(self) -> list[p2pkit.Problem]:
         """List the shards that are missing, or not of the size that they should have."""
@@ -89,7 +96,7 @@ class ShardStream:
         failure = "holds {} pairs, where {} are stated"
         position = next(positions, None)
         try:
-            with closing(read_samples(shard.file)) as samples:
+            with closing(samples_of(shard)) as samples:
                 for read, sample in enumerate(samples, 1):
                     if position == begin + read - 1:
                         yield position, partial(_pair, sample, shard.file, self)
@@ -117,6 +124,11 @@ def _mixed(count: int, buffer: int, dice: random.Random) -> Iterator[int]:
     yield from held
 
 
+def samples_of(shard: Shard) -> Generator[Sample]:
+    """Yield a shard's samples: from memory where the file can be mapped, else read from its beginning."""
+    yield from mapped_samples(shard.file, shard.pairs) or read_samples(shard.file)
+
+
 def read_samples(url: str) -> Generator[Sample]:
     """Read a shard from its beginning; `OSError` where that fails, whatever a store may raise."""
     import fsspec
@@ -131,39 +143,35 @@ def read_samples(url: str) -> Generator[Sample]:
         raise OSError(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}") from None
 
 
-def member(sample: Sample, name: str) -> tuple[str, bytes]:
+def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
     """Find an image of a sample by its name, with or without suffix; `OSError` where there is none."""
-    found = [key for key in sample if key == name.lower() or key.startswith(f"{name.lower()}.")]
-    if len(found) != 1:
-        there = ", ".join(key for key in sample if not key.startswith("__"))
-        raise OSError(f"has {len(found)} images {name}; there are: {there}")
-    return found[0], sample[found[0]]
-
-
-def decoded(suffixed: str, data: bytes, *, indexed: bool = False) -> Tensor:
-    """Decode an image; `OSError` where that fails."""
-    if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
-        return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
-    try:
-        start = 10 + int.from_bytes(data[8:10], "little")
-        shape, kind = _array_header(data[:start])
-        array = np.frombuffer(bytearray(data), kind, offset=start).reshape(shape)
-    except (ValueError, EOFError) as error:
-        raise OSError(f"not an image array: {error}") from None
-    return torch.from_numpy(array)
+    key = _key(tuple(sample), name.lower())
+    return key, sample[key]
 
 
 @lru_cache(256)
-def _array_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read what stands before an array's values; it is the same for all images of a data set."""
-    stream = io.BytesIO(header)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError(f"an array of version {version}")
-    shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    if fortran:
-        raise ValueError("an array in Fortran's order")
-    return shape, kind
+def _key(keys: tuple[str, ...], name: str) -> str:
+    """Find a name among a sample's keys, which are mostly those of the sample before it."""
+    found = [key for key in keys if key == name or key.startswith(f"{name}.")]
+    if len(found) != 1:
+        there = ", ".join(key for key in keys if not key.startswith("__"))
+        raise OSError(f"has {len(found)} images {name}; there are: {there}")
+    return found[0]
+
+
+def decoded(suffixed: str, data: bytes | Tensor, *, indexed: bool = False) -> Tensor:
+    """Decode an image; `OSError` where that fails."""
+    if isinstance(data, Tensor):
+        return data
+    if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
+        return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
+    try:
+        start, shape, kind = array_header(data)
+        writable = data if isinstance(data, bytearray) else bytearray(data)
+        array = np.frombuffer(writable, kind, offset=start).reshape(shape)
+    except (ValueError, EOFError) as error:
+        raise OSError(f"not an image array: {error}") from None
+    return torch.from_numpy(array)
 
 
 def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
@@ -176,7 +184,7 @@ def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
     return Pair(source, target, name)
 
 
-def _image(suffixed: str, data: bytes, spec: ImageSpec, images: PairSpec) -> Tensor:
+def _image(suffixed: str, data: bytes | Tensor, spec: ImageSpec, images: PairSpec) -> Tensor:
     labels = spec.kind == "labels"
     image = p2pkit.conform(decoded(suffixed, data, indexed=labels), spec)
     return p2pkit.resize(image, images.height, images.width, nearest=labels)

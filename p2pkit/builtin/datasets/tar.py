@@ -9,7 +9,8 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from io import BufferedIOBase
+from typing import Any
 
 File = Mapping[str, Any]
 _NAME, _CHECKSUM = slice(0, 100), slice(148, 156)
@@ -17,7 +18,7 @@ _SPACES = 8 * ord(" ")
 """The checksum counts its own field as spaces."""
 
 
-def read_files(url: str, stream: IO[bytes]) -> Iterator[File]:
+def read_files(url: str, stream: BufferedIOBase) -> Iterator[File]:
     """Yield each regular file as webdataset does, and an empty one at the end.
 
     Args:
@@ -37,9 +38,9 @@ def read_files(url: str, stream: IO[bytes]) -> Iterator[File]:
         if name is None:
             yield from _by_webdataset(url, _Joined(block, stream))
             return
-        data = stream.read(known[rest].size)
+        data = bytearray(known[rest].size)
         padding = -len(data) % tarfile.BLOCKSIZE
-        if len(data) < known[rest].size or len(stream.read(padding)) < padding:
+        if stream.readinto(data) < len(data) or len(stream.read(padding)) < padding:
             raise tarfile.ReadError("unexpected end of data")
         yield {"fname": name, "data": data, "__url__": url}
 
@@ -82,7 +83,7 @@ class _Joined:
     """A stream with a block that has been read from it put back."""
 
     block: bytes
-    stream: IO[bytes]
+    stream: BufferedIOBase
 
     def read(self, size: int) -> bytes:
         block, self.block = self.block[:size], self.block[size:]

@@ -107,8 +107,8 @@ def test_going_on_opens_only_the_shards_that_are_still_wanted(sharded, monkeypat
     from p2pkit.builtin.datasets import shards
 
     opened = []
-    original = shards.read_samples
-    monkeypatch.setattr(shards, "read_samples", lambda url: opened.append(url) or original(url))
+    original = shards.samples_of
+    monkeypatch.setattr(shards, "samples_of", lambda shard: opened.append(shard.file) or original(shard))
     stream = webdataset(root=str(sharded), buffer=1).pairs("train")
     rest = names(stream, start=13)
     assert rest == [f"train-{index:05d}" for index in range(13, 20)]
