@@ -91,6 +91,13 @@ def test_flops_are_counted():
     assert _flops(lambda: layer(torch.randn(8, 64))) == 2 * 8 * 64 * 32
 
 
+def test_a_machine_that_is_slow_at_something_is_not_asked_for_more(monkeypatch):
+    calls = []
+    monkeypatch.setattr(machine, "timed", lambda work, device: calls.append(work) or 1.0)
+    assert ceiling(torch.device("cpu"), "bf16") > 0
+    assert len(calls) == 2
+
+
 def test_the_ceiling_is_a_rate():
     cpu = torch.device("cpu")
     assert ceiling(cpu, "fp32") > 1e-4
