@@ -6,6 +6,7 @@ Each function does nothing, and costs nothing, where a process is on its own.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,9 @@ def together() -> Iterator[Processes]:
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+    # Its functions' defaults would hold the group that there is when it is first imported, which DistributedDataParallel
+    # does; the group's threads would then outlive it, and sometimes abort the process at its end.
+    importlib.import_module("torch.distributed.nn.functional")
     with one_fate():
         own = PrefixStore(f"p2pkit/{next(_groups)}", store())
         dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.count, timeout=PATIENCE)
