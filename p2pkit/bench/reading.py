@@ -33,45 +33,59 @@ def loader(dataset: PairDataset, *, batch: int, workers: int = 0) -> Loader:
 
 
 class Peak:
-    """The most memory that this process and those it started have held together, looked at 20 times a second."""
+    """The most memory that this process and those it started have held together, looked at 20 times a second.
+
+    What is mapped from files is counted apart: it is the system's to take back at any time.
+    """
 
     def __init__(self) -> None:
-        self.bytes = _memory()
+        self.own, self.mapped = _memory()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
-            self.bytes = max(self.bytes, _memory())
+            own, mapped = _memory()
+            self.own, self.mapped = max(self.own, own), max(self.mapped, mapped)
 
-    def end(self) -> int:
-        """Stop looking, and return the peak."""
+    def end(self) -> tuple[int, int]:
+        """Stop looking, and return the peaks of the processes' own memory and of mapped files."""
         self._ended.set()
         self._thread.join()
-        return self.bytes
+        return self.own, self.mapped
 
 
-def _memory() -> int:
-    """Return the resident memory, what processes share counted once where the system tells."""
-    held = 0
+def _memory() -> tuple[int, int]:
+    """Return the resident memory and the mapped files', what processes share counted once where the system tells."""
+    held = [0, 0]
     own = psutil.Process()
     for process in (own, *own.children(recursive=True)):
         try:
-            facts = process.memory_full_info()
-            held += getattr(facts, "pss", facts.rss)
-        except psutil.NoSuchProcess:
+            memory = _by_kind(process)
+        except (psutil.NoSuchProcess, OSError):
             continue
-    return held
+        held = [sum(both) for both in zip(held, memory, strict=True)]
+    return held[0], held[1]
+
+
+def _by_kind(process: psutil.Process) -> tuple[int, int]:
+    rollup = Path(f"/proc/{process.pid}/smaps_rollup")
+    if not rollup.exists():
+        return process.memory_info().rss, 0
+    lines = (line.split() for line in rollup.read_text(encoding="utf-8").splitlines()[1:])
+    sizes = {line[0]: int(line[1]) * 1024 for line in lines}
+    return sizes["Pss_Anon:"] + sizes["Pss_Shmem:"], sizes["Pss_File:"]
 
 
 def main(root: str, batch: str, workers: str) -> None:
     """Read an epoch, and print what it took as JSON."""
     peak = Peak()
-    before = peak.bytes
+    before = {"memory_before": peak.own, "mapped_before": peak.mapped}
     batches = loader(open_shards(Path(root)), batch=int(batch), workers=int(workers)).epoch()
     pairs = sum(len(each.source) for each in batches)
-    print(json.dumps({"pairs_read": pairs, "memory_before": before, "peak_memory": peak.end()}))
+    own, mapped = peak.end()
+    print(json.dumps({"pairs_read": pairs, **before, "peak_memory": own, "peak_mapped": mapped}))
 
 
 if __name__ == "__main__":

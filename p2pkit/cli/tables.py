@@ -146,11 +146,13 @@ _FURTHER = {
     "written_per_second": "written/s",
     "memory_before": "memory before",
     "peak_memory": "peak memory",
+    "mapped_before": "mapped before",
+    "peak_mapped": "peak mapped",
 }
 
 
 def _figure(key: str, value: float) -> str:
-    return f"{value / 1e6:,.0f} MB" if key in ("bytes", "memory_before", "peak_memory") else f"{value:,.0f}"
+    return f"{value:,.0f}" if key in ("largest_difference", "written_per_second") else f"{value / 1e6:,.0f} MB"
 
 
 def print_sweep(swept: Sweep) -> None:

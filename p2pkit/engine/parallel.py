@@ -51,8 +51,8 @@ def together() -> Iterator[Processes]:
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
-    # Its functions' defaults would hold the group that there is when it is first imported, which DistributedDataParallel
-    # does; the group's threads would then outlive it, and sometimes abort the process at its end.
+    # DistributedDataParallel imports this, whose functions' defaults hold the group that there is then: the group's
+    # threads would outlive it, and could abort the process at its end.
     importlib.import_module("torch.distributed.nn.functional")
     with one_fate():
         own = PrefixStore(f"p2pkit/{next(_groups)}", store())

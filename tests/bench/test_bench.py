@@ -130,6 +130,7 @@ def test_reading_from_shards_beside_the_cache(registry):
     assert shards["ratio"] == pytest.approx(shards["pairs_per_second"] / cache["pairs_per_second"])
     assert shards["pairs_read"] == measured["pairs"] == 24
     assert shards["peak_memory"] >= shards["memory_before"] > 10_000_000
+    assert shards["peak_mapped"] >= shards["mapped_before"] >= 0
     assert shards["bytes"] > 24 * 2 * 3 * 16 * 16
 
 
