@@ -179,7 +179,7 @@ def print_sweep(swept: Sweep) -> None:
         console.print(f"\n{published}", soft_wrap=True, highlight=False, markup=False)
     best = swept.best
     if best is not None and len(rows) > 1:
-        console.print(f"best     {escape(best['label'])} by {swept.by}", soft_wrap=True, highlight=False)
+        console.print(f"best     {escape(best['label'])} by {swept.goal}", soft_wrap=True, highlight=False)
     for title, file in (("sheet", swept.sheet), ("page", swept.page)):
         if file.is_file():
             console.print(f"{title:<8} {file}", soft_wrap=True, highlight=False)

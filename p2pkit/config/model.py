@@ -264,7 +264,9 @@ class SweepConfig(Section):
     trials: int | None = Field(None, ge=1, description="How many combinations `random` and `optuna` choose.")
     draw: int = Field(0, ge=0, description="Seed of the choice by `random` and `optuna`.")
     by: str | None = Field(
-        None, description="Metric that says which combination is best; by default the first one of `evaluate.metrics`."
+        None,
+        description="Metric that says which combination is best, by default the first one of `evaluate.metrics`; "
+        "of one that has several values, `METRIC/VALUE` or else the first.",
     )
     published: PublishedConfig = Field(
         default_factory=PublishedConfig, description="Figures of others, which are shown beside the sweep's own."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
@@ -53,6 +53,11 @@ class Child:
     def name(self) -> str:
         """What its folder is called, unless the name is taken."""
         return re.sub(r"[^\w.=+-]+", "_", f"{self.label} seed={self.seed}".strip())
+
+
+def goal_of(names: Iterable[str], by: str | None) -> str | None:
+    """Return which of a run's values a metric's name means: the one called so, or the first of several of its own."""
+    return next((name for name in names if by and (name == by or name.startswith(f"{by}/"))), None)
 
 
 def parse_axes(axes: Sequence[str]) -> dict[str, list[Any] | str]:

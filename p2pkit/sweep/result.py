@@ -12,7 +12,7 @@ from typing import Any
 
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
 from p2pkit.config import PublishedConfig
-from p2pkit.sweep.points import Child
+from p2pkit.sweep.points import Child, goal_of
 
 TABLE = "table.csv"
 PLOTS = "plots"
@@ -71,13 +71,18 @@ class Sweep:
         return {label: list(group) for label, group in grouped}
 
     @property
+    def goal(self) -> str | None:
+        """The column by which points are ranked; None where no run is finished."""
+        return next((goal for row in self.table() if (goal := goal_of(row, self.by))), None)
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """The table's row of the best point; None where no run is finished, or the metric does not say what is good."""
-        by = str(self.by)
-        rows = [row for row in self.table() if math.isfinite(row.get(by, math.nan))]
+        goal = self.goal
+        rows = [row for row in self.table() if goal and math.isfinite(row.get(goal, math.nan))]
         if not rows or self.higher_is_better is None:
             return None
-        return (max if self.higher_is_better else min)(rows, key=lambda row: row[by])
+        return (max if self.higher_is_better else min)(rows, key=lambda row: row[goal])
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each point: its label, how many runs count, and mean and spread of each metric."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
-from p2pkit.sweep.points import Axis, Child, axes_of, choose
+from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
 from p2pkit.sweep.ranges import Range
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Search:
         """Report how a point did: the mean over its runs, or that it failed; what is known already stays."""
         from optuna.trial import TrialState
 
-        values = [child.metrics.get(self.by, math.nan) for child in children]
+        values = [child.metrics.get(goal_of(child.metrics, self.by) or "", math.nan) for child in children]
         number = children[0].trial
         assert number is not None
         if all(map(math.isfinite, values)):

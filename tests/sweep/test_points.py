@@ -8,8 +8,9 @@ import pytest
 
 from p2pkit import ConfigError
 from p2pkit.config import SweepConfig
-from p2pkit.sweep.points import corners, parse_axes, spell_out
+from p2pkit.sweep.points import Child, corners, goal_of, parse_axes, spell_out
 from p2pkit.sweep.ranges import is_range, parse_range
+from p2pkit.sweep.result import Sweep
 
 
 def spelt(wanted):
@@ -123,3 +124,20 @@ def test_ranges(text, low, high, whole):
     assert all(low <= value <= high for value in drawn)
     assert all(isinstance(value, int) for value in drawn) == whole
     assert not is_range("../data")
+
+
+def test_of_a_metric_with_several_values_the_first_is_the_goal(tmp_path):
+    names = ["l1", "classes/pixels", "classes/pixels_spread", "classes/iou"]
+    assert goal_of(names, "l1") == "l1"
+    assert goal_of(names, "classes") == "classes/pixels"
+    assert goal_of(names, "classes/iou") == "classes/iou"
+    assert goal_of(names, "class") is goal_of(names, None) is None
+    scores = {"a": (0.5, 0.2), "b": (0.4, 0.3)}
+    children = [
+        Child(label, {}, 0, "finished", metrics={"classes/pixels": pixels, "classes/iou": iou})
+        for label, (pixels, iou) in scores.items()
+    ]
+    first = Sweep(tmp_path, tuple(children), by="classes", higher_is_better=True)
+    assert (first.goal, first.best["label"]) == ("classes/pixels", "a")
+    assert Sweep(tmp_path, tuple(children), by="classes/iou", higher_is_better=True).best["label"] == "b"
+    assert Sweep(tmp_path, tuple(children), by="l1", higher_is_better=False).best is None

@@ -53,6 +53,12 @@ def test_failures_are_told_and_what_others_found_is_seen(tmp_path):
     assert first._study.best_value == 1.5
 
 
+def test_a_metric_with_several_values_tells_its_first(tmp_path):
+    search = Search(tmp_path, WANTED, "classes", higher_is_better=True, first=True)
+    search.tell([replace(child, metrics={"classes/a": 0.5, "classes/b": 0.1}) for child in search.ask()])
+    assert search._study.best_value == 0.5
+
+
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
     "generator": "unet_tiny",

@@ -7,6 +7,7 @@ which is checked of all at once.
 from __future__ import annotations
 
 import mmap
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -65,8 +66,9 @@ def _rows(file: str, count: int, members: Sequence[tarfile.TarInfo]) -> Rows:
     length = end + -end % tarfile.BLOCKSIZE
     with open(file, "rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-    with suppress(OSError):  # a kernel before Linux 5.14 maps page by page
-        mapped.madvise(_POPULATE_READ)
+    if sys.platform == "linux":
+        with suppress(OSError):  # a kernel before 5.14 maps page by page
+            mapped.madvise(_POPULATE_READ)
     if len(mapped) < count * length:
         raise ValueError("too short for samples that lie alike")
     return np.frombuffer(mapped, np.uint8, count * length).reshape(count, length)
