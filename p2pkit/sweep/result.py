@@ -78,8 +78,8 @@ class Sweep:
     @property
     def best(self) -> dict[str, Any] | None:
         """The table's row of the best point; None where no run is finished, or the metric does not say what is good."""
-        goal = self.goal
-        rows = [row for row in self.table() if goal and math.isfinite(row.get(goal, math.nan))]
+        goal = self.goal or ""
+        rows = [row for row in self.table() if math.isfinite(row.get(goal, math.nan))]
         if not rows or self.higher_is_better is None:
             return None
         return (max if self.higher_is_better else min)(rows, key=lambda row: row[goal])

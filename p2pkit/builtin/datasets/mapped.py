@@ -10,7 +10,6 @@ import mmap
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from p2pkit.builtin.datasets.arrays import array_header
 
 Rows = NDArray[np.uint8]
 _NAME, _CHECKSUM = slice(0, 100), slice(148, 156)
-_POPULATE_READ = 22
 _DIGITS = 8 ** np.arange(5, -1, -1)
 
 
@@ -57,6 +55,8 @@ def _first_members(file: str) -> list[tarfile.TarInfo]:
             members.append(member)
     if not members or not all(m.isreg() and m.offset_data == m.offset + tarfile.BLOCKSIZE for m in members):
         raise ValueError("not a sample of plain files")
+    if not all(m.name.lower().endswith(f".{p2pkit.ShardIndex.RAW}") for m in members):
+        raise ValueError("not only arrays")
     return members
 
 
@@ -66,9 +66,8 @@ def _rows(file: str, count: int, members: Sequence[tarfile.TarInfo]) -> Rows:
     length = end + -end % tarfile.BLOCKSIZE
     with open(file, "rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-    if sys.platform == "linux":
-        with suppress(OSError):  # a kernel before 5.14 maps page by page
-            mapped.madvise(_POPULATE_READ)
+    if sys.platform != "win32":
+        mapped.madvise(mmap.MADV_WILLNEED)  # so that the system reads ahead
     if len(mapped) < count * length:
         raise ValueError("too short for samples that lie alike")
     return np.frombuffer(mapped, np.uint8, count * length).reshape(count, length)
@@ -76,8 +75,6 @@ def _rows(file: str, count: int, members: Sequence[tarfile.TarInfo]) -> Rows:
 
 def _array(rows: Rows, member: tarfile.TarInfo) -> NDArray[Any]:
     """Return an image of all samples as one array."""
-    if not member.name.lower().endswith(f".{p2pkit.ShardIndex.RAW}"):
-        raise ValueError("not an array")
     begin = member.offset_data
     start, shape, kind = array_header(rows[0, begin : begin + member.size].tobytes())
     if start + int(np.prod(shape)) * kind.itemsize != member.size or kind.hasobject:
