@@ -209,6 +209,7 @@ def test_termination_counts_as_an_interrupt() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_it_serves_until_interrupted(mlflow_here: Path) -> None:
     recorded("faces")
     options = f"port={free_port()}, open_browser=False, report=lambda address: print(address, flush=True)"

@@ -111,6 +111,7 @@ def test_what_the_points_differ_in(data, network, quiet, tmp_path):
     assert layers == {"1x1": 0, "16x16": 1, "70x70": 3, "286x286": 5}
 
 
+@pytest.mark.slow
 def test_a_table_beside_the_papers(data, network, quiet, tmp_path):
     swept = sweep("paper/table1", registry=quiet, **settings(data, network, tmp_path))
     assert [child.state for child in swept.children] == ["finished"] * 5
