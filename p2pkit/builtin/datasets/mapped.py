@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 import p2pkit
 from p2pkit.builtin.datasets.arrays import array_header
+from p2pkit.builtin.datasets.tar import CHECKSUM, NAME
 
 Rows = NDArray[np.uint8]
-_NAME, _CHECKSUM = slice(0, 100), slice(148, 156)
 _DIGITS = 8 ** np.arange(5, -1, -1)
 
 
@@ -89,8 +89,8 @@ def _array(rows: Rows, member: tarfile.TarInfo) -> NDArray[Any]:
 def _alike(rows: Rows, member: tarfile.TarInfo) -> bool:
     """Whether a file's headers in all samples differ in the name alone, and have the right checksums."""
     headers = rows[:, member.offset : member.offset_data]
-    names, numbers = headers[:, _NAME], headers[:, _CHECKSUM]
-    between, after = headers[:, _NAME.stop : _CHECKSUM.start], headers[:, _CHECKSUM.stop :]
+    names, numbers = headers[:, NAME], headers[:, CHECKSUM]
+    between, after = headers[:, NAME.stop : CHECKSUM.start], headers[:, CHECKSUM.stop :]
     if any((part != part[0]).any() for part in (between, after, numbers[:, 6:])):
         return False
     rest = int(between[0].sum()) + int(after[0].sum()) + 8 * ord(" ")
@@ -99,7 +99,7 @@ def _alike(rows: Rows, member: tarfile.TarInfo) -> bool:
 
 def _names(rows: Rows, members: Sequence[tarfile.TarInfo]) -> tuple[list[str], list[str]]:
     """Return the samples' keys and the images' suffixes; no key where the files of a sample have several."""
-    columns = [list(map(_text, rows[:, m.offset : m.offset_data][:, _NAME])) for m in members]
+    columns = [list(map(_text, rows[:, m.offset : m.offset_data][:, NAME])) for m in members]
     keys = [_split(name)[0] for name in columns[0]]
     suffixes = [_split(names[0])[1] for names in columns]
     for names, suffix in zip(columns, suffixes, strict=True):

@@ -13,7 +13,8 @@ from io import BufferedIOBase
 from typing import Any
 
 File = Mapping[str, Any]
-_NAME, _CHECKSUM = slice(0, 100), slice(148, 156)
+NAME, CHECKSUM = slice(0, 100), slice(148, 156)
+"""Where a header has what differs between files that are otherwise alike."""
 _SPACES = 8 * ord(" ")
 """The checksum counts its own field as spaces."""
 
@@ -31,7 +32,7 @@ def read_files(url: str, stream: BufferedIOBase) -> Iterator[File]:
     known: dict[bytes, _Header] = {}
     while True:
         block = stream.read(tarfile.BLOCKSIZE)
-        rest = block[_NAME.stop : _CHECKSUM.start] + block[_CHECKSUM.stop :]
+        rest = block[NAME.stop : CHECKSUM.start] + block[CHECKSUM.stop :]
         if rest not in known and (header := _Header.of(block, rest)):
             known[rest] = header
         name = known[rest].name(block) if rest in known else None
@@ -66,15 +67,15 @@ class _Header:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return None
-        name = block[_NAME].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        name = block[NAME].partition(b"\0")[0].decode("utf-8", "surrogateescape")
         plain = info.isreg() and not info.issparse() and info.name.endswith(name)
         return cls(info.size, info.name.removesuffix(name), sum(rest) + _SPACES) if plain else None
 
     def name(self, block: bytes) -> str | None:
         """Return a file's whole name; None where the checksum is wrong, or it is a folder or of no sample."""
-        own = block[_NAME]
+        own = block[NAME]
         name = self.folder + own.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-        right = block[_CHECKSUM].rstrip(b" \0") == b"%06o" % (self.checksum + sum(own))
+        right = block[CHECKSUM].rstrip(b" \0") == b"%06o" % (self.checksum + sum(own))
         return name if right and not name.endswith("/") and not name.startswith("__") else None
 
 
