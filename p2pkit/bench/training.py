@@ -16,6 +16,7 @@ from p2pkit.bench.machine import ceiling, memory, peak_memory
 from p2pkit.bench.parts import parts
 from p2pkit.bench.trial import feed, trial
 from p2pkit.config import Plan
+from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.machine import describe, timed
 from p2pkit.errors import ConfigError, Problem
@@ -88,7 +89,8 @@ def bench(
                     ceilings[precision] = ceiling(device, precision)
             timings = _interleaved(variants, device, seconds)
             rows += _rows(variants, timings, batch, flops, ceilings, device)
-            rows[-len(variants)]["parts"] = parts(assembly)
+            with memory_kept():
+                rows[-len(variants)]["parts"] = parts(assembly)
     return {"machine": describe(device), "ceiling_tflops": ceilings, "rows": rows}
 
 
@@ -103,13 +105,16 @@ def _other(name: str, plans: Plans, batch: int, precision: str) -> _Variant:
 
 
 def _plain(plans: Plans, batch: int) -> Assembly:
-    settings = {"engine.memory_format": "contiguous", "engine.compile": "off", "engine.cuda_graph": "off"}
-    return trial(plans(batch, "fp32", settings))
+    off = dict.fromkeys(("engine.compile", "engine.cuda_graph"), "off")
+    plain = {"engine.convolutions": "direct", "engine.memory_format": "contiguous", **off}
+    return trial(plans(batch, "fp32", plain))
 
 
 def _variant(name: str, assembly: Assembly, act: Callable[[], None] | None = None, *, before: int) -> _Variant:
     act = act or _whole(assembly)
-    facts = {key: assembly.facts()[key] for key in ("precision", "channels_last", "compile", "cuda_graph")}
+    facts = {
+        key: assembly.facts()[key] for key in ("precision", "convolutions", "channels_last", "compile", "cuda_graph")
+    }
     return _Variant(name, act, facts, peak_memory(act, assembly.place.device) - before)
 
 
@@ -146,7 +151,10 @@ def _flops(step: Callable[[], None]) -> int:
 
 
 def _interleaved(variants: Sequence[_Variant], device: torch.device, seconds: float) -> list[list[float]]:
-    """Time the variants in turn, so that a machine whose speed drifts treats them alike."""
+    """Time the variants in turn, so that a machine whose speed drifts treats them alike.
+
+    Each has its own way with memory, and takes a step before the clock starts, so that it finds memory as it left it.
+    """
     at_once = _AT_ONCE.get(device.type, 1)
 
     def some(variant: _Variant) -> None:
@@ -160,7 +168,9 @@ def _interleaved(variants: Sequence[_Variant], device: torch.device, seconds: fl
     ends = time.monotonic() + seconds
     while time.monotonic() < ends or len(times[0]) < 5:
         for variant, own in zip(variants, times, strict=True):
-            own.append(timed(lambda variant=variant: some(variant), device) / at_once)  # type: ignore[misc]  # a closure
+            with memory_kept(variant.name != EAGER):
+                variant.act()
+                own.append(timed(lambda variant=variant: some(variant), device) / at_once)  # type: ignore[misc]  # a closure
     return times
 
 

@@ -80,7 +80,12 @@ def _with_direction(name: str, higher: bool | None) -> str:
 
 def _how(row: Mapping[str, Any]) -> str:
     """Say how a benchmark's variant computed."""
-    marks = {"channels_last": row["channels_last"], "compiled": row["compile"], "graph": row["cuda_graph"] == "active"}
+    marks = {
+        "products": row["convolutions"] == "products",
+        "channels_last": row["channels_last"],
+        "compiled": row["compile"],
+        "graph": row["cuda_graph"] == "active",
+    }
     return " ".join((row["precision"], *(mark for mark, holds in marks.items() if holds)))
 
 

@@ -131,6 +131,11 @@ class EngineConfig(Section):
     memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
         "auto", description="Layout of images in memory; auto is what is faster."
     )
+    convolutions: Literal["auto", "direct", "products"] = Field(
+        "auto",
+        description="How a CPU convolves in fp32: by torch's own kernels, or as matrix products where these take fewer "
+        "multiplications; auto is what is faster.",
+    )
     compile: Choice = Field(
         "auto", description="Whether to compile both networks; auto tries it on a GPU for runs of over an hour."
     )

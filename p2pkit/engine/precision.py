@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from p2pkit.config import RunConfig
 from p2pkit.config.model import EngineConfig
+from p2pkit.engine.convolutions import Products
 from p2pkit.engine.processes import processes
 from p2pkit.errors import Problem
 
@@ -25,17 +26,19 @@ class Precision:
     Args:
         name: `fp32`, `bf16` or `fp16`.
         device: Where.
+        products: Whether a CPU may compute convolutions in fp32 as matrix products.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, device: torch.device, *, products: bool = False) -> None:
         self.name = name
         self.device = device
+        self.products = products and name == "fp32" and device.type == "cpu"
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
         if self.name == "fp32":
-            return nullcontext()
+            return Products() if self.products else nullcontext()
         return torch.autocast(self.device.type, dtype=_TYPES[self.name])
 
     def scale(self, loss: Tensor) -> Tensor:
@@ -73,8 +76,12 @@ class Place:
 
     def facts(self) -> dict[str, object]:
         """Return the place in words, for trackers."""
-        last = self.memory_format == torch.channels_last
-        return {"device": device_name(self.device), "precision": self.precision.name, "channels_last": last}
+        return {
+            "device": device_name(self.device),
+            "precision": self.precision.name,
+            "convolutions": "products" if self.precision.products else "direct",
+            "channels_last": self.memory_format == torch.channels_last,
+        }
 
     def put(self, network: nn.Module) -> nn.Module:
         """Move a network here.
@@ -94,7 +101,7 @@ def choose_place(engine: EngineConfig, *networks: nn.Module) -> Place:
     device = choose_device(engine.device)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # streams and graphs belong to the present one
-    precision = choose_precision(engine.precision, device)
+    precision = choose_precision(engine.precision, device, products=engine.convolutions == "products")
     return Place(device, precision, choose_memory_format(engine.memory_format, device, *networks))
 
 
@@ -108,11 +115,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted, here.local_rank) if wanted == "cuda" and here.several else torch.device(wanted)
 
 
-def choose_precision(wanted: str, device: torch.device) -> Precision:
+def choose_precision(wanted: str, device: torch.device, *, products: bool = False) -> Precision:
     """Return the arithmetic that a config's `engine.precision` means on a device."""
     if wanted == "auto":
         wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return Precision(wanted, device)
+    return Precision(wanted, device, products=products)
 
 
 def choose_memory_format(wanted: str, device: torch.device, *networks: nn.Module) -> torch.memory_format:

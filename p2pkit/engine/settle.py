@@ -23,7 +23,7 @@ from p2pkit.engine.precision import choose_device, choose_precision
 from p2pkit.errors import Problem, TrainingError
 
 Settings = dict[str, str]
-KEYS = ("precision", "memory_format", "compile")
+KEYS = ("convolutions", "precision", "memory_format", "compile")
 WORTH_STEPS = 500
 """Runs shorter than this take the first choice of each key: measuring would cost them more than it saves."""
 WORTH_COMPILING = 3600.0
@@ -117,6 +117,8 @@ def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:
     """List what is worth trying for each key that is open, what is taken without measuring first."""
     device = choose_device(engine.device)
     choices: dict[str, tuple[str, ...]] = {}
+    if engine.convolutions == "auto" and device.type == "cpu" and engine.precision in ("auto", "fp32"):
+        choices["convolutions"] = ("direct", "products")
     if engine.precision == "auto" and device.type == "cpu":
         choices["precision"] = (choose_precision("auto", device).name, "bf16")
     if engine.memory_format == "auto" and device.type in ("cpu", "cuda"):

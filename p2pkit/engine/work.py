@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
@@ -67,7 +68,7 @@ class Work:
         Raises:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
-        with blaming(self.checked.plan, self.folder):
+        with blaming(self.checked.plan, self.folder), memory_kept():
             return self._train(resume)
 
     def _train(self, resume: Path | None) -> Outcome:
@@ -106,7 +107,7 @@ class Work:
         Raises:
             TrainingError: A component failed.
         """
-        with blaming(self.checked.plan, self.folder):
+        with blaming(self.checked.plan, self.folder), memory_kept():
             return self._evaluate(checkpoint)
 
     def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from p2pkit.config import Plan
 from p2pkit.engine.ahead import mapped
+from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.engine.modes import Mode, Statistics, inference
 from p2pkit.engine.precision import Place, choose_place
@@ -91,6 +92,7 @@ class Translator:
         fake = self._fakes([self._prepared(stored, "the image")], [stored])[0]
         return _like(image, fake)
 
+    @memory_kept()
     def translate_files(
         self,
         inputs: Iterable[Path],

@@ -23,10 +23,11 @@ def seconds(monkeypatch):
     """Say how long a step takes with each setting, and count how often one is asked for."""
     asked = []
 
-    def pretend(times):
+    def pretend(times, products=1.0):
         def step(checked, settings, captured, least=float("inf")):
             asked.append(settings)
-            return times[settings["precision"], settings["memory_format"]]
+            multiplied = settings["convolutions"] == "products" and settings["precision"] == "fp32"
+            return times[settings["precision"], settings["memory_format"]] * (products if multiplied else 1.0)
 
         monkeypatch.setattr(room, "_seconds", step)
         return asked
@@ -35,6 +36,7 @@ def seconds(monkeypatch):
 
 
 TIMES = {("fp32", "channels_last"): 1.0, ("bf16", "channels_last"): 0.7, ("bf16", "contiguous"): 0.6}
+ALIKE = {**TIMES, ("fp32", "contiguous"): 1.0}
 
 
 def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
@@ -43,14 +45,30 @@ def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
     notes = []
     engine = settle(run, 1000, note=notes.append)
     assert (engine.precision, engine.memory_format) == ("bf16", "contiguous")
-    assert len(asked) == 3
+    assert len(asked) == 4
     assert len(notes) == 1
     assert settle(run, 1000, note=notes.append) == engine
-    assert len(asked) == 3
+    assert len(asked) == 4
     assert len(notes) == 1
-    assert list(json.loads(cache.read_text()).values()) == [{"precision": "bf16", "memory_format": "contiguous"}]
+    best = {"convolutions": "direct", "precision": "bf16", "memory_format": "contiguous"}
+    assert list(json.loads(cache.read_text()).values()) == [best]
     settle(checked(**{"engine.batch": 2}), 1000)
-    assert len(asked) == 6
+    assert len(asked) == 8
+
+
+def test_products_are_taken_where_they_are_faster_than_anything_else(checked, seconds):
+    seconds(ALIKE, products=0.5)
+    engine = settle(checked(), 1000)
+    assert (engine.convolutions, engine.precision, engine.memory_format) == ("products", "fp32", "channels_last")
+    assert assemble(checked(), engine).facts()["convolutions"] == "products"
+
+
+def test_products_are_for_fp32_alone(checked, seconds):
+    asked = seconds(ALIKE, products=0.5)
+    settle(checked(**{"engine.precision": "bf16", "engine.memory_format": "contiguous"}), 1000)
+    assert asked == []
+    engine = settle(checked(), 1000).model_copy(update={"convolutions": "products", "precision": "bf16"})
+    assert assemble(checked(), engine).facts()["convolutions"] == "direct"
 
 
 def test_a_small_gain_changes_nothing(checked, seconds):
@@ -61,7 +79,8 @@ def test_a_small_gain_changes_nothing(checked, seconds):
 
 def test_what_is_written_is_not_measured(checked, seconds):
     asked = seconds(TIMES)
-    run = checked(**{"engine.precision": "fp32", "engine.memory_format": "contiguous"})
+    said = {"engine.convolutions": "direct", "engine.precision": "fp32", "engine.memory_format": "contiguous"}
+    run = checked(**said)
     assert settle(run, 1000) == run.plan.config.engine
     short = checked()
     assert settle(short, 100) == short.plan.config.engine
@@ -73,7 +92,7 @@ def test_a_damaged_memory_is_measured_anew(checked, seconds, cache):
     cache.parent.mkdir()
     cache.write_text("{")
     settle(checked(), 1000)
-    assert len(asked) == 3
+    assert len(asked) == 4
     assert json.loads(cache.read_text())
 
 
