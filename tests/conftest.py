@@ -24,10 +24,15 @@ Python = Callable[..., str]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what is made again and again out of the user's folders, for the processes that tests start too."""
+def _nothing_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is made again and again out of the user's folders, and download nothing."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("tests download nothing")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("P2PKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("torch.hub.urlopen", refuse)
         yield
 
 
