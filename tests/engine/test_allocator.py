@@ -30,11 +30,9 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc
 def test_memory_that_is_wanted_again_is_not_fetched_again():
     assert _new_pages() > PAGES / 2
     with memory_kept():
-        _new_pages()
         assert _new_pages() < PAGES / 20
         with memory_kept(False):
             assert _new_pages() > PAGES / 2
-        _new_pages()
         with memory_kept():
             assert _new_pages() < PAGES / 20
     assert _new_pages() > PAGES / 2
@@ -57,7 +55,10 @@ def test_a_users_own_settings_are_left_alone(own, settings):
 
 
 def _new_pages():
-    """Return how many pages the system had to find for a block of 40 MiB that is used and freed."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(10 * 2**20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    """Return how many pages the system has to find for a block of 40 MiB that is used and freed again and again."""
+    found = []
+    for _ in range(5):  # the first blocks may still be put at another place
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(10 * 2**20)
+        found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(found)
