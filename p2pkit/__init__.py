@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
 from p2pkit.errors import (
     ComponentError,
     ConfigError,
@@ -18,29 +17,30 @@ from p2pkit.errors import (
     RegistryError,
     TrainingError,
 )
-from p2pkit.hookspecs import PLUGIN_API, hookimpl
-from p2pkit.shards import Shard, ShardIndex
-from p2pkit.types import (
-    DatasetFacts,
-    ImageSpec,
-    Pair,
-    PairDataset,
-    PairSpec,
-    PairStream,
-    Report,
-    Run,
-    Samples,
-    Verdict,
-    View,
-)
 
 if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, score, train
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
+    from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
+    from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.pretrained import classifier_features, lpips_network
+    from p2pkit.shards import Shard, ShardIndex
+    from p2pkit.types import (
+        DatasetFacts,
+        ImageSpec,
+        Pair,
+        PairDataset,
+        PairSpec,
+        PairStream,
+        Report,
+        Run,
+        Samples,
+        Verdict,
+        View,
+    )
     from p2pkit.ui import tracking_uri
     from p2pkit.weights import Weights, WeightsFile, fill_weights, fingerprint, read_weights
 
@@ -114,12 +114,21 @@ __all__ = [
 
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
+_COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
 _IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
+_TYPES = (
+    *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
+    *("Report", "Run", "Samples", "Verdict", "View"),
+)
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {
     **dict.fromkeys(_API, "p2pkit.api"),
     **dict.fromkeys(_BRIDGE, "p2pkit.bridge"),
+    **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
+    **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_IMAGES, "p2pkit.images"),
+    **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
+    **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.pretrained"),
@@ -129,7 +138,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for."""
+    """Import what is asked for, and nothing else: a command line that answers at once starts here."""
     if name in _LAZY:
         found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
         return found

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from p2pkit.config import Plan
+from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Batch, Loader
@@ -40,7 +41,8 @@ def trial(plan: Plan) -> Assembly:
         raise ConfigError(plan.problems)
     size = plan.resolved()["dataset"]["params"].get("size") or 256
     dataset: PairDataset = _Noise(size if isinstance(size, int) else size[0])
-    return ready(Checked(plan, dataset, "train", adversarial=True), WORTH_STEPS)
+    with memory_kept():  # as in a run, where `auto` is settled so
+        return ready(Checked(plan, dataset, "train", adversarial=True), WORTH_STEPS)
 
 
 def loader(assembly: Assembly) -> Loader:

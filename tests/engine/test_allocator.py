@@ -12,13 +12,18 @@ from p2pkit.engine.allocator import memory_kept
 
 MIB = 40
 CODE = f"""
-    import json, resource
-    import torch
+    import ctypes, json, resource
     from p2pkit.engine.allocator import memory_kept
+
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.free.argtypes = [ctypes.c_void_p]
 
     def fetched():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones({MIB} * 2**18)  # used, and freed
+        block = library.malloc({MIB} * 2**20)
+        ctypes.memset(block, 1, {MIB} * 2**20)
+        library.free(block)
         return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() / 2**20
 
     def held():
