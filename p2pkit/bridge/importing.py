@@ -198,7 +198,8 @@ def _config(
         "origin": "; ".join(origins),
         "dataset": {"use": "p2pkit:side_by_side", "params": {**size, **sides}},
         **{network.kind: {"use": network.use, "params": dict(network.params)} for network in networks},
-        "engine": {"precision": "fp32", "memory_format": "contiguous"},  # as the original, to the last digit
+        # as the original, to the last digit
+        "engine": {"convolutions": "direct", "precision": "fp32", "memory_format": "contiguous"},
         "evaluate": {"batch_norm": batch_norm, "dropout": dropout},
     }
     plan = resolve(load_config(raw, overrides), registry)
