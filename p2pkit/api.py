@@ -12,7 +12,12 @@ from p2pkit.engine.assemble import parameter_count
 from p2pkit.engine.check import Checked, open_dataset
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import read_config
-from p2pkit.engine.parallel import agreed, by_main, check_same, together
+from p2pkit.engine.distributed.collectives import (
+    check_equal_across_ranks,
+    on_main_rank,
+    process_group,
+    raise_on_all_ranks,
+)
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
 from p2pkit.engine.scoring import wanted
@@ -129,10 +134,10 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = registry or load_registry()
-    with together():
-        checked = agreed(lambda: check(config, registry=registry, **overrides))
+    with process_group():
+        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
         tracking = checked.plan.config.tracking
-        folder = by_main(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
+        folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
 
 
@@ -152,21 +157,23 @@ def resume(
         As `train`.
     """
     registry = registry or load_registry()
-    with together():
-        checkpoint = agreed(lambda: find_checkpoint(run))
+    with process_group():
+        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        plan = agreed(lambda: plan_run(read_config(checkpoint), overrides, registry))
-        checked = agreed(lambda: check_plan(plan, begins=False))
+        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
+        checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
 def _train(
     checked: Checked, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
 ) -> TrainedRun:
-    check_same("the configs", checked.plan.resolved(), "start torchrun with the same command on all machines")
+    check_equal_across_ranks(
+        "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
+    )
     work = Work(checked, registry.plugins, folder, watcher(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
@@ -199,9 +206,11 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = registry or load_registry()
-    with together():
-        checkpoint, checked = agreed(lambda: prepared(model, split, registry, overrides))
-        folder = by_main(lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split))
+    with process_group():
+        checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
+        folder = on_main_rank(
+            lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
+        )
         report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 

@@ -14,8 +14,8 @@ import torch
 from p2pkit.api import EvaluatedRun, evaluate, prepared
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import STATISTICS, keep_mode
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.modes import Mode, modes_of
-from p2pkit.engine.processes import processes
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 
@@ -123,7 +123,7 @@ def _modes(checked: Checked) -> list[Mode]:
 def _keep(result: Survey, metric: str) -> Survey:
     mode = result.best(metric)
     statistics = result.runs[mode, result.split].folder / STATISTICS
-    if processes().main:
+    if world().main:
         if mode.batch_norm == "recalibrated":
             shutil.copyfile(statistics, result.checkpoint / STATISTICS)
         keep_mode(result.checkpoint, mode)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -93,7 +93,7 @@ def evaluate(
         print_survey(act(registry=names, progress=not quiet, **settings(set_)))
         return
     run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
-    if processes().main:
+    if world().main:
         print_report(run.report)
         typer.echo(f"samples  {run.sheet}")
 
@@ -246,7 +246,7 @@ def _size(written: str | None) -> tuple[int, int] | None:
 
 
 def _print_run(run: TrainedRun) -> None:
-    if processes().main:
+    if world().main:
         _print_outcome(run)
     if run.signal is not None:
         sys.exit(128 + run.signal)

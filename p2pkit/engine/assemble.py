@@ -15,12 +15,12 @@ from torch.optim import Adam, AdamW, Optimizer
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig, OptimizerConfig
 from p2pkit.engine.average import MovingAverage
-from p2pkit.engine.batch_norm import share_statistics
 from p2pkit.engine.check import Checked
-from p2pkit.engine.exchange import wrapped
+from p2pkit.engine.distributed.ddp import wrap_ddp
+from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Objective, Term
 from p2pkit.engine.precision import Place, choose_place
-from p2pkit.engine.processes import processes
 from p2pkit.engine.step import Players, Side, TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -58,7 +58,7 @@ class Assembly:
     @property
     def pairs_per_batch(self) -> int:
         """Pairs of one batch of all processes."""
-        return self.checked.plan.config.engine.batch * processes().count
+        return self.checked.plan.config.engine.batch * world().count
 
     def trial(self) -> list[tuple[Tensor, Tensor]]:
         """Return random batches of the run's form, to try the step on; for an assembly that is not trained further.
@@ -78,7 +78,7 @@ class Assembly:
         """Return what the engine settled, for trackers."""
         facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
         facts["cuda_graph"] = self.graph
-        facts["processes"] = processes().count
+        facts["processes"] = world().count
         facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
         facts["generator_parameters"] = count_parameters(self.players.generator.network)
         if self.players.discriminator is not None:
@@ -111,7 +111,7 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
         if engine.sync_batch_norm:
-            share_statistics(network, place.device)
+            convert_sync_batch_norm(network, place.device)
         place.put(network)
         if engine.compile == "on":
             network.compile()
@@ -120,8 +120,8 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
     generator_first = engine.order == "generator_first"
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
     augmentations = tuple(part.build(checked.images) for part in plan.augment)
-    if processes().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
-        seed_everything(seed_of(engine.seed, processes().rank), deterministic=engine.deterministic)
+    if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
+        seed_everything(seed_of(engine.seed, world().rank), deterministic=engine.deterministic)
     return Assembly(checked, engine, place, players, step, augmentations, update=step)
 
 
@@ -173,7 +173,7 @@ def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, 
 
 def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Side:
     assert part is not None
-    return Side(network, _optimizer(optimizer, network), wrapped(network, part, images))
+    return Side(network, _optimizer(optimizer, network), wrap_ddp(network, part, images))
 
 
 def _optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from p2pkit.config import Part, Plan
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem, TrainingError
 
 TRACEBACK = "error.txt"
@@ -35,7 +35,7 @@ def blaming(plan: Plan, folder: Path) -> Iterator[None]:
         parts = blamed(error, plan)
         if not parts:
             raise
-        rank = processes().rank
+        rank = world().rank
         file = folder / (f"error-{rank}.txt" if rank else TRACEBACK)
         folder.mkdir(parents=True, exist_ok=True)  # the main process made it, maybe on another machine
         file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

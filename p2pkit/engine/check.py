@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Objective, Player, Term
 from p2pkit.engine.precision import device_problems
-from p2pkit.engine.processes import processes
 from p2pkit.engine.scoring import OFFERED, wanted
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
@@ -120,7 +120,7 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         found = ", ".join(dataset.splits) or "none"
         problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
         return
-    wanted = plan.config.engine.batch * plan.config.engine.accumulate * processes().count
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count
     count = len(dataset.pairs("train"))
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from p2pkit.engine.assemble import seed_of
+from p2pkit.engine.distributed.collectives import all_gather
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.modes import Mode
-from p2pkit.engine.parallel import gathered
-from p2pkit.engine.processes import processes
 from p2pkit.engine.settle import settled
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
@@ -75,9 +75,9 @@ def save_checkpoint(
     Returns:
         The checkpoint's folder.
     """
-    random = gathered(_random_state(assembly.place.device))
+    random = all_gather(_random_state(assembly.place.device))
     final = folder / f"step-{position.step:08d}"
-    if not processes().main:
+    if not world().main:
         return final
     state = {
         "pairs_per_batch": assembly.pairs_per_batch,
@@ -165,7 +165,7 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Position:
     if assembly.place.precision.scaler.is_enabled():
         assembly.place.precision.scaler.load_state_dict(state["scaler"])
     position = Position(**state["position"])
-    _set_random_state(_under(tensors, _random_name(processes().rank)), assembly, position.step)
+    _set_random_state(_under(tensors, _random_name(world().rank)), assembly, position.step)
     return _rescaled(position, state.get("pairs_per_batch", assembly.pairs_per_batch), assembly)
 
 
@@ -274,7 +274,7 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
 def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int) -> None:
     """Go on with this process's random numbers; one that was not there before begins with some of its own."""
     if "cpu" not in state:
-        torch.manual_seed(seed_of(assembly.checked.plan.config.engine.seed, processes().rank, step))
+        torch.manual_seed(seed_of(assembly.checked.plan.config.engine.seed, world().rank, step))
         return
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and assembly.place.device.type == "cuda":

@@ -16,8 +16,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.precision import Place
-from p2pkit.engine.processes import processes
 from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
 from p2pkit.engine.streams import Streamed
 from p2pkit.errors import DataError, Problem
@@ -122,7 +122,7 @@ class _Store:
             return
         if self.source is None or self.target is None:
             size = self.count * (pair.source.nbytes + pair.target.nbytes)
-            fits = size <= psutil.virtual_memory().available * _SHARE_OF_MEMORY / processes().local_count
+            fits = size <= psutil.virtual_memory().available * _SHARE_OF_MEMORY / world().local_count
             memory = self.cache == "memory" or (self.cache == "auto" and fits)
             self.source, self.target = (_empty(self.count, image, memory) for image in (pair.source, pair.target))
         self.source[position] = pair.source

@@ -16,10 +16,10 @@ from torch.nn import functional
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Loader
+from p2pkit.engine.distributed.ddp import broadcast_buffers
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation_files import save_evaluation
-from p2pkit.engine.exchange import share_buffers
 from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
-from p2pkit.engine.processes import processes
 from p2pkit.engine.scoring import Predict, own_protocol, score, varied, wanted
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
@@ -70,16 +70,16 @@ class Evaluator:
         Returns:
             The scores, and the fixed samples, which only the main process draws.
         """
-        share_buffers(generator)
+        broadcast_buffers(generator)
         self.gathered = statistics = self.statistics(generator)
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with inference(generator, mode, statistics):
                 values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
         with inference(generator, self.mode, statistics):
-            samples = self._samples(generator, sheet) if processes().main else Samples((), (), sheet)
+            samples = self._samples(generator, sheet) if world().main else Samples((), (), sheet)
         report = self._report(values)
-        if processes().main:
+        if world().main:
             save_evaluation(report, samples)
         return report, samples
 

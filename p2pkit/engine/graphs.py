@@ -16,8 +16,8 @@ from torch import Tensor
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Scalars
-from p2pkit.engine.parallel import processes
 from p2pkit.engine.precision import choose_device, choose_precision
 from p2pkit.engine.step import Batch, TrainingStep
 
@@ -117,7 +117,7 @@ def obstacle(checked: Checked, engine: EngineConfig) -> str | None:
         return f"{device.type} has no CUDA graphs"
     if engine.cuda_graph == "off":
         return "engine.cuda_graph is off"
-    if processes().several:
+    if world().several:
         return "gradients are exchanged with other processes"
     if choose_precision(engine.precision, device).name == "fp16":
         return "the loss scaler of fp16 leaves updates out"

@@ -13,14 +13,13 @@ from typing import Any
 from p2pkit.engine.assemble import Assembly, set_learning_rate
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
+from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluate import Evaluator
-from p2pkit.engine.guard import guarded
 from p2pkit.engine.health import Health
-from p2pkit.engine.interrupt import Interrupt
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.meter import Meter
-from p2pkit.engine.parallel import ask, by_main
-from p2pkit.engine.processes import processes
 from p2pkit.engine.progress import Watcher
 from p2pkit.engine.recovery import NotFinite, check_scalars, check_weights, go_back, set_aside, slowed, told
 from p2pkit.engine.selection import BEST, Selection
@@ -106,7 +105,7 @@ class Loop:
             TrainingError: A loss is no longer a finite number.
         """
         self._remember(memory or Memory())
-        with Interrupt() as interrupt, guarded(interrupt, self.events.ended):
+        with GracefulExit() as interrupt, signal_watchdog(interrupt, self.events.ended):
             if position.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save(position)
             elif self.selection.kept is not None:
@@ -117,7 +116,7 @@ class Loop:
                 except NotFinite as error:
                     position = self._back(error)
 
-    def _run(self, position: Position, interrupt: Interrupt) -> Outcome:
+    def _run(self, position: Position, interrupt: GracefulExit) -> Outcome:
         position = self._plan(position)
         begins = position.batches == 0 and _due(self.settings.evaluate.every, position.epoch)
         if begins and self.memory.evaluated != position.step:  # untrained, or stopped just before this evaluation
@@ -130,7 +129,7 @@ class Loop:
                 break
             self._between(position)
         self._read(position.step)
-        self.signal = ask(lambda: interrupt.signal)()
+        self.signal = all_reduce_signal_async(lambda: interrupt.signal)()
         if self.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
             self._evaluate(position)
         if self.checkpoint is None or self.checkpoint_step != position.step:
@@ -172,11 +171,11 @@ class Loop:
         self.events.scalars(position.step, {"health/rollbacks": float(memory.rollbacks)})
         return position
 
-    def _epoch(self, epoch: int, position: Position, interrupt: Interrupt) -> Position:
+    def _epoch(self, epoch: int, position: Position, interrupt: GracefulExit) -> Position:
         accumulate = self.settings.engine.accumulate
         batches = self.loader.epoch(epoch, skip=position.batches)
         for group in _groups(batches, accumulate):
-            asked = ask(lambda: interrupt.signal)
+            asked = all_reduce_signal_async(lambda: interrupt.signal)
             self._set_learning_rates(epoch, position.step)
             scalars = self.assembly.update([(batch.source, batch.target) for batch in group], position.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
@@ -241,7 +240,7 @@ class Loop:
             self.memory.evaluations += 1
             self.memory.evaluated = step
             self.selection.wait(step, report, self.memory)
-        if by_main(lambda: self.selection.is_best(step, report)):
+        if on_main_rank(lambda: self.selection.is_best(step, report)):
             self._keep_best(position)
 
     def _save(self, position: Position) -> None:
@@ -249,7 +248,7 @@ class Loop:
         folder = self.folder / "checkpoints"
         self.checkpoint = self._write(folder, position)
         self.checkpoint_step = position.step
-        if processes().main:
+        if world().main:
             set_aside(self.folder, position.step)
             prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(position.step, self.checkpoint)

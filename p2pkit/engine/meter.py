@@ -6,9 +6,9 @@ import time
 
 import torch
 
+from p2pkit.engine.distributed.collectives import all_reduce_mean
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Scalars
-from p2pkit.engine.parallel import mean
-from p2pkit.engine.processes import processes
 
 
 class Meter:
@@ -39,10 +39,10 @@ class Meter:
     def read(self) -> dict[str, float]:
         """Return the means and the speed, those of all processes, by one transfer from the device; begin anew."""
         names = list(self.sums)
-        values = mean(torch.stack([self.sums[name].float() for name in names])).tolist() if names else []
+        values = all_reduce_mean(torch.stack([self.sums[name].float() for name in names])).tolist() if names else []
         read = {name: value / self.counts[name] for name, value in zip(names, values, strict=True)}
         elapsed = time.perf_counter() - self.begun
-        read["speed/images_per_second"] = self.images * processes().count / elapsed
+        read["speed/images_per_second"] = self.images * world().count / elapsed
         read["speed/data_wait"] = self.waited / elapsed
         self._clear()
         return read

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from p2pkit.engine.batch_norm import apart
+from p2pkit.engine.distributed.sync_batch_norm import local_batch_norm
 
 Statistics = Mapping[str, Tensor]
 _KEPT = ("running_mean", "running_var", "num_batches_tracked")
@@ -55,7 +55,7 @@ def inference(generator: nn.Module, mode: Mode, statistics: Statistics | None = 
     if mode.batch_norm == "recalibrated":
         _put(norms, statistics or {})
     try:
-        with torch.no_grad(), torch.random.fork_rng(), apart():
+        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm():
             torch.manual_seed(0)
             yield
     finally:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from p2pkit.config import RunConfig
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.convolutions import Products
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import Problem
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -107,7 +107,7 @@ def choose_place(engine: EngineConfig, *networks: nn.Module) -> Place:
 
 def choose_device(wanted: str) -> torch.device:
     """Return the device that a config's `engine.device` means to this process; each of several has a GPU of its own."""
-    here = processes()
+    here = world()
     if wanted == "auto" and torch.cuda.is_available():
         wanted = "cuda"
     if wanted == "auto":
@@ -167,7 +167,7 @@ def device_problems(config: RunConfig) -> list[Problem]:
 
 
 def _problems_among_several(wanted: str) -> list[Problem]:
-    here = processes()
+    here = world()
     if not here.several:
         return []
     path, count = "engine.device", torch.cuda.device_count()

@@ -9,8 +9,8 @@ from typing import Any
 
 from p2pkit.config.model import RunConfig
 from p2pkit.engine.checkpoint import checkpoints, read_state
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.memory import Memory
-from p2pkit.engine.processes import processes
 from p2pkit.types import Report
 
 BEST = "best"
@@ -66,7 +66,7 @@ class Selection:
 
     def keep(self, path: Path) -> None:
         """Keep a checkpoint as the best, and no other."""
-        for other in checkpoints(path.parent) if processes().main else ():
+        for other in checkpoints(path.parent) if world().main else ():
             if other != path:
                 shutil.rmtree(other)
         self.kept = path

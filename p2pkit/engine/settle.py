@@ -16,9 +16,9 @@ import torch
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
 from p2pkit.engine.machine import describe, timed
-from p2pkit.engine.parallel import processes
 from p2pkit.engine.precision import choose_device, choose_precision
 from p2pkit.errors import Problem, TrainingError
 
@@ -81,7 +81,7 @@ def settle(
     """
     engine = checked.plan.config.engine
     choices = _choices(engine)
-    if steps < WORTH_STEPS or not choices or processes().several:  # several could come to different answers
+    if steps < WORTH_STEPS or not choices or world().several:  # several could come to different answers
         return engine
     file = cache_folder() / "fastest.json"
     known = _read(file)

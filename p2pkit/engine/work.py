@@ -17,14 +17,14 @@ from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
+from p2pkit.engine.distributed.failure import propagate_failure
+from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluate import Evaluator, mean_target
-from p2pkit.engine.fate import one_fate
 from p2pkit.engine.initial import load_initial
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.memory import Memory
-from p2pkit.engine.parallel import agreed, check_same
 from p2pkit.engine.precision import Place, choose_place
-from p2pkit.engine.processes import Processes, processes
 from p2pkit.engine.progress import Silent, Watcher
 from p2pkit.engine.settle import ready
 from p2pkit.engine.stored import Stored
@@ -56,7 +56,7 @@ class Work:
         self.checked = checked
         self.plugins = plugins
         self.folder = folder
-        self.watcher = watcher if processes().main else Silent()
+        self.watcher = watcher if world().main else Silent()
         self.strict = strict
         self.config = checked.plan.resolved()
         self._settings = checked.plan.config.evaluate
@@ -73,22 +73,22 @@ class Work:
 
     def _train(self, resume: Path | None) -> Outcome:
         self._read("train", self.checked.split)
-        found = agreed(lambda: read_state(resume).get("settled", {})) if resume else None
+        found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = ready(self.checked, self._steps(), found=found, note=self.watcher.note)
         if resume is not None:
-            position = agreed(lambda: load_checkpoint(resume, assembly))
+            position = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
         else:
             position = Position()
-            agreed(lambda: load_initial(assembly, self.watcher.note))
+            raise_on_all_ranks(lambda: load_initial(assembly, self.watcher.note))
         memory = Memory.of(read_state(resume)) if resume else Memory()
-        if processes().main:
+        if world().main:
             (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
         run = self._record("training", assembly.facts(), resumed=resume is not None)
         engine = self.checked.plan.config.engine
 
         def act(events: Events) -> Outcome:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
-            loader = self._loader("train", assembly.place, engine.batch, processes(), **own)
+            loader = self._loader("train", assembly.place, engine.batch, world(), **own)
             evaluator = self._evaluator(assembly.place)
             loop = Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config)
             return loop.run(position, memory)
@@ -116,7 +116,7 @@ class Work:
         assert plan.generator is not None
         generator = plan.generator.build(self.checked.images)
         place = choose_place(plan.config.engine, generator)
-        agreed(lambda: load_generator(checkpoint, generator))
+        raise_on_all_ranks(lambda: load_generator(checkpoint, generator))
         place.put(generator)
         step = read_state(checkpoint)["position"]["step"]
         run = self._record("evaluation", place.facts(), resumed=False)
@@ -125,7 +125,7 @@ class Work:
             sheet = self.folder / "samples" / f"{self.checked.split}-step-{step:08d}.png"
             evaluator = self._evaluator(place)
             report, samples = evaluator(generator, sheet)
-            if evaluator.gathered is not None and processes().main:
+            if evaluator.gathered is not None and world().main:
                 save_statistics(evaluator.gathered, self.folder)
             events.evaluated(step, report, samples)
             return report, samples
@@ -135,11 +135,11 @@ class Work:
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
         events = Events(self.plugins, run, self.watcher.note, strict=self.strict)
-        if not processes().main:
+        if not world().main:
             events.listening.clear()
         try:
-            agreed(events.started)
-            with one_fate():
+            raise_on_all_ranks(events.started)
+            with propagate_failure():
                 result = act(events)
         except BaseException as error:
             events.ended(error)
@@ -154,10 +154,10 @@ class Work:
 
     def _read(self, *splits: str) -> None:
         """Decode splits, the training one at the size that the augmentations want to be given."""
-        agreed(lambda: self._decode(*splits))
+        raise_on_all_ranks(lambda: self._decode(*splits))
         names = {split: (len(stored), list(getattr(stored, "names", ()))) for split, stored in self._stored.items()}
         remedy = "the data set must be the same, and complete, on all machines"
-        check_same("the pairs", hashlib.sha256(repr(names).encode()).hexdigest(), remedy)
+        check_equal_across_ranks("the pairs", hashlib.sha256(repr(names).encode()).hexdigest(), remedy)
 
     def _decode(self, *splits: str) -> None:
         config = self.checked.plan.config
@@ -196,7 +196,7 @@ class Work:
         split: str,
         place: Place,
         batch: int,
-        among: Processes | None = None,
+        among: World | None = None,
         **options: Any,
     ) -> Loader:
         part, parts = (among.rank, among.count) if among else (0, 1)
@@ -208,7 +208,7 @@ class Work:
         train = self._stored.get("train")
         mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None
         calibration = Calibration(train, self.checked.images, batch, place) if train else None
-        here = processes()
+        here = world()
         enough = len(self._stored[self.checked.split]) >= here.count  # no process may be without a pair
         loader = self._loader(self.checked.split, place, batch, here if enough else None)
         return Evaluator(self.checked, loader, mean, calibration=calibration)

@@ -18,23 +18,21 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 
 from p2pkit import errors
-from p2pkit.engine.fate import PATIENCE, one_fate, store
-from p2pkit.engine.processes import Processes, processes
+from p2pkit.engine.distributed.failure import PATIENCE, propagate_failure, rendezvous_store
+from p2pkit.engine.distributed.world import World, world
 from p2pkit.errors import ConfigError, P2pkitError, Problem
-
-__all__ = ["Processes", "processes"]
 
 _groups = itertools.count()
 Result = TypeVar("Result")
 
 
-def joined() -> bool:
+def is_initialized() -> bool:
     """Whether this process works together with others right now."""
     return dist.is_available() and dist.is_initialized()
 
 
 @contextmanager
-def together() -> Iterator[Processes]:
+def process_group() -> Iterator[World]:
     """Join the other processes of the run, where there are any, and leave them at the end.
 
     Yields:
@@ -43,8 +41,8 @@ def together() -> Iterator[Processes]:
     Raises:
         TrainingError: Another process is gone.
     """
-    here = processes()
-    if not here.several or joined():
+    here = world()
+    if not here.several or is_initialized():
         yield here
         return
     backend = "gloo"
@@ -54,8 +52,8 @@ def together() -> Iterator[Processes]:
     # DistributedDataParallel imports this, whose functions' defaults hold the group that there is then: the group's
     # threads would outlive it, and could abort the process at its end.
     importlib.import_module("torch.distributed.nn.functional")
-    with one_fate():
-        own = PrefixStore(f"p2pkit/{next(_groups)}", store())
+    with propagate_failure():
+        own = PrefixStore(f"p2pkit/{next(_groups)}", rendezvous_store())
         dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.count, timeout=PATIENCE)
         try:
             yield here
@@ -63,7 +61,7 @@ def together() -> Iterator[Processes]:
             dist.destroy_process_group()
 
 
-def agreed(act: Callable[[], Result]) -> Result:
+def raise_on_all_ranks(act: Callable[[], Result]) -> Result:
     """Do something in every process, so that what is wrong in one is wrong in all.
 
     Args:
@@ -75,7 +73,7 @@ def agreed(act: Callable[[], Result]) -> Result:
     Raises:
         P2pkitError: What any process found, the same in all of them.
     """
-    if not joined():
+    if not is_initialized():
         return act()
     result: Result | None = None
     kind, problems = "", tuple[Problem, ...]()
@@ -84,7 +82,7 @@ def agreed(act: Callable[[], Result]) -> Result:
     except P2pkitError as error:
         kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == errors.__name__)
         problems = error.problems
-    found = gathered((kind, problems))
+    found = all_gather((kind, problems))
     kinds = [kind for kind, _ in found if kind]
     if kinds:
         wrong: type[P2pkitError] = getattr(errors, kinds[0])
@@ -92,42 +90,42 @@ def agreed(act: Callable[[], Result]) -> Result:
     return cast(Result, result)
 
 
-def by_main(act: Callable[[], Result]) -> Result:
+def on_main_rank(act: Callable[[], Result]) -> Result:
     """Do something in the main process only, and give its result to all."""
-    result = agreed(lambda: act() if processes().main else None)
-    return cast(Result, gathered(result)[0])
+    result = raise_on_all_ranks(lambda: act() if world().main else None)
+    return cast(Result, all_gather(result)[0])
 
 
-def gathered(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """Return the value that each process has, by rank."""
-    if not joined():
+    if not is_initialized():
         return [value]
     values = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def check_same(what: str, value: Any, remedy: str) -> None:
+def check_equal_across_ranks(what: str, value: Any, remedy: str) -> None:
     """Make sure that all processes have the same of something.
 
     Raises:
         ConfigError: They differ.
     """
-    values = gathered(value)
+    values = all_gather(value)
     other = [str(rank) for rank, theirs in enumerate(values) if theirs != values[0]]
     if other:
         raise ConfigError(Problem("", f"{what} differ between the main process and process {', '.join(other)}", remedy))
 
 
-def mean(values: Tensor) -> Tensor:
+def all_reduce_mean(values: Tensor) -> Tensor:
     """Return the mean of the processes' values."""
-    if not joined():
+    if not is_initialized():
         return values
     dist.all_reduce(values)
     return values / dist.get_world_size()
 
 
-def ask(signal: Callable[[], int | None]) -> Callable[[], int | None]:
+def all_reduce_signal_async(signal: Callable[[], int | None]) -> Callable[[], int | None]:
     """Begin to find out whether any process has been told to leave, since they must leave after the same step.
 
     Args:
@@ -136,7 +134,7 @@ def ask(signal: Callable[[], int | None]) -> Callable[[], int | None]:
     Returns:
         The answer, to be asked for when other work is done.
     """
-    if not joined():
+    if not is_initialized():
         return signal
     told = torch.tensor(signal() or 0)
     work = dist.all_reduce(told, op=dist.ReduceOp.MAX, async_op=True)

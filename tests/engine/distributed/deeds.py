@@ -99,6 +99,6 @@ def p2pkit_losses():
 
 
 if os.environ.get("P2PKIT_TEST_GRACE"):
-    from p2pkit.engine import guard
+    from p2pkit.engine.distributed import signals
 
-    guard.GRACE = float(os.environ["P2PKIT_TEST_GRACE"])
+    signals.GRACE = float(os.environ["P2PKIT_TEST_GRACE"])

@@ -17,8 +17,8 @@ from pathlib import Path
 import p2pkit
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
+from p2pkit.engine.distributed.collectives import process_group
 from p2pkit.engine.loop import Loop
-from p2pkit.engine.parallel import together
 from p2pkit.engine.progress import Silent
 from p2pkit.engine.work import Work
 from p2pkit.registry import load_registry
@@ -55,7 +55,7 @@ def train(job, registry, here):
 def main(registry_file, plugin_file, jobs_file):
     warnings.simplefilter("error")
     registry = load_registry(Path(registry_file), discover=False, plugin_files=[Path(plugin_file)])
-    with together() as here:
+    with process_group() as here:
         for job in json.loads(Path(jobs_file).read_text()):
             if "evaluate" in job:
                 p2pkit.evaluate(job["folder"], registry=registry, **job["evaluate"])

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import Problem, TrainingError
 
 PATIENCE = timedelta(minutes=10)
@@ -23,7 +23,7 @@ _LAST_WORD = 3.0
 
 
 @contextmanager
-def one_fate() -> Iterator[None]:
+def propagate_failure() -> Iterator[None]:
     """Let the error that ends one process be the cause that the others end with.
 
     Raises:
@@ -32,13 +32,13 @@ def one_fate() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not processes().several:
+        if not world().several:
             raise
         _hear_no_more()
         if _is_loss(error):
-            raise TrainingError(loss()) from error
-        if speaks():
-            store().set("word", str(error).partition("\n")[0] or type(error).__name__)
+            raise TrainingError(lost_process_problem()) from error
+        if is_reporter():
+            rendezvous_store().set("word", str(error).partition("\n")[0] or type(error).__name__)
         raise
 
 
@@ -48,19 +48,19 @@ def _hear_no_more() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def speaks() -> bool:
+def is_reporter() -> bool:
     """Whether it falls to this process to tell the user why the run ends: to the first one that asks."""
-    here = processes()
+    here = world()
     if not here.several:
         return True
     try:
-        return bool(store().compare_set("teller", "", str(here.rank)) == str(here.rank).encode())
+        return bool(rendezvous_store().compare_set("teller", "", str(here.rank)) == str(here.rank).encode())
     except RuntimeError:  # torchrun, who keeps the store, may be gone
         return True
 
 
 @functools.cache
-def store() -> Store:
+def rendezvous_store() -> Store:
     """Return what torchrun keeps for all processes: a few words by name."""
     kept: Store = next(rendezvous("env://", timeout=PATIENCE))[0]
     return kept
@@ -71,15 +71,17 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
 
 
-def loss() -> Problem:
+def lost_process_problem() -> Problem:
     """Say why another process does not answer; one that went by an error has left a word."""
     remedy = "the run goes on from its last checkpoint by p2pkit train --resume RUN"
     deadline = time.monotonic() + _LAST_WORD
     try:
-        while not store().check(["word"]) and time.monotonic() < deadline:
+        while not rendezvous_store().check(["word"]) and time.monotonic() < deadline:
             time.sleep(0.1)
-        if store().check(["word"]):
-            return Problem("", f"another process of this run has failed: {store().get('word').decode()}", remedy)
+        if rendezvous_store().check(["word"]):
+            return Problem(
+                "", f"another process of this run has failed: {rendezvous_store().get('word').decode()}", remedy
+            )
     except RuntimeError:
         pass
     cause = "another process of this run does not answer: killed, out of memory, or its machine is lost"

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from p2pkit.config import Part
-from p2pkit.engine.parallel import joined
+from p2pkit.engine.distributed.collectives import is_initialized
 from p2pkit.types import PairSpec, Verdict
 
 
-def wrapped(network: nn.Module, part: Part, images: PairSpec) -> DistributedDataParallel | None:
+def wrap_ddp(network: nn.Module, part: Part, images: PairSpec) -> DistributedDataParallel | None:
     """Return a network's other self, whose backward pass leaves the gradient's mean over all processes.
 
     Args:
@@ -27,25 +27,25 @@ def wrapped(network: nn.Module, part: Part, images: PairSpec) -> DistributedData
     Returns:
         torch's wrapper; None where a process is on its own.
     """
-    if not joined():
+    if not is_initialized():
         return None
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.15
-    options: dict[str, Any] = {name: False, "find_unused_parameters": leaves_out(part, images)}
+    options: dict[str, Any] = {name: False, "find_unused_parameters": has_unused_parameters(part, images)}
     return DistributedDataParallel(network, gradient_as_bucket_view=True, **options)
 
 
 @torch.no_grad()
-def share_buffers(network: nn.Module) -> None:
+def broadcast_buffers(network: nn.Module) -> None:
     """Give a network the main process's buffers, such as the statistics of batch norm, which each process gathers."""
-    if joined():
+    if is_initialized():
         for buffer in network.buffers():
             shared = buffer.contiguous()
             dist.broadcast(shared, src=0)
             buffer.copy_(shared)
 
 
-def leaves_out(part: Part, images: PairSpec) -> bool:
+def has_unused_parameters(part: Part, images: PairSpec) -> bool:
     """Whether a network has parameters that nothing it makes depends on; seen on the meta device, without computing."""
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         network = part.build(images)

@@ -11,34 +11,34 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from p2pkit.engine.parallel import joined
+from p2pkit.engine.distributed.collectives import is_initialized
 
-_apart = False
+_local = False
 
 
-def share_statistics(network: nn.Module, device: torch.device) -> None:
+def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Let every batch norm of a network see the pairs of all processes, where there are several."""
     kind = _OnGPU if device.type == "cuda" else _OnCPU
-    for module in network.modules() if joined() else ():
+    for module in network.modules() if is_initialized() else ():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             object.__setattr__(module, "__class__", kind)  # parameters, buffers and hooks stay as they are
             object.__setattr__(module, "process_group", None)
 
 
 @contextmanager
-def apart() -> Iterator[None]:
+def local_batch_norm() -> Iterator[None]:
     """Context in which batch norm looks at this process's own images, as evaluations do that run unequal numbers."""
-    global _apart
-    before, _apart = _apart, True
+    global _local
+    before, _local = _local, True
     try:
         yield
     finally:
-        _apart = before
+        _local = before
 
 
 class _OnGPU(nn.SyncBatchNorm):
     def forward(self, input: Tensor) -> Tensor:
-        return _BatchNorm.forward(self, input) if _apart else super().forward(input)
+        return _BatchNorm.forward(self, input) if _local else super().forward(input)
 
 
 class _OnCPU(_BatchNorm):
@@ -55,7 +55,7 @@ class _OnCPU(_BatchNorm):
 
         Shape: (B, C, ...) -> the same, any real values.
         """
-        if _apart or not self.training:
+        if _local or not self.training:
             return super().forward(input)
         over = [dim for dim in range(input.dim()) if dim != 1]
         values = input.float()

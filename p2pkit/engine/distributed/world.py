@@ -9,7 +9,7 @@ from p2pkit.errors import P2pkitError, Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Processes:
+class World:
     """This process among those of a run.
 
     Args:
@@ -35,22 +35,22 @@ class Processes:
         return self.count > 1
 
 
-def processes() -> Processes:
+def world() -> World:
     """Return this process's place, which torchrun writes into the environment of each."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        return Processes()
+        return World()
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local_rank, local_count = (int(os.environ.get(name, 0)) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    return Processes(rank, count, local_rank, max(local_count, 1))
+    return World(rank, count, local_rank, max(local_count, 1))
 
 
-def refuse_several(what: str) -> None:
+def require_single_process(what: str) -> None:
     """Make sure that torchrun has not started something that is for one process.
 
     Raises:
         P2pkitError: It has.
     """
-    here = processes()
+    here = world()
     if here.several:
         cause = f"{what} is for one process, and torchrun has started {here.count}"
         raise P2pkitError(Problem("", cause, "start it without torchrun"))

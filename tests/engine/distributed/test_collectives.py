@@ -22,9 +22,16 @@ import p2pkit
 from p2pkit import ConfigError, P2pkitError, Problem
 from p2pkit.config import load_config
 from p2pkit.engine.checkpoint import read_state
+from p2pkit.engine.distributed.collectives import (
+    _merged,
+    all_reduce_signal_async,
+    check_equal_across_ranks,
+    on_main_rank,
+    process_group,
+    raise_on_all_ranks,
+)
+from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluation_files import last_evaluation, load_evaluation
-from p2pkit.engine.parallel import _merged, agreed, ask, by_main, check_same, together
-from p2pkit.engine.processes import Processes, processes
 from p2pkit.registry import load_registry
 from p2pkit.sweep import sweep
 
@@ -69,27 +76,27 @@ def place(monkeypatch, **values):
 
 def test_on_its_own_a_process_is_the_only_one(monkeypatch):
     place(monkeypatch)
-    assert processes() == Processes(0, 1, 0, 1)
-    assert processes().main
-    assert not processes().several
+    assert world() == World(0, 1, 0, 1)
+    assert world().main
+    assert not world().several
 
 
 def test_torchrun_says_which_process_it_is(monkeypatch):
     place(monkeypatch, RANK=5, WORLD_SIZE=8, LOCAL_RANK=1, LOCAL_WORLD_SIZE=4)
-    assert processes() == Processes(5, 8, 1, 4)
-    assert not processes().main
-    assert processes().several
+    assert world() == World(5, 8, 1, 4)
+    assert not world().main
+    assert world().several
 
 
 def test_alone_nothing_is_started(monkeypatch):
     place(monkeypatch)
     monkeypatch.setattr("torch.distributed.init_process_group", lambda *a, **k: pytest.fail("joined a group"))
     signals = iter([None, signal.SIGTERM])
-    with together() as here:
-        assert here == Processes()
-        assert agreed(lambda: 1) == by_main(lambda: 1) == 1
-        check_same("the data", object(), "")
-        asked = ask(lambda: next(signals))
+    with process_group() as here:
+        assert here == World()
+        assert raise_on_all_ranks(lambda: 1) == on_main_rank(lambda: 1) == 1
+        check_equal_across_ranks("the data", object(), "")
+        asked = all_reduce_signal_async(lambda: next(signals))
         assert (asked(), asked()) == (None, signal.SIGTERM)
 
 
@@ -180,7 +187,7 @@ def runs(torchrun, quiet_file, folder):
         return {"folder": str(folder / name), "config": raw, "resume": resume and str(resume), "stop": stop}
 
     def alone(*arguments, **options):
-        return worker["train"](job(*arguments, **options), registry, Processes()).checkpoint
+        return worker["train"](job(*arguments, **options), registry, World()).checkpoint
 
     alone("one", PLAIN)
     alone("one_normed", NORMED)
