@@ -10,7 +10,7 @@ import torch
 
 from p2pkit.bench.trial import forever, loader
 from p2pkit.engine.assemble import Assembly
-from p2pkit.engine.machine import timed
+from p2pkit.engine.device.timing import timed
 
 ROUNDS = 5
 

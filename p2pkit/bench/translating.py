@@ -17,9 +17,9 @@ from torch import nn
 
 from p2pkit.config import Plan
 from p2pkit.engine.assemble import seed_everything
-from p2pkit.engine.machine import describe
+from p2pkit.engine.device.placement import choose_placement
+from p2pkit.engine.device.timing import describe
 from p2pkit.engine.modes import Mode, inference
-from p2pkit.engine.precision import choose_place
 from p2pkit.errors import ConfigError
 from p2pkit.inference.translate import Translator
 from p2pkit.types import ImageSpec, PairSpec
@@ -56,7 +56,7 @@ def bench_translate(
     spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
     seed_everything(plan.config.engine.seed)
     generator: nn.Module = plan.generator.build(spec)
-    place = choose_place(plan.config.engine, generator)
+    place = choose_placement(plan.config.engine, generator)
     modes = plan.config.evaluate
     plain = copy.deepcopy(generator).to(place.device)
     translator = Translator(place.put(generator), spec, place, modes.batch_norm, modes.dropout)

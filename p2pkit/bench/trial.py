@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from p2pkit.config import Plan
-from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.settle import WORTH_STEPS, ready
 from p2pkit.engine.stored import Cached
 from p2pkit.errors import ConfigError
@@ -41,7 +41,7 @@ def trial(plan: Plan) -> Assembly:
         raise ConfigError(plan.problems)
     size = plan.resolved()["dataset"]["params"].get("size") or 256
     dataset: PairDataset = _Noise(size if isinstance(size, int) else size[0])
-    with memory_kept():  # as in a run, where `auto` is settled so
+    with keep_freed_memory():  # as in a run, where `auto` is settled so
         return ready(Checked(plan, dataset, "train", adversarial=True), WORTH_STEPS)
 
 

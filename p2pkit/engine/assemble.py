@@ -16,11 +16,11 @@ from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig, OptimizerConfig
 from p2pkit.engine.average import MovingAverage
 from p2pkit.engine.check import Checked
+from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.ddp import wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Objective, Term
-from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.step import Players, Side, TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -42,7 +42,7 @@ class Assembly:
 
     checked: Checked
     engine: EngineConfig
-    place: Place
+    place: Placement
     players: Players
     step: TrainingStep
     augmentations: tuple[Any, ...]
@@ -106,7 +106,7 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
         assert plan.discriminator is not None
         discriminator = plan.discriminator.build(checked.images)
     networks = [network for network in (generator, discriminator) if network is not None]
-    place = choose_place(engine, *networks)
+    place = choose_placement(engine, *networks)
     if place.device.type == "cuda" and not engine.deterministic:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:

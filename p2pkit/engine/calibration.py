@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p2pkit.engine.precision import Place
+from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.stored import Order, Stored
 from p2pkit.images import resize, to_network
 from p2pkit.types import PairSpec
@@ -34,7 +34,7 @@ class Calibration:
     stored: Stored
     images: PairSpec
     batch: int
-    place: Place
+    place: Placement
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield the sources, (B, C_source, H, W) in [-1, 1]."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Objective, Player, Term
-from p2pkit.engine.precision import device_problems
 from p2pkit.engine.scoring import OFFERED, wanted
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View

@@ -16,8 +16,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.precision import Place
 from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
 from p2pkit.engine.streams import Streamed
 from p2pkit.errors import DataError, Problem
@@ -168,7 +168,7 @@ class Loader:
         images: PairSpec,
         *,
         batch: int,
-        place: Place,
+        place: Placement,
         augmentations: Sequence[Any] = (),
         seed: int = 0,
         shuffle: bool = False,

@@ -16,9 +16,10 @@ from torch import Tensor
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
+from p2pkit.engine.device.choose import choose_device
+from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.objective import Scalars
-from p2pkit.engine.precision import choose_device, choose_precision
 from p2pkit.engine.step import Batch, TrainingStep
 
 WARM_UP = 3

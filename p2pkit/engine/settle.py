@@ -16,10 +16,11 @@ import torch
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
+from p2pkit.engine.device.choose import choose_device
+from p2pkit.engine.device.precision import choose_precision
+from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
-from p2pkit.engine.machine import describe, timed
-from p2pkit.engine.precision import choose_device, choose_precision
 from p2pkit.errors import Problem, TrainingError
 
 Settings = dict[str, str]

@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from p2pkit.engine.average import MovingAverage
+from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.objective import Objective, Player, Scalars
-from p2pkit.engine.precision import Precision
 from p2pkit.types import Verdict, View
 
 Batch = tuple[Tensor, Tensor]

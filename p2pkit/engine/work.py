@@ -11,12 +11,13 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.device.malloc import keep_freed_memory
+from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
 from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import World, world
@@ -24,7 +25,6 @@ from p2pkit.engine.evaluate import Evaluator, mean_target
 from p2pkit.engine.initial import load_initial
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.memory import Memory
-from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.progress import Silent, Watcher
 from p2pkit.engine.settle import ready
 from p2pkit.engine.stored import Stored
@@ -68,7 +68,7 @@ class Work:
         Raises:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
-        with blaming(self.checked.plan, self.folder), memory_kept():
+        with blaming(self.checked.plan, self.folder), keep_freed_memory():
             return self._train(resume)
 
     def _train(self, resume: Path | None) -> Outcome:
@@ -107,7 +107,7 @@ class Work:
         Raises:
             TrainingError: A component failed.
         """
-        with blaming(self.checked.plan, self.folder), memory_kept():
+        with blaming(self.checked.plan, self.folder), keep_freed_memory():
             return self._evaluate(checkpoint)
 
     def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
@@ -115,7 +115,7 @@ class Work:
         plan = self.checked.plan
         assert plan.generator is not None
         generator = plan.generator.build(self.checked.images)
-        place = choose_place(plan.config.engine, generator)
+        place = choose_placement(plan.config.engine, generator)
         raise_on_all_ranks(lambda: load_generator(checkpoint, generator))
         place.put(generator)
         step = read_state(checkpoint)["position"]["step"]
@@ -194,7 +194,7 @@ class Work:
     def _loader(
         self,
         split: str,
-        place: Place,
+        place: Placement,
         batch: int,
         among: World | None = None,
         **options: Any,
@@ -203,7 +203,7 @@ class Work:
         own = {"part": part, "parts": parts, "seed": self.checked.plan.config.engine.seed, **options}
         return Loader(self._stored[split], self.checked.images, batch=batch, place=place, **own)
 
-    def _evaluator(self, place: Place) -> Evaluator:
+    def _evaluator(self, place: Placement) -> Evaluator:
         batch = self._settings.batch
         train = self._stored.get("train")
         mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None

@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from p2pkit.config import Plan
 from p2pkit.engine.ahead import mapped
-from p2pkit.engine.allocator import memory_kept
 from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.device.malloc import keep_freed_memory
+from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.modes import Mode, Statistics, inference
-from p2pkit.engine.precision import Place, choose_place
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import (
     SUFFIXES,
@@ -56,7 +56,7 @@ class Translator:
 
     generator: nn.Module
     images: PairSpec
-    place: Place
+    place: Placement
     batch_norm: str = "running"
     dropout: str = "off"
     statistics: Statistics | None = None
@@ -68,7 +68,7 @@ class Translator:
         images: PairSpec = read_state(checkpoint)["images"]
         generator = plan.generator.build(images)
         load_generator(checkpoint, generator)
-        place = choose_place(plan.config.engine, generator)
+        place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate
         statistics = load_statistics(checkpoint) if modes.batch_norm == "recalibrated" else None
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics)
@@ -92,7 +92,7 @@ class Translator:
         fake = self._fakes([self._prepared(stored, "the image")], [stored])[0]
         return _like(image, fake)
 
-    @memory_kept()
+    @keep_freed_memory()
     def translate_files(
         self,
         inputs: Iterable[Path],

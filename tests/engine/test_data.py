@@ -5,11 +5,12 @@ import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, Problem
 from p2pkit.engine.data import Loader, prepare
-from p2pkit.engine.precision import Place, Precision
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.stored import Cached, Uncached
 
 CPU = torch.device("cpu")
-PLACE = Place(CPU, Precision("fp32", CPU), torch.channels_last)
+PLACE = Placement(CPU, Precision("fp32", CPU), torch.channels_last)
 IMAGES = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2)
 
 

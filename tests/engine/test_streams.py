@@ -12,11 +12,12 @@ import torch
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, PairStream, Problem
 from p2pkit.engine.ahead import ahead, mapped
 from p2pkit.engine.data import Loader, prepare
-from p2pkit.engine.precision import Place, Precision
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.streams import Streamed
 
 CPU = torch.device("cpu")
-PLACE = Place(CPU, Precision("fp32", CPU), torch.contiguous_format)
+PLACE = Placement(CPU, Precision("fp32", CPU), torch.contiguous_format)
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 IMAGES = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2)
 

@@ -107,7 +107,7 @@ def test_a_problem_is_told_once_and_says_whose_it_is():
 
 
 def test_each_process_takes_a_gpu_of_its_own(monkeypatch, checked):
-    from p2pkit.engine.precision import choose_device
+    from p2pkit.engine.device.choose import choose_device
 
     place(monkeypatch, RANK=3, WORLD_SIZE=4, LOCAL_RANK=1, LOCAL_WORLD_SIZE=2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from p2pkit.engine import convolutions
-from p2pkit.engine.convolutions import Products
+from p2pkit.engine.device import cpu_convolutions
+from p2pkit.engine.device.cpu_convolutions import CpuConvolutionMode
 
 FASTER = {
     "halving, few pixels": (nn.Conv2d(24, 16, 4, 2, 1), (2, 24, 8, 8)),
@@ -38,8 +38,8 @@ AS_BEFORE = {
 def taken(monkeypatch):
     """Say how often a convolution was computed otherwise than torch does it."""
     times = []
-    finished = convolutions._finished
-    monkeypatch.setattr(convolutions, "_finished", lambda *given: times.append(1) or finished(*given))
+    finished = cpu_convolutions._finished
+    monkeypatch.setattr(cpu_convolutions, "_finished", lambda *given: times.append(1) or finished(*given))
     return times
 
 
@@ -50,10 +50,10 @@ def test_results_and_gradients_are_torchs(case, memory_format, taken):
     torch.manual_seed(0)
     image = torch.randn(size).contiguous(memory_format=memory_format)
     expected = _with_gradients(module, image)
-    with Products():
+    with CpuConvolutionMode():
         output = module(image)
     assert taken
-    result = _with_gradients(module, image, Products())
+    result = _with_gradients(module, image, CpuConvolutionMode())
     for theirs, ours in zip(expected, result, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-5 * float(theirs.abs().max()))
     assert output.is_contiguous(memory_format=torch.contiguous_format if 1 in size[2:] else memory_format)
@@ -64,14 +64,14 @@ def test_everything_else_is_left_to_torch(case, taken):
     module, size = AS_BEFORE[case]
     image = torch.randn(size, dtype=next(module.parameters()).dtype)
     expected = module(image)
-    with Products():
+    with CpuConvolutionMode():
         assert module(image).equal(expected)
     assert not taken
 
 
 def test_arithmetic_of_lower_precision_is_left_to_torch(taken):
     module, size = FASTER["halving, few pixels"]
-    with Products(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with CpuConvolutionMode(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert module(torch.randn(size)).dtype == torch.bfloat16
     assert not taken
 
@@ -82,7 +82,7 @@ def test_a_gradients_penalty_has_torchs_gradient(case):
     torch.manual_seed(0)
     image = torch.randn(size)
     penalties = []
-    for how in (None, Products()):
+    for how in (None, CpuConvolutionMode()):
         module.zero_grad()
         output, source = _run(module, image, how)
         (slope,) = torch.autograd.grad(output.square().sum(), source, create_graph=True)
@@ -94,7 +94,7 @@ def test_a_gradients_penalty_has_torchs_gradient(case):
 def test_a_network_is_left_as_it_was():
     module, size = FASTER["doubling, few pixels"]
     before = dict(module.__dict__)
-    with Products():
+    with CpuConvolutionMode():
         module(torch.randn(size))
     assert module.__dict__ == before
     assert type(module) is nn.ConvTranspose2d

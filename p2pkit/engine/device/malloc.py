@@ -23,7 +23,7 @@ _asked = [False]
 
 
 @contextmanager
-def memory_kept(kept: bool = True) -> Iterator[None]:
+def keep_freed_memory(kept: bool = True) -> Iterator[None]:
     """Keep freed memory while this is entered, and give it back at the end; only glibc knows how.
 
     Args:

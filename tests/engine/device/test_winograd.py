@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pkit.engine.winograd import SIDE, transforms, winograd
+from p2pkit.engine.device.winograd import SIDE, transforms, winograd
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])

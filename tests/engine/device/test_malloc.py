@@ -7,13 +7,13 @@ import platform
 
 import pytest
 
-from p2pkit.engine import allocator
-from p2pkit.engine.allocator import memory_kept
+from p2pkit.engine.device import malloc
+from p2pkit.engine.device.malloc import keep_freed_memory
 
 MIB = 40
 CODE = f"""
     import ctypes, json, resource
-    from p2pkit.engine.allocator import memory_kept
+    from p2pkit.engine.device.malloc import memory_kept
 
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
@@ -50,11 +50,11 @@ CODE = f"""
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch):
-    for name in (*allocator._OWN, "GLIBC_TUNABLES"):
+    for name in (*malloc._OWN, "GLIBC_TUNABLES"):
         monkeypatch.delenv(name, raising=False)
-    allocator._glibc.cache_clear()
+    malloc._glibc.cache_clear()
     yield monkeypatch
-    allocator._glibc.cache_clear()
+    malloc._glibc.cache_clear()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to keep")
@@ -70,7 +70,7 @@ def test_memory_that_is_wanted_again_is_kept_until_the_end(python, tmp_path):
 @pytest.mark.parametrize("own", [("MALLOC_TRIM_THRESHOLD_", "1"), ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1")])
 def test_a_users_own_settings_are_left_alone(own, settings):
     settings.setenv(*own)
-    assert allocator._glibc() is None
-    with memory_kept():
-        assert allocator._asked == [False, True]
-    assert allocator._asked == [False]
+    assert malloc._glibc() is None
+    with keep_freed_memory():
+        assert malloc._asked == [False, True]
+    assert malloc._asked == [False]

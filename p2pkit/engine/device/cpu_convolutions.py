@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from p2pkit.engine.winograd import winograd
+from p2pkit.engine.device.winograd import winograd
 
 FEW = 64
 """Pixels of all images of a batch, where they are smallest, up to which strided convolutions go patch by patch."""
@@ -26,7 +26,7 @@ CHANNELS = 128
 Size = int | tuple[int, ...] | str
 
 
-class Products(TorchFunctionMode):
+class CpuConvolutionMode(TorchFunctionMode):
     """While this is entered, convolutions in fp32 on a CPU are computed as products where that is faster.
 
     The results are torch's to within rounding, and so are the gradients. Networks are left as they are.

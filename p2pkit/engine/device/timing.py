@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from p2pkit.engine.precision import device_name
+from p2pkit.engine.device.choose import device_name
 
 
 def describe(device: torch.device) -> dict[str, object]:
