@@ -12,6 +12,7 @@ from p2pkit.engine.assemble import parameter_count
 from p2pkit.engine.check import Checked, open_dataset
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import read_config
+from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
     on_main_rank,
@@ -21,7 +22,6 @@ from p2pkit.engine.distributed.collectives import (
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
 from p2pkit.engine.scoring import wanted
-from p2pkit.engine.sharding import write_shards
 from p2pkit.engine.work import Work
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.image_pairs import image_pairs

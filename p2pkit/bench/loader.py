@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from p2pkit.engine.assemble import assemble
 from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
 
 _ROUNDS = 3
 
@@ -68,7 +69,7 @@ def bench_loader(checked: Checked, root: Path, *, workers: int) -> dict[str, Any
     loads = next((size for size in (getattr(a, "loads", None) for a in assembly.augmentations) if size), None)
     dataset: Any = checked.dataset.at(*loads) if loads and hasattr(checked.dataset, "at") else checked.dataset
     begun = time.perf_counter()
-    stored, _ = prepare(dataset.pairs("train"))
+    stored, _ = load_split(dataset.pairs("train"))
     decoding = time.perf_counter() - begun
     ours = Loader(stored, images, batch=batch, place=assembly.place, augmentations=assembly.augmentations, shuffle=True)
     files = sorted(path for path in (root / "train").iterdir() if path.suffix.lower() in (".jpg", ".png"))

@@ -10,10 +10,10 @@ import torch
 from p2pkit.config import Plan
 from p2pkit.engine.assemble import Assembly
 from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.data.loader import Batch, Loader
+from p2pkit.engine.data.pair_sources import Cached
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.settle import WORTH_STEPS, ready
-from p2pkit.engine.stored import Cached
 from p2pkit.errors import ConfigError
 from p2pkit.types import ImageSpec, PairDataset, PairSpec
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from p2pkit.engine.data.pair_sources import BatchOrder, PairSource
 from p2pkit.engine.device.placement import Placement
-from p2pkit.engine.stored import Order, Stored
 from p2pkit.images import resize, to_network
 from p2pkit.types import PairSpec
 
@@ -31,14 +31,14 @@ class Calibration:
         place: Where to.
     """
 
-    stored: Stored
+    stored: PairSource
     images: PairSpec
     batch: int
     place: Placement
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield the sources, (B, C_source, H, W) in [-1, 1]."""
-        order = Order(self.batch, seed=0 if len(self.stored) > MOST else None)
+        order = BatchOrder(self.batch, seed=0 if len(self.stored) > MOST else None)
         spec, size = self.images.source, (self.images.height, self.images.width)
         for stored, _ in islice(self.stored.epoch(order), math.ceil(MOST / self.batch)):
             sized = torch.stack([resize(image, *size, nearest=spec.kind == "labels") for image in stored])

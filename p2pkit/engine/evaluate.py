@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Loader
+from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation_files import save_evaluation

@@ -12,7 +12,7 @@ from typing import Any
 
 from p2pkit.engine.assemble import Assembly, set_learning_rate
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
-from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world

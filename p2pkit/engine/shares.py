@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.engine.assemble import Assembly
-from p2pkit.engine.data import Batch, Loader
+from p2pkit.engine.data.loader import Batch, Loader
 
 
 class GradientShares:

@@ -15,7 +15,9 @@ from p2pkit.engine.blame import blaming
 from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.check import Checked
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.pair_sources import PairSource
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
@@ -27,7 +29,6 @@ from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.progress import Silent, Watcher
 from p2pkit.engine.settle import ready
-from p2pkit.engine.stored import Stored
 from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
@@ -60,7 +61,7 @@ class Work:
         self.strict = strict
         self.config = checked.plan.resolved()
         self._settings = checked.plan.config.evaluate
-        self._stored: dict[str, Stored] = {}
+        self._stored: dict[str, PairSource] = {}
 
     def train(self, resume: Path | None = None) -> Outcome:
         """Train, from the beginning or from a checkpoint.
@@ -166,7 +167,7 @@ class Work:
             loads = self._loads() if split == "train" else None
             if loads is not None and split != self.checked.split and hasattr(dataset, "at"):
                 dataset = dataset.at(*loads)
-            self._stored[split], left_out = prepare(
+            self._stored[split], left_out = load_split(
                 dataset.pairs(split),
                 cache=config.engine.cache,
                 unreadable=config.dataset.unreadable,

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
-from p2pkit.engine.ahead import mapped
 from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.modes import Mode, Statistics, inference
@@ -154,7 +154,7 @@ class Translator:
             except OSError as error:
                 return Problem(str(job[0]), f"can't be read: {error}")
 
-        for outcome in mapped(read, jobs, threads=_THREADS, depth=depth):
+        for outcome in map_in_threads(read, jobs, threads=_THREADS, depth=depth):
             if isinstance(outcome, Problem):
                 problems.append(outcome)
             else:

@@ -7,7 +7,8 @@ import pytest
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.assemble import assemble
 from p2pkit.engine.check import check
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.progress import Silent
 from p2pkit.engine.work import Work
 
@@ -43,7 +44,7 @@ def batches(checked):
     """The first training batches of the tiny data, as networks see them."""
 
     def make(assembly, count=3):
-        stored, _ = prepare(assembly.checked.dataset.pairs("train"))
+        stored, _ = load_split(assembly.checked.dataset.pairs("train"))
         loader = Loader(stored, assembly.checked.images, batch=4, place=assembly.place, shuffle=True)
         return [(batch.source, batch.target) for batch in list(loader.epoch())[:count]]
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from p2pkit import ImageSpec, PairSpec
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.shares import GradientShares, last_weight, untouched
 
 RICH = {
@@ -28,7 +29,7 @@ RICH = {
 def shares(assembled):
     def make(**overrides):
         assembly = assembled(**overrides)
-        stored, _ = prepare(assembly.checked.dataset.pairs("train"))
+        stored, _ = load_split(assembly.checked.dataset.pairs("train"))
         loader = Loader(
             stored,
             assembly.checked.images,

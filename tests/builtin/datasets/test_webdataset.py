@@ -18,7 +18,7 @@ import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec
 from p2pkit.builtin.datasets.shapes import shapes
 from p2pkit.builtin.datasets.webdataset import webdataset
-from p2pkit.engine.sharding import write_shards
+from p2pkit.engine.data.shard_writer import write_shards
 
 
 class Fixed:

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from p2pkit.engine.data import in_order, refuse
+from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images import png
 from p2pkit.shards import Shard, ShardIndex
@@ -70,7 +70,7 @@ def write_shards(
             written[split] = tuple(_shards(samples, partial, split, per_shard, facts))
             fingerprints[split] = facts.hexdigest()[:12]
         if unreadable == "stop" or not all(written.values()):
-            refuse(problems)
+            raise_unreadable(problems)
         index = ShardIndex(dataset.spec, written, fingerprints, dict(made_from or {}))
         with (partial / ShardIndex.FILE).open("w", encoding="utf-8") as file:
             file.write(index.text())
@@ -90,7 +90,7 @@ def _samples(
     report: Callable[[str, int, int], None],
 ) -> Iterator[Sample]:
     pairs = dataset.pairs(split)
-    for done, outcome in enumerate(in_order(pairs, lambda pair: _encoded(pair, encoding)), 1):
+    for done, outcome in enumerate(decode_in_threads(pairs, lambda pair: _encoded(pair, encoding)), 1):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:

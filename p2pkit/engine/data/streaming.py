@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from p2pkit.engine.ahead import ahead
-from p2pkit.engine.stored import Images, Order, collate, reader
+from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
+from p2pkit.engine.data.prefetch import prefetch
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairStream
 
@@ -19,7 +19,7 @@ _DEPTH = 2
 
 
 @dataclass(frozen=True)
-class Streamed:
+class StreamedPairs:
     """Pairs that are read one after another each time.
 
     The order depends on `workers`, since each process reads a part of its own.
@@ -39,7 +39,7 @@ class Streamed:
     def __len__(self) -> int:
         return len(self.stream)
 
-    def epoch(self, order: Order) -> Iterator[Images]:
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
         """Yield (source, target) of each batch, as stored; in the stored order one process reads."""
         lanes = max(1, self.workers) if order.seed is not None else 1
         reading = _Reading(self.stream, order, lanes, skips=self.unreadable == "skip")
@@ -52,12 +52,12 @@ class Streamed:
 
     def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
-            return iter(reading) if getattr(self.stream, "resident", False) else ahead(iter(reading), _DEPTH)
-        return iter(reader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
+            return iter(reading) if getattr(self.stream, "resident", False) else prefetch(iter(reading), _DEPTH)
+        return iter(make_dataloader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield the first pairs: to see others, all before them would have to be read."""
-        reading = _Reading(self.stream, Order(batch=1), lanes=1, skips=self.unreadable == "skip")
+        reading = _Reading(self.stream, BatchOrder(batch=1), lanes=1, skips=self.unreadable == "skip")
         for pair in islice(reading.pairs(0, 1, 0, []), count):
             yield pair.name, collate([pair])
 
@@ -76,7 +76,7 @@ class _Reading(IterableDataset[_Read]):
         skips: Whether pairs that can't be read are left out.
     """
 
-    def __init__(self, stream: PairStream, order: Order, lanes: int, *, skips: bool) -> None:
+    def __init__(self, stream: PairStream, order: BatchOrder, lanes: int, *, skips: bool) -> None:
         self.stream = stream
         self.order = order
         self.lanes = lanes

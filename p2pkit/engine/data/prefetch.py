@@ -11,7 +11,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
     """Yield from an iterator that one thread advances."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
@@ -21,7 +21,7 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
             yield item  # type: ignore[misc]  # what is not the end is of the iterator
 
 
-def mapped(act: Callable[[S], T], items: Iterable[S], *, threads: int, depth: int) -> Iterator[T]:
+def map_in_threads(act: Callable[[S], T], items: Iterable[S], *, threads: int, depth: int) -> Iterator[T]:
     """Yield what a function makes of each item, in their order; several threads call it."""
     coming: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads) as pool:

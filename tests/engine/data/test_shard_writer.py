@@ -15,9 +15,9 @@ from p2pkit import DataError, Pair, PairSpec, Problem, ShardIndex
 from p2pkit.api import shard
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
+from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.sharding import write_shards
 from p2pkit.engine.work import Work
 from p2pkit.types import ImageSpec
 
@@ -70,7 +70,7 @@ KILLED = """
 import os, signal
 from p2pkit.builtin.datasets.shapes import shapes
 from pathlib import Path
-from p2pkit.engine.sharding import write_shards
+from p2pkit.engine.data.shard_writer import write_shards
 
 def report(what, done, total):
     if done == 150:

@@ -18,7 +18,7 @@ Images = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BatchOrder:
     """Which batches of a split, and in what order.
 
     Args:
@@ -42,14 +42,14 @@ class Order:
         return count // (self.batch * self.parts)
 
 
-class Stored(Protocol):
+class PairSource(Protocol):
     """Stored pairs that can be fetched as batches."""
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         ...
 
-    def epoch(self, order: Order) -> Iterator[Images]:
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
         """Yield (source, target) of each batch, as stored."""
         ...
 
@@ -70,7 +70,7 @@ class Indexed(ABC):
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
 
-    def epoch(self, order: Order) -> Iterator[Images]:
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
         """Yield (source, target) of each batch, as stored; the processes of a run take turns in one order."""
         indices = torch.arange(len(self))
         if order.seed is None:
@@ -114,7 +114,9 @@ class Uncached(Indexed):
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
         groups = [[self.kept[i] for i in group] for group in indices]
-        yield from reader(_Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate)
+        yield from make_dataloader(
+            _Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate
+        )
 
 
 class _Pairs(Dataset[Pair]):
@@ -125,7 +127,7 @@ class _Pairs(Dataset[Pair]):
         return self.pairs[index]
 
 
-def reader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
+def make_dataloader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
     """Return a torch loader that takes nothing from the run's random numbers: a resumed run would come by others."""
     return DataLoader(dataset, generator=torch.Generator(), **options)
 

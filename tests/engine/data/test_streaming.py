@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, PairStream, Problem
-from p2pkit.engine.ahead import ahead, mapped
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.prefetch import map_in_threads, prefetch
+from p2pkit.engine.data.streaming import StreamedPairs
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.engine.streams import Streamed
 
 CPU = torch.device("cpu")
 PLACE = Placement(CPU, Precision("fp32", CPU), torch.contiguous_format)
@@ -52,7 +53,7 @@ def number(index, broken):
 
 
 def loader(stream, *, workers=0, unreadable="stop", note=lambda problem: None, **options):
-    stored, _ = prepare(stream, workers=workers, unreadable=unreadable, note=note)
+    stored, _ = load_split(stream, workers=workers, unreadable=unreadable, note=note)
     return Loader(stored, IMAGES, batch=4, place=PLACE, **options)
 
 
@@ -67,7 +68,7 @@ def flat(groups):
 def test_what_a_stream_is():
     assert isinstance(Numbers(3), PairStream)
     assert not isinstance([], PairStream)
-    assert isinstance(prepare(Numbers(3))[0], Streamed)
+    assert isinstance(load_split(Numbers(3))[0], StreamedPairs)
 
 
 def test_in_the_stored_order_nothing_is_missing():
@@ -130,8 +131,8 @@ def test_nothing_readable_is_an_error():
 
 def test_what_is_known_to_be_missing_is_said_before_the_work():
     with pytest.raises(DataError, match="write skip here"):
-        prepare(Numbers(4, lost=["a.tar"]))
-    stored, left_out = prepare(Numbers(4, lost=["a.tar"]), unreadable="skip")
+        load_split(Numbers(4, lost=["a.tar"]))
+    stored, left_out = load_split(Numbers(4, lost=["a.tar"]), unreadable="skip")
     assert [problem.path for problem in left_out] == ["a.tar"]
     assert len(stored) == 4
 
@@ -151,7 +152,7 @@ def test_reading_ahead_is_bounded_and_hands_on_errors():
             yield index
         raise OSError("the end")
 
-    coming = ahead(items(), 2)
+    coming = prefetch(items(), 2)
     assert next(coming) == 0
     assert len(taken) <= 4
     with pytest.raises(OSError, match="the end"):
@@ -160,12 +161,12 @@ def test_reading_ahead_is_bounded_and_hands_on_errors():
 
 def test_several_threads_keep_the_order_and_a_bounded_distance():
     begun = []
-    made = mapped(lambda item: begun.append(item) or -item, range(50), threads=3, depth=4)
+    made = map_in_threads(lambda item: begun.append(item) or -item, range(50), threads=3, depth=4)
     assert [next(made) for _ in range(10)] == [-item for item in range(10)]
     assert len(begun) <= 10 + 5
     assert list(made) == [-item for item in range(10, 50)]
     with pytest.raises(ZeroDivisionError):
-        list(mapped(lambda item: 1 / item, [1, 0], threads=1, depth=1))
+        list(map_in_threads(lambda item: 1 / item, [1, 0], threads=1, depth=1))
 
 
 def test_an_error_keeps_its_problems_on_its_way_from_another_process():

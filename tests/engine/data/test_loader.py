@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec, Problem
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.pair_sources import Cached, Uncached
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.engine.stored import Cached, Uncached
 
 CPU = torch.device("cpu")
 PLACE = Placement(CPU, Precision("fp32", CPU), torch.channels_last)
@@ -43,7 +44,7 @@ def indices(batches):
 
 @pytest.mark.parametrize(("cache", "kind"), [("memory", Cached), ("disk", Cached), ("off", Uncached)])
 def test_all_caches_give_the_same_batches(cache, kind):
-    stored, left_out = prepare(Numbers(10), cache=cache)
+    stored, left_out = load_split(Numbers(10), cache=cache)
     assert isinstance(stored, kind)
     assert left_out == []
     batches = list(loader(stored).epoch())
@@ -53,20 +54,20 @@ def test_all_caches_give_the_same_batches(cache, kind):
 
 
 def test_workers_decode_where_nothing_is_kept():
-    stored, _ = prepare(Numbers(8), cache="off", workers=1)
+    stored, _ = load_split(Numbers(8), cache="off", workers=1)
     assert indices(loader(stored).epoch()) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_cached_pairs_are_decoded_once():
     numbers = Numbers(6)
-    stored, _ = prepare(numbers)
+    stored, _ = load_split(numbers)
     for _ in range(3):
         list(loader(stored).epoch())
     assert numbers.reads == 6
 
 
 def test_order_is_settled_by_seed_and_epoch():
-    stored, _ = prepare(Numbers(10))
+    stored, _ = load_split(Numbers(10))
     first = indices(loader(stored, shuffle=True, seed=1).epoch(0))
     assert [len(batch) for batch in first] == [4, 4]
     assert first == indices(loader(stored, shuffle=True, seed=1).epoch(0))
@@ -77,7 +78,7 @@ def test_order_is_settled_by_seed_and_epoch():
 
 def test_unreadable_files_stop_the_run_and_are_all_named():
     with pytest.raises(DataError) as caught:
-        prepare(Numbers(10, broken=(2, 7)))
+        load_split(Numbers(10, broken=(2, 7)))
     text = str(caught.value)
     assert "2.png: is damaged" in text
     assert "7.png: is damaged" in text
@@ -87,7 +88,7 @@ def test_unreadable_files_stop_the_run_and_are_all_named():
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "off"])
 def test_unreadable_files_can_be_left_out(cache):
-    stored, left_out = prepare(Numbers(6, broken=(2, 3)), unreadable="skip", cache=cache)
+    stored, left_out = load_split(Numbers(6, broken=(2, 3)), unreadable="skip", cache=cache)
     assert list(stored.names) == ["0", "1", "4", "5"]
     assert indices(loader(stored).epoch()) == [[0, 1, 4, 5]]
     assert [problem.path for problem in left_out] == ["2.png", "3.png"]
@@ -95,17 +96,17 @@ def test_unreadable_files_can_be_left_out(cache):
 
 def test_nothing_readable_is_an_error_even_when_skipping():
     with pytest.raises(DataError, match="can't be read"):
-        prepare(Numbers(2, broken=(0, 1)), unreadable="skip")
+        load_split(Numbers(2, broken=(0, 1)), unreadable="skip")
 
 
 def test_progress_is_reported():
     seen = []
-    prepare(Numbers(3), what="reading", report=lambda *said: seen.append(said))
+    load_split(Numbers(3), what="reading", report=lambda *said: seen.append(said))
     assert seen == [("reading", 1, 3), ("reading", 2, 3), ("reading", 3, 3)]
 
 
 def test_augmentations_run_in_order_on_network_images():
-    stored, _ = prepare(Numbers(4))
+    stored, _ = load_split(Numbers(4))
     steps = [lambda s, t: (s + 1, t), lambda s, t: (s * 2, t)]
     (batch,) = loader(stored, augmentations=steps).epoch()
     plain = next(iter(loader(stored).epoch()))
