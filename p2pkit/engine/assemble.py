@@ -14,14 +14,14 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig, OptimizerConfig
-from p2pkit.engine.average import MovingAverage
 from p2pkit.engine.check import Checked
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.ddp import wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.objective import Objective, Term
-from p2pkit.engine.step import Players, Side, TrainingStep, Update
+from p2pkit.engine.step.ema import EMA
+from p2pkit.engine.step.objective import Objective, Term
+from p2pkit.engine.step.training_step import Player, Players, TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
 
 
@@ -167,13 +167,13 @@ def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, 
     adversary = None
     if discriminator is not None:
         adversary = _side(discriminator, plan.discriminator, optimizers.discriminator, images)
-    average = MovingAverage(generator, ema) if ema else None
+    average = EMA(generator, ema) if ema else None
     return Players(_side(generator, plan.generator, optimizers.generator, images), adversary, average)
 
 
-def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Side:
+def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Player:
     assert part is not None
-    return Side(network, _optimizer(optimizer, network), wrap_ddp(network, part, images))
+    return Player(network, _optimizer(optimizer, network), wrap_ddp(network, part, images))
 
 
 def _optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:

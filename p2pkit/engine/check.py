@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from p2pkit.config import Part, Plan
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.objective import Objective, Player, Term
 from p2pkit.engine.scoring import OFFERED, wanted
+from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
@@ -233,7 +233,7 @@ def _judged(discriminator: Any, source: Tensor, fake: Tensor, problems: list[Pro
 
 
 def _check_terms(terms: list[Term], view: View, problems: list[Problem]) -> None:
-    players: tuple[Player, ...] = ("generator", "discriminator")
+    players: tuple[PlayerName, ...] = ("generator", "discriminator")
     for term in terms:
         path = f"losses.{term.name}"
         for player in (player for player in players if term.judges(player)):

@@ -8,7 +8,7 @@ import torch
 
 from p2pkit.engine.distributed.collectives import all_reduce_mean
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.objective import Scalars
+from p2pkit.engine.step.objective import Scalars
 
 
 class Meter:

@@ -15,12 +15,13 @@ import torch
 
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
+from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.check import Checked
 from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.errors import Problem, TrainingError
 
 Settings = dict[str, str]
@@ -53,7 +54,7 @@ def ready(
         TrainingError: The step has to be a CUDA graph and can't be.
     """
     engine = checked.plan.config.engine
-    why_not = obstacle(checked, engine)
+    why_not = why_not_capturable(checked, engine)
     if why_not is not None and engine.cuda_graph == "on":
         raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
     captured = why_not is None

@@ -13,7 +13,7 @@ from p2pkit.config.model import HealthConfig
 from p2pkit.engine import health
 from p2pkit.engine.health import Health, variety
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.step import _judgement
+from p2pkit.engine.step.training_step import _judgement
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ def everything(assembly):
 
 def _watch(monkeypatch, orders, rates):
     """Note each step's batch and learning rate."""
-    from p2pkit.engine.step import TrainingStep
+    from p2pkit.engine.step.training_step import TrainingStep
 
     original = TrainingStep.__call__
 

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from p2pkit.engine.average import MovingAverage
 from p2pkit.engine.device.precision import Precision
-from p2pkit.engine.objective import Objective, Player, Scalars
+from p2pkit.engine.step.ema import EMA
+from p2pkit.engine.step.objective import Objective, PlayerName, Scalars
 from p2pkit.types import Verdict, View
 
-Batch = tuple[Tensor, Tensor]
-Update = Callable[[Sequence[Batch], int], Scalars]
+PairTensors = tuple[Tensor, Tensor]
+Update = Callable[[Sequence[PairTensors], int], Scalars]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Player:
     """A player: its network, its optimiser, and the network's other self among several processes.
 
     Only in its own turn a network learns, so only there its gradient is averaged over the processes.
@@ -49,9 +49,9 @@ class Side:
 class Players:
     """Both players and the generator's moving average; the discriminator is absent in a run without adversary."""
 
-    generator: Side
-    discriminator: Side | None
-    average: MovingAverage | None = None
+    generator: Player
+    discriminator: Player | None
+    average: EMA | None = None
 
 
 class TrainingStep:
@@ -82,12 +82,12 @@ class TrainingStep:
         self.players = players
         self.objective = objective
         self.precision = precision
-        self.order: tuple[Player, ...] = ("generator",)
+        self.order: tuple[PlayerName, ...] = ("generator",)
         if players.discriminator is not None:
             self.order = ("generator", "discriminator") if generator_first else ("discriminator", "generator")
         self.clip = clip
 
-    def __call__(self, batches: Sequence[Batch], number: int) -> Scalars:
+    def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players.
 
         Args:
@@ -110,8 +110,8 @@ class TrainingStep:
 
     def _turn(
         self,
-        player: Player,
-        batches: Sequence[Batch],
+        player: PlayerName,
+        batches: Sequence[PairTensors],
         fakes: Sequence[Tensor | None],
         number: int,
         scalars: Scalars,
@@ -134,7 +134,7 @@ class TrainingStep:
             fake: Tensor = (side.learning if torch.is_grad_enabled() else side.network)(source)
         return fake.float()
 
-    def _discriminate(self, player: Player, source: Tensor, image: Tensor) -> Verdict:
+    def _discriminate(self, player: PlayerName, source: Tensor, image: Tensor) -> Verdict:
         side = self.players.discriminator
         assert side is not None
         with self.precision.autocast():
@@ -142,7 +142,7 @@ class TrainingStep:
         logits = tuple(map(Tensor.float, verdict.logits))
         return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
 
-    def view(self, player: Player, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
+    def view(self, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
         """Return what the terms see of a batch in a player's turn; the fake is made where it is not given."""
         if fake is None:
             with torch.set_grad_enabled(player == "generator"):
@@ -151,12 +151,12 @@ class TrainingStep:
         return View(source, target, fake, partial(self._discriminate, player) if self.players.discriminator else None)
 
     @contextmanager
-    def _discriminator_turn(self, player: Player) -> Iterator[Side]:
+    def _discriminator_turn(self, player: PlayerName) -> Iterator[Player]:
         assert self.players.discriminator is not None
         yield self.players.discriminator
 
     @contextmanager
-    def _generator_turn(self, player: Player) -> Iterator[Side]:
+    def _generator_turn(self, player: PlayerName) -> Iterator[Player]:
         """Freeze the discriminator: the generator's gradient passes through it and leaves nothing there."""
         frozen = list(self.players.discriminator.network.parameters()) if self.players.discriminator else []
         for parameter in frozen:
@@ -167,7 +167,7 @@ class TrainingStep:
             for parameter in frozen:
                 parameter.requires_grad_(True)
 
-    def _update(self, side: Side) -> None:
+    def _update(self, side: Player) -> None:
         if self.clip is not None:
             self.precision.unscale(side.optimizer)
             nn.utils.clip_grad_norm_(side.network.parameters(), self.clip)
@@ -175,7 +175,7 @@ class TrainingStep:
         side.optimizer.zero_grad(set_to_none=True)
 
 
-def _judgement(player: Player, view: View, threshold: float | None) -> Scalars:
+def _judgement(player: PlayerName, view: View, threshold: float | None) -> Scalars:
     """Return the discriminator's mean logits, where a term has asked for verdicts anyway, and how often it is right."""
     if player == "generator":
         return {}

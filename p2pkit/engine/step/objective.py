@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pkit.types import View
 
-Player = Literal["generator", "discriminator"]
+PlayerName = Literal["generator", "discriminator"]
 Scalars = dict[str, Tensor]
 
 
@@ -31,11 +31,11 @@ class Term:
     weight: float
     every: int = 1
 
-    def judges(self, player: Player) -> bool:
+    def judges(self, player: PlayerName) -> bool:
         """Whether the term has a say in a player's turn."""
         return hasattr(self.loss, player)
 
-    def due(self, player: Player, step: int) -> bool:
+    def due(self, player: PlayerName, step: int) -> bool:
         """Whether the term takes part in a player's turn at a step."""
         return self.judges(player) and step % self.every == 0
 
@@ -63,7 +63,7 @@ class Objective:
         known = (getattr(term.loss, "threshold", None) for term in self.terms)
         return next((threshold for threshold in known if threshold is not None), None)
 
-    def total(self, player: Player, view: View, step: int) -> tuple[Tensor, Scalars]:
+    def total(self, player: PlayerName, view: View, step: int) -> tuple[Tensor, Scalars]:
         """Compute what a player minimises on one batch.
 
         Args:
@@ -84,7 +84,7 @@ class Objective:
         scalars[f"train/{player}/total"] = total.detach()
         return total, scalars
 
-    def _values(self, player: Player, view: View, step: int) -> Iterator[tuple[Term, Tensor]]:
+    def _values(self, player: PlayerName, view: View, step: int) -> Iterator[tuple[Term, Tensor]]:
         for term in self.terms:
             if term.due(player, step):
                 yield term, getattr(term.loss, player)(view).float()

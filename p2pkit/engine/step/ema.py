@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 
-class MovingAverage:
+class EMA:
     """The average of a network's weights over its updates; its buffers are the network's latest.
 
     Args:

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from p2pkit.engine.average import MovingAverage
+from p2pkit.engine.step.ema import EMA
 
 
 def test_warms_up_then_keeps_its_decay():
     network = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(network.weight)
-    average = MovingAverage(network, 0.9)
+    average = EMA(network, 0.9)
     expected = 0.0
     for step in range(1, 200):
         nn.init.constant_(network.weight, float(step))
@@ -22,7 +22,7 @@ def test_warms_up_then_keeps_its_decay():
 
 def test_buffers_are_the_latest():
     network = nn.BatchNorm1d(2)
-    average = MovingAverage(network, 0.99)
+    average = EMA(network, 0.99)
     network(torch.randn(8, 2))
     average.update(network)
     assert torch.equal(average.network.running_mean, network.running_mean)

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
+from p2pkit.engine.build.graph_trial import why_not_capturable
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.errors import TrainingError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -30,7 +31,7 @@ OPTIONS = {
 
 def test_a_cpu_has_none_and_says_so(checked, work):
     run = checked()
-    assert obstacle(run, run.plan.config.engine) == "cpu has no CUDA graphs"
+    assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
     with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
         work(**{"engine.cuda_graph": "on"}).train()
 
@@ -159,19 +160,19 @@ class TestOnAGpu:
 
     def test_fp16_has_its_reason(self, checked):
         run = checked(**CUDA, **{"engine.precision": "fp16"})
-        assert "fp16" in obstacle(run, run.plan.config.engine)
+        assert "fp16" in why_not_capturable(run, run.plan.config.engine)
 
     def test_a_component_that_waits_has_its_reason(self, checked, monkeypatch):
         from p2pkit.builtin.losses.distances import Distance
 
         run = checked(**CUDA)
         engine = run.plan.config.engine
-        assert obstacle(run, engine) is None
+        assert why_not_capturable(run, engine) is None
         measure = Distance.generator
         monkeypatch.setattr(
             Distance, "generator", lambda self, view: measure(self, view) * (view.fake.max().item() > -2)
         )
-        assert "waits for the device" in obstacle(run, engine)
+        assert "waits for the device" in why_not_capturable(run, engine)
 
     def test_whole_runs_are_captured(self, work):
         assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().position.step == 12

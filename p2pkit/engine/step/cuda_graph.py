@@ -5,7 +5,6 @@ A step at batch 1 is about a thousand short kernels, and launching them one by o
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from p2pkit.config.model import EngineConfig
-from p2pkit.engine.assemble import Assembly, assemble
-from p2pkit.engine.check import Checked
-from p2pkit.engine.device.choose import choose_device
-from p2pkit.engine.device.precision import choose_precision
-from p2pkit.engine.distributed.world import world
-from p2pkit.engine.objective import Scalars
-from p2pkit.engine.step import Batch, TrainingStep
+from p2pkit.engine.step.objective import Scalars
+from p2pkit.engine.step.training_step import PairTensors, TrainingStep
 
 WARM_UP = 3
 """Steps that run uncaptured first: they make the optimisers' moments and let cuDNN choose its algorithms."""
@@ -31,11 +24,11 @@ class _Captured:
     """A captured step: where its images have to be put, and where its scalars are then found."""
 
     graph: torch.cuda.CUDAGraph
-    batches: Sequence[Batch]
+    batches: Sequence[PairTensors]
     names: Sequence[str]
     values: Tensor
 
-    def replay(self, batches: Sequence[Batch]) -> Scalars:
+    def replay(self, batches: Sequence[PairTensors]) -> Scalars:
         for mine, theirs in zip(self.batches, batches, strict=True):
             for here, image in zip(mine, theirs, strict=True):
                 here.copy_(image, non_blocking=True)
@@ -57,7 +50,7 @@ class GraphedStep:
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
 
-    def __call__(self, batches: Sequence[Batch], number: int) -> Scalars:
+    def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players.
 
         Args:
@@ -79,7 +72,7 @@ class GraphedStep:
             self._captured[key] = self._capture(batches, number)
         return self._captured[key].replay(batches)
 
-    def _uncaptured(self, batches: Sequence[Batch], number: int) -> Scalars:
+    def _uncaptured(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Take a step as it is, on the stream that is captured later."""
         outside = torch.cuda.current_stream()
         self.stream.wait_stream(outside)
@@ -92,7 +85,7 @@ class GraphedStep:
             value.record_stream(outside)
         return scalars
 
-    def _capture(self, batches: Sequence[Batch], number: int) -> _Captured:
+    def _capture(self, batches: Sequence[PairTensors], number: int) -> _Captured:
         """Record a step without taking it."""
         inputs = [(torch.empty_like(source), torch.empty_like(target)) for source, target in batches]
         graph = torch.cuda.CUDAGraph()
@@ -101,54 +94,3 @@ class GraphedStep:
             scalars = self.step(inputs, number)
             values = torch.stack([value.float() for value in scalars.values()])
         return _Captured(graph, inputs, tuple(scalars), values)
-
-
-def obstacle(checked: Checked, engine: EngineConfig) -> str | None:
-    """Say why a run's step can't be one CUDA graph; None if it can.
-
-    The step of a second, short-lived assembly is tried, so that a component that can't be captured leaves no trace
-    in the run.
-
-    Args:
-        checked: The plan and its data.
-        engine: The engine's config in force.
-    """
-    device = choose_device(engine.device)
-    if device.type != "cuda":
-        return f"{device.type} has no CUDA graphs"
-    if engine.cuda_graph == "off":
-        return "engine.cuda_graph is off"
-    if world().several:
-        return "gradients are exchanged with other processes"
-    if choose_precision(engine.precision, device).name == "fp16":
-        return "the loss scaler of fp16 leaves updates out"
-    return _tried(assemble(checked, engine))
-
-
-def _tried(assembly: Assembly) -> str | None:
-    """Take some steps on random images, first watching for waits, then captured."""
-    step = GraphedStep(assembly.step)
-    batches = assembly.trial()
-    try:
-        waits = _waits(step, batches)
-        if waits:
-            return f"a component waits for the device ({waits})"
-        for _ in range(WARM_UP):
-            step(batches, 0)
-        torch.cuda.synchronize()
-    except RuntimeError as error:
-        return f"the step can't be captured ({str(error).strip().splitlines()[0]})"
-    return None
-
-
-def _waits(step: GraphedStep, batches: Sequence[Batch]) -> str:
-    """Return what torch says of a step in which the host waits for the device, empty where it does not."""
-    step(batches, 0)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            step(batches, 0)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    return next((str(found.message) for found in caught if "synchroniz" in str(found.message)), "")
