@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
-from p2pkit.engine.assemble import parameter_count
-from p2pkit.engine.check import Checked, open_dataset
+from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
+from p2pkit.engine.check import open_dataset
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.checkpoint import read_config
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.distributed.collectives import (
@@ -86,7 +87,9 @@ class TrainedRun:
         return load(self.checkpoint)
 
 
-def check(config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any) -> Checked:
+def check(
+    config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any
+) -> ValidatedRun:
     """Look for everything that can be wrong with a config, without training.
 
     Args:
@@ -169,7 +172,7 @@ def resume(
 
 
 def _train(
-    checked: Checked, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
+    checked: ValidatedRun, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
 ) -> TrainedRun:
     check_equal_across_ranks(
         "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
@@ -217,7 +220,7 @@ def evaluate(
 
 def prepared(
     model: str | Path, split: str | None, registry: Registry, overrides: Mapping[str, Any]
-) -> tuple[Path, Checked]:
+) -> tuple[Path, ValidatedRun]:
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
@@ -326,7 +329,7 @@ def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, A
     return plan_run(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
 
 
-def outline(checked: Checked) -> list[str]:
+def outline(checked: ValidatedRun) -> list[str]:
     """Say in a few lines what a checked config would do."""
     plan, images = checked.plan, checked.images
     splits = ", ".join(f"{len(checked.dataset.pairs(split))} {split}" for split in checked.dataset.splits)
@@ -340,7 +343,7 @@ def outline(checked: Checked) -> list[str]:
     ]
     for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
         if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images):,} parameters")
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
     if not checked.adversarial:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]

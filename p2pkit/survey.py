@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from p2pkit.api import EvaluatedRun, evaluate, prepared
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.checkpoint import STATISTICS, keep_mode
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.modes import Mode, modes_of
@@ -107,12 +107,12 @@ def survey(
     return _keep(result, keep) if keep is not None else result
 
 
-def _own(checked: Checked) -> Mode:
+def _own(checked: ValidatedRun) -> Mode:
     config = checked.plan.config.evaluate
     return Mode(config.batch_norm, config.dropout)
 
 
-def _modes(checked: Checked) -> list[Mode]:
+def _modes(checked: ValidatedRun) -> list[Mode]:
     assert checked.plan.generator is not None
     with torch.device("meta"):
         generator = checked.plan.generator.build(checked.images)

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from p2pkit.engine.assemble import assemble
-from p2pkit.engine.check import Checked
+from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 
@@ -52,7 +52,7 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def bench_loader(checked: Checked, root: Path, *, workers: int) -> dict[str, Any]:
+def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str, Any]:
     """Measure batches on the device per second, for the recipe's loader and for a decode of every image.
 
     Args:

@@ -16,7 +16,7 @@ from p2pkit.bench.machine import ceiling, memory, peak_memory
 from p2pkit.bench.parts import parts
 from p2pkit.bench.trial import feed, trial
 from p2pkit.config import Plan
-from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.errors import ConfigError, Problem

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from p2pkit.config import Plan
-from p2pkit.engine.assemble import seed_everything
+from p2pkit.engine.build.seeding import seed_everything
 from p2pkit.engine.device.placement import choose_placement
 from p2pkit.engine.device.timing import describe
 from p2pkit.engine.modes import Mode, inference

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from p2pkit.config import Plan
-from p2pkit.engine.assemble import Assembly
-from p2pkit.engine.check import Checked
+from p2pkit.engine.build.assembly import Assembly
+from p2pkit.engine.build.autotune import WORTH_STEPS, build_tuned
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.data.pair_sources import Cached
 from p2pkit.engine.device.malloc import keep_freed_memory
-from p2pkit.engine.settle import WORTH_STEPS, ready
 from p2pkit.errors import ConfigError
 from p2pkit.types import ImageSpec, PairDataset, PairSpec
 
@@ -42,7 +42,7 @@ def trial(plan: Plan) -> Assembly:
     size = plan.resolved()["dataset"]["params"].get("size") or 256
     dataset: PairDataset = _Noise(size if isinstance(size, int) else size[0])
     with keep_freed_memory():  # as in a run, where `auto` is settled so
-        return ready(Checked(plan, dataset, "train", adversarial=True), WORTH_STEPS)
+        return build_tuned(ValidatedRun(plan, dataset, "train", adversarial=True), WORTH_STEPS)
 
 
 def loader(assembly: Assembly) -> Loader:

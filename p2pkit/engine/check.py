@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.scoring import OFFERED, wanted
@@ -19,29 +19,7 @@ from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A plan whose data, shapes and environment are in order.
-
-    Args:
-        plan: The plan.
-        dataset: The data, opened but not read.
-        split: The part of it that evaluations use.
-        adversarial: Whether any term trains a discriminator.
-    """
-
-    plan: Plan
-    dataset: PairDataset
-    split: str
-    adversarial: bool
-
-    @property
-    def images(self) -> PairSpec:
-        """What the run's images are."""
-        return self.dataset.spec
-
-
-def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
+def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
     """Look for everything that can be wrong with a plan.
 
     Args:
@@ -74,7 +52,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
     if problems:
         raise ConfigError(problems)
     assert dataset is not None
-    return Checked(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, adversarial)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -176,7 +154,9 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
         if initial and generator is not None:
-            from p2pkit.engine.initial import initial_problems  # which reads checkpoints, and these know checked runs
+            from p2pkit.engine.build.init_from import (
+                initial_problems,  # which reads checkpoints, and these know checked runs
+            )
 
             problems += initial_problems(plan, generator)
         if generator is not None:

@@ -17,16 +17,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from p2pkit.engine.assemble import seed_of
+from p2pkit.engine.build.autotune import tuned_settings
+from p2pkit.engine.build.seeding import derive_seed
 from p2pkit.engine.distributed.collectives import all_gather
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.modes import Mode
-from p2pkit.engine.settle import settled
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
 
 if TYPE_CHECKING:
-    from p2pkit.engine.assemble import Assembly
+    from p2pkit.engine.build.assembly import Assembly
 
 GENERATOR = "generator.safetensors"
 TRAINING = "training.safetensors"
@@ -81,7 +81,7 @@ def save_checkpoint(
         return final
     state = {
         "pairs_per_batch": assembly.pairs_per_batch,
-        "settled": settled(assembly.engine, assembly.place.device),
+        "settled": tuned_settings(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
         **(notes or {}),
     }
@@ -274,7 +274,7 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
 def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int) -> None:
     """Go on with this process's random numbers; one that was not there before begins with some of its own."""
     if "cpu" not in state:
-        torch.manual_seed(seed_of(assembly.checked.plan.config.engine.seed, world().rank, step))
+        torch.manual_seed(derive_seed(assembly.checked.plan.config.engine.seed, world().rank, step))
         return
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and assembly.place.device.type == "cuda":

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.engine.calibration import Calibration
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
@@ -44,7 +44,7 @@ class Evaluator:
 
     def __init__(
         self,
-        checked: Checked,
+        checked: ValidatedRun,
         loader: Loader,
         mean: Tensor | None = None,
         mode: Mode | None = None,

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pkit.engine.assemble import Assembly, set_learning_rate
+from p2pkit.engine.build.assembly import Assembly
+from p2pkit.engine.build.optimizer import set_learning_rate
 from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank

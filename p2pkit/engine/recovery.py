@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.checkpoint import Position, checkpoints, load_checkpoint, read_state
 from p2pkit.engine.memory import Memory
 from p2pkit.errors import Problem, TrainingError

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from p2pkit.engine.assemble import Assembly
+from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.data.loader import Batch, Loader
 
 

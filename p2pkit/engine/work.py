@@ -12,8 +12,10 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from p2pkit.engine.blame import blaming
+from p2pkit.engine.build.autotune import build_tuned
+from p2pkit.engine.build.init_from import load_initial
 from p2pkit.engine.calibration import Calibration
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
@@ -24,11 +26,9 @@ from p2pkit.engine.distributed.collectives import check_equal_across_ranks, rais
 from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluate import Evaluator, mean_target
-from p2pkit.engine.initial import load_initial
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.progress import Silent, Watcher
-from p2pkit.engine.settle import ready
 from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
@@ -52,7 +52,7 @@ class Work:
     """
 
     def __init__(
-        self, checked: Checked, plugins: Plugins, folder: Path, watcher: Watcher, *, strict: bool = False
+        self, checked: ValidatedRun, plugins: Plugins, folder: Path, watcher: Watcher, *, strict: bool = False
     ) -> None:
         self.checked = checked
         self.plugins = plugins
@@ -75,7 +75,7 @@ class Work:
     def _train(self, resume: Path | None) -> Outcome:
         self._read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
-        assembly = ready(self.checked, self._steps(), found=found, note=self.watcher.note)
+        assembly = build_tuned(self.checked, self._steps(), found=found, note=self.watcher.note)
         if resume is not None:
             position = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
         else:
@@ -227,7 +227,7 @@ class Work:
         )
 
 
-def dataset_facts(checked: Checked, counts: Mapping[str, int]) -> DatasetFacts:
+def dataset_facts(checked: ValidatedRun, counts: Mapping[str, int]) -> DatasetFacts:
     """Return what is recorded of a run's data, given the number of pairs of each split that it uses."""
     part = checked.plan.dataset
     assert part is not None

@@ -100,7 +100,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 def _network() -> Path:
     """Write a checkpoint of a segmentation network as it is before training."""
     from p2pkit import api
-    from p2pkit.engine.assemble import assemble
+    from p2pkit.engine.build.assembly import assemble
     from p2pkit.engine.checkpoint import Position, save_checkpoint
     from p2pkit.registry import load_registry
 

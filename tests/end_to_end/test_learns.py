@@ -10,7 +10,7 @@ import pytest
 
 import p2pkit
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader

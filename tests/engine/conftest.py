@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader

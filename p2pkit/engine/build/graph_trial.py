@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from p2pkit.config.model import EngineConfig
-from p2pkit.engine.assemble import Assembly, assemble
-from p2pkit.engine.check import Checked
+from p2pkit.engine.build.assembly import Assembly, assemble
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.distributed.world import world
@@ -17,7 +17,7 @@ from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.engine.step.training_step import PairTensors
 
 
-def why_not_capturable(checked: Checked, engine: EngineConfig) -> str | None:
+def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | None:
     """Say why a run's step can't be one CUDA graph; None if it can.
 
     The step of a second, short-lived assembly is tried, so that a component that can't be captured leaves no trace

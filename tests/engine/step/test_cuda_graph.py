@@ -147,7 +147,7 @@ class TestOnAGpu:
         return results
 
     def test_the_learning_rate_is_read_at_each_step(self, assembled, batches):
-        from p2pkit.engine.assemble import set_learning_rate
+        from p2pkit.engine.build.optimizer import set_learning_rate
 
         assembly = assembled(**CUDA)
         data, step = batches(assembly, 1), GraphedStep(assembly.step)

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from p2pkit.engine import settle as room
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build import autotune as room
+from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.build.autotune import autotune, reuse_settings
 from p2pkit.engine.checkpoint import Position, load_checkpoint, read_state, save_checkpoint
-from p2pkit.engine.settle import recall, settle
 
 
 @pytest.fixture(autouse=True)
@@ -43,37 +43,37 @@ def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
     asked = seconds(TIMES)
     run = checked()
     notes = []
-    engine = settle(run, 1000, note=notes.append)
+    engine = autotune(run, 1000, note=notes.append)
     assert (engine.precision, engine.memory_format) == ("bf16", "contiguous")
     assert len(asked) == 4
     assert len(notes) == 1
-    assert settle(run, 1000, note=notes.append) == engine
+    assert autotune(run, 1000, note=notes.append) == engine
     assert len(asked) == 4
     assert len(notes) == 1
     best = {"convolutions": "direct", "precision": "bf16", "memory_format": "contiguous"}
     assert list(json.loads(cache.read_text()).values()) == [best]
-    settle(checked(**{"engine.batch": 2}), 1000)
+    autotune(checked(**{"engine.batch": 2}), 1000)
     assert len(asked) == 8
 
 
 def test_products_are_taken_where_they_are_faster_than_anything_else(checked, seconds):
     seconds(ALIKE, products=0.5)
-    engine = settle(checked(), 1000)
+    engine = autotune(checked(), 1000)
     assert (engine.convolutions, engine.precision, engine.memory_format) == ("products", "fp32", "channels_last")
     assert assemble(checked(), engine).facts()["convolutions"] == "products"
 
 
 def test_products_are_for_fp32_alone(checked, seconds):
     asked = seconds(ALIKE, products=0.5)
-    settle(checked(**{"engine.precision": "bf16", "engine.memory_format": "contiguous"}), 1000)
+    autotune(checked(**{"engine.precision": "bf16", "engine.memory_format": "contiguous"}), 1000)
     assert asked == []
-    engine = settle(checked(), 1000).model_copy(update={"convolutions": "products", "precision": "bf16"})
+    engine = autotune(checked(), 1000).model_copy(update={"convolutions": "products", "precision": "bf16"})
     assert assemble(checked(), engine).facts()["convolutions"] == "direct"
 
 
 def test_a_small_gain_changes_nothing(checked, seconds):
     seconds({**TIMES, ("bf16", "channels_last"): 0.98, ("fp32", "contiguous"): 0.975})
-    engine = settle(checked(), 1000)
+    engine = autotune(checked(), 1000)
     assert (engine.precision, engine.memory_format) == ("fp32", "channels_last")
 
 
@@ -81,9 +81,9 @@ def test_what_is_written_is_not_measured(checked, seconds):
     asked = seconds(TIMES)
     said = {"engine.convolutions": "direct", "engine.precision": "fp32", "engine.memory_format": "contiguous"}
     run = checked(**said)
-    assert settle(run, 1000) == run.plan.config.engine
+    assert autotune(run, 1000) == run.plan.config.engine
     short = checked()
-    assert settle(short, 100) == short.plan.config.engine
+    assert autotune(short, 100) == short.plan.config.engine
     assert asked == []
 
 
@@ -91,13 +91,13 @@ def test_a_damaged_memory_is_measured_anew(checked, seconds, cache):
     asked = seconds(TIMES)
     cache.parent.mkdir()
     cache.write_text("{")
-    settle(checked(), 1000)
+    autotune(checked(), 1000)
     assert len(asked) == 4
     assert json.loads(cache.read_text())
 
 
 def test_real_steps_are_timed(checked):
-    engine = settle(checked(), 1000)
+    engine = autotune(checked(), 1000)
     assert engine.precision in ("fp32", "bf16")
     assert engine.memory_format in ("channels_last", "contiguous")
 
@@ -109,7 +109,7 @@ def test_measuring_leaves_the_run_as_it_was(checked):
 
 
 def _measured(run):
-    settle(run, 1000)
+    autotune(run, 1000)
     return run
 
 
@@ -118,9 +118,9 @@ def test_a_run_that_goes_on_keeps_what_was_settled(checked, tmp_path):
     engine = run.plan.config.engine.model_copy(update={"precision": "bf16", "memory_format": "contiguous"})
     path = save_checkpoint(tmp_path / "checkpoints", assemble(run, engine), Position(3, 1, 0), run.plan.resolved())
     found = read_state(path)["settled"]
-    again = recall(run.plan.config.engine, found)
+    again = reuse_settings(run.plan.config.engine, found)
     assert (again.precision, again.memory_format) == ("bf16", "contiguous")
     assert load_checkpoint(path, assemble(run, again)) == Position(3, 1, 0)
     written = checked(**{"engine.precision": "fp32"}).plan.config.engine
-    assert recall(written, found).precision == "fp32"
-    assert recall(run.plan.config.engine, {**found, "device": "cuda"}) == run.plan.config.engine
+    assert reuse_settings(written, found).precision == "fp32"
+    assert reuse_settings(run.plan.config.engine, {**found, "device": "cuda"}) == run.plan.config.engine

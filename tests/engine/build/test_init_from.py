@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from p2pkit import ConfigError, api
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.build.init_from import load_initial
 from p2pkit.engine.checkpoint import shapes
-from p2pkit.engine.initial import load_initial
 
 
 @pytest.fixture

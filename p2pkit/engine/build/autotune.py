@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from p2pkit.config.model import EngineConfig
-from p2pkit.engine.assemble import Assembly, assemble
+from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.build.graph_trial import why_not_capturable
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
@@ -35,8 +35,8 @@ GAIN = 0.97
 """Share of the best time so far that another choice must stay under, so that noise does not choose."""
 
 
-def ready(
-    checked: Checked,
+def build_tuned(
+    checked: ValidatedRun,
     steps: int,
     *,
     found: Mapping[str, str] | None = None,
@@ -58,7 +58,7 @@ def ready(
     if why_not is not None and engine.cuda_graph == "on":
         raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
     captured = why_not is None
-    engine = settle(checked, steps, captured=captured, note=note) if found is None else recall(engine, found)
+    engine = autotune(checked, steps, captured=captured, note=note) if found is None else reuse_settings(engine, found)
     assembly = assemble(checked, engine)
     if why_not is None:
         return replace(assembly, update=GraphedStep(assembly.step), graph="active")
@@ -67,8 +67,8 @@ def ready(
     return replace(assembly, graph=f"off: {why_not}")
 
 
-def settle(
-    checked: Checked, steps: int, *, captured: bool = False, note: Callable[[str], None] = lambda text: None
+def autotune(
+    checked: ValidatedRun, steps: int, *, captured: bool = False, note: Callable[[str], None] = lambda text: None
 ) -> EngineConfig:
     """Replace `auto` by what trains these networks fastest on this machine.
 
@@ -95,12 +95,12 @@ def settle(
     return engine.model_copy(update=known[key])
 
 
-def settled(engine: EngineConfig, device: torch.device) -> Settings:
+def tuned_settings(engine: EngineConfig, device: torch.device) -> Settings:
     """Return what `settle` settled, for a checkpoint."""
     return {"device": device.type, **{key: getattr(engine, key) for key in KEYS}}
 
 
-def recall(engine: EngineConfig, found: Mapping[str, str]) -> EngineConfig:
+def reuse_settings(engine: EngineConfig, found: Mapping[str, str]) -> EngineConfig:
     """Give `auto` the meaning that an earlier part of the run gave it, where that was on such a device."""
     if found.get("device") != choose_device(engine.device).type:
         return engine
@@ -130,7 +130,7 @@ def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:
     return choices
 
 
-def _fastest(checked: Checked, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool) -> Settings:
+def _fastest(checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool) -> Settings:
     """Try one key after the other, each with the best of those before it."""
     best = {key: values[0] for key, values in choices.items()}
     least = _seconds(checked, best, captured)
@@ -144,7 +144,7 @@ def _fastest(checked: Checked, choices: Mapping[str, tuple[str, ...]], steps: in
     return best
 
 
-def _seconds(checked: Checked, settings: Settings, captured: bool, least: float = math.inf) -> float:
+def _seconds(checked: ValidatedRun, settings: Settings, captured: bool, least: float = math.inf) -> float:
     """Time a step on random images; infinite where a setting does not work here."""
     try:
         engine = checked.plan.config.engine
@@ -167,7 +167,7 @@ def _batch(engine: EngineConfig) -> int:
     return min(engine.batch, BATCH.get(choose_device(engine.device).type, engine.batch))
 
 
-def _key(checked: Checked, choices: Mapping[str, Any]) -> str:
+def _key(checked: ValidatedRun, choices: Mapping[str, Any]) -> str:
     """Name the question: these networks and losses, at this size, on this machine."""
     device = choose_device(checked.plan.config.engine.device)
     config, engine = checked.plan.resolved(), checked.plan.config.engine

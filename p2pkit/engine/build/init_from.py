@@ -14,7 +14,8 @@ from p2pkit.engine.runs import find_checkpoint
 from p2pkit.errors import ModelError, Problem
 
 if TYPE_CHECKING:
-    from p2pkit.engine.assemble import Assembly
+    from p2pkit.engine.build.assembly import Assembly
+
 
 PATH = "engine.init"
 
@@ -35,7 +36,7 @@ def initial_problems(plan: Plan, generator: nn.Module) -> list[Problem]:
     try:
         checkpoint = find_checkpoint(wanted)
         there, _ = shapes(checkpoint)
-        if fits(there, generator):
+        if state_dict_matches(there, generator):
             return []
         own = read_config(checkpoint)["generator"]
     except ModelError as error:
@@ -65,7 +66,7 @@ def load_initial(assembly: Assembly, note: Callable[[str], None]) -> None:
         load_generator(checkpoint, players.average.network)
     if players.discriminator is None:
         note(f"the generator begins with the weights of {checkpoint}")
-    elif fits(shapes(checkpoint)[1], players.discriminator.network):
+    elif state_dict_matches(shapes(checkpoint)[1], players.discriminator.network):
         load_discriminator(checkpoint, players.discriminator.network)
         note(f"generator and discriminator begin with the weights of {checkpoint}")
     else:
@@ -73,6 +74,6 @@ def load_initial(assembly: Assembly, note: Callable[[str], None]) -> None:
         note(f"{begun}; the discriminator begins anew, since the model has none that fits")
 
 
-def fits(there: Mapping[str, Shape], network: nn.Module) -> bool:
+def state_dict_matches(there: Mapping[str, Shape], network: nn.Module) -> bool:
     """Tell whether tensors of these names and shapes are a network's."""
     return dict(there) == {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
 
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig, OptimizerConfig
-from p2pkit.engine.check import Checked
+from p2pkit.engine.build.optimizer import make_optimizer
+from p2pkit.engine.build.parameters import count_parameters
+from p2pkit.engine.build.seeding import derive_seed, seed_everything
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.ddp import wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
@@ -40,7 +39,7 @@ class Assembly:
         graph: Whether the step is one CUDA graph: `active`, or `off` and why.
     """
 
-    checked: Checked
+    checked: ValidatedRun
     engine: EngineConfig
     place: Placement
     players: Players
@@ -86,7 +85,7 @@ class Assembly:
         return facts
 
 
-def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
+def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assembly:
     """Build a run, seeded.
 
     Args:
@@ -121,35 +120,8 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
     augmentations = tuple(part.build(checked.images) for part in plan.augment)
     if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
-        seed_everything(seed_of(engine.seed, world().rank), deterministic=engine.deterministic)
+        seed_everything(derive_seed(engine.seed, world().rank), deterministic=engine.deterministic)
     return Assembly(checked, engine, place, players, step, augmentations, update=step)
-
-
-def seed_everything(seed: int, *, deterministic: bool = False) -> None:
-    """Seed Python, NumPy and torch, and allow deterministic algorithms only where that is asked for."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  plugins may use the global generator
-    torch.manual_seed(seed)
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products on a GPU are refused
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic
-
-
-def seed_of(seed: int, rank: int, step: int = 0) -> int:
-    """Return a seed for a process's own random numbers, from a step on."""
-    return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def parameter_count(part: Part, images: PairSpec) -> int:
-    """Return the size of a network without allocating it."""
-    with torch.device("meta"):
-        return count_parameters(part.build(images))
 
 
 def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
@@ -173,29 +145,4 @@ def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, 
 
 def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Player:
     assert part is not None
-    return Player(network, _optimizer(optimizer, network), wrap_ddp(network, part, images))
-
-
-def _optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.use]
-    device = parameters[0].device
-    cuda = device.type == "cuda"
-    return kind(
-        parameters,
-        lr=torch.tensor(config.lr, device=device) if cuda else config.lr,  # a captured step reads it where it lies
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=cuda or device.type == "cpu",
-        capturable=cuda,
-    )
-
-
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set an optimiser's learning rate, in place where it lies on the device."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+    return Player(network, make_optimizer(optimizer, network), wrap_ddp(network, part, images))
