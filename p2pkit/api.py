@@ -20,9 +20,9 @@ from p2pkit.engine.distributed.collectives import (
     process_group,
     raise_on_all_ranks,
 )
+from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
-from p2pkit.engine.scoring import wanted
 from p2pkit.engine.work import Work
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.image_pairs import image_pairs
@@ -392,15 +392,15 @@ def score(
         raise ConfigError(problems)
     spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
     built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
-    if set(wanted(built)) - {"fake", "target"}:
-        cause = f"{metric} wants {', '.join(wanted(built))} and does not compare two images"
+    if set(metric_inputs(built)) - {"fake", "target"}:
+        cause = f"{metric} wants {', '.join(metric_inputs(built))} and does not compare two images"
         raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
     for pair in pairs:
         images = pair()
         if wrong := _size_problems(*images):
             raise ConfigError(wrong)
         fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
-        built.update(*({"fake": fake, "target": target}[name] for name in wanted(built)))
+        built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
     return float(built.compute())
 
 

@@ -15,7 +15,7 @@ from p2pkit.api import EvaluatedRun, evaluate, prepared
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.checkpoint import STATISTICS, keep_mode
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.modes import Mode, modes_of
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 
@@ -33,15 +33,15 @@ class Survey:
 
     checkpoint: Path
     split: str
-    runs: Mapping[tuple[Mode, str], EvaluatedRun]
-    kept: Mode | None = None
+    runs: Mapping[tuple[InferenceMode, str], EvaluatedRun]
+    kept: InferenceMode | None = None
 
     @property
-    def modes(self) -> tuple[Mode, ...]:
+    def modes(self) -> tuple[InferenceMode, ...]:
         """The modes, in the order in which they were tried."""
         return tuple(dict.fromkeys(mode for mode, _ in self.runs))
 
-    def best(self, metric: str) -> Mode:
+    def best(self, metric: str) -> InferenceMode:
         """Return the mode that a metric likes best.
 
         Raises:
@@ -107,16 +107,16 @@ def survey(
     return _keep(result, keep) if keep is not None else result
 
 
-def _own(checked: ValidatedRun) -> Mode:
+def _own(checked: ValidatedRun) -> InferenceMode:
     config = checked.plan.config.evaluate
-    return Mode(config.batch_norm, config.dropout)
+    return InferenceMode(config.batch_norm, config.dropout)
 
 
-def _modes(checked: ValidatedRun) -> list[Mode]:
+def _modes(checked: ValidatedRun) -> list[InferenceMode]:
     assert checked.plan.generator is not None
     with torch.device("meta"):
         generator = checked.plan.generator.build(checked.images)
-    found = modes_of(generator)
+    found = available_modes(generator)
     return [mode for mode in found if mode.batch_norm != "recalibrated" or "train" in checked.dataset.splits]
 
 

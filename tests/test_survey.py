@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import p2pkit
-from p2pkit.engine.modes import Mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode
 from p2pkit.survey import survey
 
 NETWORK = {"use": "unet", "params": {"depth": 4, "width": 8, "dropout_blocks": [1]}}
@@ -32,10 +32,10 @@ def surveyed(trained, quiet):
 
 
 def test_every_mode(surveyed, trained):
-    modes = [Mode(norm, dropout) for norm in ("running", "recalibrated", "batch") for dropout in ("off", "on")]
+    modes = [InferenceMode(norm, dropout) for norm in ("running", "recalibrated", "batch") for dropout in ("off", "on")]
     assert list(surveyed.modes) == modes
     assert set(surveyed.runs) == {(mode, "val") for mode in modes}
-    own = surveyed.runs[Mode(), "val"].report
+    own = surveyed.runs[InferenceMode(), "val"].report
     assert own.metrics == pytest.approx(trained.report.metrics)
     assert len({run.report.metrics["l1"] for run in surveyed.runs.values()}) > 4
     assert len({run.report.protocol_ids["l1"] for run in surveyed.runs.values()}) == 6
@@ -52,9 +52,9 @@ def test_best_is_by_the_metrics_direction_on_held_out_pairs(surveyed):
 
 @pytest.mark.parametrize("batch_norm", ["recalibrated", "batch"])
 def test_the_kept_mode_is_used_from_then_on(trained, quiet, monkeypatch, batch_norm):
-    monkeypatch.setattr("p2pkit.survey.modes_of", lambda generator: [Mode(batch_norm, "off")])
+    monkeypatch.setattr("p2pkit.survey.modes_of", lambda generator: [InferenceMode(batch_norm, "off")])
     kept = survey(trained.folder, keep="l1", registry=quiet)
-    assert kept.kept == Mode(batch_norm, "off")
+    assert kept.kept == InferenceMode(batch_norm, "off")
     translator = p2pkit.load(trained.checkpoint, registry=quiet)
     assert translator.batch_norm == batch_norm
     assert (translator.statistics is not None) == (batch_norm == "recalibrated")
@@ -77,14 +77,14 @@ def test_modes_that_make_no_difference_are_left_out(trained, quiet, tmp_path):
         },
         registry=quiet,
     )
-    assert survey(config.folder, registry=quiet).modes == (Mode(),)
+    assert survey(config.folder, registry=quiet).modes == (InferenceMode(),)
 
 
 def test_the_gap_is_scored_in_one_mode(surveyed, trained, quiet):
     found = survey(trained.folder, modes=False, gap=True, registry=quiet, **{"evaluate.batch_norm": "running"})
-    assert set(found.runs) == {(Mode(), "val"), (Mode(), "train")}
-    held_out, seen = (found.runs[Mode(), split].report for split in ("val", "train"))
-    assert held_out.metrics == surveyed.runs[Mode(), "val"].report.metrics
+    assert set(found.runs) == {(InferenceMode(), "val"), (InferenceMode(), "train")}
+    held_out, seen = (found.runs[InferenceMode(), split].report for split in ("val", "train"))
+    assert held_out.metrics == surveyed.runs[InferenceMode(), "val"].report.metrics
     assert (held_out.count, seen.count) == (8, 12)
 
 

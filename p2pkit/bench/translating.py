@@ -19,7 +19,7 @@ from p2pkit.config import Plan
 from p2pkit.engine.build.seeding import seed_everything
 from p2pkit.engine.device.placement import choose_placement
 from p2pkit.engine.device.timing import describe
-from p2pkit.engine.modes import Mode, inference
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
 from p2pkit.errors import ConfigError
 from p2pkit.inference.translate import Translator
 from p2pkit.types import ImageSpec, PairSpec
@@ -90,7 +90,7 @@ def _draw(folder: Path, count: int, side: int) -> None:
 def _one_by_one(generator: nn.Module, translator: Translator, inputs: Path, output: Path) -> None:
     """Translate as a tutorial would: fp32, one image at a time, each step after the other."""
     output.mkdir(exist_ok=True)
-    with inference(generator, Mode(translator.batch_norm, translator.dropout)):
+    with run_in_mode(generator, InferenceMode(translator.batch_norm, translator.dropout)):
         for path in sorted(inputs.iterdir()):
             with Image.open(path) as opened:
                 array = np.array(opened.convert("RGB"))

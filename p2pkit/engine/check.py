@@ -13,7 +13,7 @@ from p2pkit.config import Part, Plan
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.scoring import OFFERED, wanted
+from p2pkit.engine.evaluation.metrics import OFFERED, metric_inputs
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
@@ -170,7 +170,7 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
 
 
 def _check_wishes(part: Part, metric: Any, problems: list[Problem]) -> None:
-    unknown = [name for name in wanted(metric) if name not in OFFERED]
+    unknown = [name for name in metric_inputs(metric) if name not in OFFERED]
     if unknown:
         cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
         problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))

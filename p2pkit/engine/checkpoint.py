@@ -21,7 +21,7 @@ from p2pkit.engine.build.autotune import tuned_settings
 from p2pkit.engine.build.seeding import derive_seed
 from p2pkit.engine.distributed.collectives import all_gather
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.modes import Mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import ImageSpec, PairSpec
 
@@ -207,7 +207,7 @@ def shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
-def keep_mode(path: Path, mode: Mode) -> None:
+def keep_mode(path: Path, mode: InferenceMode) -> None:
     """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
     config = read_config(path)
     config["evaluate"] |= asdict(mode)

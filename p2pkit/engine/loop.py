@@ -17,7 +17,7 @@ from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.evaluate import Evaluator
+from p2pkit.engine.evaluation.evaluator import Evaluator
 from p2pkit.engine.health import Health
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.meter import Meter

@@ -14,7 +14,6 @@ import yaml
 from p2pkit.engine.blame import blaming
 from p2pkit.engine.build.autotune import build_tuned
 from p2pkit.engine.build.init_from import load_initial
-from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data.decode import load_split
@@ -25,7 +24,8 @@ from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
 from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import World, world
-from p2pkit.engine.evaluate import Evaluator, mean_target
+from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
+from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
 from p2pkit.engine.loop import Loop, Outcome
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.progress import Silent, Watcher
@@ -208,7 +208,7 @@ class Work:
         batch = self._settings.batch
         train = self._stored.get("train")
         mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None
-        calibration = Calibration(train, self.checked.images, batch, place) if train else None
+        calibration = BatchNormCalibrationSet(train, self.checked.images, batch, place) if train else None
         here = world()
         enough = len(self._stored[self.checked.split]) >= here.count  # no process may be without a pair
         loader = self._loader(self.checked.split, place, batch, here if enough else None)

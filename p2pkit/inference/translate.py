@@ -20,7 +20,7 @@ from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
-from p2pkit.engine.modes import Mode, Statistics, inference
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import (
     SUFFIXES,
@@ -175,8 +175,8 @@ class Translator:
         padded = _padded(batch, getattr(self.generator, "multiple", 1))
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
-        mode = Mode(self.batch_norm, self.dropout)
-        with inference(self.generator, mode, self.statistics), self.place.precision.autocast():
+        mode = InferenceMode(self.batch_norm, self.dropout)
+        with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
             fakes = torch.cat([self.generator(part) for part in parts]).float().cpu()
         fakes = fakes[..., : batch.shape[2], : batch.shape[3]]
         return [to_stored(f[None], self._target_as(s))[0] for f, s in zip(fakes, stored, strict=True)]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from p2pkit import ConfigError, ModelError, Report
 from p2pkit.config.model import RunConfig
 from p2pkit.engine.checkpoint import checkpoints, read_state
-from p2pkit.engine.evaluate import Evaluator
+from p2pkit.engine.evaluation.evaluator import Evaluator
 from p2pkit.engine.loop import Loop
 from p2pkit.engine.memory import Memory
 from p2pkit.engine.runs import find_checkpoint

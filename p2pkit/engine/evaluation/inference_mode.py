@@ -19,7 +19,7 @@ _KEPT = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class InferenceMode:
     """How a generator is run.
 
     Args:
@@ -33,7 +33,7 @@ class Mode:
 
 
 @contextmanager
-def inference(generator: nn.Module, mode: Mode, statistics: Statistics | None = None) -> Iterator[None]:
+def run_in_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistics | None = None) -> Iterator[None]:
     """Put a generator into a mode, without a trace in its weights, statistics or seeds.
 
     Args:
@@ -82,7 +82,7 @@ def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = 
     norms = _norms(generator)
     if not norms:
         return {}
-    with inference(generator, Mode(dropout=dropout)):
+    with run_in_mode(generator, InferenceMode(dropout=dropout)):
         for norm in norms.values():
             norm.reset_running_stats()
             norm.momentum = None  # stands for the plain mean
@@ -92,11 +92,11 @@ def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = 
         return {name: tensor.clone() for name, tensor in _statistics(norms).items()}
 
 
-def modes_of(generator: nn.Module) -> list[Mode]:
+def available_modes(generator: nn.Module) -> list[InferenceMode]:
     """Return the modes that differ for a network, by whether it has batch norm and dropout."""
     norms = ("running", "recalibrated", "batch") if _norms(generator) else ("running",)
     noisy = any(isinstance(module, _DropoutNd) and module.p > 0 for module in generator.modules())
-    return [Mode(norm, dropout) for norm in norms for dropout in (("off", "on") if noisy else ("off",))]
+    return [InferenceMode(norm, dropout) for norm in norms for dropout in (("off", "on") if noisy else ("off",))]
 
 
 def _norms(generator: nn.Module) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 _LEAST_CELL = 128
 _GAP = 8
 _TEXT = 14

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from p2pkit.engine.calibration import Calibration
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
+from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, recalibrate, run_in_mode
+from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
+from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.evaluation_files import save_evaluation
-from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
-from p2pkit.engine.scoring import Predict, own_protocol, score, varied, wanted
-from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
 from p2pkit.images import to_picture
 from p2pkit.types import Report, Samples
 
@@ -47,8 +47,8 @@ class Evaluator:
         checked: ValidatedRun,
         loader: Loader,
         mean: Tensor | None = None,
-        mode: Mode | None = None,
-        calibration: Calibration | None = None,
+        mode: InferenceMode | None = None,
+        calibration: BatchNormCalibrationSet | None = None,
     ) -> None:
         self.checked = checked
         self.plan = checked.plan
@@ -56,7 +56,7 @@ class Evaluator:
         self.loader = loader
         self.mean = mean
         self.config = checked.plan.config.evaluate
-        self.mode = mode or Mode(self.config.batch_norm, self.config.dropout)
+        self.mode = mode or InferenceMode(self.config.batch_norm, self.config.dropout)
         self.calibration = calibration
         self.gathered: Statistics | None = None  # what the last evaluation used
 
@@ -74,9 +74,9 @@ class Evaluator:
         self.gathered = statistics = self.statistics(generator)
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
-            with inference(generator, mode, statistics):
+            with run_in_mode(generator, mode, statistics):
                 values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
-        with inference(generator, self.mode, statistics):
+        with run_in_mode(generator, self.mode, statistics):
             samples = self._samples(generator, sheet) if world().main else Samples((), (), sheet)
         report = self._report(values)
         if world().main:
@@ -116,7 +116,7 @@ class Evaluator:
         with metric.sync_context(should_sync=self.loader.parts > 1):
             return list(metric.warnings())
 
-    def _own_protocol(self, mode: Mode, name: str) -> dict[str, Any]:
+    def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Any]:
         forced = {"dropout": mode.dropout} if mode != self.mode else {}
         return {**forced, **own_protocol(self.plan.metrics[name], self._metrics[name])}
 
@@ -150,11 +150,11 @@ class Evaluator:
         return metrics
 
     @property
-    def _by_mode(self) -> list[tuple[Mode, dict[str, Any]]]:
+    def _by_mode(self) -> list[tuple[InferenceMode, dict[str, Any]]]:
         """The metrics by the mode they need: several fakes of a source differ only where dropout is on."""
         metrics = self._metrics.items()
-        plain = {name: metric for name, metric in metrics if not varied(metric)}
-        noisy = {name: metric for name, metric in metrics if varied(metric)}
+        plain = {name: metric for name, metric in metrics if not needs_several_fakes(metric)}
+        noisy = {name: metric for name, metric in metrics if needs_several_fakes(metric)}
         return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -170,7 +170,7 @@ class Evaluator:
         if self.mean is not None:
             mean = self.mean
             simple["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
-        metrics = {name: metric for name, metric in self._metrics.items() if not varied(metric)}
+        metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
         with torch.no_grad():
             offered = simple.items() if self.config.baselines else ()
             return {name: score(metrics, self._pairs(), predict) for name, predict in offered}
@@ -178,7 +178,9 @@ class Evaluator:
     @cached_property
     def ground_truth(self) -> Mapping[str, float]:
         """Scores of the targets in the place of fakes; a metric that knows the target would say nothing new."""
-        metrics = {n: metric for n, metric in self._metrics.items() if not {"target", "fakes"} & {*wanted(metric)}}
+        metrics = {
+            n: metric for n, metric in self._metrics.items() if not {"target", "fakes"} & {*metric_inputs(metric)}
+        }
         targets = (target for _, target in self._pairs())
         with torch.no_grad():
             return score(metrics, self._pairs(), lambda _: next(targets))

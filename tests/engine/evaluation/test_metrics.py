@@ -8,8 +8,8 @@ from p2pkit import ConfigError
 from p2pkit.builtin.scores import AbsoluteDifference
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
+from p2pkit.engine.evaluation.metrics import score, update_metrics
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.scoring import score, update
 from p2pkit.engine.work import Work
 from p2pkit.registry import load_registry
 
@@ -85,7 +85,7 @@ def test_metrics_are_given_what_they_want():
         "three": Seen("fakes", fakes=3),
         "two": Seen("fakes", "fake", fakes=2),
     }
-    update(metrics, source, target, predict)
+    update_metrics(metrics, source, target, predict)
     values = {name: [float(x.mean()) for x in metric.given[0]] for name, metric in metrics.items()}
     assert values == {"both": [2, 0], "target": [1], "three": [4], "two": [3.5, 2]}
     assert metrics["three"].given[0][0].shape == (2, 3, 1, 4, 4)

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
+from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet
 from p2pkit.engine.evaluation_files import load_evaluation
-from p2pkit.engine.modes import Mode, inference
-from p2pkit.engine.sheet import Row, draw_sheet
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def network():
 
 def test_running_statistics_and_no_dropout(network):
     image = torch.randn(2, 3, 4, 4)
-    with inference(network, Mode()):
+    with run_in_mode(network, InferenceMode()):
         assert torch.equal(network(image), network(image))
         torch.testing.assert_close(network(image)[:1], network(image[:1]))
 
@@ -27,7 +27,7 @@ def test_running_statistics_and_no_dropout(network):
 def test_batch_statistics_leave_no_trace(network):
     image = torch.randn(1, 3, 4, 4) * 5 + 3
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with inference(network, Mode("batch")):
+    with run_in_mode(network, InferenceMode("batch")):
         normalised = network[1](network[0](image))
         assert normalised.mean().abs() < 1e-5
     for name, value in network.state_dict().items():
@@ -40,7 +40,7 @@ def test_dropout_on_is_repeatable_and_leaves_the_seed_alone(network):
     state = torch.get_rng_state()
     outputs = []
     for _ in range(2):
-        with inference(network, Mode(dropout="on")):
+        with run_in_mode(network, InferenceMode(dropout="on")):
             outputs.append(network[2](network[0](image)))
     assert torch.equal(*outputs)
     assert (outputs[0] == 0).any()
@@ -50,7 +50,7 @@ def test_dropout_on_is_repeatable_and_leaves_the_seed_alone(network):
 def test_modes_come_back(network):
     network.train()
     network[2].eval()
-    with inference(network, Mode("batch", "on")):
+    with run_in_mode(network, InferenceMode("batch", "on")):
         assert network[2].training
         assert not network[3].training
     assert network.training

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import p2pkit
-from p2pkit.engine.modes import Mode, inference, recalibrate
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, recalibrate, run_in_mode
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def test_statistics_are_the_mean_over_batches(network, sources):
 def test_statistics_are_used_and_taken_away_again(network, sources):
     before, modes = snapshot(network)
     found = recalibrate(network, sources)
-    with inference(network, Mode("recalibrated"), found):
+    with run_in_mode(network, InferenceMode("recalibrated"), found):
         normalised = torch.cat([network(source) for source in sources])
     assert normalised.mean().abs() < 0.05
     assert normalised.std() == pytest.approx(1, abs=0.1)
-    with inference(network, Mode("running")):
+    with run_in_mode(network, InferenceMode("running")):
         assert torch.cat([network(source) for source in sources]).std() > 1.3
     after, same = snapshot(network)
     assert same == modes

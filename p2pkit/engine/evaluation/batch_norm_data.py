@@ -21,7 +21,7 @@ MOST = 1000
 
 
 @dataclass(frozen=True)
-class Calibration:
+class BatchNormCalibrationSet:
     """Batches of training sources as evaluations see theirs: not augmented, at the size of the run's images.
 
     Args:

@@ -18,14 +18,14 @@ OFFERED = ("source", "target", "fake", "fakes")
 """What a metric may want."""
 
 
-def wanted(metric: Any) -> tuple[str, ...]:
+def metric_inputs(metric: Any) -> tuple[str, ...]:
     """Return what a metric's `update` takes."""
     return tuple(getattr(metric, "wants", ("fake", "target")))
 
 
-def varied(metric: Any) -> bool:
+def needs_several_fakes(metric: Any) -> bool:
     """Tell whether a metric wants several fakes of each source."""
-    return "fakes" in wanted(metric)
+    return "fakes" in metric_inputs(metric)
 
 
 def score(metrics: Mapping[str, Any], pairs: Pairs, predict: Predict) -> dict[str, float]:
@@ -44,25 +44,25 @@ def score(metrics: Mapping[str, Any], pairs: Pairs, predict: Predict) -> dict[st
     for metric in metrics.values():
         metric.reset()
     for source, target in pairs if metrics else ():
-        update(metrics, source, target, predict)
+        update_metrics(metrics, source, target, predict)
     values: dict[str, float] = {}
     for name, metric in metrics.items():
         values |= values_of(name, metric)
     return values
 
 
-def update(metrics: Mapping[str, Any], source: Tensor, target: Tensor, predict: Predict) -> None:
+def update_metrics(metrics: Mapping[str, Any], source: Tensor, target: Tensor, predict: Predict) -> None:
     """Count a batch in."""
-    names = {name for metric in metrics.values() for name in wanted(metric)}
+    names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
     if "fake" in names:
         offered["fake"] = predict(source)
     if "fakes" in names:
-        most = max(metric.fakes for metric in metrics.values() if varied(metric))
+        most = max(metric.fakes for metric in metrics.values() if needs_several_fakes(metric))
         offered["fakes"] = torch.stack([predict(source) for _ in range(most)], 1)
     for metric in metrics.values():
-        given = {**offered, "fakes": offered["fakes"][:, : metric.fakes]} if varied(metric) else offered
-        metric.update(*(given[name].contiguous() for name in wanted(metric)))  # some metrics flatten by view
+        given = {**offered, "fakes": offered["fakes"][:, : metric.fakes]} if needs_several_fakes(metric) else offered
+        metric.update(*(given[name].contiguous() for name in metric_inputs(metric)))  # some metrics flatten by view
 
 
 def values_of(name: str, metric: Any) -> dict[str, float]:
