@@ -12,7 +12,6 @@ from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.checkpoint import read_config
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
@@ -22,8 +21,9 @@ from p2pkit.engine.distributed.collectives import (
 )
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.progress import watcher
-from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
-from p2pkit.engine.work import Work
+from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.image_pairs import image_pairs
 from p2pkit.images import conform, full_scale, to_network
@@ -177,7 +177,7 @@ def _train(
     check_equal_across_ranks(
         "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
     )
-    work = Work(checked, registry.plugins, folder, watcher(progress), strict=strict)
+    work = RunSession(checked, registry.plugins, folder, watcher(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
@@ -214,7 +214,9 @@ def evaluate(
         folder = on_main_rank(
             lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
         )
-        report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
+        report, samples = RunSession(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(
+            checkpoint
+        )
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 
 

@@ -13,9 +13,10 @@ import torch
 
 from p2pkit.api import EvaluatedRun, evaluate, prepared
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.checkpoint import STATISTICS, keep_mode
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes
+from p2pkit.engine.storage.checkpoint import keep_mode
+from p2pkit.engine.storage.layout import STATISTICS
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from p2pkit.engine.checkpoint import CONFIG, read_config
-from p2pkit.engine.runs import find_run, run_folders
+from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.find import find_run, run_folders
+from p2pkit.engine.storage.layout import CONFIG
 from p2pkit.errors import ModelError, P2pkitError, Problem
 
 RUNS = Path("runs")

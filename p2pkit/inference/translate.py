@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
-from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
+from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import (
     SUFFIXES,

@@ -11,7 +11,7 @@ from typing import Any
 from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.progress import watcher
-from p2pkit.engine.runs import new_folder
+from p2pkit.engine.storage.find import new_folder
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim

@@ -10,7 +10,7 @@ from p2pkit.engine.check import check
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.training.session import RunSession
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
@@ -54,7 +54,7 @@ def batches(checked):
 @pytest.fixture
 def work(checked, quiet, tmp_path):
     """A whole run in a temporary folder."""
-    return lambda folder=None, **overrides: Work(
+    return lambda folder=None, **overrides: RunSession(
         checked(**overrides), quiet.plugins, _made(folder or tmp_path / "run"), Silent()
     )
 

@@ -9,8 +9,8 @@ import yaml
 from torch import nn
 
 from p2pkit.config import Plan
-from p2pkit.engine.checkpoint import Shape, load_discriminator, load_generator, read_config, shapes
-from p2pkit.engine.runs import find_checkpoint
+from p2pkit.engine.storage.checkpoint import Shape, load_discriminator, load_generator, read_config, tensor_shapes
+from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ModelError, Problem
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def initial_problems(plan: Plan, generator: nn.Module) -> list[Problem]:
         return []
     try:
         checkpoint = find_checkpoint(wanted)
-        there, _ = shapes(checkpoint)
+        there, _ = tensor_shapes(checkpoint)
         if state_dict_matches(there, generator):
             return []
         own = read_config(checkpoint)["generator"]
@@ -66,7 +66,7 @@ def load_initial(assembly: Assembly, note: Callable[[str], None]) -> None:
         load_generator(checkpoint, players.average.network)
     if players.discriminator is None:
         note(f"the generator begins with the weights of {checkpoint}")
-    elif state_dict_matches(shapes(checkpoint)[1], players.discriminator.network):
+    elif state_dict_matches(tensor_shapes(checkpoint)[1], players.discriminator.network):
         load_discriminator(checkpoint, players.discriminator.network)
         note(f"generator and discriminator begin with the weights of {checkpoint}")
     else:

@@ -21,7 +21,7 @@ from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, recalibrate, run_in_mode
 from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
-from p2pkit.engine.evaluation_files import save_evaluation
+from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.images import to_picture
 from p2pkit.types import Report, Samples
 

@@ -9,7 +9,9 @@ import pytest
 from p2pkit.engine.build import autotune as room
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.build.autotune import autotune, reuse_settings
-from p2pkit.engine.checkpoint import Position, load_checkpoint, read_state, save_checkpoint
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -116,11 +118,11 @@ def _measured(run):
 def test_a_run_that_goes_on_keeps_what_was_settled(checked, tmp_path):
     run = checked()
     engine = run.plan.config.engine.model_copy(update={"precision": "bf16", "memory_format": "contiguous"})
-    path = save_checkpoint(tmp_path / "checkpoints", assemble(run, engine), Position(3, 1, 0), run.plan.resolved())
+    path = save_checkpoint(tmp_path / "checkpoints", assemble(run, engine), Progress(3, 1, 0), run.plan.resolved())
     found = read_state(path)["settled"]
     again = reuse_settings(run.plan.config.engine, found)
     assert (again.precision, again.memory_format) == ("bf16", "contiguous")
-    assert load_checkpoint(path, assemble(run, again)) == Position(3, 1, 0)
+    assert load_checkpoint(path, assemble(run, again)) == Progress(3, 1, 0)
     written = checked(**{"engine.precision": "fp32"}).plan.config.engine
     assert reuse_settings(written, found).precision == "fp32"
     assert reuse_settings(run.plan.config.engine, {**found, "device": "cuda"}) == run.plan.config.engine

@@ -8,7 +8,7 @@ import torch
 from p2pkit import ConfigError, api
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.build.init_from import load_initial
-from p2pkit.engine.checkpoint import shapes
+from p2pkit.engine.storage.checkpoint import tensor_shapes
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_another_generator_is_found_before_training(checked, first):
 def test_training_learns_on_and_resuming_needs_the_model_no_more(tiny, quiet, first, tmp_path):
     folder = {"tracking.folder": str(tmp_path / "runs"), "tracking.name": "second"}
     second = api.train(tiny, registry=quiet, **folder, **{"engine.init": str(first), "schedule.epochs": 1})
-    assert shapes(second.checkpoint)[0] == shapes(first / "checkpoints" / "step-00000003")[0]
+    assert tensor_shapes(second.checkpoint)[0] == tensor_shapes(first / "checkpoints" / "step-00000003")[0]
     first.rename(tmp_path / "gone")
     resumed = api.resume(second.folder, registry=quiet, **{"schedule.epochs": 2})
     assert resumed.step == 2 * second.step

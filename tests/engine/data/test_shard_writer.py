@@ -16,9 +16,9 @@ from p2pkit.api import shard
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.shard_writer import write_shards
-from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.session import RunSession
 from p2pkit.types import ImageSpec
 
 
@@ -100,7 +100,7 @@ def streaming(tiny, quiet, tmp_path):
     def make(name, **overrides):
         (tmp_path / name).mkdir(exist_ok=True)
         checked = check(resolve(load_config(config, {"engine.ema": 0.9, **overrides}), quiet))
-        return Work(checked, quiet.plugins, tmp_path / name, Silent())
+        return RunSession(checked, quiet.plugins, tmp_path / name, Silent())
 
     return make
 

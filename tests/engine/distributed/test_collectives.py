@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 import p2pkit
 from p2pkit import ConfigError, P2pkitError, Problem
 from p2pkit.config import load_config
-from p2pkit.engine.checkpoint import read_state
 from p2pkit.engine.distributed.collectives import (
     _merged,
     all_reduce_signal_async,
@@ -31,7 +30,8 @@ from p2pkit.engine.distributed.collectives import (
     raise_on_all_ranks,
 )
 from p2pkit.engine.distributed.world import World, world
-from p2pkit.engine.evaluation_files import last_evaluation, load_evaluation
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.evaluations import last_evaluation, load_evaluation
 from p2pkit.registry import load_registry
 from p2pkit.sweep import sweep
 

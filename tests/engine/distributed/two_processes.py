@@ -18,9 +18,9 @@ import p2pkit
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.distributed.collectives import process_group
-from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.session import RunSession
 from p2pkit.registry import load_registry
 
 
@@ -41,8 +41,8 @@ def train(job, registry, here):
     folder = Path(job["folder"])
     if here.main:
         folder.mkdir(exist_ok=True)
-    work = Work(checked, registry.plugins, folder, Silent())
-    module = sys.modules[Work.__module__]
+    work = RunSession(checked, registry.plugins, folder, Silent())
+    module = sys.modules[RunSession.__module__]
     module.Loop = Watched
     try:
         outcome = work.train(Path(job["resume"]) if job["resume"] else None)

@@ -8,7 +8,7 @@ from torch import nn
 
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet
-from p2pkit.engine.evaluation_files import load_evaluation
+from p2pkit.engine.storage.evaluations import load_evaluation
 
 
 @pytest.fixture

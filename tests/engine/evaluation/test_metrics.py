@@ -10,7 +10,7 @@ from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.evaluation.metrics import score, update_metrics
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.training.session import RunSession
 from p2pkit.registry import load_registry
 
 PLUGIN = """
@@ -109,7 +109,7 @@ def test_scores_begin_anew():
 def test_several_values_and_warnings(plugged, tiny, tmp_path):
     registry = plugged()
     checked = check(resolve(load_config(tiny, {"evaluate.metrics": ["plain"], "schedule.epochs": 1}), registry))
-    report = Work(checked, registry.plugins, tmp_path, Silent()).train().report
+    report = RunSession(checked, registry.plugins, tmp_path, Silent()).train().report
     assert report.metrics == {"plain/images": 8, "plain/twice": 16}
     assert report.warnings == ("plain: saw 8 images",)
     own = {key: report.protocols["plain/twice"][key] for key in ("metric", "version", "weights")}
@@ -130,4 +130,4 @@ def test_a_metric_that_wants_what_there_is_not(plugged, tiny):
 def test_targets_are_scored_where_that_says_something(plugged, tiny, tmp_path, wants, truth):
     registry = plugged(wants)
     checked = check(resolve(load_config(tiny, {"evaluate.metrics": ["plain"], "schedule.epochs": 1}), registry))
-    assert Work(checked, registry.plugins, tmp_path, Silent()).train().report.ground_truth == truth
+    assert RunSession(checked, registry.plugins, tmp_path, Silent()).train().report.ground_truth == truth

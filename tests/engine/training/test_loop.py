@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from p2pkit import TrainingError
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
-from p2pkit.engine.checkpoint import checkpoints, read_config, read_state
-from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.storage.checkpoint import read_config, read_state
+from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.session import RunSession
 
 RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
 
@@ -156,7 +157,7 @@ def test_events_come_in_order(tiny, tmp_path):
     checked = check(resolve(load_config(tiny, overrides), registry))
     folder = tmp_path / "run"
     folder.mkdir()
-    Work(checked, registry.plugins, folder, Silent()).train()
+    RunSession(checked, registry.plugins, folder, Silent()).train()
     diary = (folder / "diary.txt").read_text().splitlines()
     assert [line.split()[0] for line in diary] == [
         "started",

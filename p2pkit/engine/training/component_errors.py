@@ -11,13 +11,12 @@ import torch
 
 from p2pkit.config import Part, Plan
 from p2pkit.engine.distributed.world import world
+from p2pkit.engine.storage.layout import TRACEBACK
 from p2pkit.errors import P2pkitError, Problem, TrainingError
-
-TRACEBACK = "error.txt"
 
 
 @contextmanager
-def blaming(plan: Plan, folder: Path) -> Iterator[None]:
+def attribute_errors(plan: Plan, folder: Path) -> Iterator[None]:
     """Turn whatever a component raises into an error for users that names it; other errors pass.
 
     Args:
@@ -32,7 +31,7 @@ def blaming(plan: Plan, folder: Path) -> Iterator[None]:
     except P2pkitError:
         raise
     except Exception as error:
-        parts = blamed(error, plan)
+        parts = components_in_traceback(error, plan)
         if not parts:
             raise
         rank = world().rank
@@ -44,7 +43,7 @@ def blaming(plan: Plan, folder: Path) -> Iterator[None]:
         raise TrainingError(Problem(path, f"{name} failed: {_sentence(error)}", remedy)) from error
 
 
-def blamed(error: BaseException, plan: Plan) -> list[Part]:
+def components_in_traceback(error: BaseException, plan: Plan) -> list[Part]:
     """Return the component that an error came from; several where they can't be told apart, none if it was no one's.
 
     The first object on the way that a component's factory made is to blame; where there is none, the last module.

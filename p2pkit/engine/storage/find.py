@@ -6,12 +6,8 @@ import difflib
 import time
 from pathlib import Path
 
-from p2pkit.engine.checkpoint import CONFIG, STATE, checkpoints
-from p2pkit.engine.selection import BEST
+from p2pkit.engine.storage.layout import BEST, CONFIG, NOTES, STATE, checkpoints
 from p2pkit.errors import ModelError, Problem
-
-NOTES = "*.id"
-"""Files in a run's folder in which trackers keep their own name for the run."""
 
 
 def new_folder(parent: Path, name: str | None, recipe: str) -> Path:

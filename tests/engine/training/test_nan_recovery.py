@@ -9,10 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 from p2pkit import TrainingError
-from p2pkit.engine.checkpoint import Position, checkpoints, load_checkpoint, read_state, save_checkpoint
-from p2pkit.engine.loop import Loop
 from p2pkit.engine.progress import Silent
-from p2pkit.engine.recovery import NotFinite, check_weights
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
+from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.nan_recovery import NotFinite, check_weights
 
 EACH = {"checkpoint.every": 1, "evaluate.every": 1, "schedule.epochs": 4}
 BACK = {**EACH, "engine.on_nan": "rollback"}
@@ -151,7 +154,7 @@ def test_going_back_leaves_everything_where_a_captured_step_reads_it(assembled, 
     pairs = batches(assembly)
     first = [assembly.step(pairs[:1], number) for number in range(steps)]
     assert len(first) == steps
-    saved = save_checkpoint(tmp_path, assembly, Position(steps), {})
+    saved = save_checkpoint(tmp_path, assembly, Progress(steps), {})
     wanted = {name: float(value) for name, value in assembly.step(pairs[1:2], steps).items()}
     assembly.step(pairs[2:3], steps + 1)
     places = {name: tensor.data_ptr() for name, tensor in everything(assembly)}

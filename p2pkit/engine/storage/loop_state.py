@@ -1,4 +1,4 @@
-"""What a run remembers besides its weights: it goes into each checkpoint, so that a resumed run knows it too."""
+"""How far a run has come and what it remembers; both go into each checkpoint, so that a resumed run knows them too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,23 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come.
+
+    Args:
+        step: Updates of the generator.
+        epoch: Number of the epoch under way, from 0.
+        batches: Batches of that epoch that are done, each of all processes together.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batches: int = 0
+
+
 @dataclass
-class Memory:
+class LoopState:
     """What a run remembers.
 
     Args:
@@ -30,7 +45,7 @@ class Memory:
     rollbacks: int = 0
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Memory:
+    def of(cls, state: Mapping[str, Any]) -> LoopState:
         """Return what a checkpoint's state holds; of one that is older than memories, nothing."""
         held = state.get("memory", {})
         return cls(**{field.name: held[field.name] for field in fields(cls) if field.name in held})

@@ -92,7 +92,7 @@ class Health:
             Their variety, and the alarm of fakes that are all alike; nothing where there is only one sample, or
             targets are all alike themselves.
         """
-        found = variety(samples)
+        found = sample_diversity(samples)
         limit = self.settings.variety
         if found is None:
             return {}
@@ -107,7 +107,7 @@ class Health:
         return values | self._collapsed.hear(step, text, wrong=found < min(limit, before * _RISES), fine=found >= limit)
 
 
-def variety(samples: Samples) -> float | None:
+def sample_diversity(samples: Samples) -> float | None:
     """Return how much fakes of different sources differ, relative to how much their targets do: 1 is as much.
 
     The difference of a set of pictures is the standard deviation of each pixel over the set, mean over pixels.

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.config.model import RunConfig
-from p2pkit.engine.checkpoint import checkpoints, read_state
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.memory import Memory
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.layout import BEST, checkpoints
+from p2pkit.engine.storage.loop_state import LoopState
 from p2pkit.types import Report
 
-BEST = "best"
-"""Folder in a run's folder that holds its best checkpoint, apart from the latest ones."""
 
-
-class Selection:
+class BestCheckpoint:
     """Compares evaluations by `checkpoint.best`.
 
     Args:
@@ -43,7 +41,7 @@ class Selection:
             self.value = report.metrics[self.metric]
         return best
 
-    def wait(self, step: int, report: Report, memory: Memory) -> None:
+    def wait(self, step: int, report: Report, memory: LoopState) -> None:
         """Count evaluations without improvement in the run's memory."""
         if self.metric is None or step == 0:
             return
@@ -54,7 +52,7 @@ class Selection:
         else:
             memory.waited += 1
 
-    def over(self, memory: Memory) -> str:
+    def over(self, memory: LoopState) -> str:
         """Return why to train no further; empty where there is no reason."""
         if self.patience is None or self.metric is None or memory.waited < self.patience:
             return ""

@@ -10,10 +10,10 @@ import torch
 
 from p2pkit import Samples, Verdict, View
 from p2pkit.config.model import HealthConfig
-from p2pkit.engine import health
-from p2pkit.engine.health import Health, variety
 from p2pkit.engine.progress import Silent
 from p2pkit.engine.step.training_step import _judgement
+from p2pkit.engine.training import gan_health
+from p2pkit.engine.training.gan_health import Health, sample_diversity
 
 
 @pytest.fixture
@@ -73,12 +73,12 @@ def test_readings_count_by_the_steps_they_stand_for(watch):
 
 
 def test_variety_is_relative_to_the_targets(pictures):
-    assert variety(samples(pictures, pictures)) == 1
-    assert variety(samples([pictures[0]] * 4, pictures)) == 0
+    assert sample_diversity(samples(pictures, pictures)) == 1
+    assert sample_diversity(samples([pictures[0]] * 4, pictures)) == 0
     halved = [picture // 2 for picture in pictures]
-    assert variety(samples(halved, pictures)) == pytest.approx(0.5, abs=0.01)
-    assert variety(samples(pictures, [pictures[0]] * 4)) is None
-    assert variety(samples(pictures[:1], pictures[:1])) is None
+    assert sample_diversity(samples(halved, pictures)) == pytest.approx(0.5, abs=0.01)
+    assert sample_diversity(samples(pictures, [pictures[0]] * 4)) is None
+    assert sample_diversity(samples(pictures[:1], pictures[:1])) is None
 
 
 def test_collapse_is_told_once_an_occasion(watch, notes, pictures):
@@ -124,13 +124,13 @@ class Noting(Silent):
 
 def test_a_run_whose_generator_stands_still(work, monkeypatch):
     """The discriminator wins, and fakes stay grey: both alarms ring, and trackers hear of them."""
-    monkeypatch.setattr(health, "_SPAN", 10.0)
-    monkeypatch.setattr(health, "_LEAST", 20)
+    monkeypatch.setattr(gan_health, "_SPAN", 10.0)
+    monkeypatch.setattr(gan_health, "_LEAST", 20)
     stuck = {"optimizers.generator.lr": 1e-12, "optimizers.discriminator.lr": 5e-3, "schedule.epochs": 25}
     run = work(**stuck, **{"generator.params.dropout": 0.0})
     run.watcher = Noting()
     heard = {}
-    monkeypatch.setattr(health.Alarm, "hear", _spied(health.Alarm.hear, heard))
+    monkeypatch.setattr(gan_health.Alarm, "hear", _spied(gan_health.Alarm.hear, heard))
     run.train()
     assert {note.partition(": ")[2].partition(":")[0] for note in run.watcher.notes} == {
         "fakes of different sources are alike",

@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 
 from p2pkit import ConfigError, ModelError, Report
 from p2pkit.config.model import RunConfig
-from p2pkit.engine.checkpoint import checkpoints, read_state
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.loop import Loop
-from p2pkit.engine.memory import Memory
-from p2pkit.engine.runs import find_checkpoint
-from p2pkit.engine.selection import Selection
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.find import find_checkpoint
+from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.loop_state import LoopState
+from p2pkit.engine.training.best_and_patience import BestCheckpoint
+from p2pkit.engine.training.loop import Loop
 
 
 def report(value, higher=False):
@@ -28,7 +29,7 @@ def choose(tmp_path):
     def make(**keys):
         config = {"dataset": {"use": "shapes"}, "checkpoint": {"best": "l1"}}
         config["checkpoint"] |= {key: keys.pop(key) for key in ("best", "better") if key in keys}
-        return Selection(RunConfig.model_validate({**config, "schedule": keys}), tmp_path)
+        return BestCheckpoint(RunConfig.model_validate({**config, "schedule": keys}), tmp_path)
 
     return make
 
@@ -73,7 +74,7 @@ def test_what_is_not_a_number_is_never_best(choose):
 
 
 def test_patience_counts_from_the_last_real_improvement(choose):
-    selection, memory = choose(patience=2, min_delta=0.1), Memory()
+    selection, memory = choose(patience=2, min_delta=0.1), LoopState()
     for step, value in enumerate([1.0, 0.8, 0.75, 0.65, 0.62], 1):
         assert selection.over(memory) == ""
         selection.wait(step, report(value), memory)

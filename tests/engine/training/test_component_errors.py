@@ -8,7 +8,7 @@ from torch import nn
 
 from p2pkit import DataError, Problem, TrainingError
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.blame import blamed, blaming
+from p2pkit.engine.training.component_errors import attribute_errors, components_in_traceback
 from p2pkit.registry import load_registry
 
 TWO = """
@@ -47,14 +47,16 @@ def raised(act) -> Exception:
 
 def test_of_two_in_one_file_the_one_that_was_called(plan):
     network, loss = plan.generator.build(None), plan.losses["sharp"].build()
-    assert blamed(raised(lambda: network(None)), plan) == [plan.generator]
-    assert blamed(raised(lambda: loss.generator(lambda: {}["key"])), plan) == [plan.losses["sharp"]]
-    assert blamed(raised(lambda: loss.generator(lambda: network(None))), plan) == [plan.losses["sharp"]]
+    assert components_in_traceback(raised(lambda: network(None)), plan) == [plan.generator]
+    assert components_in_traceback(raised(lambda: loss.generator(lambda: {}["key"])), plan) == [plan.losses["sharp"]]
+    assert components_in_traceback(raised(lambda: loss.generator(lambda: network(None))), plan) == [
+        plan.losses["sharp"]
+    ]
 
 
 def test_what_can_not_be_told_apart_is_named_together(plan, tmp_path):
     terms = [plan.losses[name].build() for name in ("l1", "other")]
-    with pytest.raises(TrainingError) as caught, blaming(plan, tmp_path):
+    with pytest.raises(TrainingError) as caught, attribute_errors(plan, tmp_path):
         terms[1].generator(None)
     (problem,) = caught.value.problems
     assert problem.path == "losses.l1 or losses.other"
@@ -62,11 +64,11 @@ def test_what_can_not_be_told_apart_is_named_together(plan, tmp_path):
 
 
 def test_an_error_of_nobody_passes_as_it_is(plan, tmp_path):
-    with pytest.raises(ZeroDivisionError), blaming(plan, tmp_path):
+    with pytest.raises(ZeroDivisionError), attribute_errors(plan, tmp_path):
         _ = 1 / 0
-    with pytest.raises(DataError), blaming(plan, tmp_path):
+    with pytest.raises(DataError), attribute_errors(plan, tmp_path):
         raise DataError(Problem("", "no images"))
-    with pytest.raises(KeyboardInterrupt), blaming(plan, tmp_path):
+    with pytest.raises(KeyboardInterrupt), attribute_errors(plan, tmp_path):
         raise KeyboardInterrupt
     assert not (tmp_path / "error.txt").exists()
 
@@ -79,7 +81,7 @@ def test_too_little_memory_has_a_remedy(plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr(network, "forward", forward)
     assert isinstance(network, nn.Module)
-    with pytest.raises(TrainingError) as caught, blaming(plan, tmp_path):
+    with pytest.raises(TrainingError) as caught, attribute_errors(plan, tmp_path):
         network(None)
     (problem,) = caught.value.problems
     assert (problem.path, problem.cause) == ("generator", "acme:net failed: OutOfMemoryError: CUDA out of memory.")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from p2pkit import ModelError
-from p2pkit.engine.runs import find_checkpoint, find_run, new_folder
+from p2pkit.engine.storage.find import find_checkpoint, find_run, new_folder
 
 
 @pytest.fixture

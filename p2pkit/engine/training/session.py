@@ -11,11 +11,9 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from p2pkit.engine.blame import blaming
 from p2pkit.engine.build.autotune import build_tuned
 from p2pkit.engine.build.init_from import load_initial
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.checkpoint import CONFIG, Position, load_checkpoint, load_generator, read_state, save_statistics
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import PairSource
@@ -26,9 +24,13 @@ from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
-from p2pkit.engine.loop import Loop, Outcome
-from p2pkit.engine.memory import Memory
 from p2pkit.engine.progress import Silent, Watcher
+from p2pkit.engine.storage.checkpoint import load_generator, read_state, save_statistics
+from p2pkit.engine.storage.layout import CONFIG
+from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.training.checkpointing import load_checkpoint
+from p2pkit.engine.training.component_errors import attribute_errors
+from p2pkit.engine.training.loop import Loop, TrainResult
 from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
@@ -38,7 +40,7 @@ _PACKAGES = ("p2pkit", "torch", "torchvision", "kornia", "torchmetrics", "mlflow
 Result = TypeVar("Result")
 
 
-class Work:
+class RunSession:
     """What training and evaluating have in common.
 
     Among several processes the main one speaks: to the user, to plugins, and to the disk.
@@ -63,31 +65,31 @@ class Work:
         self._settings = checked.plan.config.evaluate
         self._stored: dict[str, PairSource] = {}
 
-    def train(self, resume: Path | None = None) -> Outcome:
+    def train(self, resume: Path | None = None) -> TrainResult:
         """Train, from the beginning or from a checkpoint.
 
         Raises:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
-        with blaming(self.checked.plan, self.folder), keep_freed_memory():
+        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory():
             return self._train(resume)
 
-    def _train(self, resume: Path | None) -> Outcome:
+    def _train(self, resume: Path | None) -> TrainResult:
         self._read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = build_tuned(self.checked, self._steps(), found=found, note=self.watcher.note)
         if resume is not None:
             position = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
         else:
-            position = Position()
+            position = Progress()
             raise_on_all_ranks(lambda: load_initial(assembly, self.watcher.note))
-        memory = Memory.of(read_state(resume)) if resume else Memory()
+        memory = LoopState.of(read_state(resume)) if resume else LoopState()
         if world().main:
             (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
         run = self._record("training", assembly.facts(), resumed=resume is not None)
         engine = self.checked.plan.config.engine
 
-        def act(events: Events) -> Outcome:
+        def act(events: Events) -> TrainResult:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self._loader("train", assembly.place, engine.batch, world(), **own)
             evaluator = self._evaluator(assembly.place)
@@ -108,7 +110,7 @@ class Work:
         Raises:
             TrainingError: A component failed.
         """
-        with blaming(self.checked.plan, self.folder), keep_freed_memory():
+        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory():
             return self._evaluate(checkpoint)
 
     def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
@@ -147,7 +149,7 @@ class Work:
             raise
         finally:
             self.watcher.close()
-        outcome = result if isinstance(result, Outcome) else None
+        outcome = result if isinstance(result, TrainResult) else None
         stopped = outcome is not None and outcome.signal is not None
         reason = outcome.reason if outcome else ""
         events.ended(KeyboardInterrupt("stopped by a signal") if stopped else None, reason)

@@ -12,25 +12,33 @@ from typing import Any
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import set_learning_rate
-from p2pkit.engine.checkpoint import Position, prune, save_checkpoint
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.health import Health
-from p2pkit.engine.memory import Memory
-from p2pkit.engine.meter import Meter
 from p2pkit.engine.progress import Watcher
-from p2pkit.engine.recovery import NotFinite, check_scalars, check_weights, go_back, set_aside, slowed, told
-from p2pkit.engine.selection import BEST, Selection
-from p2pkit.engine.shares import GradientShares
+from p2pkit.engine.storage.layout import BEST, abandon_later_checkpoints, prune
+from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.training.best_and_patience import BestCheckpoint
+from p2pkit.engine.training.checkpointing import save_checkpoint
+from p2pkit.engine.training.gan_health import Health
+from p2pkit.engine.training.gradient_shares import GradientShares
+from p2pkit.engine.training.meter import Meter
+from p2pkit.engine.training.nan_recovery import (
+    NotFinite,
+    check_scalars,
+    check_weights,
+    describe_rollback,
+    rollback,
+    rollback_lr_factor,
+)
 from p2pkit.events import Events
 from p2pkit.types import Report, Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainResult:
     """How a training ended.
 
     Args:
@@ -43,7 +51,7 @@ class Outcome:
         reason: Why it ended, in a sentence.
     """
 
-    position: Position
+    position: Progress
     checkpoint: Path
     report: Report | None
     samples: Samples | None
@@ -88,14 +96,14 @@ class Loop:
         self.meter = Meter()
         self.health = Health(self.settings.health, watcher.note)
         self.shares = GradientShares(assembly, loader)
-        self.selection = Selection(self.settings, folder)
-        self.memory = Memory()
+        self.selection = BestCheckpoint(self.settings, folder)
+        self.memory = LoopState()
         self.seed = loader.seed
         self.latest: dict[str, float] = {}
         self.evaluation: tuple[Report, Samples] | None = None
         self.checkpoint: Path | None = None
 
-    def run(self, position: Position = Position(), memory: Memory | None = None) -> Outcome:  # noqa: B008  frozen
+    def run(self, position: Progress = Progress(), memory: LoopState | None = None) -> TrainResult:  # noqa: B008  frozen
         """Train to the end, or until a signal asks to leave; either way the state is saved.
 
         Args:
@@ -105,7 +113,7 @@ class Loop:
         Raises:
             TrainingError: A loss is no longer a finite number.
         """
-        self._remember(memory or Memory())
+        self._remember(memory or LoopState())
         with GracefulExit() as interrupt, signal_watchdog(interrupt, self.events.ended):
             if position.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save(position)
@@ -117,7 +125,7 @@ class Loop:
                 except NotFinite as error:
                     position = self._back(error)
 
-    def _run(self, position: Position, interrupt: GracefulExit) -> Outcome:
+    def _run(self, position: Progress, interrupt: GracefulExit) -> TrainResult:
         position = self._plan(position)
         begins = position.batches == 0 and _due(self.settings.evaluate.every, position.epoch)
         if begins and self.memory.evaluated != position.step:  # untrained, or stopped just before this evaluation
@@ -138,20 +146,20 @@ class Loop:
         assert self.checkpoint is not None
         report, samples = self.evaluation or (None, None)
         reason = self._reason(position)
-        return Outcome(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason)
+        return TrainResult(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason)
 
-    def _plan(self, position: Position) -> Position:
+    def _plan(self, position: Progress) -> Progress:
         """Count what is left, in epochs as long as they are now; return the position within them."""
         accumulate = self.settings.engine.accumulate
         if position.batches >= self.steps_per_epoch * accumulate:
-            position = Position(position.step, position.epoch + 1, 0)
+            position = Progress(position.step, position.epoch + 1, 0)
         done = position.epoch * self.steps_per_epoch + position.batches // accumulate
         left = self.settings.schedule.length * self.steps_per_epoch - done
         self.steps = self.settings.schedule.steps or position.step + max(left, 0)
         self.epochs = math.ceil((done + self.steps - position.step) / self.steps_per_epoch)
         return position
 
-    def _reason(self, position: Position) -> str:
+    def _reason(self, position: Progress) -> str:
         if self.signal is not None:
             return f"stopped at step {position.step} by a signal"
         if position.step >= self.steps:
@@ -160,19 +168,21 @@ class Loop:
         self.watcher.note(reason)
         return reason
 
-    def _remember(self, memory: Memory) -> None:
+    def _remember(self, memory: LoopState) -> None:
         self.memory = memory
         self.loader.seed = self.seed + 1000 * memory.rollbacks  # another order than the one that led astray
 
-    def _back(self, error: NotFinite) -> Position:
-        position, memory = go_back(error, self.folder, self.assembly, self.memory.rollbacks)
+    def _back(self, error: NotFinite) -> Progress:
+        position, memory = rollback(error, self.folder, self.assembly, self.memory.rollbacks)
         self._remember(memory)
         self.meter = Meter()
-        self.watcher.note(f"{error.problems[0].cause}; went back to step {position.step}: {told(memory.rollbacks)}")
+        self.watcher.note(
+            f"{error.problems[0].cause}; went back to step {position.step}: {describe_rollback(memory.rollbacks)}"
+        )
         self.events.scalars(position.step, {"health/rollbacks": float(memory.rollbacks)})
         return position
 
-    def _epoch(self, epoch: int, position: Position, interrupt: GracefulExit) -> Position:
+    def _epoch(self, epoch: int, position: Progress, interrupt: GracefulExit) -> Progress:
         accumulate = self.settings.engine.accumulate
         batches = self.loader.epoch(epoch, skip=position.batches)
         for group in _groups(batches, accumulate):
@@ -189,21 +199,23 @@ class Loop:
                 break
         return position
 
-    def _after(self, position: Position, epoch: int) -> Position:
+    def _after(self, position: Progress, epoch: int) -> Progress:
         batches = position.batches + self.settings.engine.accumulate
         complete = batches >= self.steps_per_epoch * self.settings.engine.accumulate
-        return Position(position.step + 1, epoch + complete, 0 if complete else batches)
+        return Progress(position.step + 1, epoch + complete, 0 if complete else batches)
 
     def _set_learning_rates(self, epoch: int, step: int) -> None:
         schedule = self.settings.schedule
-        factor = schedule.factor(step if schedule.steps is not None else epoch) * slowed(self.memory.rollbacks)
+        factor = schedule.factor(step if schedule.steps is not None else epoch) * rollback_lr_factor(
+            self.memory.rollbacks
+        )
         for name in ("generator", "discriminator"):
             side = getattr(self.assembly.players, name)
             if side is not None:
                 rate = getattr(self.settings.optimizers, name).lr * factor
                 set_learning_rate(side.optimizer, rate)
 
-    def _between(self, position: Position) -> None:
+    def _between(self, position: Progress) -> None:
         begun = time.perf_counter()
         if _due(self.settings.evaluate.every, position.epoch):
             self._evaluate(position)
@@ -224,7 +236,7 @@ class Loop:
         self.events.scalars(step, self.latest)
         check_scalars(step, self.latest, self.folder)
 
-    def _evaluate(self, position: Position) -> None:
+    def _evaluate(self, position: Progress) -> None:
         step = position.step
         check_weights(step, self.assembly, self.folder)
         sheet = self.folder / "samples" / f"step-{step:08d}.png"
@@ -244,22 +256,22 @@ class Loop:
         if on_main_rank(lambda: self.selection.is_best(step, report)):
             self._keep_best(position)
 
-    def _save(self, position: Position) -> None:
+    def _save(self, position: Progress) -> None:
         check_weights(position.step, self.assembly, self.folder)
         folder = self.folder / "checkpoints"
         self.checkpoint = self._write(folder, position)
         self.checkpoint_step = position.step
         if world().main:
-            set_aside(self.folder, position.step)
+            abandon_later_checkpoints(self.folder, position.step)
             prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(position.step, self.checkpoint)
 
-    def _keep_best(self, position: Position) -> None:
+    def _keep_best(self, position: Progress) -> None:
         path = self._write(self.folder / BEST, position, **{BEST: self.selection.note()})
         self.selection.keep(path)
         self.events.checkpointed(position.step, path, best=True)
 
-    def _write(self, folder: Path, position: Position, **notes: Any) -> Path:
+    def _write(self, folder: Path, position: Progress, **notes: Any) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
         notes["memory"] = asdict(self.memory)
         return save_checkpoint(folder, self.assembly, position, self.config, statistics, notes)

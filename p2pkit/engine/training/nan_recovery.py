@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.checkpoint import Position, checkpoints, load_checkpoint, read_state
-from p2pkit.engine.memory import Memory
+from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
 
 _MOST_ROLLBACKS = 3
-ABANDONED = "abandoned"
-"""Folder in a run's folder with checkpoints that lie after the one from which it was resumed."""
 
 
 class NotFinite(TrainingError):
@@ -68,7 +67,7 @@ def _problem(cause: str, folder: Path) -> Problem:
     return Problem("training", cause, f"{remedy}{last}")
 
 
-def go_back(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int) -> tuple[Position, Memory]:
+def rollback(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int) -> tuple[Progress, LoopState]:
     """Put a run back to its last checkpoint, with other dropout and augmentation than those that led astray.
 
     Args:
@@ -87,31 +86,18 @@ def go_back(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int) 
     if assembly.checked.plan.config.engine.on_nan == "stop" or not saved or rollbacks == _MOST_ROLLBACKS:
         raise error
     position = load_checkpoint(saved[-1], assembly)
-    memory = Memory.of(read_state(saved[-1]))
+    memory = LoopState.of(read_state(saved[-1]))
     memory.rollbacks = rollbacks + 1
     for device in {torch.device("cpu"), assembly.place.device}:
         torch.rand(memory.rollbacks, device=device)
     return position, memory
 
 
-def slowed(rollbacks: int) -> float:
+def rollback_lr_factor(rollbacks: int) -> float:
     """Return the learning rate's factor after some rollbacks: each halves it."""
     return 0.5**rollbacks
 
 
-def told(rollbacks: int) -> str:
+def describe_rollback(rollbacks: int) -> str:
     """Say how a run goes on after a rollback."""
-    return f"another order, {slowed(rollbacks):g} of the learning rate ({rollbacks} of at most {_MOST_ROLLBACKS} times)"
-
-
-def set_aside(folder: Path, step: int) -> None:
-    """Move checkpoints that lie after a step out of the way of those that will come."""
-    for path in _after(folder / "checkpoints", step):
-        aside = folder / ABANDONED / path.name
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.parent.mkdir(exist_ok=True)
-        path.rename(aside)
-
-
-def _after(folder: Path, step: int) -> Iterator[Path]:
-    return (path for path in checkpoints(folder) if int(path.name.removeprefix("step-")) > step)
+    return f"another order, {rollback_lr_factor(rollbacks):g} of the learning rate ({rollbacks} of at most {_MOST_ROLLBACKS} times)"

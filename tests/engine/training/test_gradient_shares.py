@@ -13,7 +13,7 @@ from torch import nn
 from p2pkit import ImageSpec, PairSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
-from p2pkit.engine.shares import GradientShares, last_weight, untouched
+from p2pkit.engine.training.gradient_shares import GradientShares, last_weight, preserve_state
 
 RICH = {
     "engine.ema": 0.9,
@@ -136,7 +136,7 @@ def test_untouched_puts_back_statistics_and_random_numbers():
     network = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
-    with untouched([network], torch.device("cpu")):
+    with preserve_state([network], torch.device("cpu")):
         network(torch.randn(2, 3, 8, 8))
         random.random(), np.random.rand()  # noqa: NPY002  as plugins may
         assert any(not torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -42,7 +42,7 @@ class GradientShares:
         sides = (self.assembly.players.generator, self.assembly.players.discriminator)
         terms = [term for term in step.objective.terms if term.judges("generator")]
         modules = [side.network for side in sides if side] + [t.loss for t in terms if isinstance(t.loss, nn.Module)]
-        with untouched(modules, self.assembly.place.device), _uncompiled():
+        with preserve_state(modules, self.assembly.place.device), _uncompiled():
             source, target = self._fixed()
             with step.precision.autocast():
                 fake = self.assembly.players.generator.network(source).float()
@@ -86,7 +86,7 @@ def last_weight(output: Tensor) -> Tensor | None:
 
 
 @contextmanager
-def untouched(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+def preserve_state(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
     """Put buffers and random numbers back to what they were, whatever forward passes do to them.
 
     Args:
