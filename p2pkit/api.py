@@ -20,14 +20,14 @@ from p2pkit.engine.distributed.collectives import (
     raise_on_all_ranks,
 )
 from p2pkit.engine.evaluation.metrics import metric_inputs
-from p2pkit.engine.progress import watcher
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.image_pairs import image_pairs
-from p2pkit.images import conform, full_scale, to_network
+from p2pkit.images.convert import conform, full_scale, to_network
+from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
+from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry, parameter_problems
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
@@ -177,7 +177,7 @@ def _train(
     check_equal_across_ranks(
         "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
     )
-    work = RunSession(checked, registry.plugins, folder, watcher(progress), strict=strict)
+    work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
@@ -214,7 +214,7 @@ def evaluate(
         folder = on_main_rank(
             lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
         )
-        report, samples = RunSession(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(
+        report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
@@ -261,7 +261,7 @@ def translate(
     progress: bool = False,
 ) -> list[Path]:
     """Translate files and folders, and show how it comes along; see `Translator.translate_files`."""
-    shown = watcher(progress)
+    shown = reporter(progress)
     try:
         return translator.translate_files(
             inputs, output, batch=batch, size=size, report=lambda done, total: shown.working("translating", done, total)
@@ -306,7 +306,7 @@ def shard(
     if unknown:
         cause = f"the data set has no split {', '.join(unknown)}"
         raise ConfigError(Problem("dataset", cause, f"its splits: {', '.join(opened.splits)}"))
-    shown = watcher(progress)
+    shown = reporter(progress)
     try:
         index, left_out = write_shards(
             opened,
@@ -333,7 +333,7 @@ def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, A
 
 def outline(checked: ValidatedRun) -> list[str]:
     """Say in a few lines what a checked config would do."""
-    plan, images = checked.plan, checked.images
+    plan, images = checked.plan, checked.spec
     splits = ", ".join(f"{len(checked.dataset.pairs(split))} {split}" for split in checked.dataset.splits)
     sides = [
         f"{image.channels} {'classes' if image.kind == 'labels' else 'channels'}"

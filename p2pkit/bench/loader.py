@@ -64,7 +64,7 @@ def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str
         Images per second of both, the seconds that decoding once takes, and the ratio.
     """
     assembly = assemble(checked)
-    images = checked.images
+    images = checked.spec
     batch = checked.plan.config.engine.batch
     loads = next((size for size in (getattr(a, "loads", None) for a in assembly.augmentations) if size), None)
     dataset: Any = checked.dataset.at(*loads) if loads and hasattr(checked.dataset, "at") else checked.dataset

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pkit.bench.eager import EagerStep
 from p2pkit.bench.machine import ceiling, memory, peak_memory
-from p2pkit.bench.parts import parts
-from p2pkit.bench.trial import feed, trial
+from p2pkit.bench.step_profile import parts
+from p2pkit.bench.synthetic_run import feed, trial
+from p2pkit.bench.textbook_step import EagerStep
 from p2pkit.config import Plan
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.device.malloc import keep_freed_memory
@@ -131,7 +131,7 @@ def _whole(assembly: Assembly) -> Callable[[], None]:
 
 def _textbook(assembly: Assembly) -> Callable[[], None]:
     """Return the textbook step on the same networks."""
-    plan, images, device = assembly.checked.plan, assembly.checked.images, assembly.place.device
+    plan, images, device = assembly.checked.plan, assembly.checked.spec, assembly.place.device
     assert plan.generator is not None
     assert plan.discriminator is not None
     step = EagerStep(plan.generator.build(images).to(device), plan.discriminator.build(images).to(device))

@@ -87,7 +87,7 @@ def evaluate(
         raise typer.BadParameter("--keep chooses among the modes; give --modes too")
     names = registry(registry_file, plugin)
     if modes or gap:
-        from p2pkit.survey import survey
+        from p2pkit.evaluate_modes import survey
 
         act = functools.partial(survey, model, modes=modes, gap=gap, keep=keep, split=split)
         print_survey(act(registry=names, progress=not quiet, **settings(set_)))
@@ -191,7 +191,7 @@ def compare(
     """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
-    from p2pkit.ui import way_to
+    from p2pkit.mlflow_ui.page import way_to
 
     if bool(runs) == (experiment is not None):
         raise typer.BadParameter("name runs, or else give --experiment NAME")
@@ -223,7 +223,7 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
-    from p2pkit.ui import serve
+    from p2pkit.mlflow_ui.server import serve
 
     serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
@@ -254,7 +254,7 @@ def _print_run(run: TrainedRun) -> None:
 
 def _print_outcome(run: TrainedRun) -> None:
     from p2pkit.cli.tables import print_report
-    from p2pkit.ui import way_to
+    from p2pkit.mlflow_ui.page import way_to
 
     if run.report is not None:
         print_report(run.report)

@@ -79,7 +79,7 @@ def _experiment(folder: Path) -> str:
 
 def _recorded_folders(experiment: str) -> list[Path]:
     """Ask MLflow for the folders of an experiment's trainings; a store that is not there knows none."""
-    from p2pkit.ui import addresses, client
+    from p2pkit.mlflow_store import addresses, client
 
     try:
         experiment_id = addresses(experiment).experiment_id

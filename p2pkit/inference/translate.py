@@ -22,17 +22,8 @@ from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images import (
-    SUFFIXES,
-    conform,
-    full_scale,
-    image_tensor,
-    read_image,
-    resize,
-    to_network,
-    to_stored,
-    write_image,
-)
+from p2pkit.images.convert import conform, full_scale, resize, to_network, to_stored
+from p2pkit.images.files import SUFFIXES, image_tensor, read_image, write_image
 from p2pkit.types import ImageSpec, PairSpec
 
 Job = tuple[Path, Path]

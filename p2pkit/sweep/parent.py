@@ -9,7 +9,7 @@ from typing import Any
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.training.session import dataset_facts, versions
-from p2pkit.events import Events
+from p2pkit.plugins.events import Events
 from p2pkit.registry import Registry
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.result import Sweep

@@ -10,12 +10,12 @@ from typing import Any
 
 from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
-from p2pkit.documents import did_you_mean
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
+from p2pkit.yaml_files import did_you_mean
 
 Config = str | Path | Mapping[str, Any]
 Axes = Sequence[str] | Mapping[str, Sequence[Any]]

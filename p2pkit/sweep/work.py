@@ -10,9 +10,9 @@ from typing import Any
 
 from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
-from p2pkit.engine.progress import watcher
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
+from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
 from p2pkit.sweep.parent import TAG, Parent
@@ -138,7 +138,7 @@ class _Worker:
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.parent = Parent(store.folder, planned, registry, watcher(progress).note, resumed=not first)
+        self.parent = Parent(store.folder, planned, registry, reporter(progress).note, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
         self._again = set(failed) if again else set[int]()

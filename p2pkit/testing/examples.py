@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.components import Component
-from p2pkit.plugins import OWN, Offer
+from p2pkit.plugins.loading import OWN, Offer
 
 BUILTIN: dict[str, dict[str, Any]] = {
     "generator/unet": {"depth": 5, "width": 4},

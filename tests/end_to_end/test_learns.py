@@ -43,7 +43,7 @@ def test_first_losses_are_those_on_file(quiet):
     """
     assembly = assemble(check(resolve(load_config(CONFIG), quiet)))
     stored, _ = load_split(assembly.checked.dataset.pairs("train"))
-    loader = Loader(stored, assembly.checked.images, batch=8, place=assembly.place, shuffle=True)
+    loader = Loader(stored, assembly.checked.spec, batch=8, place=assembly.place, shuffle=True)
     steps = [
         {name: value.item() for name, value in assembly.step([(batch.source, batch.target)], number).items()}
         for number, batch in zip(range(5), loader.epoch(), strict=False)

@@ -9,8 +9,8 @@ from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
@@ -45,7 +45,7 @@ def batches(checked):
 
     def make(assembly, count=3):
         stored, _ = load_split(assembly.checked.dataset.pairs("train"))
-        loader = Loader(stored, assembly.checked.images, batch=4, place=assembly.place, shuffle=True)
+        loader = Loader(stored, assembly.checked.spec, batch=4, place=assembly.place, shuffle=True)
         return [(batch.source, batch.target) for batch in list(loader.epoch())[:count]]
 
     return make

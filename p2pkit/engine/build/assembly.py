@@ -64,7 +64,7 @@ class Assembly:
 
         Shape: each image (B, C, H, W) in [-1, 1].
         """
-        images = self.checked.images
+        images = self.checked.spec
 
         def random(spec: ImageSpec) -> Tensor:
             size = (self.engine.batch, spec.channels, images.height, images.width)
@@ -99,11 +99,11 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
     engine = engine or plan.config.engine
     seed_everything(engine.seed, deterministic=engine.deterministic)
     assert plan.generator is not None
-    generator: nn.Module = plan.generator.build(checked.images)
+    generator: nn.Module = plan.generator.build(checked.spec)
     discriminator: nn.Module | None = None
     if checked.adversarial:
         assert plan.discriminator is not None
-        discriminator = plan.discriminator.build(checked.images)
+        discriminator = plan.discriminator.build(checked.spec)
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_placement(engine, *networks)
     if place.device.type == "cuda" and not engine.deterministic:
@@ -114,11 +114,11 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
         place.put(network)
         if engine.compile == "on":
             network.compile()
-    players = _players(plan, generator, discriminator, checked.images)
-    objective = Objective(_terms(plan, checked.images, place.device), engine.discriminator_factor)
+    players = _players(plan, generator, discriminator, checked.spec)
+    objective = Objective(_terms(plan, checked.spec, place.device), engine.discriminator_factor)
     generator_first = engine.order == "generator_first"
     step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
-    augmentations = tuple(part.build(checked.images) for part in plan.augment)
+    augmentations = tuple(part.build(checked.spec) for part in plan.augment)
     if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
         seed_everything(derive_seed(engine.seed, world().rank), deterministic=engine.deterministic)
     return Assembly(checked, engine, place, players, step, augmentations, update=step)

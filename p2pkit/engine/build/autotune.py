@@ -173,7 +173,7 @@ def _key(checked: ValidatedRun, choices: Mapping[str, Any]) -> str:
     config, engine = checked.plan.resolved(), checked.plan.config.engine
     networks = {key: config[key] for key in ("generator", "discriminator")}
     losses = {name: (loss["use"], loss["every"]) for name, loss in config["losses"].items()}
-    size = (_batch(engine), engine.accumulate, str(checked.images))
+    size = (_batch(engine), engine.accumulate, str(checked.spec))
     text = json.dumps([describe(device), networks, losses, size, choices], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, PairSource
 from p2pkit.engine.device.placement import Placement
-from p2pkit.images import to_network
+from p2pkit.images.convert import to_network
 from p2pkit.types import PairSpec
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
-from p2pkit.images import png
+from p2pkit.images.files import png
 from p2pkit.shards import Shard, ShardIndex
 from p2pkit.types import Pair, PairDataset
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from p2pkit.engine.data.pair_sources import BatchOrder, PairSource
 from p2pkit.engine.device.placement import Placement
-from p2pkit.images import resize, to_network
+from p2pkit.images.convert import resize, to_network
 from p2pkit.types import PairSpec
 
 MOST = 1000

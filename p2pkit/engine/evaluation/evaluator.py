@@ -22,7 +22,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
-from p2pkit.images import to_picture
+from p2pkit.images.convert import to_picture
 from p2pkit.types import Report, Samples
 
 _MOST_FOR_MEAN = 4096
@@ -52,7 +52,7 @@ class Evaluator:
     ) -> None:
         self.checked = checked
         self.plan = checked.plan
-        self.images = checked.images
+        self.images = checked.spec
         self.loader = loader
         self.mean = mean
         self.config = checked.plan.config.evaluate

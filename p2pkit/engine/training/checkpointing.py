@@ -57,7 +57,7 @@ def save_checkpoint(
         **(notes or {}),
     }
     generator = assembly.evaluated.state_dict()
-    training, images = _training_tensors(assembly, random), assembly.checked.images
+    training, images = _training_tensors(assembly, random), assembly.checked.spec
     return write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
 
 

@@ -17,7 +17,6 @@ from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_ma
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.progress import Watcher
 from p2pkit.engine.storage.layout import BEST, abandon_later_checkpoints, prune
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.best_and_patience import BestCheckpoint
@@ -33,7 +32,8 @@ from p2pkit.engine.training.nan_recovery import (
     rollback,
     rollback_lr_factor,
 )
-from p2pkit.events import Events
+from p2pkit.plugins.events import Events
+from p2pkit.progress import ProgressReporter
 from p2pkit.types import Report, Samples
 
 
@@ -68,7 +68,7 @@ class Loop:
         loader: Training batches.
         evaluator: Scores the generator.
         events: Who wants to know.
-        watcher: What the user sees.
+        reporter: What the user sees.
         folder: The run's folder.
         config: The resolved config, for checkpoints.
     """
@@ -79,7 +79,7 @@ class Loop:
         loader: Loader,
         evaluator: Evaluator,
         events: Events,
-        watcher: Watcher,
+        reporter: ProgressReporter,
         folder: Path,
         config: Mapping[str, Any],
     ) -> None:
@@ -87,14 +87,14 @@ class Loop:
         self.loader = loader
         self.evaluator = evaluator
         self.events = events
-        self.watcher = watcher
+        self.reporter = reporter
         self.folder = folder
         self.config = config
         self.settings = assembly.checked.plan.config
         self.steps_per_epoch = len(loader) // self.settings.engine.accumulate
         self.signal: int | None = None
         self.meter = Meter()
-        self.health = Health(self.settings.health, watcher.note)
+        self.health = Health(self.settings.health, reporter.note)
         self.shares = GradientShares(assembly, loader)
         self.selection = BestCheckpoint(self.settings, folder)
         self.memory = LoopState()
@@ -165,7 +165,7 @@ class Loop:
         if position.step >= self.steps:
             return f"all {self.steps} steps are done"
         reason = f"stopped early at step {position.step}: {self.selection.over(self.memory)}"
-        self.watcher.note(reason)
+        self.reporter.note(reason)
         return reason
 
     def _remember(self, memory: LoopState) -> None:
@@ -176,7 +176,7 @@ class Loop:
         position, memory = rollback(error, self.folder, self.assembly, self.memory.rollbacks)
         self._remember(memory)
         self.meter = Meter()
-        self.watcher.note(
+        self.reporter.note(
             f"{error.problems[0].cause}; went back to step {position.step}: {describe_rollback(memory.rollbacks)}"
         )
         self.events.scalars(position.step, {"health/rollbacks": float(memory.rollbacks)})
@@ -194,7 +194,7 @@ class Loop:
             self.signal = asked()  # before the device is waited for: a process that is gone is found out here
             if position.step % self.settings.engine.log_every == 0:
                 self._read(position.step)
-            self.watcher.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
+            self.reporter.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
             if self.signal is not None or position.step >= self.steps:
                 break
         return position

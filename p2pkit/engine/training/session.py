@@ -24,7 +24,6 @@ from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
-from p2pkit.engine.progress import Silent, Watcher
 from p2pkit.engine.storage.checkpoint import load_generator, read_state, save_statistics
 from p2pkit.engine.storage.layout import CONFIG
 from p2pkit.engine.storage.loop_state import LoopState, Progress
@@ -32,8 +31,9 @@ from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, TrainResult
 from p2pkit.errors import Problem
-from p2pkit.events import Events
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.events import Events
+from p2pkit.plugins.loading import Plugins
+from p2pkit.progress import ProgressReporter, Silent
 from p2pkit.types import DatasetFacts, Report, Run, Samples
 
 _PACKAGES = ("p2pkit", "torch", "torchvision", "kornia", "torchmetrics", "mlflow")
@@ -49,17 +49,17 @@ class RunSession:
         checked: The plan and its data.
         plugins: The loaded plugins, who hear of the run.
         folder: The run's folder.
-        watcher: What the user sees.
+        reporter: What the user sees.
         strict: Whether a plugin's failure ends the run.
     """
 
     def __init__(
-        self, checked: ValidatedRun, plugins: Plugins, folder: Path, watcher: Watcher, *, strict: bool = False
+        self, checked: ValidatedRun, plugins: Plugins, folder: Path, reporter: ProgressReporter, *, strict: bool = False
     ) -> None:
         self.checked = checked
         self.plugins = plugins
         self.folder = folder
-        self.watcher = watcher if world().main else Silent()
+        self.reporter = reporter if world().main else Silent()
         self.strict = strict
         self.config = checked.plan.resolved()
         self._settings = checked.plan.config.evaluate
@@ -77,12 +77,12 @@ class RunSession:
     def _train(self, resume: Path | None) -> TrainResult:
         self._read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
-        assembly = build_tuned(self.checked, self._steps(), found=found, note=self.watcher.note)
+        assembly = build_tuned(self.checked, self._steps(), found=found, note=self.reporter.note)
         if resume is not None:
             position = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
         else:
             position = Progress()
-            raise_on_all_ranks(lambda: load_initial(assembly, self.watcher.note))
+            raise_on_all_ranks(lambda: load_initial(assembly, self.reporter.note))
         memory = LoopState.of(read_state(resume)) if resume else LoopState()
         if world().main:
             (self.folder / CONFIG).write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
@@ -93,7 +93,7 @@ class RunSession:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self._loader("train", assembly.place, engine.batch, world(), **own)
             evaluator = self._evaluator(assembly.place)
-            loop = Loop(assembly, loader, evaluator, events, self.watcher, self.folder, self.config)
+            loop = Loop(assembly, loader, evaluator, events, self.reporter, self.folder, self.config)
             return loop.run(position, memory)
 
         return self._tracked(run, act)
@@ -117,7 +117,7 @@ class RunSession:
         self._read(*dict.fromkeys((*self._splits_beside(), self.checked.split)))
         plan = self.checked.plan
         assert plan.generator is not None
-        generator = plan.generator.build(self.checked.images)
+        generator = plan.generator.build(self.checked.spec)
         place = choose_placement(plan.config.engine, generator)
         raise_on_all_ranks(lambda: load_generator(checkpoint, generator))
         place.put(generator)
@@ -137,7 +137,7 @@ class RunSession:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = Events(self.plugins, run, self.watcher.note, strict=self.strict)
+        events = Events(self.plugins, run, self.reporter.note, strict=self.strict)
         if not world().main:
             events.listening.clear()
         try:
@@ -148,7 +148,7 @@ class RunSession:
             events.ended(error)
             raise
         finally:
-            self.watcher.close()
+            self.reporter.close()
         outcome = result if isinstance(result, TrainResult) else None
         stopped = outcome is not None and outcome.signal is not None
         reason = outcome.reason if outcome else ""
@@ -175,18 +175,18 @@ class RunSession:
                 unreadable=config.dataset.unreadable,
                 workers=config.engine.workers,
                 what=f"reading {split}",
-                report=self.watcher.working,
+                report=self.reporter.working,
                 note=self._left_out,
             )
             for problem in left_out:
                 self._left_out(problem)
 
     def _left_out(self, problem: Problem) -> None:
-        self.watcher.note(f"left out: {problem}")
+        self.reporter.note(f"left out: {problem}")
 
     def _loads(self) -> tuple[int, int] | None:
         parts = self.checked.plan.augment
-        wanted = (getattr(part.build(self.checked.images), "loads", None) for part in parts)
+        wanted = (getattr(part.build(self.checked.spec), "loads", None) for part in parts)
         return next((size for size in wanted if size is not None), None)
 
     def _splits_beside(self) -> tuple[str, ...]:
@@ -204,13 +204,13 @@ class RunSession:
     ) -> Loader:
         part, parts = (among.rank, among.count) if among else (0, 1)
         own = {"part": part, "parts": parts, "seed": self.checked.plan.config.engine.seed, **options}
-        return Loader(self._stored[split], self.checked.images, batch=batch, place=place, **own)
+        return Loader(self._stored[split], self.checked.spec, batch=batch, place=place, **own)
 
     def _evaluator(self, place: Placement) -> Evaluator:
         batch = self._settings.batch
         train = self._stored.get("train")
         mean = mean_target(self._loader("train", place, batch)) if train and self._settings.baselines else None
-        calibration = BatchNormCalibrationSet(train, self.checked.images, batch, place) if train else None
+        calibration = BatchNormCalibrationSet(train, self.checked.spec, batch, place) if train else None
         here = world()
         enough = len(self._stored[self.checked.split]) >= here.count  # no process may be without a pair
         loader = self._loader(self.checked.split, place, batch, here if enough else None)
@@ -235,7 +235,7 @@ def dataset_facts(checked: ValidatedRun, counts: Mapping[str, int]) -> DatasetFa
     assert part is not None
     fingerprint = getattr(checked.dataset, "fingerprint", lambda split: "")
     root = str(part.resolved()["params"].get("root", ""))
-    return DatasetFacts(part.name, checked.images, counts, "-".join(map(fingerprint, counts)), root)
+    return DatasetFacts(part.name, checked.spec, counts, "-".join(map(fingerprint, counts)), root)
 
 
 def versions() -> dict[str, str]:

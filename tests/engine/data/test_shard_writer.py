@@ -16,9 +16,9 @@ from p2pkit.api import shard
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.shard_writer import write_shards
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 from p2pkit.types import ImageSpec
 
 

@@ -18,9 +18,9 @@ import p2pkit
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.distributed.collectives import process_group
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
 

@@ -9,8 +9,8 @@ from p2pkit.builtin.scores import AbsoluteDifference
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.evaluation.metrics import score, update_metrics
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
 PLUGIN = """

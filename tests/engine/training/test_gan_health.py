@@ -10,10 +10,10 @@ import torch
 
 from p2pkit import Samples, Verdict, View
 from p2pkit.config.model import HealthConfig
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.step.training_step import _judgement
 from p2pkit.engine.training import gan_health
 from p2pkit.engine.training.gan_health import Health, sample_diversity
+from p2pkit.progress import Silent
 
 
 @pytest.fixture
@@ -128,15 +128,15 @@ def test_a_run_whose_generator_stands_still(work, monkeypatch):
     monkeypatch.setattr(gan_health, "_LEAST", 20)
     stuck = {"optimizers.generator.lr": 1e-12, "optimizers.discriminator.lr": 5e-3, "schedule.epochs": 25}
     run = work(**stuck, **{"generator.params.dropout": 0.0})
-    run.watcher = Noting()
+    run.reporter = Noting()
     heard = {}
     monkeypatch.setattr(gan_health.Alarm, "hear", _spied(gan_health.Alarm.hear, heard))
     run.train()
-    assert {note.partition(": ")[2].partition(":")[0] for note in run.watcher.notes} == {
+    assert {note.partition(": ")[2].partition(":")[0] for note in run.reporter.notes} == {
         "fakes of different sources are alike",
         "the discriminator wins",
     }
-    assert len(run.watcher.notes) == 2
+    assert len(run.reporter.notes) == 2
     assert heard == {"health/discriminator_wins": 1, "health/collapsed": 1}
 
 

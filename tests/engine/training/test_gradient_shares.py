@@ -32,7 +32,7 @@ def shares(assembled):
         stored, _ = load_split(assembly.checked.dataset.pairs("train"))
         loader = Loader(
             stored,
-            assembly.checked.images,
+            assembly.checked.spec,
             batch=4,
             place=assembly.place,
             augmentations=assembly.augmentations,

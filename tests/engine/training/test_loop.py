@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from p2pkit import TrainingError
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.storage.checkpoint import read_config, read_state
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 
 RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
 

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 from p2pkit import TrainingError
-from p2pkit.engine.progress import Silent
 from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.nan_recovery import NotFinite, check_weights
+from p2pkit.progress import Silent
 
 EACH = {"checkpoint.every": 1, "evaluate.every": 1, "schedule.epochs": 4}
 BACK = {**EACH, "engine.on_nan": "rollback"}
@@ -74,7 +74,7 @@ def test_what_is_not_finite_is_never_saved(work, poisoned, tmp_path, log_every):
 def test_rollback_goes_on_from_the_last_checkpoint(work, poisoned, tmp_path, monkeypatch):
     poisoned(4)
     run = work(tmp_path / "run", **BACK)
-    run.watcher = Noting()
+    run.reporter = Noting()
     orders, rates = {}, {}
     _watch(monkeypatch, orders, rates)
     outcome = run.train()
@@ -82,7 +82,7 @@ def test_rollback_goes_on_from_the_last_checkpoint(work, poisoned, tmp_path, mon
     assert outcome.reason == "all 12 steps are done"
     assert finite(outcome.checkpoint)
     assert read_state(outcome.checkpoint)["memory"]["rollbacks"] == 1
-    [note] = run.watcher.notes
+    [note] = run.reporter.notes
     assert "went back to step 3: another order, 0.5 of the learning rate (1 of at most 3 times)" in note
     assert rates[3] == [2e-4, 1e-4]
     first, second = orders[3]
@@ -99,10 +99,10 @@ def test_rollback_before_any_checkpoint_begins_anew(work, poisoned, tmp_path):
 def test_rollback_gives_up_after_three_times(work, poisoned, tmp_path):
     poisoned(4, times=9)
     run = work(tmp_path / "run", **BACK)
-    run.watcher = Noting()
+    run.reporter = Noting()
     with pytest.raises(TrainingError, match="no longer"):
         run.train()
-    assert len(run.watcher.notes) == 3
+    assert len(run.reporter.notes) == 3
     assert finite(checkpoints(tmp_path / "run" / "checkpoints")[-1])
 
 

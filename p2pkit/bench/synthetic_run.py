@@ -47,7 +47,7 @@ def trial(plan: Plan) -> Assembly:
 
 def loader(assembly: Assembly) -> Loader:
     """Return the recipe's own loader, over cached noise."""
-    images = assembly.checked.images
+    images = assembly.checked.spec
     wanted = (getattr(augmentation, "loads", None) for augmentation in assembly.augmentations)
     height, width = next((size for size in wanted if size), (images.height, images.width))
     batch = assembly.engine.batch

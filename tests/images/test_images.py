@@ -10,17 +10,8 @@ import torch
 from PIL import Image
 
 from p2pkit import ImageSpec
-from p2pkit.images import (
-    conform,
-    image_tensor,
-    read_image,
-    resize,
-    stored_type,
-    to_network,
-    to_picture,
-    to_stored,
-    write_image,
-)
+from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
+from p2pkit.images.files import image_tensor, read_image, write_image
 
 GREY, RGB, RGBA = ImageSpec(1), ImageSpec(3), ImageSpec(4)
 DEEP = ImageSpec(1, high=65535.0)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from p2pkit import ComponentError, Weights, classifier_features, fill_weights, fingerprint
-from p2pkit.weights import CHECKSUMS
+from p2pkit.weights.files import CHECKSUMS
 
 
 @pytest.fixture
@@ -158,6 +158,6 @@ def test_fingerprint_is_of_the_weights_alone(bare):
 
 
 def test_libraries_are_imported_when_they_are_needed():
-    code = "import p2pkit.pretrained, sys; print(sorted({'torchmetrics', 'torchvision'} & set(sys.modules)))"
+    code = "import p2pkit.weights.networks, sys; print(sorted({'torchmetrics', 'torchvision'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -18,8 +18,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from p2pkit import ui
 from p2pkit.errors import ModelError, P2pkitError
+from p2pkit.mlflow_ui import server
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 def test_runs_are_recorded_in_the_working_folder(bare: Path) -> None:
-    assert ui.tracking_uri() == f"sqlite:///{bare}/mlflow.db"
+    assert server.tracking_uri() == f"sqlite:///{bare}/mlflow.db"
     assert list(bare.iterdir()) == []
 
 
@@ -55,22 +55,22 @@ def test_a_percent_sign_in_the_folder_survives(bare: Path, monkeypatch: pytest.M
     odd = bare / "50% of"
     odd.mkdir()
     monkeypatch.chdir(odd)
-    assert ui._database(ui.tracking_uri()) == odd / "mlflow.db"
+    assert server._database(server.tracking_uri()) == odd / "mlflow.db"
 
 
 def test_the_environment_and_the_caller_say_where_runs_are_recorded(
     mlflow_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
-    assert ui.tracking_uri() == "http://tracking.example:5000"
+    assert server.tracking_uri() == "http://tracking.example:5000"
     mlflow.set_tracking_uri("sqlite:///mine.db")
-    assert ui.tracking_uri() == "sqlite:///mine.db"
+    assert server.tracking_uri() == "sqlite:///mine.db"
 
 
 def test_addresses_lead_past_the_view_for_language_models(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     experiment_id, run_id = made["first"]
-    found = ui.addresses("first")
+    found = server.addresses("first")
     start = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs"
     assert found.runs == f"{start}?workflowType=machine_learning"
     assert found.charts == f"{found.runs}&compareRunsMode=CHART"
@@ -83,15 +83,15 @@ def test_addresses_lead_past_the_view_for_language_models(mlflow_here: Path) -> 
 
 def test_the_experiment_with_the_latest_run_is_the_default(mlflow_here: Path) -> None:
     made = recorded("first", "second")
-    assert ui.addresses().experiment == "second"
+    assert server.addresses().experiment == "second"
     MlflowClient().create_run(made["first"][0], start_time=5000)
-    assert ui.addresses(base="http://localhost:1").runs.startswith(
+    assert server.addresses(base="http://localhost:1").runs.startswith(
         f"http://localhost:1/#/experiments/{made['first'][0]}/"
     )
 
 
 def test_where_nothing_is_recorded_there_is_nothing_to_show(bare: Path) -> None:
-    for show in (ui.addresses, ui.serve, ui.server().__enter__):
+    for show in (server.addresses, server.serve, server.server().__enter__):
         with pytest.raises(ModelError, match=r"no runs yet in .*mlflow\.db\n.*p2pkit demo"):
             show()
     assert list(bare.iterdir()) == []
@@ -99,13 +99,13 @@ def test_where_nothing_is_recorded_there_is_nothing_to_show(bare: Path) -> None:
 
 def test_a_store_without_runs_is_nothing_to_show_either(mlflow_here: Path) -> None:
     with pytest.raises(ModelError, match="there are no runs yet"):
-        ui.serve(open_browser=False)
+        server.serve(open_browser=False)
 
 
 def test_an_unknown_experiment_is_named_with_those_there_are(mlflow_here: Path) -> None:
     recorded("faces")
     with pytest.raises(ModelError, match=r"no experiment 'facades'.*\n.*Default, faces"):
-        ui.addresses("facades")
+        server.addresses("facades")
 
 
 def test_a_taken_port_is_named_with_one_that_is_free(mlflow_here: Path) -> None:
@@ -115,12 +115,12 @@ def test_a_taken_port_is_named_with_one_that_is_free(mlflow_here: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(P2pkitError, match=rf"port {port} can't be used: .*\n.*p2pkit ui --port \d+"):
-            ui.serve(port=port, open_browser=False)
+            server.serve(port=port, open_browser=False)
 
 
 def test_a_server_that_does_not_start_says_why(mlflow_here: Path) -> None:
     (mlflow_here / "mlflow.db").write_text("no database")
-    with pytest.raises(P2pkitError, match=r"(?s)did not start\n.*file is not a database"), ui.server(0):
+    with pytest.raises(P2pkitError, match=r"(?s)did not start\n.*file is not a database"), server.server(0):
         pass
 
 
@@ -128,10 +128,10 @@ def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -
     opened: list[str] = []
     said: list[str] = []
     asked: list[object] = []
-    monkeypatch.setattr(ui, "tracking_uri", lambda: "http://tracking.example/")
-    monkeypatch.setattr(ui, "page", lambda *arguments: asked.append(arguments) or "http://tracking.example/#/page")
+    monkeypatch.setattr(server, "tracking_uri", lambda: "http://tracking.example/")
+    monkeypatch.setattr(server, "page", lambda *arguments: asked.append(arguments) or "http://tracking.example/#/page")
     monkeypatch.setattr("webbrowser.open", opened.append)
-    ui.serve(["first"], report=said.append)
+    server.serve(["first"], report=said.append)
     assert said == opened == ["http://tracking.example/#/page"]
     assert asked == [(["first"], None)]
 
@@ -140,8 +140,8 @@ def test_the_page_is_a_view_of_the_experiment(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     start = f"http://127.0.0.1:5000/#/experiments/{made['second'][0]}/runs"
     view = "workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=p2pkit"
-    assert ui.page() == f"{start}?{view}"
-    assert ui.page(experiment="first", base="").startswith(f"/#/experiments/{made['first'][0]}/runs?")
+    assert server.page() == f"{start}?{view}"
+    assert server.page(experiment="first", base="").startswith(f"/#/experiments/{made['first'][0]}/runs?")
     assert "mlflow.sharedViewState.p2pkit" in MlflowClient().get_experiment(made["second"][0]).tags
 
 
@@ -150,10 +150,10 @@ def test_a_page_of_runs_holds_only_these(mlflow_here: Path) -> None:
     experiment, _ = recorded("first")["first"]
     tags = {"p2pkit.kind": "training"}
     first, second = (client.create_run(experiment, tags=tags).info.run_id for _ in range(2))
-    address = ui.page([first, second], base="")
+    address = server.page([first, second], base="")
     key = address.partition("viewStateShareKey=")[2]
     assert key.startswith("p2pkit-")
-    assert ui.page([second, first], base="") == address
+    assert server.page([second, first], base="") == address
     assert (
         state(experiment, key)["searchFilter"]
         == f"attributes.run_id IN ({', '.join(sorted(map(repr, (first, second))))})"
@@ -169,26 +169,26 @@ def test_a_page_of_a_sweep_holds_runs_yet_to_come(mlflow_here: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "run.yaml").write_text("tracking: {experiment: first}")
         (folder / "mlflow.id").write_text(client.create_run(experiment, tags=tags).info.run_id)
-    key = ui.page(["weights"]).partition("viewStateShareKey=")[2]
+    key = server.page(["weights"]).partition("viewStateShareKey=")[2]
     filtered = "tags.`p2pkit.sweep` = 'weights' AND tags.`p2pkit.kind` = 'training'"
     assert state(experiment, key)["searchFilter"] == filtered
-    one = ui.page(["weights/a"]).partition("viewStateShareKey=")[2]
+    one = server.page(["weights/a"]).partition("viewStateShareKey=")[2]
     assert str(state(experiment, one)["searchFilter"]).startswith("attributes.run_id IN ('")
     folders = [mlflow_here / "runs" / "weights"]
-    assert ui.way_to(["weights"], folders) == "p2pkit ui weights"
-    assert ui.way_to(["with space"], folders) == "p2pkit ui 'with space'"
-    assert ui.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
+    assert server.way_to(["weights"], folders) == "p2pkit ui weights"
+    assert server.way_to(["with space"], folders) == "p2pkit ui 'with space'"
+    assert server.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
 
 
 def test_runs_that_no_page_can_show(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     with pytest.raises(ModelError, match=r"several experiments.*: first, second\n.*p2pkit compare"):
-        ui.page([run_id for _, run_id in made.values()])
+        server.page([run_id for _, run_id in made.values()])
     unrecorded = mlflow_here / "runs" / "mine"
     unrecorded.mkdir(parents=True)
     (unrecorded / "run.yaml").write_text("tracking: {experiment: first}")
     with pytest.raises(ModelError) as failed:
-        ui.page(["mine", "gone", "0" * 32])
+        server.page(["mine", "gone", "0" * 32])
     said = [str(problem) for problem in failed.value.problems]
     assert "is not recorded in MLflow" in said[0]
     assert "there is no run or checkpoint 'gone'" in said[1]
@@ -204,7 +204,7 @@ def state(experiment: str, key: str) -> dict[str, object]:
 
 def test_termination_counts_as_an_interrupt() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), ui._termination_interrupts():
+    with pytest.raises(KeyboardInterrupt), server._termination_interrupts():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 

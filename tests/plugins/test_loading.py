@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from p2pkit import PluginError
-from p2pkit.plugins import BUILTIN, Plugins
+from p2pkit.plugins.loading import BUILTIN, Plugins
 
 GOOD = '''
     def lines(*, width: int = 1):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from p2pkit.bench.trial import forever, loader
+from p2pkit.bench.synthetic_run import forever, loader
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.device.timing import timed
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from p2pkit.views import TAG, save_view, view
+from p2pkit.mlflow_ui.views import TAG, save_view, view
 
 
 def run(params, metrics):

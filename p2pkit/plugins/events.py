@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.errors import P2pkitError, PluginError, Problem
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.loading import Plugins
 from p2pkit.types import Report, Run, Samples
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from p2pkit import DatasetFacts, DeviceError, ImageSpec, PairSpec, PluginError, Report, Run, Samples
-from p2pkit.events import Events
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.events import Events
+from p2pkit.plugins.loading import Plugins
 
 HEARD: list[tuple] = []
 LISTENER = """

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.images import SUFFIXES, image_tensor
+from p2pkit.images.files import SUFFIXES, image_tensor
 
 Read = Callable[[], tuple[Tensor, Tensor]]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+
 TAG = "mlflow.sharedViewState."
 """The interface finds the view of an address's `viewStateShareKey` in the experiment's tag of this name."""
 _MOST = 8  # charts of a kind: a tag has room for 5000 characters

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from p2pkit.weights import Weights, fill_weights, read_weights
+from p2pkit.weights.files import Weights, fill_weights, read_weights
 
 _SHORT = {"alexnet": "alex", "vgg16": "vgg"}
 

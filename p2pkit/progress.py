@@ -13,7 +13,7 @@ from rich.text import Text
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class Watcher(Protocol):
+class ProgressReporter(Protocol):
     """Whoever wants to know how a run comes along."""
 
     def note(self, text: str) -> None:
@@ -93,7 +93,7 @@ class _Left(TimeRemainingColumn):
         return left if task.finished else left.append(" left")
 
 
-class Lines:
+class LogLines:
     """A plain line now and then, where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -140,9 +140,9 @@ def terms_line(scalars: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
-def watcher(show: bool) -> Watcher:
+def reporter(show: bool) -> ProgressReporter:
     """Return what fits the place the output goes to."""
     if not show:
         return Silent()
     console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else Lines(console)
+    return Bar(console) if console.is_terminal else LogLines(console)
