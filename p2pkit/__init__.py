@@ -26,16 +26,21 @@ if TYPE_CHECKING:
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, to_network, to_picture, to_stored
     from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name
+    from p2pkit.images.manifest import manifest_rows
+    from p2pkit.images.reading import choose_bands, cut_half, draw_edges
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
+        Edges,
         ImageSpec,
         Pair,
         PairDataset,
         PairSpec,
         PairStream,
+        Reading,
         Report,
         Run,
         Samples,
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "PLUGIN_API",
     "Augmentation",
     "Component",
@@ -58,6 +64,7 @@ __all__ = [
     "DatasetFacts",
     "DeviceError",
     "Discriminator",
+    "Edges",
     "EvaluatedRun",
     "ExportedModel",
     "Generator",
@@ -74,6 +81,7 @@ __all__ = [
     "PairStream",
     "PluginError",
     "Problem",
+    "Reading",
     "RegistryError",
     "Report",
     "Run",
@@ -89,8 +97,11 @@ __all__ = [
     "WeightsFile",
     "__version__",
     "check",
+    "choose_bands",
     "classifier_features",
     "conform",
+    "cut_half",
+    "draw_edges",
     "evaluate",
     "export_checkpoint",
     "fill_weights",
@@ -98,8 +109,10 @@ __all__ = [
     "flat_config",
     "hookimpl",
     "import_checkpoint",
+    "is_image_name",
     "load",
     "lpips_network",
+    "manifest_rows",
     "read_image",
     "read_weights",
     "resize",
@@ -118,7 +131,7 @@ _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoi
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
 _CONVERT = ("conform", "resize", "to_network", "to_picture", "to_stored")
 _TYPES = (
-    *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
+    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream", "Reading"),
     *("Report", "Run", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -129,6 +142,9 @@ _LAZY = {
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name"), "p2pkit.images.listing"),
+    **dict.fromkeys(("choose_bands", "cut_half", "draw_edges"), "p2pkit.images.reading"),
+    "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",

@@ -12,8 +12,17 @@ from pydantic import AfterValidator, Field
 
 import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
+from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, read_samples
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
+from p2pkit.builtin.datasets.sides import (
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    SourceRange,
+    TargetChannels,
+    TargetRange,
+)
 
 
 def _place(written: str) -> str:
@@ -41,6 +50,8 @@ def webdataset(
     size: Size = None,
     source_channels: SourceChannels = None,
     target_channels: TargetChannels = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     buffer: Annotated[
         int, Field(ge=1, le=1_000_000, description="Pairs that are mixed in memory, beside the order of the shards.")
@@ -66,8 +77,8 @@ def webdataset(
     else:
         found, fingerprints = _listed(shards or {}, pairs or {}), {}
         sides = (
-            Intensity("source_channels", source_channels, float_range),
-            Intensity("target_channels", target_channels, float_range),
+            Intensity("source", source_channels, source_range, float_range),
+            Intensity("target", target_channels, target_range, float_range),
         )
         spec = _first(found, (source, target), sides, size)
     streams = {split: ShardStream(listed, spec, source, target, buffer) for split, listed in found.items()}
@@ -145,4 +156,5 @@ def _first(
     except OSError as error:
         raise p2pkit.ComponentError(f"{file}: the first pair {error}", parameter="shards") from None
     height, width = target.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
-    return PairSpec(sides[0].spec(source), sides[1].spec(target), height, width)
+    made = [side.spec([Found(file, image)])[0] for side, image in zip(sides, (source, target), strict=True)]
+    return PairSpec(*made, height, width)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ModelError, Problem
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import Edges, ImageSpec, PairSpec, Reading
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -129,10 +129,16 @@ def read_state(path: Path) -> dict[str, Any]:
             palette = tuple(tuple(colour) for colour in images[side].pop("palette"))
             unlabelled = tuple(images[side].pop("unlabelled", ()))
             images[side] = ImageSpec(**images[side], palette=palette, unlabelled=unlabelled)
-        state["images"] = PairSpec(**images)
+        state["images"] = PairSpec(**images | {"reading": _reading(images.get("reading", {}))})
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(Problem(str(path / STATE), f"can't be used: {type(error).__name__}: {error}")) from None
     return state
+
+
+def _reading(stored: Mapping[str, Any]) -> Reading:
+    edges = stored.get("edges")
+    lists = {name: tuple(stored.get(name, ())) for name in ("stacked", "bands")}
+    return Reading(**{**stored, **lists, "edges": Edges(**edges) if edges else None})
 
 
 def read_config(path: Path) -> dict[str, Any]:
