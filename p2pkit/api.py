@@ -13,6 +13,7 @@ from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
     on_main_rank,
@@ -245,6 +246,7 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     planned = plan_run(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
+    wrong += device_problems(planned.config) if not wrong else []
     if wrong:
         raise ConfigError(wrong)
     return Translator.from_checkpoint(checkpoint, planned)
@@ -252,18 +254,66 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
 def translate(
     translator: Translator,
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: Sequence[str | Path],
+    output: str | Path,
     *,
-    batch: int = 8,
-    size: tuple[int, int] | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> list[Path]:
-    """Translate files and folders, and show how it comes along; see `Translator.translate_files`."""
+    """Translate files and folders, and show how it comes along; see `Translator.translate_files` for the options."""
     shown = reporter(progress)
     try:
         return translator.translate_files(
-            inputs, output, batch=batch, size=size, report=lambda done, total: shown.working("translating", done, total)
+            inputs, output, report=lambda done, total: shown.working("translating", done, total), **options
+        )
+    finally:
+        shown.close()
+
+
+def translate_split(
+    model: str | Path,
+    split: str,
+    output: str | Path,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    progress: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> list[Path]:
+    """Translate all sources of a split of a model's data, each to a file of its own.
+
+    Args:
+        model: As for `load`.
+        split: The part of the data.
+        output: Folder for the fakes.
+        device: Where to compute.
+        registry: The names in force.
+        progress: Whether to show how it comes along.
+        options: Those of `Translator.translate_pairs`.
+        **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
+
+    Returns:
+        The files written, named as the pairs are.
+
+    Raises:
+        ConfigError: The data can't be opened.
+        DataError: Pairs can't be read; the others have been translated.
+    """
+    registry = registry or load_registry()
+    translator = load(model, device=device, registry=registry, **overrides)
+    dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
+    if split not in dataset.splits:
+        cause = f"the data set has no split {split!r}"
+        raise ConfigError(Problem("--split", cause, f"its splits: {', '.join(dataset.splits)}"))
+    shown = reporter(progress)
+    try:
+        return translator.translate_pairs(
+            dataset,
+            split,
+            output,
+            report=lambda done, total: shown.working("translating", done, total),
+            **(options or {}),
         )
     finally:
         shown.close()

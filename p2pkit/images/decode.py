@@ -119,7 +119,7 @@ def _deep_netpbm(start: bytes) -> bool:
     return len(numbers) == 3 and all(number.isdigit() for number in numbers) and int(numbers[2]) > 255
 
 
-def _netpbm(file: IO[bytes]) -> NDArray[np.generic]:
+def _netpbm(file: Any) -> NDArray[np.generic]:
     import netpbmfile
 
     with netpbmfile.NetpbmFile(file) as image:

@@ -12,11 +12,15 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from p2pkit.images.convert import stored_type
 from p2pkit.images.decode import decode, from_pillow
 from p2pkit.images.listing import IMAGE_SUFFIXES
-from p2pkit.images.tiff import Tag, write_tiff
+from p2pkit.images.png import deep_png
+from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
+from p2pkit.types import ImageSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +99,7 @@ def _stored(array: NDArray[np.generic]) -> str:
         return kind.newbyteorder("=").name
     if kind.kind == "i" and kind.itemsize <= 2:
         return "int16"
-    least, most = int(array.min()), int(array.max())  # type: ignore[call-overload]  # numbers, as was looked at
+    least, most = int(array.min()), int(array.max())
     if least < -(2**31) or most >= 2**31:
         raise OSError(f"holds whole numbers from {least} to {most}, beyond 32 bits")
     return "int32"
@@ -123,20 +127,26 @@ def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"unknown file extension: {path.suffix}")
-    if suffix in _TIFF:
-        _whole(path, lambda partial: write_tiff(partial, array, tags or []))
-        return path
-    if suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1 and array.shape[2] <= 4:
-        _whole(path, lambda partial: partial.write_bytes(_deep_png(array)))
-        return path
-    if suffix != ".npy" and _fits(array, suffix):
-        options: dict[str, Any] = {"compress_level": 1} if fast else {}
-        kind = Image.registered_extensions()[suffix]
-        _whole(path, lambda partial: _to_pillow(array).save(partial, kind, **options))
-        return path
-    path = path.with_suffix(".npy")
-    _whole(path, lambda partial: _save_array(partial, array))
+    if not _keeps(array.dtype, array.shape[2], suffix):
+        path, suffix = path.with_suffix(".npy"), ".npy"
+    _whole(path, lambda partial: _write(partial, array, suffix, fast, tags or []))
     return path
+
+
+def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag]) -> None:
+    if suffix == ".npy":
+        with path.open("wb") as file:
+            np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+    elif suffix in _TIFF:
+        write_tiff(path, array, tags)
+    elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
+        path.write_bytes(deep_png(array))
+    else:
+        options: dict[str, Any] = {"compress_level": 1} if fast else {}
+        if suffix == ".png":
+            options["pnginfo"] = PngInfo()
+            options["pnginfo"].add_text("Software", MADE_BY)
+        _to_pillow(array).save(path, Image.registered_extensions()[suffix], **options)
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -149,16 +159,23 @@ def _whole(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _save_array(path: Path, array: NDArray[np.generic]) -> None:
-    with path.open("wb") as file:
-        np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+def suffix_for(spec: ImageSpec, suffix: str) -> str:
+    """Return the suffix by which `write_image` writes images of a spec, asked for this one.
+
+    Raises:
+        ValueError: The suffix is of no known format.
+    """
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"unknown file extension: {suffix}")
+    kind = str(stored_type(spec)).removeprefix("torch.")
+    channels = 1 if spec.kind == "labels" else spec.channels
+    return suffix if _keeps(np.dtype(kind), channels, suffix.lower()) else ".npy"
 
 
-def _deep_png(array: NDArray[np.generic]) -> bytes:
-    import imagecodecs
-
-    encoded: bytes = imagecodecs.png_encode(np.ascontiguousarray(array))
-    return encoded
+def is_fake(path: Path) -> bool:
+    """Say whether a PNG or TIFF file is one that `write_image` has written, as far as its beginning tells."""
+    with path.open("rb") as file:
+        return MADE_BY.encode() in file.read(4096)
 
 
 def png(image: Tensor) -> bytes | None:
@@ -167,7 +184,7 @@ def png(image: Tensor) -> bytes | None:
     Shape: image (C, H, W).
     """
     array = _to_array(image)
-    if not _fits(array, ".png"):
+    if not _fits(array.dtype, array.shape[2], ".png"):
         return None
     buffer = io.BytesIO()
     _to_pillow(array).save(buffer, "PNG")
@@ -182,9 +199,14 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _fits(array: NDArray[np.generic], suffix: str) -> bool:
-    """Say whether a format keeps the depth and the channels; Pillow narrows some without a word."""
-    channels = array.shape[2]
-    if array.dtype == np.uint8:
+def _keeps(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+    """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
+    deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
+    return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
+
+
+def _fits(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+    """Say whether Pillow keeps the depth and the channels; it narrows some without a word."""
+    if kind == np.uint8:
         return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)
-    return channels == 1 and array.dtype == np.uint16 and suffix in _DEEP
+    return channels == 1 and kind == np.uint16 and suffix in _DEEP

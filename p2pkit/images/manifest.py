@@ -47,7 +47,8 @@ def is_manifest(path: Path) -> bool:
 def paths_of(value: object) -> list[str]:
     """Return the paths in a column, which holds one or a list; none where any of them is not text."""
     paths = value if isinstance(value, list) else [value]
-    return list(paths) if all(isinstance(path, str) and path for path in paths) else []
+    texts = [path for path in paths if isinstance(path, str) and path]
+    return texts if len(texts) == len(paths) else []
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:

@@ -18,6 +18,8 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings 
 _PLAIN = ("MINISBLACK", "RGB")
 _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
+MADE_BY = "p2pkit write_image"
+"""What files say of the software that wrote them."""
 Tag = tuple[int, int, int, Any, bool]
 
 
@@ -32,7 +34,7 @@ def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
     with tifffile.TiffFile(file) as tiff:
         pages = [page for page in tiff.series if not _is_beside(page.keyframe)]
         first = pages[0]
-        frame = first.keyframe
+        frame: Any = first.keyframe
         if frame.photometric.name not in _PLAIN or frame.bitspersample not in (8, 16, 32, 64):
             return None
         if len(pages) > 1:
@@ -65,7 +67,7 @@ def read_georeference(path: Path) -> list[Tag]:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        tags = tiff.pages[0].tags
+        tags = tiff.pages.first.tags
         found = [tags[code] for code in _GEOREFERENCE if code in tags]
         return [(tag.code, int(tag.dtype), tag.count, tag.value, True) for tag in found]
 
@@ -93,4 +95,4 @@ def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag]) -> None:
     squeezed = array[..., 0] if channels == 1 else array
     colour = "rgb" if channels in (3, 4) and array.dtype == np.uint8 else "minisblack"
     layout: dict[str, Any] = {"planarconfig": "contig"} if channels > 1 else {}
-    tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, extratags=tags, **layout)
+    tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)

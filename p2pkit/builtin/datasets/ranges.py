@@ -42,9 +42,10 @@ class Found:
 
 def extent(sample: Sequence[Found]) -> tuple[float, float, str]:
     """Return the least and the largest value, and the file that holds the one that is farthest out."""
-    ends = [(*(end.item() for end in _plain(found.image).aminmax()), found.file) for found in sample]
+    ends = [tuple(float(end) for end in _plain(found.image).aminmax()) for found in sample]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    return low, high, max(ends, key=lambda end: max(abs(end[0]), abs(end[1])))[2]
+    farthest = max(range(len(ends)), key=lambda index: max(map(abs, ends[index])))
+    return low, high, sample[farthest].file
 
 
 def line(sample: Sequence[Found], side: str) -> str:

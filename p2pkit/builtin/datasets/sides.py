@@ -131,7 +131,7 @@ class Labels:
                 cause = f"the first mask has {found.image.shape[0]} channels, not one of class indices"
                 remedy = "list the red, green and blue of each class, in the order of the classes"
                 raise p2pkit.ComponentError(cause, remedy=remedy, parameter="palette")
-        values = sorted({int(v) for found in sample if found.image.shape[0] == 1 for v in found.image.unique()})
+        values = sorted({int(v) for found in sample if found.image.shape[0] == 1 for v in torch.unique(found.image)})
         beyond = [value for value in values if value >= self.classes and value not in spec.unlabelled]
         if beyond == [_IGNORE] and self.unlabelled is None and max(values[:-1], default=0) > 0:
             return replace(spec, unlabelled=(_IGNORE,)), [

@@ -156,5 +156,5 @@ def _first(
     except OSError as error:
         raise p2pkit.ComponentError(f"{file}: the first pair {error}", parameter="shards") from None
     height, width = target.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
-    made = [side.spec([Found(file, image)])[0] for side, image in zip(sides, (source, target), strict=True)]
-    return PairSpec(*made, height, width)
+    made_from, made_of = sides[0].spec([Found(file, source)])[0], sides[1].spec([Found(file, target)])[0]
+    return PairSpec(made_from, made_of, height, width)
