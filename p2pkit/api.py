@@ -12,6 +12,7 @@ from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.data.decode import raise_unreadable, read_sample
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
@@ -90,13 +91,20 @@ class TrainedRun:
 
 
 def check(
-    config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any
+    config: str | Path | Mapping[str, Any],
+    *,
+    registry: Registry | None = None,
+    every_file: bool = False,
+    progress: bool = False,
+    **overrides: Any,
 ) -> ValidatedRun:
     """Look for everything that can be wrong with a config, without training.
 
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        every_file: Whether all files of the data are read, and not only a sample of each split.
+        progress: Whether to show on standard error how that comes along.
         **overrides: Keys to change, as in `train`.
 
     Returns:
@@ -104,8 +112,17 @@ def check(
 
     Raises:
         ConfigError: It can't be run; holds all problems.
+        DataError: Files can't be read, all of them named.
     """
-    return check_plan(plan_run(config, overrides, registry))
+    checked = check_plan(plan_run(config, overrides, registry))
+    shown = reporter(progress)
+    try:
+        found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
+    finally:
+        shown.close()
+    if checked.plan.config.dataset.unreadable == "stop":
+        raise_unreadable(found)
+    return checked
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -140,7 +157,7 @@ def train(
     """
     registry = registry or load_registry()
     with process_group():
-        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
+        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
@@ -399,6 +416,7 @@ def outline(checked: ValidatedRun) -> list[str]:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")
+    lines += [f"note           {note}" for note in getattr(checked.dataset, "notes", ())]
     return [*lines, "the config is in order"]
 
 

@@ -50,14 +50,19 @@ def demo(
 
 def check(
     config: Annotated[str, typer.Argument(help=_CONFIG)],
+    every_file: Annotated[
+        bool, typer.Option("--all", help="Read all files of the data, and not only a sample.")
+    ] = False,
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Look for everything that can be wrong with a config, without training."""
     from p2pkit import sweep as sweeps
 
-    for line in sweeps.outline(config, registry=registry(registry_file, plugin), **settings(set_)):
+    options: dict[str, Any] = {"every_file": every_file, "progress": not quiet, **settings(set_)}
+    for line in sweeps.outline(config, registry=registry(registry_file, plugin), **options):
         typer.echo(line)
 
 

@@ -172,11 +172,17 @@ class Affine(Geometric):
         from kornia.geometry.transform import warp_affine
 
         labels = spec.kind == "labels"
-        values = batch.argmax(1, keepdim=True).to(batch.dtype) if labels else batch + 1
+        values = _indices(batch) if labels else batch + 1
         matrix = drawn.to(batch.device, batch.dtype, non_blocking=True)
         mode = "nearest" if labels else "bilinear"
         moved: Tensor = warp_affine(values, matrix, batch.shape[2:], mode=mode, padding_mode=self.padding)
         return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
+
+
+def _indices(planes: Tensor) -> Tensor:
+    """Return the class of each pixel; the number of classes, which is none of them, where all planes are -1."""
+    known = planes.amax(1, keepdim=True) > 0
+    return torch.where(known, planes.argmax(1, keepdim=True), planes.shape[1]).to(planes.dtype)
 
 
 def _each(drawn: Tensor, batch: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ class RunSession:
             return self._train(resume)
 
     def _train(self, resume: Path | None) -> TrainResult:
+        self._note_data()
         self._read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = build_tuned(self.checked, self._steps(), found=found, note=self.reporter.note)
@@ -180,6 +181,10 @@ class RunSession:
             )
             for problem in left_out:
                 self._left_out(problem)
+
+    def _note_data(self) -> None:
+        for note in getattr(self.checked.dataset, "notes", ()):
+            self.reporter.note(note)
 
     def _left_out(self, problem: Problem) -> None:
         self.reporter.note(f"left out: {problem}")
