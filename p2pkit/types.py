@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -154,6 +153,12 @@ class View:
         self.target = target
         self.fake = fake
         self._discriminate = discriminate
+        self._verdicts: dict[str, Verdict] = {}
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """The verdicts that losses have asked for so far: `real` is that on the target, `fake` that on the fake."""
+        return self._verdicts
 
     def discriminate(self, source: Tensor, image: Tensor) -> Verdict:
         """Ask the discriminator about any image, for penalties that need a forward of their own."""
@@ -161,15 +166,20 @@ class View:
             raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
         return self._discriminate(source, image)
 
-    @cached_property
+    @property
     def on_target(self) -> Verdict:
         """The verdict on the real pair (source, target)."""
-        return self.discriminate(self.source, self.target)
+        return self._asked("real", self.target)
 
-    @cached_property
+    @property
     def on_fake(self) -> Verdict:
         """The verdict on the pair (source, fake)."""
-        return self.discriminate(self.source, self.fake)
+        return self._asked("fake", self.fake)
+
+    def _asked(self, name: str, image: Tensor) -> Verdict:
+        if name not in self._verdicts:
+            self._verdicts[name] = self.discriminate(self.source, image)
+        return self._verdicts[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.build.init_from import initial_problems
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
@@ -49,10 +50,9 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
     problems += [*device_problems(plan.config), *_folder_problems(plan)]
-    if problems:
+    if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
-    assert dataset is not None
-    return ValidatedRun(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -146,18 +146,14 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
         _check_wishes(part, _built(part, images, problems), problems)
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         generator = _built(plan.generator, images, problems) if plan.generator else None
-        losses = {name: _built(part, images, problems) for name, part in plan.losses.items()}
-        terms = [Term(name, loss, 1.0) for name, loss in losses.items() if loss is not None]
+        losses = [(name, part, _built(part, images, problems)) for name, part in plan.losses.items()]
+        terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
         adversarial = Objective(terms).adversarial
         wanted = plan.discriminator if adversarial else None
         discriminator = _built(wanted, images, problems) if wanted else None
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
         if initial and generator is not None:
-            from p2pkit.engine.build.init_from import (
-                initial_problems,  # which reads checkpoints, and these know checked runs
-            )
-
             problems += initial_problems(plan, generator)
         if generator is not None:
             batch = plan.config.engine.batch

@@ -55,9 +55,8 @@ class Translator:
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
         """Build the generator that a checkpoint's config names, and load its weights."""
-        assert plan.generator is not None
         images: PairSpec = read_state(checkpoint)["images"]
-        generator = plan.generator.build(images)
+        generator = plan.part("generator").build(images)
         load_generator(checkpoint, generator)
         place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate

@@ -16,7 +16,7 @@ def problems(checked, **overrides):
 def test_a_plan_in_order_passes(checked):
     found = checked()
     assert found.split == "val"
-    assert found.adversarial
+    assert found.discriminator
     assert (found.spec.height, found.spec.width) == (16, 16)
 
 
@@ -35,7 +35,7 @@ def test_too_many_discriminator_layers(checked):
 
 
 def test_a_discriminator_nobody_trains_may_be_too_large(checked):
-    assert not checked(**{"losses.gan": None}, discriminator="patch_286").adversarial
+    assert not checked(**{"losses.gan": None}, discriminator="patch_286").discriminator
 
 
 def test_nothing_to_learn(checked):
@@ -71,7 +71,7 @@ def test_empty_folder_is_named(checked, tmp_path):
 
 def test_a_bottleneck_of_one_pixel_takes_batches_of_one(checked):
     """The paper's code once normalised it, and with one value per channel that gives nothing but zeros."""
-    assert checked(generator={"use": "unet", "params": {"depth": 4, "width": 8}}, **{"engine.batch": 1}).adversarial
+    assert checked(generator={"use": "unet", "params": {"depth": 4, "width": 8}}, **{"engine.batch": 1}).discriminator
 
 
 def test_device_that_is_not_there(checked):
