@@ -158,7 +158,8 @@ class TrainingStep:
     @contextmanager
     def _generator_turn(self, player: Player) -> Iterator[Side]:
         """Freeze the discriminator: the generator's gradient passes through it and leaves nothing there."""
-        frozen = list(self.players.discriminator.network.parameters()) if self.players.discriminator else []
+        judging = self.players.discriminator.network.parameters() if self.players.discriminator else ()
+        frozen = [parameter for parameter in judging if parameter.requires_grad]  # the others stay as they are
         for parameter in frozen:
             parameter.requires_grad_(False)
         try:
