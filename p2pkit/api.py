@@ -331,7 +331,7 @@ def outline(checked: Checked) -> list[str]:
     ]
     for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
         if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images):,} parameters")
+            lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images)}")
     if not checked.adversarial:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]

@@ -22,7 +22,7 @@ from p2pkit.engine.objective import Objective, Term
 from p2pkit.engine.precision import Place, choose_place
 from p2pkit.engine.processes import processes
 from p2pkit.engine.step import Players, Side, TrainingStep, Update
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, ParameterCount
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ class Assembly:
         facts["cuda_graph"] = self.graph
         facts["processes"] = processes().count
         facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
-        facts["generator_parameters"] = count_parameters(self.players.generator.network)
-        if self.players.discriminator is not None:
-            facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)
+        for name, player in (("generator", self.players.generator), ("discriminator", self.players.discriminator)):
+            if player is not None:
+                count = count_parameters(player.network)
+                facts[f"{name}_parameters"] = count.total
+                facts |= {f"{name}_trainable_parameters": count.trainable} if count.frozen else {}
         return facts
 
 
@@ -141,12 +143,14 @@ def seed_of(seed: int, rank: int, step: int = 0) -> int:
     return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
+def count_parameters(network: nn.Module) -> ParameterCount:
+    """Count the values of a network, frozen ones included, and those that training changes."""
+    parameters = list(network.parameters())
+    trainable = (parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return ParameterCount(sum(parameter.numel() for parameter in parameters), sum(trainable))
 
 
-def parameter_count(part: Part, images: PairSpec) -> int:
+def parameter_count(part: Part, images: PairSpec) -> ParameterCount:
     """Return the size of a network without allocating it."""
     with torch.device("meta"):
         return count_parameters(part.build(images))
