@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
+    from p2pkit.engine.checkpoint import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
+    from p2pkit.images import (
+        conform,
+        fake_spec,
+        read_image,
+        resize,
+        stored_type,
+        to_network,
+        to_picture,
+        to_stored,
+        write_image,
+    )
     from p2pkit.inference.translate import Translator
     from p2pkit.pretrained import classifier_features, lpips_network
     from p2pkit.shards import Shard, ShardIndex
@@ -92,11 +103,13 @@ __all__ = [
     "conform",
     "evaluate",
     "export_checkpoint",
+    "fake_spec",
     "fill_weights",
     "fingerprint",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
+    "inference_files",
     "load",
     "lpips_network",
     "read_image",
@@ -104,6 +117,7 @@ __all__ = [
     "resize",
     "resume",
     "score",
+    "stored_type",
     "to_network",
     "to_picture",
     "to_stored",
@@ -115,7 +129,10 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
+_IMAGES = (
+    *("conform", "fake_spec", "read_image", "resize", "stored_type"),
+    *("to_network", "to_picture", "to_stored", "write_image"),
+)
 _TYPES = (
     *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
     *("Report", "Run", "Samples", "Verdict", "View"),
@@ -130,6 +147,7 @@ _LAZY = {
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
+    "inference_files": "p2pkit.engine.checkpoint",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.pretrained"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights"),

@@ -182,6 +182,16 @@ def load_generator(path: Path, generator: nn.Module) -> None:
     _load(generator, _tensors(path / GENERATOR), path)
 
 
+def inference_files(checkpoint: Path) -> tuple[Path, ...]:
+    """Return the files of a checkpoint that its generator is used by: all but what only training goes on with.
+
+    Args:
+        checkpoint: The checkpoint's folder; a copy of these files is a checkpoint that can be loaded and evaluated.
+    """
+    files = (file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith("."))
+    return tuple(sorted(file for file in files if file.name != TRAINING))
+
+
 def load_statistics(path: Path) -> dict[str, Tensor]:
     """Load the batch-norm statistics that were gathered anew for a checkpoint's generator.
 
