@@ -25,7 +25,8 @@ import p2pkit
 from p2pkit.api import TrainedRun, resume
 from p2pkit.builtin import mlflow_tracker
 from p2pkit.builtin.mlflow_tracker import inputs, model, parameters, recorder, store
-from p2pkit.engine.precision import Place, Precision
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 from p2pkit.registry import Registry
 
 TINY: dict[str, Any] = {
@@ -257,7 +258,7 @@ def test_an_error_ends_the_run_so(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("p2pkit.engine.loop.Loop._evaluate", fail)
+    monkeypatch.setattr("p2pkit.engine.training.loop.Loop._evaluate", fail)
     with pytest.raises(type(error)):
         train(registry)
     run = run_of(mlflow_here / "runs" / "tiny")
@@ -438,7 +439,7 @@ FEW, MANY = p2pkit.ImageSpec(2, kind="labels"), p2pkit.ImageSpec(300, kind="labe
 def test_a_signature_is_of_what_the_model_takes_and_makes(source: p2pkit.ImageSpec, target: p2pkit.ImageSpec) -> None:
     images = p2pkit.PairSpec(source, target, 4, 4)
     network = nn.Conv2d(source.channels, target.channels, 1)
-    place = Place(torch.device("cpu"), Precision("fp32", torch.device("cpu")), torch.channels_last)
+    place = Placement(torch.device("cpu"), Precision("fp32", torch.device("cpu")), torch.channels_last)
     found = model.signature(images)
     given = np.zeros((2, 4, 4, 1), found.inputs.inputs[0].type)
     assert given.dtype == p2pkit.to_stored(torch.zeros(1, source.channels, 1, 1), source).numpy().dtype
