@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from p2pkit.engine.evaluation.inference_mode import InferenceMode
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ModelError, Problem
@@ -81,16 +80,6 @@ def load_generator(path: Path, generator: nn.Module) -> None:
     _load(generator, _tensors(path / GENERATOR), path)
 
 
-def inference_files(checkpoint: Path) -> tuple[Path, ...]:
-    """Return the files of a checkpoint that its generator is used by: all but what only training goes on with.
-
-    Args:
-        checkpoint: The checkpoint's folder; a copy of these files is a checkpoint that can be loaded and evaluated.
-    """
-    files = (file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith("."))
-    return tuple(sorted(file for file in files if file.name != TRAINING))
-
-
 def load_statistics(path: Path) -> dict[str, Tensor]:
     """Load the batch-norm statistics that were gathered anew for a checkpoint's generator.
 
@@ -116,10 +105,10 @@ def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
-def keep_mode(path: Path, mode: InferenceMode) -> None:
+def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
     """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
     config = read_config(path)
-    config["evaluate"] |= asdict(mode)
+    config["evaluate"] |= mode
     partial = path / f".{CONFIG}.partial"
     partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     _sync(partial)

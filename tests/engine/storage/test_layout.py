@@ -1,4 +1,4 @@
-"""What lies in a checkpoint's folder, and who needs which of it."""
+"""What lies in a run's folder, and who needs which of it."""
 
 from __future__ import annotations
 
