@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from p2pkit import ConfigError
+from p2pkit.config import Part
 
 
 def problems(checked, **overrides):
     with pytest.raises(ConfigError) as caught:
         checked(**overrides)
     return {problem.path: f"{problem.cause} {problem.remedy}" for problem in caught.value.problems}
+
+
+def test_every_component_is_built_once(checked, monkeypatch):
+    """Some load a network, and one that fails would say so twice."""
+    built = Counter()
+    build = Part.build
+
+    def counted(part, *args, **options):
+        built[part.path] += 1
+        return build(part, *args, **options)
+
+    monkeypatch.setattr(Part, "build", counted)
+    checked(augment=["flip"], **{"evaluate.metrics": ["l1", "psnr"], "checkpoint.best": "l1"})
+    assert set(built) >= {"generator", "discriminator", "dataset", "losses.gan", "losses.l1"}
+    assert len(built) == 8
+    assert set(built.values()) == {1}
+
+
+def test_a_metric_that_fails_says_so_once(checked):
+    with pytest.raises(ConfigError) as caught:
+        checked(**{"evaluate.metrics": ["l1", "ms_ssim"]})  # which wants larger images
+    assert len(caught.value.problems) == 1
 
 
 def test_a_plan_in_order_passes(checked):

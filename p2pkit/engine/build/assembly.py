@@ -81,8 +81,11 @@ class Assembly:
         facts["cuda_graph"] = self.graph
         facts["processes"] = world().count
         facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
-        sizes = {name: count_parameters(player.network) for name, player in self.players.named.items()}
-        return facts | {f"{name}_parameters": size for name, size in sizes.items()}
+        for name, player in self.players.named.items():
+            count = count_parameters(player.network)
+            facts[f"{name}_parameters"] = count.total
+            facts |= {f"{name}_trainable_parameters": count.trainable} if count.frozen else {}
+        return facts
 
 
 def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assembly:
