@@ -105,13 +105,14 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
     if checked.adversarial:
         assert plan.discriminator is not None
         discriminator = plan.discriminator.build(checked.images)
+    if engine.sync_batch_norm:
+        generator = share_statistics(generator)
+        discriminator = share_statistics(discriminator) if discriminator is not None else None
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_place(engine, *networks)
     if place.device.type == "cuda" and not engine.deterministic:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
-        if engine.sync_batch_norm:
-            share_statistics(network, place.device)
         place.put(network)
         if engine.compile == "on":
             network.compile()

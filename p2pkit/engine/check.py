@@ -70,7 +70,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
         metrics = {name: _built(part, dataset.spec, problems) for name, part in plan.metrics.items()}
         problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
-    problems += [*device_problems(plan.config), *_folder_problems(plan)]
+    problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems:
         raise ConfigError(problems)
     assert dataset is not None

@@ -55,7 +55,7 @@ def inference(generator: nn.Module, mode: Mode, statistics: Statistics | None = 
     if mode.batch_norm == "recalibrated":
         _put(norms, statistics or {})
     try:
-        with torch.no_grad(), torch.random.fork_rng(), apart():
+        with torch.no_grad(), torch.random.fork_rng(), apart(generator):
             torch.manual_seed(0)
             yield
     finally:
