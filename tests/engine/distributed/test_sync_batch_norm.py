@@ -57,7 +57,7 @@ import sys
 import torch
 import torch.distributed as dist
 from torch import nn
-from p2pkit.engine.distributed.sync_batch_norm import apart, share_statistics
+from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm, local_batch_norm
 
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
@@ -65,13 +65,13 @@ torch.manual_seed(0)
 images, wanted = torch.randn(4, 3, 5, 5, device="cuda"), torch.randn(4, 3, 5, 5, device="cuda")
 own = slice(2 * rank, 2 * rank + 2)
 whole, alone = nn.BatchNorm2d(3).cuda(), nn.BatchNorm2d(3).cuda()
-shared = share_statistics(nn.BatchNorm2d(3).cuda())
+shared = convert_sync_batch_norm(nn.BatchNorm2d(3).cuda())
 both, mine = images.clone().requires_grad_(), images[own].clone().requires_grad_()
 (whole(both) * wanted).sum().backward()
 (shared(mine) * wanted[own]).sum().backward()
 torch.testing.assert_close(mine.grad, both.grad[own], rtol=1e-4, atol=1e-5)
 torch.testing.assert_close(shared.running_var, whole.running_var)
-with apart(shared), torch.no_grad():
+with local_batch_norm(shared), torch.no_grad():
     torch.testing.assert_close(shared(images[own]), alone(images[own]))
     if rank == 0:
         shared(images[:1])  # unequal numbers
