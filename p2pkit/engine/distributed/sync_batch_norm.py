@@ -13,7 +13,9 @@ from p2pkit.engine.distributed.collectives import is_initialized
 
 def convert_sync_batch_norm(network: nn.Module) -> nn.Module:
     """Return a network whose batch norms see the pairs of all processes, where there are several."""
-    return nn.SyncBatchNorm.convert_sync_batchnorm(network) if is_initialized() else network
+    if is_initialized():
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # torch's lacks types
+    return network
 
 
 @contextmanager
