@@ -280,7 +280,7 @@ def shard(
     progress: bool = False,
     **overrides: Any,
 ) -> ShardIndex:
-    """Write a data set as tar shards, without loss; the data set `webdataset` reads them.
+    """Write a data set as shards, without loss; the data set `webdataset` reads them.
 
     Args:
         dataset: A recipe's name, a YAML file, the keys of a config, or a data set's name.

@@ -49,7 +49,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         metrics = _metrics(plan, dataset.spec, problems)
         problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
-    problems += [*device_problems(plan.config), *_folder_problems(plan)]
+    problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
     return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)

@@ -1,4 +1,4 @@
-"""Data sets of tar shards: those of `p2pkit data shard`, and those that others have made."""
+"""Data sets of shards: those of `p2pkit data shard`, and those that others have made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field
 
 import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
-from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, read_samples
+from p2pkit.builtin.datasets.arrays import count_records, holds_arrays
+from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, samples_of
 from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
 
 
@@ -46,7 +47,7 @@ def webdataset(
         int, Field(ge=1, le=1_000_000, description="Pairs that are mixed in memory, beside the order of the shards.")
     ] = 256,
 ) -> ShardDataset:
-    """Pairs in tar shards on local disks, http or object stores, read one after another and never all in memory.
+    """Pairs in shards on local disks, http or object stores, read one after another and never all in memory.
 
     Shards are shuffled by the run's seed, and the pairs again in a buffer. An index, shards.json, says what the images
     are. Without one, the first pair does; local shards are counted, and of others `pairs` says how many they hold.
@@ -116,14 +117,16 @@ def _listed(shards: Mapping[str, str], pairs: Mapping[str, Counts]) -> dict[str,
 
 
 def _count(file: str) -> int:
-    """Count the pairs of a local shard by its headers."""
+    """Count the pairs of a local shard by its header, or a tar file's headers."""
     if "://" in file:
         remedy = "say how many pairs each shard holds, for instance `pairs: {train: 1000}`"
         raise p2pkit.ComponentError(f"{file} is too far away to be counted", remedy=remedy, parameter="pairs")
     try:
+        if holds_arrays(file):
+            return count_records(file)
         with tarfile.open(file) as tar:
             names = [entry.name for entry in tar if entry.isreg()]
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, ValueError, tarfile.TarError) as error:
         cause = f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
         raise p2pkit.ComponentError(cause, parameter="shards") from None
     return len({f"{folder}/{name.partition('.')[0]}" for folder, _, name in (path.rpartition("/") for path in names)})
@@ -138,7 +141,7 @@ def _first(
     """Settle what the images are by the first pair."""
     file = next(iter(found.values()))[0].file
     try:
-        sample = next(read_samples(file), None)
+        sample = next(samples_of(file), None)
         if sample is None:
             raise OSError("holds no pair")
         source, target = (decoded(*member(sample, name)) for name in names)

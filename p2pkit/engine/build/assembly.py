@@ -103,13 +103,14 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
     seed_everything(engine.seed, deterministic=engine.deterministic)
     generator: nn.Module = checked.generator.build(checked.spec)
     discriminator: nn.Module | None = checked.discriminator.build(checked.spec) if checked.discriminator else None
+    if engine.sync_batch_norm:
+        generator = convert_sync_batch_norm(generator)
+        discriminator = convert_sync_batch_norm(discriminator) if discriminator is not None else None
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_placement(engine, *networks)
     if place.device.type == "cuda" and not engine.deterministic:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
-        if engine.sync_batch_norm:
-            convert_sync_batch_norm(network, place.device)
         place.put(network)
         if engine.compile == "on":
             network.compile()
