@@ -16,8 +16,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from p2pkit import ComponentError, Weights, classifier_features, fingerprint
+from p2pkit.layers import Standardise
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INCEPTION = Weights(
     "Inception v3 for FID",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
@@ -194,19 +194,15 @@ class Pooled(nn.Module):
     Shape: (B, 3, H, W) in [-1, 1] -> (B, C).
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, features: nn.Sequential) -> None:
         super().__init__()
         self.features = features.requires_grad_(False).eval()
         self.num_features = next(len(w) for w in reversed(list(features.parameters())))
-        for name, values in zip(("mean", "std"), IMAGENET, strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.standardise = Standardise()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        seen: Tensor = self.features(((images + 1) / 2 - self.mean) / self.std)
+        seen: Tensor = self.features(self.standardise(images))
         return seen.mean((2, 3))
 
 

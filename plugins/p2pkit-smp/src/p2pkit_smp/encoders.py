@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from p2pkit import ComponentError
-
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from p2pkit.layers import IMAGENET_MEAN, IMAGENET_STD
 
 
 def check_encoder(name: str) -> None:
@@ -73,7 +72,7 @@ def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         config = timm.get_pretrained_cfg(name.removeprefix("tu-"), allow_unregistered=True)
         if config is not None and len(config.mean) == 3:
             return tuple(config.mean), tuple(config.std)
-    return IMAGENET
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
 def find_file(name: str, weights: Path) -> Path:
