@@ -102,7 +102,9 @@ def test_a_record_that_is_offered_once_only(install):
         "import p2pkit.registry",
         "from p2pkit import plugins",
         "READ = lambda: p2pkit.config",
-        "from p2pkit.builtin.layers import initialise",
+        "from p2pkit.builtin.segmentation import check_labels",
+        "from p2pkit.layers.blocks import drop",
+        "from p2pkit.testing.rule import Rule",
     ],
 )
 def test_an_import_that_is_not_public(install, line):
@@ -113,6 +115,6 @@ def test_an_import_that_is_not_public(install, line):
 
 
 def test_public_imports_are_fine(install):
-    allowed = "from p2pkit import PairSpec\nfrom p2pkit.testing import conformance\nREAD = p2pkit.read_image"
+    allowed = "from p2pkit import PairSpec\nfrom p2pkit.layers import drop\nfrom p2pkit.testing import conformance\nREAD = p2pkit.read_image"
     install(f"{allowed}\n{FINE.format(offers=AS_A_GENERATOR)}")
     assert failures("acme") == {}
