@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from p2pkit import ComponentError, Weights, classifier_features, fingerprint
+from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line
 from p2pkit.layers import Standardise
 
 INCEPTION = Weights(
@@ -240,7 +240,7 @@ def inception(weights: Path | None) -> Fidelity:
     try:
         extractor = registered["inception-v3-compat"]("fid", ["2048"], feature_extractor_weights_path=str(file))
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        cause = f"{file} does not hold these weights: {str(error).partition(chr(10))[0]}"
+        cause = f"{file} does not hold these weights: {first_line(error)}"
         raise ComponentError(cause, remedy=f"give {INCEPTION.file} of torch-fidelity", parameter="weights") from error
     return Fidelity(extractor, 2048)
 
@@ -265,7 +265,7 @@ def extractor(features: str, weights: Path | None) -> nn.Module:
     try:
         return Fidelity(make(features, [make.get_default_feature_layer_for_metric("fid")]))
     except Exception as error:  # each has its own way of not getting its weights
-        cause = f"{features} can't be had: {str(error).partition(chr(10))[0]}"
+        cause = f"{features} can't be had: {first_line(error)}"
         raise ComponentError(cause, remedy="see torch-fidelity's documentation of it", parameter="features") from error
 
 

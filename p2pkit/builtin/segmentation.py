@@ -119,8 +119,9 @@ def _trained_elsewhere(images: PairSpec, path: Path, architecture: str) -> nn.Mo
         network = Torchvision(architecture, images.source.channels, auxiliary=any(map(_of_second_head, weights)))
         network.model.load_state_dict(weights)
     except (ComponentError, RuntimeError, AttributeError, TypeError) as error:
-        cause = f"{path} holds no weights of {architecture} for {images.source.channels} classes: {error}"
-        raise ComponentError(cause.partition("\n")[0], parameter="network") from None
+        sought = f"weights of {architecture} for {images.source.channels} classes"
+        cause = f"{path} holds no {sought}: {p2pkit.first_line(error)}"
+        raise ComponentError(cause, parameter="network") from None
     return network
 
 

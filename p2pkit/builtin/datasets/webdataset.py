@@ -91,9 +91,9 @@ def _index(root: str) -> ShardIndex:
         with fsspec.open(place, "rb") as file:
             return ShardIndex.parse(file.read())
     except ValueError as error:
-        cause = f"{place} is no index of shards: {str(error).partition(chr(10))[0]}"
+        cause = f"{place} is no index of shards: {p2pkit.first_line(error)}"
     except Exception as error:  # stores raise what they like
-        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'}"
+        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or p2pkit.first_line(error, typed=True)}"
     remedy = "`p2pkit data shard` writes it; for shards without one give `shards` instead of `root`"
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
 

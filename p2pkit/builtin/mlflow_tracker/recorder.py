@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from p2pkit import Report, Run, Samples, tracking_uri
+from p2pkit import Report, Run, Samples, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import parameters, store
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.model import log_model
+from p2pkit.mlflow_store import RUN_ID_FILE, SWEEP_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-NOTE = "mlflow.id"
-"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
 _LEAST_HEIGHT = 128
 
 
@@ -69,7 +68,7 @@ class Recorder:
         return recorder
 
     def _log_start(self, uri: str) -> None:
-        (self.run.folder / NOTE).write_text(f"{self.run_id}\n", encoding="utf-8")
+        (self.run.folder / RUN_ID_FILE).write_text(f"{self.run_id}\n", encoding="utf-8")
         known = self.client.get_run(self.run_id).data.params
         wanted = store.fitting_params(parameters.parameters(self.run))
         changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if known.get(k, v) != v}
@@ -155,8 +154,7 @@ class Recorder:
         if self._monitor is not None:
             self._monitor.finish()
         if error is not None:
-            cause = next(iter(str(error).splitlines()), "")
-            store.log(self.client, self.run_id, {}, {"p2pkit.error": f"{type(error).__name__}: {cause}"})
+            store.log(self.client, self.run_id, {}, {"p2pkit.error": first_line(error, typed=True)})
         if self.owned:
             self.client.set_terminated(self.run_id, _status(error))
 
@@ -206,7 +204,7 @@ def quiet() -> Iterator[None]:
 
 
 def _of_a_sweep(run: Run) -> bool:
-    return "p2pkit.sweep" in run.config["tracking"]["tags"]
+    return SWEEP_TAG in run.config["tracking"]["tags"]
 
 
 def _status(error: BaseException | None) -> str:
@@ -238,7 +236,7 @@ def _reopened(client: MlflowClient, run: Run) -> str | None:
     """Return the id of the run that a resumed training was, set to running again; None where the store lacks it."""
     from mlflow.exceptions import MlflowException
 
-    note = run.folder / NOTE
+    note = run.folder / RUN_ID_FILE
     if not (run.resumed and note.is_file()):
         return None
     run_id = note.read_text(encoding="utf-8").strip()
@@ -255,6 +253,6 @@ def _kinship(run: Run) -> dict[str, str]:
     """Return the tag that ties an evaluation to the training whose folder it lies in."""
     if run.kind != "evaluation":
         return {}
-    notes = (folder / NOTE for folder in run.folder.absolute().parents)
+    notes = (folder / RUN_ID_FILE for folder in run.folder.absolute().parents)
     note = next((note for note in notes if note.is_file()), None)
     return {"p2pkit.evaluates": note.read_text(encoding="utf-8").strip()} if note else {}

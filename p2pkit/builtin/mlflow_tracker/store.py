@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from p2pkit import PluginError, Problem
+from p2pkit.mlflow_store import database_file, is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_SQLITE = "sqlite:///"
 
 
 def check_reachable(uri: str) -> None:
@@ -22,9 +20,9 @@ def check_reachable(uri: str) -> None:
     Raises:
         PluginError: Nothing answers.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
+    if not is_server(uri):
         return
+    parts = urlsplit(uri)
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=10).close()
@@ -39,10 +37,11 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
     Left to itself, MLflow puts them into whatever folder a process works in when it first opens the database.
     """
-    if not uri.startswith(_SQLITE):
+    database = database_file(uri)
+    if database is None:
         return None
     folder = "".join(c if c.isalnum() or c in "_-." else "_" for c in experiment).strip(".") or "experiment"
-    return (Path(unquote(uri.removeprefix(_SQLITE))).absolute().parent / "mlruns" / folder).as_uri()
+    return (database.parent / "mlruns" / folder).as_uri()
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.build.graph_trial import why_not_capturable
@@ -190,8 +191,7 @@ def _write(file: Path, known: Mapping[str, Settings]) -> None:
     """Remember; a cache that can't be written costs the next run its measuring, not this one its training."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        partial.replace(file)
+        with atomic_file(file) as partial:
+            partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
     except OSError:
         return

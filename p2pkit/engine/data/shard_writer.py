@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
 
+from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images.files import png
@@ -57,13 +56,10 @@ def write_shards(
     """
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     problems: list[Problem] = []
     written: dict[str, tuple[Shard, ...]] = {}
     fingerprints: dict[str, str] = {}
-    try:
+    with atomic_folder(out) as partial:
         for split in splits:
             facts = hashlib.sha256(repr(dataset.spec).encode())
             samples = _samples(dataset, split, encoding, problems, report)
@@ -72,13 +68,7 @@ def write_shards(
         if unreadable == "stop" or not all(written.values()):
             raise_unreadable(problems)
         index = ShardIndex(dataset.spec, written, fingerprints, dict(made_from or {}))
-        with (partial / ShardIndex.FILE).open("w", encoding="utf-8") as file:
-            file.write(index.text())
-            _flush(file)
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        (partial / ShardIndex.FILE).write_text(index.text(), encoding="utf-8")
     return index, problems
 
 
@@ -127,14 +117,8 @@ def _shards(samples: Iterator[Sample], folder: Path, split: str, per_shard: int,
                     facts.update(f"{name} {member} {len(data)} ".encode())
                     facts.update(data)
             tar.close()
-            _flush(file)
         yield Shard(path.name, count, path.stat().st_size)
         number += 1
-
-
-def _flush(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _tar_writer() -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of
 from p2pkit.testing.rules.networks import answer, network, same
@@ -61,7 +62,7 @@ def captured(subject: Subject) -> None:
         with torch.cuda.graph(graph):
             replayed = call()
     except RuntimeError as error:
-        cause = str(error).partition("\n")[0]
+        cause = first_line(error)
         raise AssertionError(f"It can't be captured in a CUDA graph ({cause}): don't wait for the GPU.") from error
     expected = [value.detach().clone() for value in call()]
     torch.manual_seed(SEED)

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import PairSpec
@@ -114,7 +115,7 @@ def compile_(subject: Subject) -> None:
         try:
             got = answer(subject, built, batch)
         except torch._dynamo.exc.TorchDynamoException as error:
-            cause = str(error).strip().partition("\n")[0]
+            cause = first_line(error)
             remedy = "write `forward` in torch operations, without branches on tensors' values and without printing"
             raise AssertionError(f"It does not compile in one graph ({cause}): {remedy}.") from None
     require(same(expected, got, 1e-5), "Compiled, it answers otherwise: `forward` must not change Python state.")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p2pkit import ComponentError
+from p2pkit import ComponentError, first_line
 from p2pkit.layers import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -102,7 +102,7 @@ def read(file: Path) -> dict[str, Tensor]:
 
 def lacking(name: str, weights: str | Path, error: Exception) -> ComponentError:
     """Return the error for an encoder whose weights can't be had or don't fit, with what the user can do."""
-    reason = (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".: ")
+    reason = first_line(error).rstrip(".: ")
     if isinstance(weights, Path):
         cause = f"the weights in {weights} can't be given to encoder {name}: {reason}"
     else:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from p2pkit import ComponentError, PairSpec
+from p2pkit import ComponentError, PairSpec, first_line
 from p2pkit.layers import Standardise, check_sides
 from p2pkit_smp import encoders
 from p2pkit_smp.head import make_head, renormalise
@@ -221,7 +221,7 @@ def _tried(design: Design, images: PairSpec, sizing: Mapping[str, Any]) -> Facts
 
 
 def _unfit(design: Design, error: Exception) -> ComponentError:
-    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    reason = first_line(error).rstrip(".: ")
     cause = f"{design.name} can't be made with encoder {design.encoder} and these parameters: {reason}"
     return ComponentError(cause, remedy="use another encoder, for instance " + _usual(design))
 
