@@ -16,7 +16,7 @@ import pluggy
 
 from p2pkit import hookspecs
 from p2pkit.components import KINDS, Component
-from p2pkit.errors import PluginError, Problem, first_line
+from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import OFFERS, PLUGIN_API
 
 GROUP = "p2pkit.plugins"
@@ -148,7 +148,7 @@ class Plugins:
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and none may stop the others
             if self.manager.has_plugin(candidate.name):
                 self.manager.unregister(name=candidate.name)
-            return self._note(candidate, "failed", error=first_line(error, typed=True))
+            return self._note(candidate, "failed", error=f"{type(error).__name__}: {error}")
         events = tuple(c.name for c in self.manager.get_hookcallers(module) or () if c.name not in OFFERS)
         return self._note(candidate, "loaded", offers=offers, events=events)
 
