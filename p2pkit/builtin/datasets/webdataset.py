@@ -76,8 +76,8 @@ def webdataset(
 
 def _check_packages() -> None:
     try:
-        import fsspec  # noqa: F401
-        import webdataset  # noqa: F401
+        import fsspec  # noqa: F401  whether it is installed
+        import webdataset  # noqa: F401  as above
     except ImportError as error:
         cause = f"it needs a package that is not installed: {error.name}"
         raise p2pkit.ComponentError(cause, remedy="pip install 'p2pkit[webdataset]'") from None

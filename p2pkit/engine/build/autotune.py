@@ -23,7 +23,7 @@ from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
-from p2pkit.errors import Problem, TrainingError
+from p2pkit.errors import DeviceError, Problem
 
 Settings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
@@ -52,12 +52,12 @@ def build_tuned(
         note: Hears what is measured, and what can't be had.
 
     Raises:
-        TrainingError: The step has to be a CUDA graph and can't be.
+        DeviceError: The step has to be a CUDA graph and can't be.
     """
     engine = checked.plan.config.engine
     why_not = why_not_capturable(checked, engine)
     if why_not is not None and engine.cuda_graph == "on":
-        raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
+        raise DeviceError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
     captured = why_not is None
     engine = autotune(checked, steps, captured=captured, note=note) if found is None else reuse_settings(engine, found)
     assembly = assemble(checked, engine)

@@ -161,6 +161,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 def _shapes(path: Path) -> dict[str, Shape]:
     try:
         with safe_open(path, "pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118  safetensors' file can't be iterated
     except (OSError, SafetensorError) as error:
         raise ModelError(Problem(str(path), f"can't be read: {error}")) from None

@@ -51,7 +51,7 @@ def captured(subject: Subject) -> None:
     """Captured in a CUDA graph and replayed, it does the same."""
     subject = on_gpu(subject)
     call = _call(subject, training=False)
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):

@@ -44,7 +44,7 @@ def gradients(subject: Subject) -> None:
     """Every parameter gets a finite gradient."""
     built = network(subject)
     values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     trained = [(name, parameter) for name, parameter in built.named_parameters() if parameter.requires_grad]
     require(trained, "It has no parameters that can be trained; is something detached or frozen?")
     idle = [name for name, parameter in trained if parameter.grad is None]
@@ -127,7 +127,7 @@ def autocast(subject: Subject) -> None:
     built = network(subject)
     with torch.autocast(torch.device(subject.device).type, dtype=torch.bfloat16):
         values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     gradients = [parameter.grad for parameter in built.parameters() if parameter.grad is not None]
     finite = all(value.isfinite().all() for value in (*values, *gradients))
     require(finite, "Under bfloat16 autocast values are not finite: compute roots, exponentials and sums in float32.")

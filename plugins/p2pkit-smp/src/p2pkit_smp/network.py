@@ -86,7 +86,7 @@ class SmpGenerator(nn.Module):
         self.multiple = max(design.least, model.encoder.output_stride)
         if torch.empty(0).is_meta:  # the library makes some weights on the CPU whatever the default device is
             self.to("meta")
-        self.register_load_state_dict_post_hook(_forgive)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_forgive)  # type: ignore[no-untyped-call]  # torch's
 
     def _model(self, design: Design, images: PairSpec, sizing: Mapping[str, Any], weights: Pretrained) -> Any:
         """Make the library's network; weights that can't be had are only missed when it is used without others."""
