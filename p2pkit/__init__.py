@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
+    from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images.convert import conform, resize, to_network, to_picture, to_stored
+    from p2pkit.images.convert import conform, fake_spec, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.files import IMAGE_SUFFIXES, read_image, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
@@ -95,12 +96,14 @@ __all__ = [
     "conform",
     "evaluate",
     "export_checkpoint",
+    "fake_spec",
     "fill_weights",
     "fingerprint",
     "first_line",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
+    "inference_files",
     "load",
     "lpips_network",
     "read_image",
@@ -108,6 +111,7 @@ __all__ = [
     "resize",
     "resume",
     "score",
+    "stored_type",
     "to_network",
     "to_picture",
     "to_stored",
@@ -119,7 +123,7 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_CONVERT = ("conform", "resize", "to_network", "to_picture", "to_stored")
+_CONVERT = ("conform", "fake_spec", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
     *("Report", "Run", "Samples", "Verdict", "View"),
@@ -135,6 +139,7 @@ _LAZY = {
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
+    "inference_files": "p2pkit.engine.storage.layout",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),

@@ -182,7 +182,7 @@ def _train(
     work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
-    step = outcome.position.step
+    step = outcome.progress.step
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )
@@ -351,10 +351,10 @@ def outline(checked: ValidatedRun) -> list[str]:
         f"dataset        {_name(plan.dataset)}: {splits}",
         f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
     ]
-    for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
-        if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
-    if not checked.adversarial:
+    for key, part in (("generator", checked.generator), ("discriminator", checked.discriminator)):
+        if part is not None:
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
+    if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")

@@ -63,7 +63,7 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
         if contents.statistics is not None:
             save_statistics(contents.statistics, partial)
         (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
-        (partial / CONFIG).write_text(yaml.safe_dump(dict(contents.config), sort_keys=False), encoding="utf-8")
+        write_config(partial, contents.config)
     return final
 
 
@@ -95,6 +95,11 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
 def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them."""
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved config of a run's or checkpoint's folder."""
+    (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
 
 
 def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
