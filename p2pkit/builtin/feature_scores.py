@@ -179,7 +179,13 @@ class KernelDistance(KernelInceptionDistance):  # type: ignore[misc]  # as above
 
 
 def kernel_distance_of(extractor: nn.Module, subsets: int, subset_size: int) -> KernelDistance:
-    """Make a kernel distance without torchmetrics' note that it keeps all features."""
+    """Make a kernel distance without torchmetrics' note that it keeps all features.
+
+    Args:
+        extractor: What makes features of images.
+        subsets: How many subsets are drawn.
+        subset_size: Images of each subset.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance`", UserWarning)
         return KernelDistance(feature=extractor, subsets=subsets, subset_size=subset_size)
@@ -232,6 +238,9 @@ class Fidelity(nn.Module):
 def inception(weights: Path | None) -> Fidelity:
     """Return the last features of Inception v3 as FID's authors have them.
 
+    Args:
+        weights: File of torch-fidelity's weights; by default it is looked for.
+
     Raises:
         ComponentError: torch-fidelity is missing, or the weights can't be had.
     """
@@ -247,6 +256,10 @@ def inception(weights: Path | None) -> Fidelity:
 
 def extractor(features: str, weights: Path | None) -> nn.Module:
     """Return an extractor by name.
+
+    Args:
+        features: A classifier's name, or one that torch-fidelity knows.
+        weights: File of its weights; by default it is looked for.
 
     Raises:
         ComponentError: There is none of that name, or its weights can't be had.

@@ -27,7 +27,13 @@ def halvings(images: PairSpec) -> int:
 
 
 def nearest_size(images: PairSpec, multiple: int, least: int = 1) -> str:
-    """Name the size closest to the images' whose sides are multiples of a number and not under `least`."""
+    """Name the size closest to the images' whose sides are multiples of a number and not under `least`.
+
+    Args:
+        images: What the run's images are.
+        multiple: What the sides must be multiples of.
+        least: The smallest side.
+    """
     sides = (max(least, multiple, round(side / multiple) * multiple) for side in (images.height, images.width))
     return " x ".join(map(str, sides))
 

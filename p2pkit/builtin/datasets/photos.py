@@ -40,7 +40,13 @@ class Lightness:
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of a photo, as dark lines on white."""
+    """Edges of a photo, as dark lines on white.
+
+    Args:
+        detector: `canny` or `sobel`.
+        low: Strength from which pixels are edges beside stronger ones; of canny alone.
+        high: Strength from which pixels are edges by themselves; of canny alone.
+    """
 
     detector: Detector
     low: float

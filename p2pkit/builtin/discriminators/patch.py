@@ -70,7 +70,12 @@ class PatchDiscriminator(nn.Module):
 
 
 def judge(model: nn.Sequential, images: Tensor) -> Verdict:
-    """Run the layers of a discriminator, and keep what each activation gives as a feature."""
+    """Run the layers of a discriminator, and keep what each activation gives as a feature.
+
+    Args:
+        model: The layers, the last one of which gives the logits.
+        images: What is judged, source and image along the channels.
+    """
     features = []
     for layer in model:
         images = layer(images)

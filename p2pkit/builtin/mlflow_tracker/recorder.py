@@ -107,7 +107,13 @@ class Recorder:
         self.log_metrics(step, values)
 
     def log_samples(self, step: int, split: str, samples: Samples) -> None:
-        """Log each sample as an image with a step, and the sheet as an artifact."""
+        """Log each sample as an image with a step, and the sheet as an artifact.
+
+        Args:
+            step: The step they were made at.
+            split: The split they are of.
+            samples: The pictures and the sheet of all.
+        """
         with quiet():
             for called, picture in zip(samples.names, samples.pictures, strict=True):
                 factor = max(1, -(-_LEAST_HEIGHT // picture.shape[0]))  # the interface enlarges nothing
@@ -116,7 +122,12 @@ class Recorder:
             self.client.log_artifact(self.run_id, str(samples.sheet), "samples")
 
     def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
-        """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts."""
+        """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts.
+
+        Args:
+            facts: What there is to know, by name.
+            files: Files inside the run's folder.
+        """
         known = self.client.get_run(self.run_id).data.params
         params = {parameters.name(key): str(value) for key, value in facts.items()}
         tags = {parameters.name(f"p2pkit.{key}"): str(value) for key, value in facts.items()}
@@ -134,7 +145,12 @@ class Recorder:
         store.log(self.client, self.run_id, {}, tags)
 
     def finish(self, error: BaseException | None, reason: str = "") -> None:
-        """Log the model, where all went well, and end the run if it is ours."""
+        """Log the model, where all went well, and end the run if it is ours.
+
+        Args:
+            error: What the run ended with, if not well.
+            reason: Why it ended before its last step, if it did.
+        """
         with quiet():
             if reason:
                 store.log(self.client, self.run_id, {}, {"p2pkit.ended": reason})

@@ -36,6 +36,10 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     """Return where a new experiment's files go: beside an SQLite database; where the store decides, None.
 
     Left to itself, MLflow puts them into whatever folder a process works in when it first opens the database.
+
+    Args:
+        uri: Address of the store.
+        experiment: The experiment's name.
     """
     database = database_file(uri)
     if database is None:
@@ -76,7 +80,14 @@ def fitting_params(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def log(client: MlflowClient, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-    """Log parameters and tags, in as many requests as MLflow's limit asks for."""
+    """Log parameters and tags, in as many requests as MLflow's limit asks for.
+
+    Args:
+        client: A client of the store.
+        run_id: The run's id in MLflow.
+        params: Parameters, short enough for MLflow.
+        tags: Tags; long ones are cut.
+    """
     from mlflow.entities import Param, RunTag
     from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, MAX_PARAMS_TAGS_PER_BATCH, MAX_TAG_VAL_LENGTH
 

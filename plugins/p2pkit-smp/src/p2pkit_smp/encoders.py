@@ -21,6 +21,9 @@ from p2pkit.layers import IMAGENET_MEAN, IMAGENET_STD
 def check_encoder(name: str) -> None:
     """Refuse a name that is no encoder's.
 
+    Args:
+        name: The name; timm's follow `tu-`.
+
     Raises:
         ComponentError: Neither library has such an encoder; near names are in the remedy.
     """
@@ -52,7 +55,13 @@ def _tagged() -> frozenset[str]:
 
 
 def sizings(name: str, height: int, width: int) -> list[dict[str, Any]]:
-    """Return arguments by which timm's encoders may be told of other sizes than they were trained at, best first."""
+    """Return arguments by which timm's encoders may be told of other sizes than they were trained at, best first.
+
+    Args:
+        name: The encoder.
+        height: Height of the run's images.
+        width: Their width.
+    """
     if not name.startswith("tu-"):
         return [{}]
     import timm
@@ -78,6 +87,10 @@ def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def find_file(name: str, weights: Path) -> Path:
     """Return the file of weights that a user gave.
 
+    Args:
+        name: The encoder, for the message.
+        weights: What the user gave.
+
     Raises:
         ComponentError: There is none.
     """
@@ -101,7 +114,13 @@ def read(file: Path) -> dict[str, Tensor]:
 
 
 def lacking(name: str, weights: str | Path, error: Exception) -> ComponentError:
-    """Return the error for an encoder whose weights can't be had or don't fit, with what the user can do."""
+    """Return the error for an encoder whose weights can't be had or don't fit, with what the user can do.
+
+    Args:
+        name: The encoder.
+        weights: A file, or the library's name of them.
+        error: What went wrong.
+    """
     reason = first_line(error).rstrip(".: ")
     if isinstance(weights, Path):
         cause = f"the weights in {weights} can't be given to encoder {name}: {reason}"

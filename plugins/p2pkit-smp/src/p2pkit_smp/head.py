@@ -49,7 +49,11 @@ def normalisation(norm: str, channels: int) -> nn.Module:
 
 
 def group(channels: int) -> nn.GroupNorm:
-    """Return group norm of up to 32 groups, for which one pixel of one image is enough."""
+    """Return group norm of up to 32 groups, for which one pixel of one image is enough.
+
+    Args:
+        channels: Channels of what is normalised; a group never has one alone.
+    """
     groups = math.gcd(32, channels)
     return nn.GroupNorm(groups if groups < channels else 1, channels)
 

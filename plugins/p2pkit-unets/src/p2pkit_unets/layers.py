@@ -71,5 +71,10 @@ def double(kind: str, in_channels: int, out_channels: int) -> tuple[nn.Module, i
 
 
 def enlarge(kind: str, factor: int) -> nn.Module:
-    """Return an interpolation, `nearest` or `bilinear`, that multiplies the sides."""
+    """Return an interpolation, `nearest` or `bilinear`, that multiplies the sides.
+
+    Args:
+        kind: `nearest` or `bilinear`.
+        factor: By how much.
+    """
     return nn.Upsample(scale_factor=factor, mode=kind)

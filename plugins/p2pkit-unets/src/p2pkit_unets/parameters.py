@@ -23,7 +23,13 @@ Interpolation = Annotated[
 
 
 def level_widths(width: int, depth: int, max_width: int | None) -> list[int]:
-    """Return the channels of each level, full size first."""
+    """Return the channels of each level, full size first.
+
+    Args:
+        width: Channels at full size.
+        depth: Number of halvings.
+        max_width: Channels that no level exceeds; by default 16 times `width`.
+    """
     return widths(width, depth + 1, 16 * width if max_width is None else max_width)
 
 
