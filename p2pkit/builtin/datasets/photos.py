@@ -44,8 +44,8 @@ class Edges:
 
     Args:
         detector: `canny` or `sobel`.
-        low: Strength from which pixels are edges beside stronger ones; of canny alone.
-        high: Strength from which pixels are edges by themselves; of canny alone.
+        low: Slope below which nothing is an edge; white to black is 4.
+        high: Slope from which on everything is an edge.
     """
 
     detector: Detector
