@@ -91,7 +91,7 @@ class TrainingStep:
             torch.autograd.backward(self.forward.precision.scale(loss))
 
     def _optimize(self, player: Player) -> None:
-        with record_function("optimizer"):
+        with record_function("optimiser"):
             if self.clip is not None:
                 self.forward.precision.unscale(player.optimizer)
                 nn.utils.clip_grad_norm_(player.network.parameters(), self.clip)
