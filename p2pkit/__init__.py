@@ -16,6 +16,7 @@ from p2pkit.errors import (
     Problem,
     RegistryError,
     TrainingError,
+    first_line,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, fake_spec, resize, stored_type, to_network, to_picture, to_stored
-    from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.files import IMAGE_SUFFIXES, read_image, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "PLUGIN_API",
     "Augmentation",
     "Component",
@@ -97,6 +99,7 @@ __all__ = [
     "fake_spec",
     "fill_weights",
     "fingerprint",
+    "first_line",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
@@ -132,7 +135,7 @@ _LAZY = {
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
-    **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",

@@ -13,6 +13,7 @@ from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
     on_main_rank,
@@ -24,7 +25,7 @@ from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
-from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
@@ -239,6 +240,11 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
     Returns:
         The generator; the checkpoint says all that there is to know about the network.
+
+    Raises:
+        ModelError: There is no such model.
+        ConfigError: Its network or an inference mode can't be had.
+        DeviceError: There is no such device here.
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
@@ -247,6 +253,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
+    lacking = [problem for problem in device_problems(planned.config) if problem.path == "engine.device"]
+    if lacking:
+        raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
 
 

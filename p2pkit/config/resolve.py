@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from p2pkit.config.model import ComponentConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError, first_line
 from p2pkit.plugins.loading import Offer
 from p2pkit.registry import Registry, parameter_problems
 from p2pkit.types import PairSpec
@@ -57,7 +57,7 @@ class Part:
         except P2pkitError:
             raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything
-            cause = f"{self.offer.full_name} can't be built: {type(error).__name__}: {error}"
+            cause = f"{self.offer.full_name} can't be built: {first_line(error, typed=True)}"
             raise ConfigError(Problem(self.path, cause)) from error
 
     def resolved(self) -> dict[str, Any]:

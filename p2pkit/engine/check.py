@@ -16,7 +16,7 @@ from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.metrics import OFFERED, metric_inputs
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
 
@@ -186,7 +186,7 @@ def _reported(path: str, problems: list[Problem]) -> Iterator[None]:
         problems.append(error.at(path))
     except Exception as error:
         if "meta" not in str(error).lower():
-            problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))
+            problems.append(Problem(path, first_line(error)))
 
 
 def _generated(generator: Any, source: Tensor, target: Tensor, problems: list[Problem]) -> Tensor | None:

@@ -23,7 +23,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import conform, fake_spec, full_scale, resize, to_network, to_stored
-from p2pkit.images.files import SUFFIXES, image_tensor, read_image, write_image
+from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor, read_image, write_image
 from p2pkit.types import PairSpec
 
 Job = tuple[Path, Path]
@@ -196,7 +196,7 @@ def _jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
     problems: list[Problem] = []
     for given in inputs:
         if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
             jobs += [(path, output / path.relative_to(given)) for path in found]
             if not found:
                 problems.append(Problem(str(given), "there are no images in this folder"))

@@ -11,7 +11,7 @@ import torch
 from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.engine.step.scalars import Scalars
-from p2pkit.errors import TrainingError
+from p2pkit.errors import DeviceError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -33,7 +33,7 @@ OPTIONS = {
 def test_a_cpu_has_none_and_says_so(checked, work):
     run = checked()
     assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
+    with pytest.raises(DeviceError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
         work(**{"engine.cuda_graph": "on"}).train()
 
 
