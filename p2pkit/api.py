@@ -163,7 +163,7 @@ def resume(
     """
     registry = registry or load_registry()
     with process_group():
-        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run))
+        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
@@ -253,7 +253,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
-    lacking = [problem for problem in device_problems(planned.config) if problem.path == "engine.device"]
+    lacking = [
+        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
+    ]
     if lacking:
         raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)

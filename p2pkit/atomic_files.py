@@ -40,11 +40,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield partial
         for each in (*partial.rglob("*"), partial):
             _sync(each)
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
         partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _sync(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that is there whole or not at all, also where the process ends in the middle."""
+    if path.exists():
+        trash = path.with_name(f".{path.name}.trash")
+        shutil.rmtree(trash, ignore_errors=True)
+        path.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed have left in a folder half written or half removed."""
+    for path in (*folder.glob(".*.trash"), *folder.glob(".*.partial")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

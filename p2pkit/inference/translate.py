@@ -20,7 +20,8 @@ from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
-from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
+from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import conform, fake_spec, full_scale, resize, to_network, to_stored
 from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor, read_image, write_image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from p2pkit.atomic_files import atomic_file, atomic_folder
-from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
+from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import PairSpec
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -62,8 +63,8 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
         save_file(_contiguous(contents.training), partial / TRAINING)
         if contents.statistics is not None:
             save_statistics(contents.statistics, partial)
-        (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
         write_config(partial, contents.config)
+        write_state(partial, {**known, **contents.state, "files": records(partial)})
     return final
 
 
@@ -102,12 +103,23 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
 
 
-def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
-    """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
+def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = None) -> None:
+    """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it.
+
+    Args:
+        path: The checkpoint's folder.
+        mode: Keys of `evaluate`.
+        statistics: A folder with batch norm's statistics, gathered anew, where the mode uses these.
+    """
     config = read_config(path)
     config["evaluate"] |= mode
+    if statistics is not None:
+        with atomic_file(path / STATISTICS) as partial:
+            shutil.copyfile(statistics / STATISTICS, partial)
     with atomic_file(path / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    state = read_state(path)
+    write_state(path, {**state, "images": asdict(state["images"]), "files": records(path)})
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
@@ -115,28 +127,15 @@ def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
     save_file(_contiguous(statistics), folder / STATISTICS)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's state; its `images` become a `PairSpec`."""
-    try:
-        state: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
-        images = state["images"]
-        for side in ("source", "target"):
-            palette = tuple(tuple(colour) for colour in images[side].pop("palette"))
-            unlabelled = tuple(images[side].pop("unlabelled", ()))
-            images[side] = ImageSpec(**images[side], palette=palette, unlabelled=unlabelled)
-        state["images"] = PairSpec(**images)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(Problem(str(path / STATE), f"can't be used: {first_line(error, typed=True)}")) from None
-    return state
-
-
 def read_config(path: Path) -> dict[str, Any]:
     """Read the resolved config of a run's or checkpoint's folder."""
+    verify(path / CONFIG)
     try:
         config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(Problem(str(path / CONFIG), f"can't be read: {error}")) from None
-    assert isinstance(config, dict)
+    if not isinstance(config, dict):
+        raise ModelError(Problem(str(path / CONFIG), "holds no keys and values"))
     return config
 
 
@@ -152,15 +151,41 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        cause = f"the weights don't fit the network: {error}"
+        cause = f"the weights don't fit the network: {_differing(network, tensors) or first_line(error)}"
         raise ModelError(Problem(str(path), cause, "was the checkpoint made by another version of a plugin?")) from None
+    parameters = (name for name, value in network.named_parameters() if not value.isfinite().all())
+    broken = [*parameters, *(name for name, value in network.named_buffers() if value.isnan().any())]
+    if broken:
+        raise ModelError(Problem(str(path), f"weights that are no finite numbers: {', '.join(broken[:3])}", REMEDY))
+
+
+def _differing(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Say in what the names or shapes of tensors are not a network's; three of each kind at most."""
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in tensors.items()}
+    kinds = {
+        "not in the file": sorted(own.keys() - there.keys()),
+        "not in the network": sorted(there.keys() - own.keys()),
+        "of another shape": [
+            f"{name} ({_by(there[name])}, not {_by(own[name])})"
+            for name in sorted(own.keys() & there.keys())
+            if own[name] != there[name]
+        ],
+    }
+    more = {kind: f" and {len(names) - 3} more" if len(names) > 3 else "" for kind, names in kinds.items()}
+    return "; ".join(f"{kind}: {', '.join(names[:3])}{more[kind]}" for kind, names in kinds.items() if names)
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "one value"
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
+    verify(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(Problem(str(path), f"can't be read: {error}", "use an earlier checkpoint")) from None
+        raise ModelError(Problem(str(path), f"can't be read: {error}", REMEDY)) from None
 
 
 def _shapes(path: Path) -> dict[str, Shape]:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
 

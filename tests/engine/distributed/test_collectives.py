@@ -30,8 +30,8 @@ from p2pkit.engine.distributed.collectives import (
     raise_on_all_ranks,
 )
 from p2pkit.engine.distributed.world import World, world
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.evaluations import last_evaluation, load_evaluation
+from p2pkit.engine.storage.state import read_state
 from p2pkit.registry import load_registry
 from p2pkit.sweep import sweep
 

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from p2pkit import TrainingError
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
-from p2pkit.engine.storage.checkpoint import read_config, read_state
+from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 
