@@ -112,7 +112,7 @@ def hooks() -> str:
 
 def components(registry: Registry, kind: str) -> str:
     """Describe every built-in component of a kind, with its parameters and aliases."""
-    offered = [offer.component for offer in registry.plugins.offers if offer.component.kind == kind]
+    offered = [component for component in registry.plugins.components if component.kind == kind]
     parts = []
     for component in offered:
         about = catalog.describe(registry, component.name, kind)
@@ -150,7 +150,7 @@ def names(registry: Registry) -> str:
     for kind in KINDS:
         rows = []
         for entry in catalog.entries(registry, kind.kind):
-            component = registry.resolve(kind.kind, entry.name).offer.component.name
+            component = registry.resolve(kind.kind, entry.name).component.name
             rows.append([f"[`{entry.name}`](#{kind.kind}-{component})", code(entry.alias_of), plain(entry.summary)])
         parts.append(f"## {kind.kind}\n\n" + table(["name", "alias of", "what it is"], rows))
     rows = [[code(name), code(module)] for name, module in BUILTIN]
@@ -212,7 +212,7 @@ def _verdict(registry: Registry, name: str) -> str:
     images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     found = registry.resolve("discriminator", name)
     with torch.device("meta"):
-        network = found.offer.component.build(images, found.params)
+        network = found.component.build(images, found.params)
         verdict = network(torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256))
     return ", ".join(f"{logits.shape[2]} x {logits.shape[3]}" for logits in verdict.logits)
 

@@ -22,7 +22,7 @@ from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.image_pairs import image_pairs
 from p2pkit.images import conform, full_scale, to_network
 from p2pkit.inference.translate import Translator
-from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
 
@@ -334,7 +334,7 @@ def outline(checked: Checked) -> list[str]:
             lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images):,} parameters")
     if not checked.adversarial:
         lines.append("discriminator  none, since no term trains one")
-    terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
+    terms = [f"{plan.config.losses[name].weight:g} x {name}" for name in plan.losses]
     lines.append(f"losses         {' + '.join(terms)}")
     return [*lines, "the config is in order"]
 
@@ -370,9 +370,8 @@ def score(
             than a fake with its target.
         DataError: A folder's images can't be paired or read.
     """
-    resolved = (registry or load_registry()).resolve("metric", metric)
-    part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
-    problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
+    part = (registry or load_registry()).resolve("metric", metric, params)
+    problems = part.problems()
     pairs = image_pairs(image, reference)
     first = pairs[0]()
     problems += _size_problems(*first)

@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from p2pkit.components import KIND_NAMES
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
-from p2pkit.registry import Registry, Resolved
+from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec
 
 RECIPE = "recipe"
@@ -51,13 +51,13 @@ def entries(registry: Registry, kind: str | None = None) -> list[Entry]:
 
 
 def _entry(registry: Registry, kind: str, name: str) -> Entry:
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
-    if resolved.alias is None:
-        return Entry(kind, name, resolved.offer.plugin, component.summary)
-    filled = ", ".join(f"{key}={value}" for key, value in resolved.params.items())
+    part = registry.resolve(kind, name)
+    component = part.component
+    if part.alias is None:
+        return Entry(kind, name, component.plugin, component.summary)
+    filled = ", ".join(f"{key}={value}" for key, value in part.params.items())
     summary = registry.aliases(kind)[name].summary or component.summary
-    return Entry(kind, name, resolved.offer.plugin, summary, f"{component.name}({filled})")
+    return Entry(kind, name, component.plugin, summary, f"{component.name}({filled})")
 
 
 def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
@@ -68,9 +68,10 @@ def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
             "state": plugin.state,
             "origin": plugin.origin,
             "version": plugin.version,
-            "offers": [f"{offer.component.kind} {offer.full_name}" for offer in plugin.offers],
+            "offers": [f"{component.kind} {component.full_name}" for component in plugin.components],
             "events": list(plugin.events),
             "error": plugin.error,
+            "left_out": list(plugin.left_out),
         }
         for plugin in registry.plugins.found
     ]
@@ -136,17 +137,17 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:
         return {"name": name, "kind": kind, "text": _recipe_text(name), "keys": load_config(name).raw}
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
+    part = registry.resolve(kind, name)
+    component = part.component
     return {
         "name": name,
         "kind": kind,
-        "component": resolved.offer.full_name,
+        "component": component.full_name,
         "summary": _entry(registry, kind, name).summary,
         "doc": component.doc,
-        "parameters": [_parameter(resolved.params, *item) for item in component.parameters.model_fields.items()],
+        "parameters": [_parameter(part.params, *item) for item in component.parameters.model_fields.items()],
         "schema": component.parameters.model_json_schema(),
-        "parameter_count": _size(kind, resolved),
+        "parameter_count": _size(part),
     }
 
 
@@ -178,13 +179,12 @@ def type_name(annotation: Any) -> str:
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
-def _size(kind: str, resolved: Resolved) -> int | None:
-    if kind not in ("generator", "discriminator"):
+def _size(part: Part) -> int | None:
+    if part.component.kind not in ("generator", "discriminator"):
         return None
     from p2pkit.engine.assemble import parameter_count
 
-    images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     try:
-        return parameter_count(Part(kind, resolved.offer, resolved.params), images)
+        return parameter_count(part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256))
     except Exception:  # what a plugin makes of these images may not even be a network
         return None

@@ -152,8 +152,8 @@ def test_names_are_well_formed(name):
         Generator(name, Net)
 
 
-@pytest.mark.parametrize("offer", Plugins(discover=False).offers, ids=lambda offer: offer.component.name)
-def test_every_parameter_of_every_builtin_is_described(offer):
-    fields = offer.component.parameters.model_fields
+@pytest.mark.parametrize("component", Plugins(discover=False).components, ids=lambda component: component.name)
+def test_every_parameter_of_every_builtin_is_described(component):
+    fields = component.parameters.model_fields
     assert [name for name, field in fields.items() if not (field.description or "").endswith(".")] == []
-    assert offer.component.summary.endswith(".")
+    assert component.summary.endswith(".")

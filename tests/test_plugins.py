@@ -63,7 +63,7 @@ def found(plugins: Plugins, name: str):
 
 
 def names(plugins: Plugins) -> set[str]:
-    return {offer.full_name for offer in plugins.offers}
+    return {component.full_name for component in plugins.components}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(install):
     plugins = Plugins()
     plugin = found(plugins, "acme")
     assert (plugin.state, plugin.origin, plugin.version, plugin.error) == ("loaded", "acme-dist", "1.2", "")
-    assert [offer.full_name for offer in plugin.offers] == ["acme:lines"]
+    assert [component.full_name for component in plugin.components] == ["acme:lines"]
     assert plugin.events == ("p2pkit_checkpointed",)
     assert plugins.versions()["acme"] == "1.2"
 
@@ -103,7 +103,7 @@ def test_a_bad_plugin_harms_none_but_itself(install, builtin, code, error):
     install(GOOD, "zzz_good")
     plugins = Plugins(enable=["aaa_bad", "zzz_good"])
     bad = found(plugins, "aaa_bad")
-    assert (bad.state, bad.offers, bad.events) == ("failed", (), ())
+    assert (bad.state, bad.components, bad.events) == ("failed", (), ())
     assert error in bad.error
     assert plugins.failed == [bad]
     assert names(plugins) == names(builtin) | {"zzz_good:lines"}

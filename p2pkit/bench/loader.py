@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from p2pkit.engine.assemble import assemble
 from p2pkit.engine.check import Checked
 from p2pkit.engine.data import Loader, prepare
+from p2pkit.types import optional
 
 _ROUNDS = 3
 
@@ -65,8 +66,9 @@ def bench_loader(checked: Checked, root: Path, *, workers: int) -> dict[str, Any
     assembly = assemble(checked)
     images = checked.images
     batch = checked.plan.config.engine.batch
-    loads = next((size for size in (getattr(a, "loads", None) for a in assembly.augmentations) if size), None)
-    dataset: Any = checked.dataset.at(*loads) if loads and hasattr(checked.dataset, "at") else checked.dataset
+    loads = next((size for size in map(optional.loads, assembly.augmentations) if size), None)
+    resized = optional.at(checked.dataset)
+    dataset = resized(*loads) if loads and resized else checked.dataset
     begun = time.perf_counter()
     stored, _ = prepare(dataset.pairs("train"))
     decoding = time.perf_counter() - begun

@@ -54,11 +54,11 @@ def _choices(schema: Schema, registry: Registry, kind: str, section: str) -> lis
 
 
 def _long_form(schema: Schema, registry: Registry, kind: str, name: str, section: str) -> Schema:
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
-    key = f"{kind}.{resolved.offer.full_name.replace(':', '.')}"
+    part = registry.resolve(kind, name)
+    component = part.component
+    key = f"{kind}.{component.full_name.replace(':', '.')}"
     schema["$defs"].setdefault(key, _parameters(component, key))
-    summary = registry.aliases(kind)[name].summary if resolved.alias else component.summary
+    summary = registry.aliases(kind)[name].summary if part.alias else component.summary
     use = {"const": name, "description": summary or component.summary}
     properties = {"use": use, "params": {"$ref": f"#/$defs/{key}"}, **_other_keys(section)}
     return {"type": "object", "properties": properties, "required": ["use"], "additionalProperties": False}

@@ -157,7 +157,8 @@ def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     for name, part in plan.losses.items():
         loss = part.build(images)
         loss = loss.to(device) if isinstance(loss, nn.Module) else loss
-        terms.append(Term(name, loss, part.weight, part.every))
+        config = plan.config.losses[name]
+        terms.append(Term(name, loss, config.weight, config.every))
     return terms
 
 

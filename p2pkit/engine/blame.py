@@ -58,7 +58,7 @@ def blamed(error: BaseException, plan: Plan) -> list[Part]:
             return made
     for frame in reversed(frames):
         home = _home(str(frame.f_globals.get("__name__")))
-        within = [part for part in parts if _home(part.offer.component.factory.__module__) == home]
+        within = [part for part in parts if _home(part.component.factory.__module__) == home]
         if within:
             return within
     return []
@@ -71,7 +71,7 @@ def _home(module: str) -> str:
 
 
 def _names(part: Part) -> tuple[str, str]:
-    return part.path, part.offer.full_name
+    return part.path, part.component.full_name
 
 
 def _sentence(error: Exception) -> str:

@@ -22,7 +22,7 @@ from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
 from p2pkit.engine.streams import Streamed
 from p2pkit.errors import DataError, Problem
 from p2pkit.images import to_network
-from p2pkit.types import Pair, PairSpec, PairStream
+from p2pkit.types import Pair, PairSpec, PairStream, optional
 
 Report = Callable[[str, int, int], None]
 _SHARE_OF_MEMORY = 0.25
@@ -59,7 +59,7 @@ def prepare(
         DataError: Files can't be read, all of them named; or nothing is left.
     """
     if isinstance(pairs, PairStream):
-        found = list(getattr(pairs, "problems", list)())
+        found = list(optional.problems(pairs)())
         if unreadable == "stop":
             refuse(found)
         return Streamed(pairs, workers, unreadable, note), found

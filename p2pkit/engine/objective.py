@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from p2pkit.types import View
+from p2pkit.types import View, optional
 
 Player = Literal["generator", "discriminator"]
 Scalars = dict[str, Tensor]
@@ -33,7 +33,14 @@ class Term:
 
     def judges(self, player: Player) -> bool:
         """Whether the term has a say in a player's turn."""
-        return hasattr(self.loss, player)
+        return optional.TURNS[player](self.loss) is not None
+
+    def value(self, player: Player, view: View) -> Tensor:
+        """Return what the loss comes to in a player's turn, without its weight."""
+        asked = optional.TURNS[player](self.loss)
+        if asked is None:
+            raise LookupError(f"{self.name} has no say in the {player}'s turn")
+        return asked(view)
 
     def due(self, player: Player, step: int) -> bool:
         """Whether the term takes part in a player's turn at a step."""
@@ -60,7 +67,7 @@ class Objective:
     @property
     def threshold(self) -> float | None:
         """The logit above which the discriminator takes a pair for real, where a term of the run knows one."""
-        known = (getattr(term.loss, "threshold", None) for term in self.terms)
+        known = (optional.threshold(term.loss) for term in self.terms)
         return next((threshold for threshold in known if threshold is not None), None)
 
     def total(self, player: Player, view: View, step: int) -> tuple[Tensor, Scalars]:
@@ -87,4 +94,4 @@ class Objective:
     def _values(self, player: Player, view: View, step: int) -> Iterator[tuple[Term, Tensor]]:
         for term in self.terms:
             if term.due(player, step):
-                yield term, getattr(term.loss, player)(view).float()
+                yield term, term.value(player, view).float()

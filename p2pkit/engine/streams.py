@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from p2pkit.engine.ahead import ahead
 from p2pkit.engine.stored import Images, Order, collate, reader
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import Pair, PairStream
+from p2pkit.types import Pair, PairStream, optional
 
 _DEPTH = 2
 """Batches that are read ahead, by each process."""
@@ -52,7 +52,7 @@ class Streamed:
 
     def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
-            return iter(reading) if getattr(self.stream, "resident", False) else ahead(iter(reading), _DEPTH)
+            return iter(reading) if optional.resident(self.stream) else ahead(iter(reading), _DEPTH)
         return iter(reader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:

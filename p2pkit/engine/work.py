@@ -31,7 +31,7 @@ from p2pkit.engine.stored import Stored
 from p2pkit.errors import Problem
 from p2pkit.events import Events
 from p2pkit.plugins import Plugins
-from p2pkit.types import DatasetFacts, Report, Run, Samples
+from p2pkit.types import DatasetFacts, Report, Run, Samples, optional
 
 _PACKAGES = ("p2pkit", "torch", "torchvision", "kornia", "torchmetrics", "mlflow")
 Result = TypeVar("Result")
@@ -164,8 +164,9 @@ class Work:
         for split in splits:
             dataset = self.checked.dataset
             loads = self._loads() if split == "train" else None
-            if loads is not None and split != self.checked.split and hasattr(dataset, "at"):
-                dataset = dataset.at(*loads)
+            resized = optional.at(dataset)
+            if loads is not None and split != self.checked.split and resized is not None:
+                dataset = resized(*loads)
             self._stored[split], left_out = prepare(
                 dataset.pairs(split),
                 cache=config.engine.cache,
@@ -183,7 +184,7 @@ class Work:
 
     def _loads(self) -> tuple[int, int] | None:
         parts = self.checked.plan.augment
-        wanted = (getattr(part.build(self.checked.images), "loads", None) for part in parts)
+        wanted = (optional.loads(part.build(self.checked.images)) for part in parts)
         return next((size for size in wanted if size is not None), None)
 
     def _splits_beside(self) -> tuple[str, ...]:
@@ -230,7 +231,7 @@ def dataset_facts(checked: Checked, counts: Mapping[str, int]) -> DatasetFacts:
     """Return what is recorded of a run's data, given the number of pairs of each split that it uses."""
     part = checked.plan.dataset
     assert part is not None
-    fingerprint = getattr(checked.dataset, "fingerprint", lambda split: "")
+    fingerprint = optional.fingerprint(checked.dataset)
     root = str(part.resolved()["params"].get("root", ""))
     return DatasetFacts(part.name, checked.images, counts, "-".join(map(fingerprint, counts)), root)
 

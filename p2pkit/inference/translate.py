@@ -33,7 +33,7 @@ from p2pkit.images import (
     to_stored,
     write_image,
 )
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, optional
 
 Job = tuple[Path, Path]
 _THREADS = 4
@@ -60,6 +60,11 @@ class Translator:
     batch_norm: str = "running"
     dropout: str = "off"
     statistics: Statistics | None = None
+
+    @property
+    def multiple(self) -> int:
+        """The number that the sides of what the network is given are divisible by."""
+        return optional.multiple(self.generator)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
@@ -172,7 +177,7 @@ class Translator:
     def _fakes(self, sources: Sequence[Tensor], stored: Sequence[Tensor]) -> list[Tensor]:
         """Run the generator on sources of one size; the fakes come in the bit depth of what was given."""
         batch = torch.stack(list(sources))
-        padded = _padded(batch, getattr(self.generator, "multiple", 1))
+        padded = _padded(batch, self.multiple)
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
         mode = Mode(self.batch_norm, self.dropout)

@@ -16,6 +16,7 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
+from p2pkit.types import optional
 
 Config = str | Path | Mapping[str, Any]
 Axes = Sequence[str] | Mapping[str, Sequence[Any]]
@@ -53,8 +54,7 @@ class Planned:
         if self.by is None:
             return None
         metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.images)
-        better: bool | None = getattr(metric, "higher_is_better", None)
-        return better
+        return optional.higher_is_better(metric)
 
 
 def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Any) -> Planned:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem
 from p2pkit.images import to_network
-from p2pkit.plugins import Offer
 from p2pkit.types import ImageSpec, PairSpec
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
@@ -27,7 +26,7 @@ class Subject:
     """A component, what it is built with, and the images it is tried on.
 
     Args:
-        offer: The component and its plugin.
+        component: The component.
         params: Parameters it is built with, beside its defaults.
         device: Where it is tried.
         pinned: Whether the device was asked for, and no other is to be used.
@@ -35,17 +34,12 @@ class Subject:
         again: Asks the plugin anew for its components.
     """
 
-    offer: Offer
+    component: Component
     params: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     pinned: bool = False
     module: Any = None
     again: Callable[[], list[Component]] | None = None
-
-    @property
-    def component(self) -> Component:
-        """The component."""
-        return self.offer.component
 
     @property
     def kind(self) -> str:

@@ -124,7 +124,8 @@ class Suite:
     @property
     def broken(self) -> list[str]:
         """Why plugins could not be loaded."""
-        return [f"{p.name} could not be loaded: {p.error}" for p in self.found[1] if p.state == "failed"]
+        failed = [f"{p.name} could not be loaded: {p.error}" for p in self.found[1] if p.state == "failed"]
+        return failed + [f"{p.name}: left out: {reason}" for p in self.found[1] for reason in p.left_out]
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -142,15 +143,15 @@ class Suite:
         plugins, chosen = self.found
         return [
             Subject(
-                offer,
-                parameters(offer, self.examples),
+                component,
+                parameters(component, self.examples),
                 self.device or "cpu",
                 self.device is not None,
                 plugins.manager.get_plugin(plugin.name),
                 partial(_again, plugins, plugin.name),
             )
             for plugin in chosen
-            for offer in plugin.offers
+            for component in plugin.components
         ]
 
     def outcomes(self) -> Iterator[Outcome]:

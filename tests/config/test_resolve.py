@@ -25,9 +25,10 @@ def one(registry, config=TINY, **overrides):
 def test_a_tiny_config_is_complete(registry):
     found = plan(registry)
     assert found.problems == ()
-    assert found.dataset.offer.full_name == "p2pkit:shapes"
-    assert (found.generator.name, found.generator.offer.full_name) == ("unet_tiny", "p2pkit:unet")
-    assert {name: (term.weight, term.every) for name, term in found.losses.items()} == {"gan": (1, 1), "l1": (100, 1)}
+    assert found.dataset.component.full_name == "p2pkit:shapes"
+    assert (found.generator.name, found.generator.component.full_name) == ("unet_tiny", "p2pkit:unet")
+    assert [*found.losses] == ["gan", "l1"]
+    assert {name: term.weight for name, term in found.config.losses.items()} == {"gan": 1, "l1": 100}
     assert list(found.metrics) == ["l1", "psnr", "ssim"]
     assert found.augment == ()
 

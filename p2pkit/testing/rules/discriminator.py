@@ -10,7 +10,7 @@ from torch import Tensor
 from p2pkit.testing.rule import require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
-from p2pkit.types import Verdict
+from p2pkit.types import Verdict, optional
 
 
 @rule("discriminator")
@@ -57,7 +57,7 @@ def conditional(subject: Subject) -> None:
         sentence = "With `conditional: false` its verdict still changes with the source: judge the image alone."
         require(not _sees_source(subject, conditional=False), sentence)
     else:
-        stated = getattr(network(subject), "conditional", True)
+        stated = optional.conditional(network(subject))
         sentence = "Its verdict does not depend on the source: judge both, or state `conditional = False`."
         require(_sees_source(subject) or not stated, sentence)
 

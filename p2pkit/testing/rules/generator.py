@@ -10,7 +10,7 @@ from torch import Tensor
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, optional
 
 
 @rule("generator")
@@ -53,7 +53,7 @@ def multiple(subject: Subject) -> None:
     """It takes images of other sizes, in multiples of its attribute `multiple` (1 where it has none)."""
     images = subject.images
     built = network(subject, images).eval()
-    step = getattr(built, "multiple", 1)
+    step = optional.multiple(built)
     require(
         isinstance(step, int) and step >= 1, f"Its attribute `multiple` is {step!r}, where a number from 1 is wanted."
     )

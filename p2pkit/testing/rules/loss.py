@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from p2pkit.engine.objective import Player, Term
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import Discriminate, Verdict, View
+from p2pkit.types import Discriminate, Verdict, View, optional
 
-PLAYERS = ("generator", "discriminator")
+PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
 SEED = 5
 
 
@@ -44,16 +45,15 @@ class _KeepDouble(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def roles(loss: Any) -> list[str]:
+def roles(loss: Any) -> list[Player]:
     """Return the players that a loss has a method for."""
-    return [player for player in PLAYERS if callable(getattr(loss, player, None))]
+    return [player for player in PLAYERS if optional.TURNS[player](loss) is not None]
 
 
-def value_of(loss: Any, player: str, view: View) -> Tensor:
+def value_of(loss: Any, player: Player, view: View) -> Tensor:
     """Ask a loss for its value in one player's turn, always with the same random numbers."""
     torch.manual_seed(SEED)
-    value: Tensor = getattr(loss, player)(view)
-    return value
+    return Term("it", loss, 1.0).value(player, view)
 
 
 def _judge(subject: Subject) -> Judge:
@@ -132,7 +132,7 @@ def at_target(subject: Subject) -> None:
 def gradcheck(subject: Subject) -> None:
     """Its gradient is its value's slope, in double precision, unless an attribute `detached = True` says otherwise."""
     loss, judge = subject.build(), _judge(subject).double()
-    if getattr(loss, "detached", False):
+    if optional.detached(loss):
         raise Skip("it states `detached = True`: a part of its value is meant to be taken as constant")
     loss = loss.double() if isinstance(loss, nn.Module) else loss
     for player in roles(loss):
@@ -187,7 +187,7 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    loss: Any, player: str, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    loss: Any, player: Player, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
@@ -234,7 +234,7 @@ def right_sign(subject: Subject) -> None:
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
 
 
-def _cost(loss: Any, player: str, view: View) -> float:
+def _cost(loss: Any, player: Player, view: View) -> float:
     return float(value_of(loss, player, view).detach())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, optional
 
 NETWORKS = ("generator", "discriminator")
 
@@ -169,7 +169,7 @@ def deterministic(subject: Subject) -> None:
     batch = subject.batch()
     with torch.no_grad():
         first, second = answer(subject, built, batch), answer(subject, built, batch)
-    stated = bool(getattr(built, "stochastic", False))
+    stated = optional.stochastic(built)
     remedy = "use dropout modules and not functions, or state `stochastic = True`"
     require(stated or same(first, second), f"In eval mode it answers otherwise the second time: {remedy}.")
 
