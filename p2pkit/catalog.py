@@ -31,20 +31,19 @@ class Entry:
     alias_of: str = ""
 
 
-def entries(registry: Registry, kind: str | None = None) -> list[Entry]:
+def entries(registry: Registry | None, kind: str | None = None) -> list[Entry]:
     """List everything that has a name: components, aliases, recipes.
 
     Args:
-        registry: The names in force.
+        registry: The names in force; None for recipes alone, which no plugin has a part in.
         kind: One of the six kinds or `recipe`; None for all.
 
     Raises:
         RegistryError: There is no such kind.
     """
-    kind = _singular(kind) if kind else None
-    found = [
-        _entry(registry, each, name) for each in KIND_NAMES if kind in (None, each) for name in registry.names(each)
-    ]
+    kind = singular(kind) if kind else None
+    kinds = [each for each in KIND_NAMES if kind in (None, each)] if registry else []
+    found = [_entry(registry, each, name) for each in kinds for name in registry.names(each)] if registry else []
     if kind in (None, RECIPE):
         found += [Entry(RECIPE, name, "p2pkit", load_config(name).raw.get("summary", "")) for name in recipe_names()]
     return found
@@ -89,12 +88,15 @@ def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
     """
     wrong = {each: _problems(registry, each, name) for each in KIND_NAMES}
     wrong[RECIPE] = () if name in recipe_names() else (Problem("", f"there is no recipe {name!r}"),)
-    if kind is not None and wrong.get(_singular(kind), ()):
-        raise RegistryError(wrong[_singular(kind)])
-    kinds = [each for each, problems in wrong.items() if not problems and _singular(kind or each) == each]
+    if kind is not None and wrong.get(singular(kind), ()):
+        raise RegistryError(wrong[singular(kind)])
+    kinds = [each for each, problems in wrong.items() if not problems and singular(kind or each) == each]
     if len(kinds) > 1:
         cause = f"{name!r} is the name of a {' and of a '.join(kinds)}"
         raise RegistryError(Problem("", cause, f"add --kind {kinds[0]} or --kind {kinds[1]}"))
+    contested = [problem for (each, known), problem in registry.contested().items() if known == name]
+    if not kinds and contested:
+        raise RegistryError(contested)
     if not kinds:
         remedies = [problem.remedy for problems in wrong.values() for problem in problems]
         near = "; ".join(remedy for remedy in remedies if "did you mean" in remedy)
@@ -102,7 +104,7 @@ def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
     return kinds[0]
 
 
-def _singular(kind: str) -> str:
+def singular(kind: str) -> str:
     """Accept `losses` for `loss`; refuse what is no kind.
 
     Raises:

@@ -214,7 +214,7 @@ class _Trial:
                 source = torch.zeros(batch, images.source.channels, images.height, images.width)
                 target = torch.zeros(batch, images.target.channels, images.height, images.width)
                 fake = self._generated(generator, source, target)
-                if fake is None or (wanted is not None and discriminator is None):
+                if fake is None or (self.adversarial and discriminator is None):
                     return
                 if discriminator is None or self._judged(discriminator, source, fake):
                     self._check_terms(terms, View(source, target, fake, discriminator))

@@ -16,6 +16,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from p2pkit.engine.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.precision import Place
 from p2pkit.engine.processes import processes
 from p2pkit.engine.stored import Cached, Images, Order, Stored, Uncached
@@ -34,6 +35,7 @@ T = TypeVar("T")
 def prepare(
     pairs: Sequence[Pair] | PairStream,
     *,
+    images: PairSpec | None = None,
     cache: Literal["auto", "memory", "disk", "off"] = "auto",
     unreadable: Literal["stop", "skip"] = "stop",
     workers: int = 0,
@@ -45,6 +47,7 @@ def prepare(
 
     Args:
         pairs: The pairs of a split.
+        images: What the data set says they are, which each of them is held against; None where that is known.
         cache: Where decoded pairs are kept.
         unreadable: Whether a file that can't be read is an error or left out.
         workers: Processes that decode when nothing is kept.
@@ -62,15 +65,17 @@ def prepare(
         found = list(optional.problems(pairs)())
         if unreadable == "stop":
             refuse(found)
-        return Streamed(pairs, workers, unreadable, note), found
+        return Streamed(pairs, workers, unreadable, note, images), found
     store = _Store(len(pairs), cache)
     names: list[str] = []
     kept: list[int] = []
     problems: list[Problem] = []
-    for index, outcome in enumerate(in_order(pairs, lambda pair: pair)):
+    scale = ScaleCheck(images)
+    for index, outcome in enumerate(in_order(pairs, lambda pair: pair, images)):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:
+            scale.see(outcome)
             store.put(len(kept), outcome)
             names.append(outcome.name)
             kept.append(index)
@@ -78,6 +83,8 @@ def prepare(
             report(what, index + 1, len(pairs))
     if unreadable == "stop" or not kept:
         refuse(problems)
+    if on_another_scale := scale.problems():
+        raise DataError(on_another_scale)
     if store.source is None or store.target is None:
         return Uncached(names, pairs, kept, workers), problems
     return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
@@ -90,12 +97,14 @@ def refuse(problems: Sequence[Problem]) -> None:
         raise DataError([*problems[:_MOST_NAMED], hint])
 
 
-def in_order(pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T]) -> Iterator[T | DataError]:
+def in_order(
+    pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T], images: PairSpec | None = None
+) -> Iterator[T | DataError]:
     """Decode and act in threads, a bounded number ahead, so that a large data set never lies in the queue."""
 
     def outcome(decode: Callable[[], Pair]) -> T | DataError:
         try:
-            return act(decode())
+            return act(hold_against(images, decode))
         except DataError as error:
             return error
 

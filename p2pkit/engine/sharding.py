@@ -90,7 +90,7 @@ def _samples(
     report: Callable[[str, int, int], None],
 ) -> Iterator[Sample]:
     pairs = dataset.pairs(split)
-    for done, outcome in enumerate(in_order(pairs, lambda pair: _encoded(pair, encoding)), 1):
+    for done, outcome in enumerate(in_order(pairs, lambda pair: _encoded(pair, encoding), dataset.spec), 1):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:

@@ -158,7 +158,8 @@ class TrainingStep:
     @contextmanager
     def _generator_turn(self, player: Player) -> Iterator[Side]:
         """Freeze the discriminator: the generator's gradient passes through it and leaves nothing there."""
-        frozen = list(self.players.discriminator.network.parameters()) if self.players.discriminator else []
+        judge = self.players.discriminator
+        frozen = [weight for weight in judge.network.parameters() if weight.requires_grad] if judge else []
         for parameter in frozen:
             parameter.requires_grad_(False)
         try:

@@ -134,7 +134,7 @@ class Work:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = Events(self.plugins, run, self.watcher.note, strict=self.strict)
+        events = Events(self.plugins, run, self.watcher.warn, strict=self.strict)
         if not processes().main:
             events.listening.clear()
         try:
@@ -169,6 +169,7 @@ class Work:
                 dataset = resized(*loads)
             self._stored[split], left_out = prepare(
                 dataset.pairs(split),
+                images=dataset.spec,
                 cache=config.engine.cache,
                 unreadable=config.dataset.unreadable,
                 workers=config.engine.workers,

@@ -50,7 +50,7 @@ class Attribute(Generic[T]):
         found = self(component)
         if found is self.default or self.holds(found):
             return ""
-        return f"its attribute {self.name} must be {self.written}, and is {found!r}"
+        return f"has {found!r} as its attribute {self.name}, which must be {self.written}"
 
 
 def _whole(least: int) -> Callable[[Any], bool]:

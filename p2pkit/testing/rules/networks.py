@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from p2pkit.engine.precision import lay_out
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import PairSpec, optional
@@ -141,7 +142,7 @@ def channels_last(subject: Subject) -> None:
         if not same(answer(subject, built, batch), answer(subject, built, batch)):
             raise Skip("in eval mode it answers otherwise each time")
         expected = answer(subject, built, batch)
-        built.to(memory_format=torch.channels_last)
+        lay_out(built, torch.channels_last)
         source, image = (each.contiguous(memory_format=torch.channels_last) for each in batch)
         got = answer(subject, built, (source, image))
     tolerance = 1e-3 if subject.device == "cpu" else 2e-2  # a GPU may take TF32 for one of the two
