@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -159,11 +159,19 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     return {
         "name": name,
         "type": type_name(field.annotation),
+        "bounds": bounds(field.metadata),
         "default": default if isinstance(default, int | float | str | bool | list | dict | None) else str(default),
         "required": required,
         "filled_by_alias": name in filled,
         "description": field.description or "",
     }
+
+
+def bounds(metadata: Sequence[Any]) -> str:
+    """Write a field's bounds as people read them: `>= 2, <= 10`; empty where it has none."""
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
+    found = [(sign, getattr(each, name, None)) for each in metadata for name, sign in signs.items()]
+    return ", ".join(f"{sign} {limit}" for sign, limit in found if limit is not None)
 
 
 def type_name(annotation: Any) -> str:

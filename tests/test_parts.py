@@ -53,6 +53,14 @@ def rich(
     return locals()
 
 
+COUNTED: list[int] = []
+
+
+def counting(*, width: Annotated[int, AfterValidator(lambda value: COUNTED.append(value) or value)]):
+    """Count how often the parameter is validated."""
+    return OrderedDict(width=width)
+
+
 def part(factory=rich, **params) -> Part:
     return Part("losses.it", Loss("it", factory), params)
 
@@ -74,17 +82,12 @@ def test_parameters_of_every_kind_are_written_and_read_again():
 
 
 def test_parameters_are_validated_once():
-    counted = []
-
-    def counting(*, width: Annotated[int, AfterValidator(lambda value: counted.append(value) or value)]):
-        """Count."""
-        return OrderedDict(width=width)
-
+    COUNTED.clear()
     found = part(counting, width="3")
     assert found.problems() == []
     assert found.build() == {"width": 3}
     assert found.resolved()["params"] == {"width": 3}
-    assert counted == [3]
+    assert COUNTED == [3]
 
 
 def test_wrong_parameters_are_told_with_their_path():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem
 from p2pkit.images import to_network
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, optional
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
 FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR), (COLOUR, LABELS))
@@ -50,6 +50,16 @@ class Subject:
     def images(self) -> PairSpec:
         """The first of the images that it can be built for; colour to colour where it takes those."""
         return self.specs[0]
+
+    @cached_property
+    def exempt(self) -> Mapping[str, str]:
+        """The rules that it says it can't keep, with the reasons."""
+        return optional.exempt(self.build())
+
+    @cached_property
+    def crashes(self) -> dict[str, str]:
+        """What was raised while rules were applied, and by which rule first: one cause is told once."""
+        return {}
 
     @cached_property
     def missing(self) -> list[str]:

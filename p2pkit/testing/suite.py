@@ -64,13 +64,20 @@ class Case:
         __tracebackhide__ = True
         with seeded():
             try:
-                if self.rule.builds and self.rule.name != "builds" and not self.subject.buildable:
-                    raise Skip("it can't be built, see the rule `builds`")
+                if self.rule.builds and self.rule.name != "builds":
+                    if not self.subject.buildable:
+                        raise Skip("it can't be built, see the rule `builds`")
+                    if reason := self.subject.exempt.get(self.rule.name):
+                        raise Skip(f"its plugin says: {reason}")
                 self.rule.check(self.subject)
             except (AssertionError, Skip):
                 raise
             except Exception as error:
-                raise AssertionError(_crash(error)) from error
+                told = _crash(error)
+                first = self.subject.crashes.setdefault(told, self.rule.name)
+                if first != self.rule.name:
+                    raise Skip(f"it fails as in the rule `{first}`") from None
+                raise AssertionError(told) from error
 
     def outcome(self) -> Outcome:
         """Apply the rule and tell what became of it."""

@@ -26,7 +26,7 @@ class Attribute(Generic[T]):
 
     Args:
         name: Its name.
-        owner: Whose it is: a kind of component, or `stream`.
+        owner: Whose it is: a kind of component, `stream`, or `any`.
         written: Its type, or a method's signature, as the documentation writes it.
         default: What holds where there is none.
         holds: Whether a value is of that type.
@@ -150,6 +150,11 @@ warnings = Attribute[Callable[[], Sequence[str]]](
     "Why a value should not be believed, asked after `compute`.",
 )
 
+exempt = Attribute[Mapping[str, str]](
+    *("exempt", "any", "a mapping of texts", {}, lambda value: isinstance(value, Mapping)),
+    "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",
+)
+
 ATTRIBUTES: tuple[Attribute[Any], ...] = tuple(
     found for found in list(globals().values()) if isinstance(found, Attribute)
 )
@@ -169,4 +174,10 @@ def misfits(kind: str, made: object) -> list[str]:
     if not isinstance(made, PROTOCOLS.get(kind, (object,))):
         names = " or ".join(protocol.__name__ for protocol in PROTOCOLS[kind])
         return [f"made a {type(made).__name__} where a p2pkit.{names} is wanted"]
-    return [wrong for attribute in ATTRIBUTES if attribute.owner == kind and (wrong := attribute.wrong(made))]
+    return wrong_attributes(kind, made)
+
+
+def wrong_attributes(kind: str, made: object) -> list[str]:
+    """List which of the attributes that a component of a kind may have are of a wrong type, a sentence each."""
+    mine = (attribute for attribute in ATTRIBUTES if attribute.owner in (kind, "any"))
+    return [wrong for attribute in mine if (wrong := attribute.wrong(made))]

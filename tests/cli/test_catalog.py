@@ -40,6 +40,7 @@ def test_show_parameters(p2pkit):
     assert depth == {
         "name": "depth",
         "type": "int",
+        "bounds": ">= 2, <= 10",
         "default": 8,
         "required": False,
         "filled_by_alias": False,

@@ -33,6 +33,19 @@ def shape(subject: Subject) -> None:
 
 
 @rule("generator")
+def uses_source(subject: Subject) -> None:
+    """Its fakes depend on the source."""
+    built = network(subject).eval()
+    source, _ = subject.batch()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        fake = built(source)
+        torch.manual_seed(0)
+        other = built(source.flip(0))
+    require(not torch.equal(fake, other), "Other sources get the same fakes: let them depend on the source.")
+
+
+@rule("generator")
 def range_(subject: Subject) -> None:
     """A fake is in [-1, 1], whatever the weights are."""
     built = network(subject).eval()
@@ -54,9 +67,6 @@ def multiple(subject: Subject) -> None:
     images = subject.images
     built = network(subject, images).eval()
     step = optional.multiple(built)
-    require(
-        isinstance(step, int) and step >= 1, f"Its attribute `multiple` is {step!r}, where a number from 1 is wanted."
-    )
     with torch.no_grad():
         source, target = subject.batch(images, count=1)
         if built(source).shape != target.shape:

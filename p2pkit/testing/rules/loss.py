@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,54 @@ def smooth(images: Tensor) -> Tensor:
     small = nn.functional.adaptive_avg_pool2d(images, 4)
     blobs = nn.functional.interpolate(small, images.shape[2:], mode="bicubic", align_corners=False)
     return blobs / blobs.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-3) * 0.9
+
+
+def call(subject: Subject, loss: Any) -> None:
+    """Ask a loss once for each of its roles."""
+    for player in roles(loss):
+        value_of(loss, player, View(*_images(subject), _judge(subject)))
+
+
+def _draws(subject: Subject, loss: Any, player: Player) -> bool:
+    """Tell whether a loss comes to another value each time, so that a single one says little."""
+    view, judge = _images(subject), _judge(subject)
+    values = []
+    for seed in (SEED, SEED + 1):
+        torch.manual_seed(seed)
+        values.append(float(Term("it", loss, 1.0).value(player, View(*view, judge)).detach()))
+    return values[0] != values[1]
+
+
+@rule("loss")
+def mean_of_pairs(subject: Subject) -> None:
+    """Its value is a mean over pairs: a batch that is doubled has the same value."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        if _draws(subject, loss, player):
+            raise Skip("its value is another one each time")
+        images = _images(subject)
+        twice = [torch.cat([image, image]) for image in images]
+        one, two = (float(value_of(loss, player, View(*each, judge)).detach()) for each in (images, twice))
+        sentence = f"Its {player}(view) is {one:.4g} for a batch, and {two:.4g} for the same pairs twice"
+        require(abs(one - two) <= 1e-3 * abs(one) + 1e-6, f"{sentence}: take the mean over the batch, not the sum.")
+
+
+@rule("loss")
+def every_pair(subject: Subject) -> None:
+    """Every pair of a batch has a part in its value."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        if _draws(subject, loss, player):
+            raise Skip("its value is another one each time")
+        source, target, fake = _images(subject)
+        whole = value_of(loss, player, View(source, target, fake, judge)).detach()
+        for index in range(len(fake)):
+            others = [image.clone() for image in (target, fake)]
+            for image in others:
+                image[index] = image[index].flip(-1) * 0.5
+            value = value_of(loss, player, View(source, *others, judge)).detach()
+            sentence = f"Its {player}(view) does not change when pair {index + 1} of {len(fake)} does"
+            require(not torch.equal(value, whole), f"{sentence}: look at all pairs of the batch.")
 
 
 @rule("loss")
@@ -191,7 +240,7 @@ def _function(
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
-        return lambda image: value_of(loss, player, View(source, target, image, judge))
+        return lambda image: value_of(_copied(loss), player, View(source, target, image, judge))
 
     def of_weight(weight: Tensor) -> Tensor:
         def discriminate(source: Tensor, image: Tensor) -> Verdict:
@@ -199,9 +248,17 @@ def _function(
             assert isinstance(found, Verdict)
             return found
 
-        return value_of(loss, player, View(source, target, fake, discriminate))
+        return value_of(_copied(loss), player, View(source, target, fake, discriminate))
 
     return of_weight
+
+
+def _copied(loss: Any) -> Any:
+    """Return a copy of a loss, whose state may move with each call; or the loss, where it can't be copied."""
+    try:
+        return copy.deepcopy(loss)
+    except Exception:  # whatever a plugin keeps
+        return loss
 
 
 @rule("loss", builds=False)
@@ -216,6 +273,8 @@ def no_weight(subject: Subject) -> None:
 def right_sign(subject: Subject) -> None:
     """A better fake does not cost the generator more, nor does a righter verdict cost the discriminator more."""
     loss = subject.build()
+    if any(_draws(subject, loss, player) for player in roles(loss)):
+        raise Skip("its value is another one each time")
     source, target, fake = _images(subject)
     judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
     if "generator" in roles(loss):
