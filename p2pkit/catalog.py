@@ -192,9 +192,9 @@ def type_name(annotation: Any) -> str:
 def _size(part: Part) -> int | None:
     if part.component.kind not in ("generator", "discriminator"):
         return None
-    from p2pkit.engine.assemble import parameter_count
+    from p2pkit.engine.build.parameters import count_parameters_on_meta
 
     try:
-        return parameter_count(part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256))
+        return count_parameters_on_meta(part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256))
     except Exception:  # what a plugin makes of these images may not even be a network
         return None

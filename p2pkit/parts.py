@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from p2pkit.components import Component
-from p2pkit.documents import did_you_mean
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairSpec
+from p2pkit.yaml_files import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from p2pkit import Augmentation, Dataset, Discriminator, Generator, ImageSpec, Loss, Metric, PairSpec
 from p2pkit.components import KIND_NAMES, KINDS
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.loading import Plugins
 
 if TYPE_CHECKING:  # a name that does not exist at run time, as in a plugin that imports it for type checkers only
     from nowhere import Spec

@@ -9,7 +9,7 @@ import pytest
 
 import p2pkit
 from p2pkit.components import KIND_NAMES
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.loading import Plugins
 from p2pkit.types import optional
 from p2pkit.types.protocols import PROTOCOLS
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from p2pkit.config.model import ComponentConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
-from p2pkit.documents import structural_problem
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.registry import Registry
+from p2pkit.yaml_files import structural_problem
 
 
 @dataclass(frozen=True)

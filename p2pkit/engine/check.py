@@ -4,43 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
-from p2pkit.engine.objective import Objective, Player, Term
-from p2pkit.engine.precision import device_problems
-from p2pkit.engine.processes import processes
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.device.choose import device_problems
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View, optional
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A plan whose data, shapes and environment are in order.
-
-    Args:
-        plan: The plan.
-        dataset: The data, opened but not read.
-        split: The part of it that evaluations use.
-        adversarial: Whether any term trains a discriminator.
-    """
-
-    plan: Plan
-    dataset: PairDataset
-    split: str
-    adversarial: bool
-
-    @property
-    def images(self) -> PairSpec:
-        """What the run's images are."""
-        return self.dataset.spec
-
-
-def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
+def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
     """Look for everything that can be wrong with a plan.
 
     Args:
@@ -73,7 +51,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
     if problems:
         raise ConfigError(problems)
     assert dataset is not None
-    return Checked(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, adversarial)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -119,7 +97,7 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         found = ", ".join(dataset.splits) or "none"
         problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
         return
-    wanted = plan.config.engine.batch * plan.config.engine.accumulate * processes().count
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count
     count = len(dataset.pairs("train"))
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
@@ -204,9 +182,7 @@ class _Trial:
             if not terms and not self.problems and not plan.problems:
                 self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
             if initial and generator is not None:
-                from p2pkit.engine.initial import (
-                    initial_problems,  # which reads checkpoints, and these know checked runs
-                )
+                from p2pkit.engine.build.init_from import initial_problems
 
                 self.problems += initial_problems(plan, generator)
             if generator is not None:
@@ -276,7 +252,7 @@ class _Trial:
         return False
 
     def _check_terms(self, terms: list[Term], view: View) -> None:
-        players: tuple[Player, ...] = ("generator", "discriminator")
+        players: tuple[PlayerName, ...] = ("generator", "discriminator")
         for term in terms:
             path = f"losses.{term.name}"
             for player in (player for player in players if term.judges(player)):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem
-from p2pkit.images import to_network
+from p2pkit.images.convert import to_network
 from p2pkit.types import ImageSpec, PairSpec, optional
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")

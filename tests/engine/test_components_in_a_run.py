@@ -10,10 +10,11 @@ from torch import nn
 
 from p2pkit import ConfigError
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
-from p2pkit.engine.checkpoint import Position, load_checkpoint, save_checkpoint
-from p2pkit.engine.precision import lay_out
+from p2pkit.engine.device.precision import lay_out
+from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 from p2pkit.registry import load_registry
 
 CODE = '''
@@ -223,7 +224,7 @@ def test_tied_weights_are_saved_and_come_back_tied(tried, batches, tmp_path):
     assembly = assemble(checked)
     for number, batch in enumerate(batches(assembly)):
         assembly.step([batch], number)
-    saved = save_checkpoint(tmp_path, assembly, Position(), checked.plan.resolved())
+    saved = save_checkpoint(tmp_path, assembly, Progress(), checked.plan.resolved())
     again = assemble(checked)
     load_checkpoint(saved, again)
     network = again.players.generator.network

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from p2pkit import DataError, ImageSpec, Pair, PairSpec
-from p2pkit.engine.data import prepare
-from p2pkit.engine.stored import Order
-from p2pkit.engine.streams import Streamed
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.pair_sources import BatchOrder
+from p2pkit.engine.data.streaming import StreamedPairs
 
 RGB = PairSpec(ImageSpec(3), ImageSpec(3), 4, 6)
 LABELS = PairSpec(ImageSpec(5, kind="labels"), ImageSpec(3), 4, 6)
@@ -53,7 +53,7 @@ BAD = {
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_pair_that_differs_from_the_spec_is_named(image, told, side):
     with pytest.raises(DataError) as caught:
-        prepare(pairs(image, side=side), images=RGB)
+        load_split(pairs(image, side=side), images=RGB)
     problem = caught.value.problems[0]
     assert problem.path == "bad.png"
     assert problem.cause.startswith(f"its {side} ")
@@ -62,9 +62,9 @@ def test_a_pair_that_differs_from_the_spec_is_named(image, told, side):
 
 @pytest.mark.parametrize(("image", "told"), BAD.values(), ids=BAD)
 def test_so_it_is_in_a_stream(image, told):
-    stored = Streamed(Stream(pairs(image)), 0, images=RGB)
+    stored = StreamedPairs(Stream(pairs(image)), 0, images=RGB)
     with pytest.raises(DataError, match=r"bad\.png"):
-        list(stored.epoch(Order(batch=1)))
+        list(stored.epoch(BatchOrder(batch=1)))
 
 
 @pytest.mark.parametrize(
@@ -79,31 +79,31 @@ def test_so_it_is_in_a_stream(image, told):
 def test_label_maps(image, told):
     found = [Pair(image, FINE, "map.png")]
     with pytest.raises(DataError) as caught:
-        prepare(found, images=LABELS)
+        load_split(found, images=LABELS)
     assert told in caught.value.problems[0].cause
 
 
 def test_what_is_no_pair():
     with pytest.raises(DataError, match=r"gave a tuple where a p2pkit\.Pair is wanted"):
-        prepare([(FINE, FINE, "name")], images=RGB)
+        load_split([(FINE, FINE, "name")], images=RGB)
 
 
 def test_floats_on_another_scale_are_told_of_all_pairs_together():
     unit = [Pair(FINE, FINE / 255, f"{n}.npy") for n in range(3)]
     with pytest.raises(DataError, match=r"no target has a value above 0\.278431, where up to 255 is stated"):
-        prepare(unit, images=RGB)
-    assert len(prepare([*unit, Pair(FINE, FINE.float(), "bright.npy")], images=RGB)[0]) == 4
+        load_split(unit, images=RGB)
+    assert len(load_split([*unit, Pair(FINE, FINE.float(), "bright.npy")], images=RGB)[0]) == 4
     black = [Pair(FINE, torch.zeros(3, 4, 6), "black.npy")]
-    assert len(prepare(black, images=RGB)[0]) == 1
+    assert len(load_split(black, images=RGB)[0]) == 1
 
 
 def test_what_is_as_stated_passes():
-    assert len(prepare([Pair(FINE / 255, FINE, "unit.npy")], images=UNIT)[0]) == 1
+    assert len(load_split([Pair(FINE / 255, FINE, "unit.npy")], images=UNIT)[0]) == 1
     whole = torch.full((1, 4, 6), 4, dtype=torch.uint8)
-    assert len(prepare([Pair(whole, FINE, "map.png")], images=LABELS)[0]) == 1
+    assert len(load_split([Pair(whole, FINE, "map.png")], images=LABELS)[0]) == 1
 
 
 def test_what_differs_can_be_left_out():
-    stored, left_out = prepare(pairs(FINE.numpy()), images=RGB, unreadable="skip")
+    stored, left_out = load_split(pairs(FINE.numpy()), images=RGB, unreadable="skip")
     assert len(stored) == 1
     assert left_out[0].path == "bad.png"

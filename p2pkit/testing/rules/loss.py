@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from p2pkit.engine.objective import Player, Term
+from p2pkit.engine.step.objective import PlayerName, Term
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import Discriminate, Verdict, View, optional
 
-PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
+PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
 SEED = 5
 
 
@@ -46,12 +46,12 @@ class _KeepDouble(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def roles(loss: Any) -> list[Player]:
+def roles(loss: Any) -> list[PlayerName]:
     """Return the players that a loss has a method for."""
     return [player for player in PLAYERS if optional.TURNS[player](loss) is not None]
 
 
-def value_of(loss: Any, player: Player, view: View) -> Tensor:
+def value_of(loss: Any, player: PlayerName, view: View) -> Tensor:
     """Ask a loss for its value in one player's turn, always with the same random numbers."""
     torch.manual_seed(SEED)
     return Term("it", loss, 1.0).value(player, view)
@@ -82,7 +82,7 @@ def call(subject: Subject, loss: Any) -> None:
         value_of(loss, player, View(*_images(subject), _judge(subject)))
 
 
-def _draws(subject: Subject, loss: Any, player: Player) -> bool:
+def _draws(subject: Subject, loss: Any, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
     view, judge = _images(subject), _judge(subject)
     values = []
@@ -236,7 +236,7 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    loss: Any, player: Player, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    loss: Any, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
@@ -293,7 +293,7 @@ def right_sign(subject: Subject) -> None:
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
 
 
-def _cost(loss: Any, player: Player, view: View) -> float:
+def _cost(loss: Any, player: PlayerName, view: View) -> float:
     return float(value_of(loss, player, view).detach())
 
 
