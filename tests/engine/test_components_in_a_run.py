@@ -12,7 +12,7 @@ from p2pkit import ConfigError
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
-from p2pkit.engine.device.precision import lay_out
+from p2pkit.engine.device.placement import lay_out
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 from p2pkit.registry import load_registry

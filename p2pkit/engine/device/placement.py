@@ -10,7 +10,7 @@ from torch import nn
 
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.device.choose import choose_device, device_name
-from p2pkit.engine.device.precision import Precision, choose_precision, lay_out
+from p2pkit.engine.device.precision import Precision, choose_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,13 @@ class Placement:
         for module in transposed if self.device.type == "cpu" else ():
             module.weight.data = module.weight.data.contiguous()
         return network
+
+
+def lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay out the weights of two-dimensional convolutions; of volumes and vectors there is one layout only."""
+    for weight in (*network.parameters(), *network.buffers()):
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=memory_format)
 
 
 def choose_placement(engine: EngineConfig, *networks: nn.Module) -> Placement:

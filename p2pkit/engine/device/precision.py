@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from p2pkit.engine.device.cpu_convolutions import CpuConvolutionMode
@@ -51,13 +51,6 @@ class Precision:
         """Adapt the scale after a step."""
         if self.scaler.is_enabled():
             self.scaler.update()
-
-
-def lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Lay out the weights of two-dimensional convolutions; of volumes and vectors there is one layout only."""
-    for weight in (*network.parameters(), *network.buffers()):
-        if weight.ndim == 4:
-            weight.data = weight.data.contiguous(memory_format=memory_format)
 
 
 def choose_precision(wanted: str, device: torch.device, *, products: bool = False) -> Precision:

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from p2pkit.engine.device.precision import lay_out
+from p2pkit.engine.device.placement import lay_out
 from p2pkit.errors import ComponentError
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
