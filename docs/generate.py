@@ -40,12 +40,13 @@ MODULES = {
     "p2pkit.types.view": "What a loss sees",
     "p2pkit.types.protocols": "What factories make",
     "p2pkit.types.runs": "What is told of a run",
-    "p2pkit.images": "Images",
+    "p2pkit.images.files": "Images on disk",
+    "p2pkit.images.convert": "Images",
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
-    "p2pkit.weights": "Weights of other people's networks",
+    "p2pkit.weights.files": "Weights of other people's networks",
     "p2pkit.weights.networks": "Their networks",
-    "p2pkit.mlflow_ui.server": "MLflow",
+    "p2pkit.mlflow_store": "MLflow",
     "p2pkit.errors": "Errors",
 }
 

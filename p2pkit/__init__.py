@@ -128,7 +128,7 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
+_CONVERT = ("conform", "resize", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "ImageSpec", "Pair", "PairSpec", "PairStream"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
@@ -141,13 +141,14 @@ _LAZY = {
     **dict.fromkeys(_BRIDGE, "p2pkit.bridge"),
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
-    **dict.fromkeys(_IMAGES, "p2pkit.images"),
+    **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
+    **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
-    **dict.fromkeys(_WEIGHTS, "p2pkit.weights"),
+    **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
 

@@ -22,6 +22,7 @@ from p2pkit.engine.distributed.collectives import (
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
@@ -211,9 +212,7 @@ def evaluate(
     registry = registry or load_registry()
     with process_group():
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
-        folder = on_main_rank(
-            lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
-        )
+        folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )

@@ -127,5 +127,5 @@ def _keep(result: Survey, metric: str) -> Survey:
     if world().main:
         if mode.batch_norm == "recalibrated":
             shutil.copyfile(statistics, result.checkpoint / STATISTICS)
-        keep_mode(result.checkpoint, mode)
+        keep_mode(result.checkpoint, asdict(mode))
     return Survey(result.checkpoint, result.split, result.runs, mode)

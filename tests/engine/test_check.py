@@ -17,7 +17,7 @@ def test_a_plan_in_order_passes(checked):
     found = checked()
     assert found.split == "val"
     assert found.adversarial
-    assert (found.images.height, found.images.width) == (16, 16)
+    assert (found.spec.height, found.spec.width) == (16, 16)
 
 
 def test_too_deep_a_unet_names_what_fits(checked):

@@ -10,6 +10,7 @@ from p2pkit.config.model import OptimizerConfig
 
 
 def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
+    """Return the optimiser of a network's trainable parameters, capturable where they lie on a GPU."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.use]
     device = parameters[0].device

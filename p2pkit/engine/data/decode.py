@@ -11,9 +11,9 @@ from typing import Literal, TypeVar
 import torch
 
 from p2pkit.engine.data.cache import _Store
+from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
 from p2pkit.engine.data.streaming import StreamedPairs
-from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairSpec, PairStream, optional
 

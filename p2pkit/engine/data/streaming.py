@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from torch.utils.data import IterableDataset, get_worker_info
 
+from p2pkit.engine.data.pair_check import hold_against
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
 from p2pkit.engine.data.prefetch import prefetch
-from p2pkit.engine.data.pair_check import hold_against
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairSpec, PairStream, optional
 

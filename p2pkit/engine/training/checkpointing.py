@@ -19,7 +19,7 @@ from p2pkit.engine.distributed.world import world
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, read_state, write_checkpoint
-from p2pkit.engine.storage.layout import GENERATOR, TRAINING
+from p2pkit.engine.storage.layout import GENERATOR, TRAINING, checkpoint_name
 from p2pkit.engine.storage.loop_state import Progress
 
 
@@ -47,7 +47,7 @@ def save_checkpoint(
         The checkpoint's folder.
     """
     random = all_gather(_random_state(assembly.place.device))
-    final = folder / f"step-{position.step:08d}"
+    final = folder / checkpoint_name(position.step)
     if not world().main:
         return final
     state = {

@@ -17,7 +17,7 @@ from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_ma
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.storage.layout import BEST, abandon_later_checkpoints, prune
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later_checkpoints, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.best_and_patience import BestCheckpoint
 from p2pkit.engine.training.checkpointing import save_checkpoint
@@ -118,7 +118,7 @@ class Loop:
             if position.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save(position)
             elif self.selection.kept is not None:
-                self.events.checkpointed(_step_of(self.selection.kept), self.selection.kept, best=True)
+                self.events.checkpointed(step_of(self.selection.kept), self.selection.kept, best=True)
             while True:
                 try:
                     return self._run(position, interrupt)
@@ -239,7 +239,7 @@ class Loop:
     def _evaluate(self, position: Progress) -> None:
         step = position.step
         check_weights(step, self.assembly, self.folder)
-        sheet = self.folder / "samples" / f"step-{step:08d}.png"
+        sheet = sheet_path(self.folder, step)
         self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
         self.evaluation_step = step
         report, samples = self.evaluation
@@ -258,7 +258,7 @@ class Loop:
 
     def _save(self, position: Progress) -> None:
         check_weights(position.step, self.assembly, self.folder)
-        folder = self.folder / "checkpoints"
+        folder = self.folder / CHECKPOINTS
         self.checkpoint = self._write(folder, position)
         self.checkpoint_step = position.step
         if world().main:
@@ -275,10 +275,6 @@ class Loop:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
         notes["memory"] = asdict(self.memory)
         return save_checkpoint(folder, self.assembly, position, self.config, statistics, notes)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _due(every: int, epoch: int) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.storage.checkpoint import read_state
-from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
@@ -62,7 +62,7 @@ def _lost(buffer: Tensor) -> bool:
 
 def _problem(cause: str, folder: Path) -> Problem:
     remedy = "lower optimizers.*.lr, set engine.clip, use engine.precision fp32, or let engine.on_nan be rollback"
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     last = f"; the last checkpoint, {saved[-1]}, is sound" if saved else ""
     return Problem("training", cause, f"{remedy}{last}")
 
@@ -82,7 +82,7 @@ def rollback(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int)
     Raises:
         NotFinite: The config does not want it, or it was tried too often.
     """
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     if assembly.checked.plan.config.engine.on_nan == "stop" or not saved or rollbacks == _MOST_ROLLBACKS:
         raise error
     position = load_checkpoint(saved[-1], assembly)
@@ -100,4 +100,5 @@ def rollback_lr_factor(rollbacks: int) -> float:
 
 def describe_rollback(rollbacks: int) -> str:
     """Say how a run goes on after a rollback."""
-    return f"another order, {rollback_lr_factor(rollbacks):g} of the learning rate ({rollbacks} of at most {_MOST_ROLLBACKS} times)"
+    count = f"{rollbacks} of at most {_MOST_ROLLBACKS} times"
+    return f"another order, {rollback_lr_factor(rollbacks):g} of the learning rate ({count})"

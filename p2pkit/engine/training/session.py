@@ -25,7 +25,7 @@ from p2pkit.engine.distributed.world import World, world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
 from p2pkit.engine.storage.checkpoint import load_generator, read_state, save_statistics
-from p2pkit.engine.storage.layout import CONFIG
+from p2pkit.engine.storage.layout import CONFIG, sheet_path
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
@@ -125,7 +125,7 @@ class RunSession:
         run = self._record("evaluation", place.facts(), resumed=False)
 
         def act(events: Events) -> tuple[Report, Samples]:
-            sheet = self.folder / "samples" / f"{self.checked.split}-step-{step:08d}.png"
+            sheet = sheet_path(self.folder, step, self.checked.split)
             evaluator = self._evaluator(place)
             report, samples = evaluator(generator, sheet)
             if evaluator.gathered is not None and world().main:
