@@ -79,16 +79,17 @@ def smooth(images: Tensor) -> Tensor:
 def call(subject: Subject, loss: Any) -> None:
     """Ask a loss once for each of its roles."""
     for player in roles(loss):
-        value_of(loss, player, View(*_images(subject), _judge(subject)))
+        source, target, fake = _images(subject)
+        value_of(loss, player, View(source, target, fake, _judge(subject)))
 
 
 def _draws(subject: Subject, loss: Any, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
-    view, judge = _images(subject), _judge(subject)
-    values = []
+    source, target, fake = _images(subject)
+    view, values = View(source, target, fake, _judge(subject)), []
     for seed in (SEED, SEED + 1):
         torch.manual_seed(seed)
-        values.append(float(Term("it", loss, 1.0).value(player, View(*view, judge)).detach()))
+        values.append(float(Term("it", loss, 1.0).value(player, view).detach()))
     return values[0] != values[1]
 
 
@@ -99,9 +100,11 @@ def mean_of_pairs(subject: Subject) -> None:
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
-        images = _images(subject)
-        twice = [torch.cat([image, image]) for image in images]
-        one, two = (float(value_of(loss, player, View(*each, judge)).detach()) for each in (images, twice))
+        source, target, fake = _images(subject)
+        views = [
+            View(source.repeat(n, 1, 1, 1), target.repeat(n, 1, 1, 1), fake.repeat(n, 1, 1, 1), judge) for n in (1, 2)
+        ]
+        one, two = (float(value_of(loss, player, view).detach()) for view in views)
         sentence = f"Its {player}(view) is {one:.4g} for a batch, and {two:.4g} for the same pairs twice"
         require(abs(one - two) <= 1e-3 * abs(one) + 1e-6, f"{sentence}: take the mean over the batch, not the sum.")
 
@@ -116,10 +119,10 @@ def every_pair(subject: Subject) -> None:
         source, target, fake = _images(subject)
         whole = value_of(loss, player, View(source, target, fake, judge)).detach()
         for index in range(len(fake)):
-            others = [image.clone() for image in (target, fake)]
-            for image in others:
+            other_target, other_fake = target.clone(), fake.clone()
+            for image in (other_target, other_fake):
                 image[index] = image[index].flip(-1) * 0.5
-            value = value_of(loss, player, View(source, *others, judge)).detach()
+            value = value_of(loss, player, View(source, other_target, other_fake, judge)).detach()
             sentence = f"Its {player}(view) does not change when pair {index + 1} of {len(fake)} does"
             require(not torch.equal(value, whole), f"{sentence}: look at all pairs of the batch.")
 
