@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,9 @@ def _misfit(image: Any, spec: ImageSpec, size: tuple[int, int]) -> str:
         if kind is None or (spec.low <= kind.min and kind.max <= spec.high):
             return ""
     low, high = (float(value) for value in image.aminmax()) if image.dtype != torch.uint16 else _ends(image)
-    if not (low >= spec.low and high <= spec.high):  # no comparison holds for what is not a number
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "has values that are not finite"
+    if low < spec.low or high > spec.high:
         return f"has values from {low:g} to {high:g}, where {spec.low:g} to {spec.high:g} is stated"
     return ""
 

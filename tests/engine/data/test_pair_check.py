@@ -42,8 +42,8 @@ BAD = {
     "channels last": (FINE.permute(1, 2, 0), "is of shape 4 x 6 x 3, where 3 x 4 x 6 is stated"),
     "another size": (FINE[:, :3], "is of shape 3 x 3 x 6"),
     "an array": (FINE.numpy(), "is a ndarray and not a torch.Tensor"),
-    "not a number": (nan(float("nan")), "has values from nan"),
-    "infinite": (nan(float("inf")), "has values from 1 to inf, where 0 to 255 is stated"),
+    "not a number": (nan(float("nan")), "has values that are not finite"),
+    "infinite": (nan(float("inf")), "has values that are not finite"),
     "negative": (nan(-1.0), "has values from -1 to 71"),
     "sixteen bits": (FINE.to(torch.uint16) * 257, "where 0 to 255 is stated"),
 }
