@@ -17,16 +17,18 @@ from p2pkit.testing.subject import Subject
 _PLAIN = (bool, int, float, str)
 
 
-def _called(subject: Subject) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Call a component, and return it with its plain attributes before and after."""
+def _called(subject: Subject, *, training: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Call a component in training or eval mode, and return its plain attributes before and after."""
     made = subject.build() if subject.kind == "loss" else network(subject)
+    if isinstance(made, nn.Module):
+        made.train(training)
     before = _attributes(made)
     if subject.kind == "loss":
         ask(subject, made)
     else:
         with torch.no_grad():
             answer(subject, made, subject.batch())
-    return made, before, _attributes(made)
+    return before, _attributes(made)
 
 
 def _attributes(made: Any) -> dict[str, Any]:
@@ -44,15 +46,16 @@ def _attributes(made: Any) -> dict[str, Any]:
 @rule("generator", "discriminator", "loss")
 def keeps_mode(subject: Subject) -> None:
     """It leaves modules in the mode that they are in, training or eval."""
-    _, before, after = _called(subject)
-    changed = [name for name in before if name.rpartition(".")[2] == "training" and before[name] != after[name]]
-    require(not changed, f"Called, it changes {', '.join(changed[:3])}: don't call train() or eval() on the way.")
+    for training in (True, False):
+        before, after = _called(subject, training=training)
+        changed = [name for name in before if name.rpartition(".")[2] == "training" and before[name] != after[name]]
+        require(not changed, f"Called, it changes {', '.join(changed[:3])}: don't call train() or eval() on the way.")
 
 
 @rule("generator", "discriminator", "loss")
 def no_hidden_state(subject: Subject) -> None:
     """It keeps no numbers between calls that a checkpoint does not hold."""
-    _, before, after = _called(subject)
+    before, after = _called(subject)
     changed = [name for name in after if name.rpartition(".")[2] != "training" and before.get(name) != after[name]]
     remedy = "keep what has to last in buffers (`self.register_buffer`), which are saved and come back"
     require(not changed, f"Called, it changes {', '.join(changed[:3])}, which a resumed run would not know: {remedy}.")
