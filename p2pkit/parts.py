@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from p2pkit.components import Component
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairSpec
 from p2pkit.yaml_files import did_you_mean
 
@@ -83,7 +83,7 @@ class Part:
         except P2pkitError:
             raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything
-            cause = f"{self.component.full_name} can't be built: {type(error).__name__}: {error}"
+            cause = f"{self.component.full_name} can't be built: {first_line(error, typed=True)}"
             raise ConfigError(Problem(self.path, cause)) from error
         self.made.add(type(built))
         return built
@@ -92,6 +92,18 @@ class Part:
         """Return the reference with everything spelt out: full name, all parameters, absolute paths."""
         params = {name: plain(value) for name, value in self.values.items()}
         return {"use": self.component.full_name, "params": params, "alias": self.name}
+
+
+@dataclass(frozen=True)
+class LossPart(Part):
+    """A term: a loss with its weight."""
+
+    weight: float = 1.0
+    every: int = 1
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
+        return {"weight": self.weight, "every": self.every, **super().resolved()}
 
 
 def plain(value: Any) -> Any:

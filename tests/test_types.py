@@ -1,92 +1,49 @@
-"""What factories make: a protocol for each kind, and optional attributes that are read in one place only."""
+"""What the nouns work out of themselves."""
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+from math import inf, nan
 
 import pytest
 
-import p2pkit
-from p2pkit.components import KIND_NAMES
-from p2pkit.plugins.loading import Plugins
-from p2pkit.types import optional
-from p2pkit.types.protocols import PROTOCOLS
-
-PACKAGE = Path(p2pkit.__file__).parent
-NAMES = {attribute.name for attribute in optional.ATTRIBUTES}
+from p2pkit import Report
+from p2pkit.types import ParameterCount
 
 
-class Odd:
-    multiple = 32
-    loads = "256"
-    wants = ("fake", "mask")
-    higher_is_better = 1
-    fakes = 0
-
-    def __call__(self, *images): ...
-    def update(self): ...
-    def compute(self): ...
-    def reset(self): ...
-    def generator(self, view): ...
-
-
-def test_every_kind_has_its_protocol():
-    assert tuple(PROTOCOLS) == KIND_NAMES
-    assert {attribute.owner for attribute in optional.ATTRIBUTES} == {*KIND_NAMES, "stream", "any"}
-    protocols = [protocol.__name__ for found in PROTOCOLS.values() for protocol in found]
-    assert set(protocols) <= set(p2pkit.__all__)
-
-
-def test_an_attribute_is_read_or_has_its_default():
-    assert optional.multiple(Odd()) == 32
-    assert optional.multiple(object()) == 1
-    assert optional.wants(object()) == ("fake", "target")
-    assert optional.TURNS["generator"](Odd()) is not None
-    assert optional.TURNS["discriminator"](Odd()) is None
-    assert optional.fingerprint(object())("train") == ""
-    assert list(optional.problems(object())()) == []
+@pytest.mark.parametrize(
+    ("value", "source", "mean", "higher", "gain"),
+    [
+        (0.3, 0.6, 0.4, False, 0.25),
+        (0.5, 0.6, 0.4, False, -0.25),
+        (15.0, 10.0, 5.0, True, 0.5),
+        (0.3, -0.2, -0.5, True, 2.5),
+        (0.3, 0.6, 0.4, None, None),
+        (0.3, 0.0, 0.4, False, None),
+        (0.5, 0.0, -0.2, True, None),
+        (20.0, inf, 10.0, True, None),
+        (0.3, inf, 0.4, False, 0.25),
+        (0.3, inf, inf, False, None),
+        (15.0, nan, 10.0, True, 0.5),
+        (15.0, 10.0, nan, True, 0.5),
+        (15.0, nan, nan, True, None),
+        (inf, 10.0, 5.0, True, None),
+        (nan, 10.0, 5.0, True, None),
+    ],
+)
+def test_gains_are_over_the_better_baseline(value, source, mean, higher, gain):
+    """And are left out where no share can be said."""
+    report = Report("val", 8, {"m": value}, {"source": {"m": source}, "mean": {"m": mean}}, {"m": higher})
+    assert report.gains == ({} if gain is None else {"m": pytest.approx(gain)})
 
 
-@pytest.mark.parametrize("attribute", optional.ATTRIBUTES, ids=lambda attribute: attribute.name)
-def test_every_attribute_is_explained(attribute):
-    assert attribute.meaning.endswith(".")
-    assert attribute.wrong(object()) == ""
+def test_each_value_of_a_metric_has_a_gain_of_its_own():
+    """Baselines may lack a metric: they have no several fakes."""
+    scores = {"fcn/iou": 0.6, "fcn/accuracy": 0.9, "diversity": 0.1}
+    baselines = {"source": {"fcn/iou": 0.4, "fcn/accuracy": 0.0}}
+    report = Report("val", 8, scores, baselines, dict.fromkeys(scores, True))
+    assert report.gains == {"fcn/iou": pytest.approx(0.5)}
 
 
-def test_wrong_attributes_are_told():
-    assert optional.misfits("generator", Odd()) == []
-    assert optional.misfits("augmentation", Odd()) == [
-        "has '256' as its attribute loads, which must be (height, width) or None"
-    ]
-    told = " ".join(optional.misfits("metric", Odd()))
-    assert all(f"as its attribute {name}, which must be" in told for name in ("wants", "fakes", "higher_is_better"))
-
-
-def test_what_is_of_no_kind_is_told():
-    (told,) = optional.misfits("dataset", [1, 2])
-    assert told == "made a list where a p2pkit.PairDataset is wanted"
-    (told,) = optional.misfits("loss", object())
-    assert told == "made a object where a p2pkit.GeneratorLoss or DiscriminatorLoss is wanted"
-
-
-def asked_by_name(file: Path):
-    """Yield where a file asks an object for an optional attribute by getattr or hasattr."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
-            name = node.args[1]
-            if isinstance(name, ast.Constant) and name.value in NAMES:
-                yield f"{file.relative_to(PACKAGE)}:{node.lineno} {name.value}"
-
-
-def test_optional_attributes_are_read_in_one_place():
-    files = [file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "types" / "optional.py"]
-    others = {"engine/work.py", "documents.py"}  # `names`, `problem`: not of components
-    found = [place for file in files for place in asked_by_name(file)]
-    assert [place for place in found if place.partition(":")[0] not in others] == []
-
-
-def test_the_built_ins_state_no_attribute_that_is_unknown():
-    plugins = Plugins(discover=False)
-    assert plugins.components
-    assert not [plugin.left_out for plugin in plugins.found if plugin.left_out]
+def test_a_size_says_how_much_is_trained_where_that_is_not_all():
+    assert str(ParameterCount(1234, 1234)) == "1,234 parameters"
+    assert str(ParameterCount(1234, 1000)) == "1,234 parameters, 1,000 of them trainable"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from p2pkit.config.model import ComponentConfig, RunConfig
+from p2pkit.config.model import ComponentConfig, LossConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
-from p2pkit.errors import Problem, RegistryError
-from p2pkit.parts import Part
+from p2pkit.errors import ConfigError, Problem, RegistryError
+from p2pkit.parts import LossPart, Part
 from p2pkit.registry import Registry
 from p2pkit.yaml_files import structural_problem
+
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,20 @@ class Plan:
     generator: Part | None
     discriminator: Part | None
     augment: tuple[Part, ...]
-    losses: Mapping[str, Part]
+    losses: Mapping[str, LossPart]
     metrics: Mapping[str, Part]
-    idle: Mapping[str, Part] = field(default_factory=dict)
+    idle: Mapping[str, LossPart] = field(default_factory=dict)
+
+    def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
+        """Return a part that has to be there.
+
+        Raises:
+            ConfigError: It is missing, and `problems` say why.
+        """
+        found: Part | None = getattr(self, key)
+        if found is None:
+            raise ConfigError(self.problems)
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
@@ -77,9 +90,9 @@ def resolve(source: Source, registry: Registry) -> Plan:
     config, problems = _structure(source.raw)
     finder = _Finder(registry, problems)
     written = config.losses.items()
-    losses = {name: finder.part("loss", f"losses.{name}", term) for name, term in written if term.weight > 0}
+    losses = {name: finder.term(f"losses.{name}", term) for name, term in written if term.weight > 0}
     unheard = _Finder(registry, [])  # a term that is left out may be wrong
-    idle = {name: unheard.part("loss", f"losses.{name}", term) for name, term in written if term.weight == 0}
+    idle = {name: unheard.term(f"losses.{name}", term) for name, term in written if term.weight == 0}
     metrics = finder.metrics(config.evaluate.metrics)
     augment = [finder.part("augmentation", f"augment.{i}", item) for i, item in enumerate(config.augment)]
     dataset = finder.part("dataset", "dataset", config.dataset)
@@ -109,6 +122,15 @@ class _Finder:
         self.problems = problems
 
     def part(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
+        return self._sound(self._found(kind, path, written))
+
+    def term(self, path: str, written: LossConfig) -> LossPart | None:
+        part = self._found("loss", path, written)
+        if part is None:
+            return None
+        return self._sound(LossPart(path, part.component, part.params, part.alias, written.weight, written.every))
+
+    def _found(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
         if written.use == _ABSENT:
             return None
         try:
@@ -116,9 +138,13 @@ class _Finder:
         except RegistryError as error:
             self.problems += [Problem(f"{path}.use", p.cause, p.remedy) for p in error.problems]
             return None
-        wrong = part.problems()
+        return replace(part, alias=written.alias) if written.alias else part
+
+    def _sound(self, part: P | None) -> P | None:
+        """Return the part if its parameters are right."""
+        wrong = part.problems() if part else []
         self.problems += wrong
-        return None if wrong else replace(part, alias=written.alias) if written.alias else part
+        return None if wrong else part
 
     def metrics(self, written: Sequence[ComponentConfig]) -> dict[str, Part]:
         named: dict[str, Part] = {}

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.build.init_from import initial_problems
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairDataset, PairSpec, Verdict, View, optional
 
 
@@ -44,14 +45,13 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
-        metrics = {name: _built(part, dataset.spec, problems) for name, part in plan.metrics.items()}
+        metrics = _metrics(plan, dataset.spec, problems)
         problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, training=training, initial=training and begins)
-    problems += [*device_problems(plan.config), *_folder_problems(plan)]
-    if problems:
+    problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
+    if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
-    assert dataset is not None
-    return ValidatedRun(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -110,6 +110,11 @@ def _folder_problems(plan: Plan) -> list[Problem]:
     if existing.is_dir():
         return []
     return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
+
+
+def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, Any]:
+    """Build each metric, once, since some load a network; None for one that can't be built."""
+    return {name: _built(part, images, problems) for name, part in plan.metrics.items()}
 
 
 def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]:
@@ -174,16 +179,14 @@ class _Trial:
         self.adversarial = False
         with torch.device(device), torch.random.fork_rng(devices=[]):
             generator = self._network(plan.generator, images, training=training) if plan.generator else None
-            losses = {name: self._built(part, images) for name, part in plan.losses.items()}
-            terms = [Term(name, loss, 1.0) for name, loss in losses.items() if loss is not None]
+            losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
+            terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
             self.adversarial = Objective(terms).adversarial
             wanted = plan.discriminator if self.adversarial else None
             discriminator = self._network(wanted, images, training=training) if wanted else None
             if not terms and not self.problems and not plan.problems:
                 self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
             if initial and generator is not None:
-                from p2pkit.engine.build.init_from import initial_problems
-
                 self.problems += initial_problems(plan, generator)
             if generator is not None:
                 batch = plan.config.engine.batch if device == "meta" else 1
@@ -219,7 +222,7 @@ class _Trial:
             self.problems.append(error.at(path))
         except Exception as error:
             self.errors.append(error)
-            self.problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))
+            self.problems.append(Problem(path, first_line(error)))
 
     def _generated(self, generator: Any, source: Tensor, target: Tensor) -> Tensor | None:
         fake: Any = target

@@ -164,6 +164,14 @@ TURNS = {"generator": generator_turn, "discriminator": discriminator_turn}
 """For each player how a loss is asked what the player minimises."""
 
 
+def turn(loss: object, player: str) -> Callable[[View], Tensor]:
+    """Return how a loss is asked in a player's turn, in which it has a say."""
+    asked = TURNS[player](loss)
+    if asked is None:
+        raise LookupError(f"this loss has no say in the {player}'s turn")
+    return asked
+
+
 def misfits(kind: str, made: object) -> list[str]:
     """List what keeps something from being used as a component of a kind, a sentence each.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from p2pkit.types.images import PairSpec
 
@@ -69,14 +70,20 @@ class Report:
 
     @property
     def gains(self) -> dict[str, float]:
-        """For each metric, by what share the fakes are better than the better baseline, where both can be said."""
+        """For each metric, by what share the fakes are better than the better baseline; negative where they are worse.
+
+        Left out where no share can be said: the metric does not say which direction is good, its value is not finite,
+        or the better baseline is 0 or infinite. A baseline that is not a number is passed over.
+        """
         gains = {}
         for name, value in self.metrics.items():
-            others = [scores[name] for scores in self.baselines.values() if name in scores]
             higher = self.higher_is_better.get(name)
-            best = (max(others) if higher else min(others)) if others and higher is not None else 0.0
-            if best:
-                gains[name] = (value - best) / abs(best) * (1 if higher else -1)
+            known = [scores[name] for scores in self.baselines.values() if not math.isnan(scores.get(name, math.nan))]
+            if higher is None or not known:
+                continue
+            best = max(known) if higher else min(known)
+            if best != 0 and math.isfinite(best) and math.isfinite(value):
+                gains[name] = (value - best if higher else best - value) / abs(best)
         return gains
 
 
@@ -84,6 +91,27 @@ def short_id(data: Mapping[str, Any]) -> str:
     """Return eight characters that stand for plain data, whatever the order of its keys."""
     text = json.dumps(data, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class ParameterCount(NamedTuple):
+    """How large a network is.
+
+    Args:
+        total: All of its parameters' values.
+        trainable: Those that training changes.
+    """
+
+    total: int
+    trainable: int
+
+    @property
+    def frozen(self) -> int:
+        """How many values training leaves as they are."""
+        return self.total - self.trainable
+
+    def __str__(self) -> str:
+        """Say it: `54,413,955 parameters`, and how many are trainable where not all of them are."""
+        return f"{self.total:,} parameters" + (f", {self.trainable:,} of them trainable" if self.frozen else "")
 
 
 @dataclass(frozen=True, slots=True)

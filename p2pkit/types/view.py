@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +44,12 @@ class View:
         self.target = target
         self.fake = fake
         self._discriminate = discriminate
+        self._verdicts: dict[str, Verdict] = {}
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """The verdicts that losses have asked for so far: `real` is that on the target, `fake` that on the fake."""
+        return self._verdicts
 
     def discriminate(self, source: Tensor, image: Tensor) -> Verdict:
         """Ask the discriminator about any image, for penalties that need a forward of their own."""
@@ -52,12 +57,17 @@ class View:
             raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
         return self._discriminate(source, image)
 
-    @cached_property
+    @property
     def on_target(self) -> Verdict:
         """The verdict on the real pair (source, target)."""
-        return self.discriminate(self.source, self.target)
+        return self._asked("real", self.target)
 
-    @cached_property
+    @property
     def on_fake(self) -> Verdict:
         """The verdict on the pair (source, fake)."""
-        return self.discriminate(self.source, self.fake)
+        return self._asked("fake", self.fake)
+
+    def _asked(self, name: str, image: Tensor) -> Verdict:
+        if name not in self._verdicts:
+            self._verdicts[name] = self.discriminate(self.source, image)
+        return self._verdicts[name]

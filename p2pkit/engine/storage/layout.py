@@ -51,6 +51,16 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / STATE).is_file())
 
 
+def inference_files(checkpoint: Path) -> tuple[Path, ...]:
+    """Return the files of a checkpoint that its generator is used by: all but what only training goes on with.
+
+    Args:
+        checkpoint: The checkpoint's folder; a copy of these files is a checkpoint that can be loaded and evaluated.
+    """
+    files = (file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith("."))
+    return tuple(sorted(file for file in files if file.name != TRAINING))
+
+
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the latest checkpoints of a folder."""
     for path in checkpoints(folder)[:-keep]:

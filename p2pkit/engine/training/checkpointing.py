@@ -74,11 +74,9 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Progress:
     state = read_state(path)
     tensors = _tensors(path / TRAINING)
     players = assembly.players
-    _load(players.generator.network, _under(tensors, "generator"), path)
-    _load_optimizer(players.generator.optimizer, _under(tensors, "optimizer.generator"))
-    if players.discriminator is not None:
-        _load(players.discriminator.network, _under(tensors, "discriminator"), path)
-        _load_optimizer(players.discriminator.optimizer, _under(tensors, "optimizer.discriminator"))
+    for name, player in players.named.items():
+        _load(player.network, _under(tensors, name), path)
+        _load_optimizer(player.optimizer, _under(tensors, f"optimizer.{name}"))
     if players.average is not None:
         _load(players.average.network, _tensors(path / GENERATOR), path)
         players.average.count.copy_(tensors["average.count"])
@@ -121,11 +119,10 @@ def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]
     tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(random) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
-    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
-        if side is not None:
-            tensors |= {f"{name}.{key}": value for key, value in side.network.state_dict().items()}
-            for index, moments in side.optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+    for name, player in players.named.items():
+        tensors |= {f"{name}.{key}": value for key, value in player.network.state_dict().items()}
+        for index, moments in player.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
     return tensors
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from p2pkit.engine.step.objective import PlayerName, Term
+from p2pkit.engine.step.objective import PlayerName
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import Discriminate, Verdict, View, optional
@@ -54,7 +55,7 @@ def roles(loss: Any) -> list[PlayerName]:
 def value_of(loss: Any, player: PlayerName, view: View) -> Tensor:
     """Ask a loss for its value in one player's turn, always with the same random numbers."""
     torch.manual_seed(SEED)
-    return Term("it", loss, 1.0).value(player, view)
+    return optional.turn(loss, player)(view)
 
 
 def _judge(subject: Subject) -> Judge:
@@ -89,7 +90,7 @@ def _draws(subject: Subject, loss: Any, player: PlayerName) -> bool:
     view, values = View(source, target, fake, _judge(subject)), []
     for seed in (SEED, SEED + 1):
         torch.manual_seed(seed)
-        values.append(float(Term("it", loss, 1.0).value(player, view).detach()))
+        values.append(float(optional.turn(loss, player)(view).detach()))
     return values[0] != values[1]
 
 
@@ -220,7 +221,7 @@ def _explained() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "dtype" in str(error) or "same type" in str(error) or "Double" in str(error):
-            raise Skip(f"it can't be computed in double precision ({str(error).partition(chr(10))[0]})") from None
+            raise Skip(f"it can't be computed in double precision ({first_line(error)})") from None
         raise
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.engine.device.placement import lay_out
-from p2pkit.errors import ComponentError
+from p2pkit.errors import ComponentError, first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import PairSpec, optional
@@ -45,7 +45,7 @@ def gradients(subject: Subject) -> None:
     """Every parameter gets a finite gradient."""
     built = network(subject)
     values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     trained = [(name, parameter) for name, parameter in built.named_parameters() if parameter.requires_grad]
     require(trained, "It has no parameters that can be trained; is something detached or frozen?")
     idle = [name for name, parameter in trained if parameter.grad is None]
@@ -88,7 +88,7 @@ def meta(subject: Subject) -> None:
         try:
             built = subject.component.build(subject.images, subject.params)
         except Exception as error:
-            raise Skip(f"it asks tensors for values, so that check has to build it whole ({_first(error)})") from None
+            raise Skip(f"it asks tensors for values; check has to build it whole ({first_line(error)})") from None
         elsewhere = [name for name, parameter in built.named_parameters() if parameter.device.type != "meta"]
         sentence = (
             f"Made on the meta device, {_some(elsewhere)} is elsewhere: don't name a device when you make tensors."
@@ -101,11 +101,7 @@ def meta(subject: Subject) -> None:
         except Exception as error:
             if not (isinstance(error, NotImplementedError) or "meta" in str(error).lower()):
                 raise
-            raise Skip(f"it asks tensors for values, so that check has to compute a pair ({_first(error)})") from None
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+            raise Skip(f"it asks tensors for values; check has to compute a pair ({first_line(error)})") from None
 
 
 def _meta(subject: Subject, side: str) -> Tensor:
@@ -127,7 +123,7 @@ def compile_(subject: Subject) -> None:
         try:
             got = answer(subject, built, batch)
         except torch._dynamo.exc.TorchDynamoException as error:
-            cause = str(error).strip().partition("\n")[0]
+            cause = first_line(error)
             remedy = "write `forward` in torch operations, without branches on tensors' values and without printing"
             raise AssertionError(f"It does not compile ({cause}): {remedy}.") from None
     require(same(expected, got, 1e-5), "Compiled, it answers otherwise: `forward` must not change Python state.")
@@ -139,7 +135,7 @@ def autocast(subject: Subject) -> None:
     built = network(subject)
     with torch.autocast(torch.device(subject.device).type, dtype=torch.bfloat16):
         values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     gradients = [parameter.grad for parameter in built.parameters() if parameter.grad is not None]
     finite = all(value.isfinite().all() for value in (*values, *gradients))
     require(finite, "Under bfloat16 autocast values are not finite: compute roots, exponentials and sums in float32.")
