@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from p2pkit import ConfigError
+from p2pkit.api import outline
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
@@ -194,7 +195,9 @@ def test_a_fault_is_told_before_training(tried, path, value, told):
 
 @pytest.mark.parametrize("name", ["asksforvalues", "builtfromvalues"])
 def test_what_the_meta_device_cannot_do_is_tried_with_values(tried, name):
-    assert assemble(tried(generator=name)).facts()["generator_parameters"] == 12
+    checked = tried(generator=name)
+    assert assemble(checked).facts()["generator_parameters"] == 12
+    assert any(": 12 parameters" in line for line in outline(checked))
 
 
 def test_an_unknown_discriminator_is_the_only_thing_wrong(tried):
