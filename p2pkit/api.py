@@ -253,7 +253,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
-    lacking = [problem for problem in device_problems(planned.config) if problem.path == "engine.device"]
+    lacking = [
+        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
+    ]
     if lacking:
         raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
@@ -356,7 +358,7 @@ def outline(checked: ValidatedRun) -> list[str]:
             lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
     if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
-    terms = [f"{plan.config.losses[name].weight:g} x {name}" for name in plan.losses]
+    terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")
     return [*lines, "the config is in order"]
 
