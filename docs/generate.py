@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_origin
@@ -27,6 +27,8 @@ from p2pkit.components import KINDS
 from p2pkit.config import recipe_names
 from p2pkit.plugins.loading import BUILTIN
 from p2pkit.registry import Registry, load_registry
+from p2pkit.types import optional
+from p2pkit.types.protocols import PROTOCOLS
 
 FOLDER = Path(__file__).parent / "generated"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
@@ -36,7 +38,10 @@ MODULES = {
     "p2pkit.bridge.importing": "Checkpoints of other toolboxes",
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
-    "p2pkit.types": "What is passed around",
+    "p2pkit.types.images": "Images and pairs",
+    "p2pkit.types.view": "What a loss sees",
+    "p2pkit.types.protocols": "What factories make",
+    "p2pkit.types.runs": "What is told of a run",
     "p2pkit.images.files": "Images on disk",
     "p2pkit.images.convert": "Images",
     "p2pkit.shards": "Shards",
@@ -110,12 +115,28 @@ def hooks() -> str:
         if name.startswith("p2pkit_"):
             parts.append(f"(hook-{name})=\n## {signature(name, hook, types=False)}")
             parts.append(f"```python\n{signature(name, hook)}\n```\n\n{docstring(inspect.getdoc(hook) or '')}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *protocols()])
+
+
+def protocols() -> Iterator[str]:
+    """Describe for each kind what its factories make, and which attributes that may have beside."""
+    for kind, found in PROTOCOLS.items():
+        names = ", ".join(f"[`{protocol.__name__}`](#python-{protocol.__name__})" for protocol in found)
+        first = inspect.getdoc(found[0]) or ""
+        yield f"(made-{kind})=\n## What the factory of a {kind} makes\n\n{names}: {first.partition(chr(10))[0]}"
+        streams = ("stream",) if kind == "dataset" else ()
+        mine = [each for each in optional.ATTRIBUTES if each.owner in (kind, *streams, "any")]
+        rows = [[code(each.name), plain(each.written), _absent(each), plain(each.meaning)] for each in mine]
+        yield table(["attribute", "is", "without it", "meaning"], rows)
+
+
+def _absent(attribute: optional.Attribute[Any]) -> str:
+    return "" if callable(attribute.default) or attribute.default in (None, {}) else code(value(attribute.default))
 
 
 def components(registry: Registry, kind: str) -> str:
     """Describe every built-in component of a kind, with its parameters and aliases."""
-    offered = [offer.component for offer in registry.plugins.offers if offer.component.kind == kind]
+    offered = [component for component in registry.plugins.components if component.kind == kind]
     parts = []
     for component in offered:
         about = catalog.describe(registry, component.name, kind)
@@ -153,7 +174,7 @@ def names(registry: Registry) -> str:
     for kind in KINDS:
         rows = []
         for entry in catalog.entries(registry, kind.kind):
-            component = registry.resolve(kind.kind, entry.name).offer.component.name
+            component = registry.resolve(kind.kind, entry.name).component.name
             rows.append([f"[`{entry.name}`](#{kind.kind}-{component})", code(entry.alias_of), plain(entry.summary)])
         parts.append(f"## {kind.kind}\n\n" + table(["name", "alias of", "what it is"], rows))
     rows = [[code(name), code(module)] for name, module in BUILTIN]
@@ -231,7 +252,7 @@ def _verdict(registry: Registry, name: str) -> str:
     images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     found = registry.resolve("discriminator", name)
     with torch.device("meta"):
-        network = found.offer.component.build(images, found.params)
+        network = found.component.build(images, found.params)
         verdict = network(torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256))
     return ", ".join(f"{logits.shape[2]} x {logits.shape[3]}" for logits in verdict.logits)
 

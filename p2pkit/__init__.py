@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
+        DiscriminatorLoss,
+        DiscriminatorNetwork,
+        GeneratorLoss,
+        GeneratorNetwork,
         ImageSpec,
         Pair,
+        PairAugmentation,
         PairDataset,
+        PairMetric,
         PairSpec,
         PairStream,
         Report,
@@ -61,9 +67,13 @@ __all__ = [
     "DatasetFacts",
     "DeviceError",
     "Discriminator",
+    "DiscriminatorLoss",
+    "DiscriminatorNetwork",
     "EvaluatedRun",
     "ExportedModel",
     "Generator",
+    "GeneratorLoss",
+    "GeneratorNetwork",
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
@@ -72,7 +82,9 @@ __all__ = [
     "ModelError",
     "P2pkitError",
     "Pair",
+    "PairAugmentation",
     "PairDataset",
+    "PairMetric",
     "PairSpec",
     "PairStream",
     "PluginError",
@@ -125,7 +137,9 @@ _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoi
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
 _CONVERT = ("conform", "fake_spec", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
-    *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
+    *("DatasetFacts", "ImageSpec", "Pair", "PairSpec", "PairStream"),
+    *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
+    *("PairDataset", "PairAugmentation", "PairMetric"),
     *("Report", "Run", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -145,6 +159,11 @@ _LAZY = {
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
+
+
+def __dir__() -> list[str]:
+    """List what is public, though most of it is imported only when it is asked for."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

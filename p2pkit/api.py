@@ -30,7 +30,7 @@ from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
 
@@ -394,9 +394,8 @@ def score(
             than a fake with its target.
         DataError: A folder's images can't be paired or read.
     """
-    resolved = (registry or load_registry()).resolve("metric", metric)
-    part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
-    problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
+    part = (registry or load_registry()).resolve("metric", metric, params)
+    problems = part.problems()
     pairs = image_pairs(image, reference)
     first = pairs[0]()
     problems += _size_problems(*first)

@@ -145,7 +145,7 @@ def _components(registry: Registry, kind: str) -> dict[str, Any]:
 
 
 def _parameters(registry: Registry, name: str, kind: str) -> dict[str, str]:
-    return _keys(registry.resolve(kind, name).offer.component.parameters)
+    return _keys(registry.resolve(kind, name).component.parameters)
 
 
 @pytest.fixture(scope="module")

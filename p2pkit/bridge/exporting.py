@@ -75,7 +75,7 @@ def export_checkpoint(
     if problems:
         raise ModelError(problems)
     images: PairSpec = read_state(checkpoint)["images"]
-    names = name_tensors(layout, plan.generator.offer.component, images, params)
+    names = name_tensors(layout, plan.generator.component, images, params)
     weights = load_file(checkpoint / GENERATOR)
     if plan.config.evaluate.batch_norm == "recalibrated":
         weights |= load_statistics(checkpoint)
@@ -91,16 +91,16 @@ def _layout(generator: Part, format: str) -> Layout:
         raise ModelError(Problem("format", f"there is no format {format!r}", f"formats: {', '.join(FORMATS)}"))
     found = [layout for layout in GENERATORS if layout.toolbox == format]
     for layout in found:
-        if layout.use == generator.offer.full_name:
+        if layout.use == generator.component.full_name:
             return layout
     known = ", ".join(layout.use for layout in found)
-    cause = f"{generator.offer.full_name} is no generator of {format}"
+    cause = f"{generator.component.full_name} is no generator of {format}"
     raise ModelError(Problem("generator", cause, f"what can be exported is {known}"))
 
 
 def _problems(generator: Part, params: Mapping[str, Any], format: str) -> list[Problem]:
     """List what the other toolbox's network can't be."""
-    model = generator.offer.component.parameters
+    model = generator.component.parameters
     defaults = {name: field.default for name, field in model.model_fields.items()}
     problems = [
         Problem(f"generator.params.{name}", f"is {value}, and {format} has {defaults[name]} only")

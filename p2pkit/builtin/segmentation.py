@@ -97,7 +97,7 @@ def _trained_here(images: PairSpec, path: Path) -> nn.Module:
     made, wanted = _task(found.images.source, found.images.target), _task(images.target, images.source)
     if made != wanted:
         raise ComponentError(f"this network is for {made}, where one for {wanted} is wanted", parameter="network")
-    multiple = getattr(found.generator, "multiple", 1)
+    multiple = found.multiple
     if images.height % multiple or images.width % multiple:
         size = f"{images.height} x {images.width}"
         cause = f"this network needs sides that are multiples of {multiple}, the images are {size}"

@@ -237,7 +237,8 @@ def print_component(about: Mapping[str, Any]) -> None:
     table = Table("parameter", "type", "default", "description", show_edge=False)
     for parameter in about["parameters"]:
         default = "required" if parameter["required"] else escape(str(parameter["default"]))
-        table.add_row(parameter["name"], escape(parameter["type"]), default, escape(parameter["description"]))
+        allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
+        table.add_row(parameter["name"], escape(allowed), default, escape(parameter["description"]))
     if about["parameters"]:
         console.print(table)
 

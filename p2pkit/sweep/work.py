@@ -140,7 +140,7 @@ class _Worker:
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.parent = Parent(store.folder, planned, registry, reporter(progress).note, resumed=not first)
+        self.parent = Parent(store.folder, planned, registry, reporter(progress).warn, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
         self._again = set(failed) if again else set[int]()

@@ -110,7 +110,7 @@ def _samples(
         return digest.digest(), (ShardIndex.key_of(pair.name), form.encode(pair))
 
     pairs = dataset.pairs(split)
-    for done, outcome in enumerate(decode_in_threads(pairs, act), 1):
+    for done, outcome in enumerate(decode_in_threads(pairs, act, dataset.spec), 1):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -140,7 +141,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Return tensors as a file can hold them: each whole, and one that shares its memory with another copied."""
+    found = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    shared = Counter(tensor.untyped_storage().data_ptr() for tensor in found.values())
+    return {name: t.clone() if shared[t.untyped_storage().data_ptr()] > 1 else t for name, t in found.items()}
 
 
 def _under(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:

@@ -57,7 +57,7 @@ def components_in_traceback(error: BaseException, plan: Plan) -> list[Part]:
             return made
     for frame in reversed(frames):
         home = _home(str(frame.f_globals.get("__name__")))
-        within = [part for part in parts if _home(part.offer.component.factory.__module__) == home]
+        within = [part for part in parts if _home(part.component.factory.__module__) == home]
         if within:
             return within
     return []
@@ -70,7 +70,7 @@ def _home(module: str) -> str:
 
 
 def _names(part: Part) -> tuple[str, str]:
-    return part.path, part.offer.full_name
+    return part.path, part.component.full_name
 
 
 def _advice(error: Exception) -> str:
