@@ -16,6 +16,7 @@ from p2pkit.errors import (
     Problem,
     RegistryError,
     TrainingError,
+    first_line,
 )
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
+    from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images.convert import conform, resize, to_network, to_picture, to_stored
+    from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.files import read_image, write_image
     from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name
     from p2pkit.images.manifest import manifest_rows
@@ -34,10 +36,16 @@ if TYPE_CHECKING:
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
+        DiscriminatorLoss,
+        DiscriminatorNetwork,
         Edges,
+        GeneratorLoss,
+        GeneratorNetwork,
         ImageSpec,
         Pair,
+        PairAugmentation,
         PairDataset,
+        PairMetric,
         PairSpec,
         PairStream,
         Reading,
@@ -64,10 +72,14 @@ __all__ = [
     "DatasetFacts",
     "DeviceError",
     "Discriminator",
+    "DiscriminatorLoss",
+    "DiscriminatorNetwork",
     "Edges",
     "EvaluatedRun",
     "ExportedModel",
     "Generator",
+    "GeneratorLoss",
+    "GeneratorNetwork",
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
@@ -76,7 +88,9 @@ __all__ = [
     "ModelError",
     "P2pkitError",
     "Pair",
+    "PairAugmentation",
     "PairDataset",
+    "PairMetric",
     "PairSpec",
     "PairStream",
     "PluginError",
@@ -106,9 +120,11 @@ __all__ = [
     "export_checkpoint",
     "fill_weights",
     "fingerprint",
+    "first_line",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
+    "inference_files",
     "is_image_name",
     "load",
     "lpips_network",
@@ -118,6 +134,7 @@ __all__ = [
     "resize",
     "resume",
     "score",
+    "stored_type",
     "to_network",
     "to_picture",
     "to_stored",
@@ -129,9 +146,11 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_CONVERT = ("conform", "resize", "to_network", "to_picture", "to_stored")
+_CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
-    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream", "Reading"),
+    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
+    *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
+    *("PairDataset", "PairAugmentation", "PairMetric"),
     *("Report", "Run", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -148,11 +167,17 @@ _LAZY = {
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
+    "inference_files": "p2pkit.engine.storage.layout",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
+
+
+def __dir__() -> list[str]:
+    """List what is public, though most of it is imported only when it is asked for."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -26,14 +26,14 @@ from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
-from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
-from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.types import ImageSpec, PairSpec, Report, optional
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,7 +180,7 @@ def resume(
     """
     registry = registry or load_registry()
     with process_group():
-        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run))
+        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
@@ -199,7 +199,7 @@ def _train(
     work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
-    step = outcome.position.step
+    step = outcome.progress.step
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )
@@ -257,15 +257,24 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
     Returns:
         The generator; the checkpoint says all that there is to know about the network.
+
+    Raises:
+        ModelError: There is no such model.
+        ConfigError: Its network or an inference mode can't be had.
+        DeviceError: There is no such device here.
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
     planned = plan_run(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
-    wrong += device_problems(planned.config) if not wrong else []
     if wrong:
         raise ConfigError(wrong)
+    lacking = [
+        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
+    ]
+    if lacking:
+        raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
 
 
@@ -347,7 +356,7 @@ def shard(
     progress: bool = False,
     **overrides: Any,
 ) -> ShardIndex:
-    """Write a data set as tar shards, without loss; the data set `webdataset` reads them.
+    """Write a data set as shards, without loss; the data set `webdataset` reads them.
 
     Args:
         dataset: A recipe's name, a YAML file, the keys of a config, or a data set's name.
@@ -409,14 +418,14 @@ def outline(checked: ValidatedRun) -> list[str]:
         f"dataset        {_name(plan.dataset)}: {splits}",
         f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
     ]
-    for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
-        if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
-    if not checked.adversarial:
+    for key, part in (("generator", checked.generator), ("discriminator", checked.discriminator)):
+        if part is not None:
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
+    if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")
-    lines += [f"note           {note}" for note in getattr(checked.dataset, "notes", ())]
+    lines += [f"note           {note}" for note in optional.notes(checked.dataset)]
     return [*lines, "the config is in order"]
 
 
@@ -451,9 +460,8 @@ def score(
             than a fake with its target.
         DataError: A folder's images can't be paired or read.
     """
-    resolved = (registry or load_registry()).resolve("metric", metric)
-    part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
-    problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
+    part = (registry or load_registry()).resolve("metric", metric, params)
+    problems = part.problems()
     pairs = image_pairs(image, reference)
     first = pairs[0]()
     problems += _size_problems(*first)

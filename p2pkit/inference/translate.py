@@ -21,14 +21,15 @@ from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode, set_mode
-from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
+from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor, read_image, write_image
 from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import Tag, read_georeference, rescaled
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
-from p2pkit.types import Pair, PairDataset, PairSpec
+from p2pkit.types import Pair, PairDataset, PairSpec, optional
 
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
@@ -66,12 +67,16 @@ class Translator:
     statistics: Statistics | None = None
     seed: int = 0
 
+    @property
+    def multiple(self) -> int:
+        """The number that the sides of what the network is given are divisible by."""
+        return optional.multiple(self.generator)
+
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
         """Build the generator that a checkpoint's config names, load its weights, and put it into its mode."""
-        assert plan.generator is not None
         images: PairSpec = read_state(checkpoint)["images"]
-        generator = plan.generator.build(images)
+        generator = plan.part("generator").build(images)
         load_generator(checkpoint, generator)
         place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate
@@ -265,7 +270,7 @@ class Translator:
     def _fakes(self, sources: Sequence[Tensor]) -> list[Tensor]:
         """Run the generator on sources of one size; a fake does not depend on what stands beside it."""
         batch = torch.stack(list(sources))
-        padded = _padded(batch, getattr(self.generator, "multiple", 1))
+        padded = _padded(batch, self.multiple)
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         alone = self.batch_norm == "batch" or self.dropout == "on"
         parts = torch.split(padded, 1) if alone else (padded,)

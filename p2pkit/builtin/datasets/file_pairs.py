@@ -43,7 +43,13 @@ class LazyPairs(Sequence[Pair]):
 
 @dataclass(frozen=True)
 class FilePairs(LazyPairs):
-    """The pairs of one split."""
+    """The pairs of one split.
+
+    Args:
+        items: The files of each pair.
+        spec: What the images become.
+        derive: What makes a source of a target, where it is no file of its own.
+    """
 
     items: tuple[Item, ...]
     spec: PairSpec
@@ -98,7 +104,7 @@ class FileDataset:
         """
         return FilePairs(known(self.items, split), self.spec, self.derive)
 
-    def problems(self, split: str) -> list[p2pkit.Problem]:
+    def faults(self, split: str) -> list[p2pkit.Problem]:
         """List the files of a split that are missing or empty, without reading them.
 
         Raises:
@@ -173,7 +179,12 @@ _KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy"}
 
 
 def known(items: Mapping[str, T], split: str) -> T:
-    """Return what belongs to a split, or raise `p2pkit.DataError`."""
+    """Return what belongs to a split, or raise `p2pkit.DataError`.
+
+    Args:
+        items: What belongs to each split.
+        split: The split that is asked for.
+    """
     if split in items:
         return items[split]
     raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(items)}"))

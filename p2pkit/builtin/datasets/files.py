@@ -189,7 +189,12 @@ class Tree:
 
 
 def some(names: list[str], most: int = 8) -> str:
-    """Join the first few names and say how many there are."""
+    """Join the first few names and say how many there are.
+
+    Args:
+        names: All of them.
+        most: How many are shown.
+    """
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 

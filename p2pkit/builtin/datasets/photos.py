@@ -41,7 +41,11 @@ class Lightness:
 
 @dataclass(frozen=True)
 class DrawnEdges:
-    """Edges of a photo, as dark lines on white."""
+    """Edges of a photo, as dark lines on white.
+
+    Args:
+        edges: How they are drawn.
+    """
 
     edges: p2pkit.Edges
 

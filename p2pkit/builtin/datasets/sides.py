@@ -116,7 +116,13 @@ class Intensity:
 
 @dataclass(frozen=True)
 class Labels:
-    """Indices of classes, or colours that stand for them."""
+    """Indices of classes, or colours that stand for them.
+
+    Args:
+        classes: Number of classes.
+        palette: Colour of each class, for masks that are coloured.
+        unlabelled: Indices that stand for no class.
+    """
 
     classes: int
     palette: tuple[tuple[int, int, int], ...] = ()

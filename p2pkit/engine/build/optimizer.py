@@ -33,3 +33,8 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+def learning_rate(optimizer: Optimizer) -> float:
+    """Return an optimiser's learning rate; where it lies on the device, the host waits for it."""
+    return float(optimizer.param_groups[0]["lr"])

@@ -50,7 +50,7 @@ def run_in_mode(
     kept = {name: tensor.clone() for name, tensor in _statistics(norms).items()}
     set_mode(generator, mode, statistics)
     try:
-        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm():
+        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm(generator):
             torch.manual_seed(seed)
             yield
     finally:

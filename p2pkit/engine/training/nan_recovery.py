@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
 
@@ -41,13 +41,11 @@ def check_weights(step: int, assembly: Assembly, folder: Path) -> None:
         NotFinite: A weight or a moment is not finite, or a statistic is not a number.
     """
     players = assembly.players
-    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
-        if side is None:
-            continue
+    for name, player in players.named.items():
         average = players.average.network.parameters() if players.average and name == "generator" else ()
-        moments = (value for state in side.optimizer.state.values() for value in state.values())
-        tensors = (*side.network.parameters(), *average, *filter(torch.is_tensor, moments))
-        if not all(map(_finite, tensors)) or any(map(_lost, side.network.buffers())):
+        moments = (value for state in player.optimizer.state.values() for value in state.values())
+        tensors = (*player.network.parameters(), *average, *filter(torch.is_tensor, moments))
+        if not all(map(_finite, tensors)) or any(map(_lost, player.network.buffers())):
             raise NotFinite(_problem(f"the {name}'s weights are no longer finite numbers at step {step}", folder))
 
 
