@@ -238,7 +238,7 @@ def test_a_label_source_leaves_the_target_to_be_coloured():
 
 def test_every_augmentation_is_offered_with_described_parameters():
     offered = {component.name: component for component in p2pkit_augmentations()}
-    assert list(offered) == ["jitter_crop", "flip", "rotate90", "affine", "colour_jitter"]
+    assert list(offered) == ["jitter_crop", "crop", "flip", "rotate90", "affine", "colour_jitter"]
     for component in offered.values():
         assert component.takes_images
         fields = component.parameters.model_fields.values()

@@ -54,21 +54,27 @@ class FilePairs(LazyPairs):
     items: tuple[Item, ...]
     spec: PairSpec
     derive: Derivation | None = None
+    native: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.spec.height, self.spec.width
+
     def pair(self, index: int) -> Pair:
-        """Read one pair.
+        """Read one pair, at the size of its target where pairs are at their own sizes.
 
         Raises:
             p2pkit.DataError: A file of it can't be read, or does not fit the spec.
         """
         item = self.items[index]
         read = cache(File.read)  # both halves of a file, one decoding
-        target = _load(item.target, self.spec, read, of_source=False)
+        target = _load(item.target, self.spec, read, of_source=False, size=None if self.native else self._size)
+        size = (target.shape[1], target.shape[2])
         if self.derive is None:
-            return Pair(_load(item.source, self.spec, read, of_source=True), target, item.name)
+            return Pair(_load(item.source, self.spec, read, of_source=True, size=size), target, item.name)
         with naming(item.target[0].file):
             return Pair(self.derive(target, self.spec.target), target, item.name)
 
@@ -82,12 +88,14 @@ class FileDataset:
         items: The pairs of each split.
         derive: Makes sources out of targets, where the items name none.
         notes: What is to be known of the files: what is left out, and which values are cut off.
+        own_sizes: Whether pairs are at the sizes of their targets' files, and not at that of the spec.
     """
 
     spec: PairSpec
     items: Splits
     derive: Derivation | None = None
     notes: tuple[str, ...] = ()
+    own_sizes: bool = False
 
     resampling: ClassVar[str] = "bicubic, antialiased"
 
@@ -102,7 +110,7 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        return FilePairs(known(self.items, split), self.spec, self.derive)
+        return FilePairs(known(self.items, split), self.spec, self.derive, self.own_sizes)
 
     def faults(self, split: str) -> list[p2pkit.Problem]:
         """List the files of a split that are missing or empty, without reading them.
@@ -119,6 +127,10 @@ class FileDataset:
     def at(self, height: int, width: int) -> FileDataset:
         """Return the same data at another size."""
         return replace(self, spec=replace(self.spec, height=height, width=width))
+
+    def native(self) -> FileDataset:
+        """Return the same data with each pair at its own size."""
+        return replace(self, own_sizes=True)
 
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
@@ -190,7 +202,14 @@ def known(items: Mapping[str, T], split: str) -> T:
     raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(items)}"))
 
 
-def _load(parts: Sequence[Part], images: PairSpec, read: Callable[..., Tensor], *, of_source: bool) -> Tensor:
+def _load(
+    parts: Sequence[Part],
+    images: PairSpec,
+    read: Callable[..., Tensor],
+    *,
+    of_source: bool,
+    size: tuple[int, int] | None,
+) -> Tensor:
     spec = images.source if of_source else images.target
     labels = spec.kind == "labels"
     loaded = []
@@ -199,7 +218,9 @@ def _load(parts: Sequence[Part], images: PairSpec, read: Callable[..., Tensor], 
             image = part.cut(read(part.file, indexed=labels))
             image = p2pkit.choose_bands(image, images.reading.bands if of_source else ())
             own = spec if len(parts) == 1 else replace(spec, channels=image.shape[0])
-            image = p2pkit.resize(p2pkit.conform(image, own), images.height, images.width, nearest=labels)
+            image = p2pkit.conform(image, own)
+            size = size or (image.shape[1], image.shape[2])
+            image = p2pkit.resize(image, *size, nearest=labels)
             loaded.append(image)
     if len(loaded) == 1:
         return loaded[0]
