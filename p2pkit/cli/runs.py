@@ -105,13 +105,13 @@ def evaluate(
 
 def translate(
     model: Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the fakes, or for one image the file to write.")
+    ],
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[IN...]", help="Images, folders of images, or tables (CSV, JSON lines) of sources."),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the fakes, or for one image the file to write.")
-    ] = Path("fakes"),
     split: Annotated[
         str | None, typer.Option("--split", help="Translate this part of the run's own data instead.")
     ] = None,

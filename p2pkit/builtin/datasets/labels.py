@@ -10,7 +10,8 @@ import p2pkit
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, folders, halves
 from p2pkit.builtin.datasets.paired_folders import SourceFolder, TargetFolder
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size, SourceRange
+from p2pkit.builtin.datasets.ranges import Range
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size, SourceRange, TargetRange
 
 _Value = Annotated[int, Field(ge=0, le=255)]
 Classes = Annotated[
@@ -50,7 +51,8 @@ def labels(
     channels: Annotated[
         int | None, Field(ge=1, le=1024, description="Channels of the photo; null: as the first file has.")
     ] = None,
-    range: Annotated[SourceRange, Field(description="As source_range of paired_folders, of the photo.")] = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -70,7 +72,11 @@ def labels(
         cause = "the number of classes is not given"
         raise p2pkit.ComponentError(cause, remedy="give classes, or a palette of two or more", parameter="classes")
     mask = Labels(classes or len(colours), colours, unlabelled)
-    photo = Intensity("target" if labels == "source" else "source", channels, range, float_range, "channels")
+    ranges: dict[Literal["source", "target"], Range] = {"source": source_range, "target": target_range}
+    if ranges.pop(labels) is not None:
+        raise p2pkit.ComponentError(f"the {labels} is a label map, which has no range", parameter=f"{labels}_range")
+    ((side, declared),) = ranges.items()
+    photo = Intensity(side, channels, declared, float_range, "channels")
     pairs = halves(root, direction, held_out) if layout == "side_by_side" else folders(root, source, target, held_out)
     if labels == "source":
         return open_pairs(pairs, size=size, source=mask, target=photo)
