@@ -25,6 +25,7 @@ from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, load_registry, parameter_problems
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.weights import no_downloads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,8 @@ def check(config: str | Path | Mapping[str, Any], *, registry: Registry | None =
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
-    return check_plan(plan_run(config, overrides, registry))
+    with no_downloads():
+        return check_plan(plan_run(config, overrides, registry))
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -130,7 +132,7 @@ def train(
     """
     registry = registry or load_registry()
     with together():
-        checked = agreed(lambda: check(config, registry=registry, **overrides))
+        checked = agreed(lambda: check_plan(plan_run(config, overrides, registry)))
         tracking = checked.plan.config.tracking
         folder = by_main(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
