@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2pkit.components import KIND_NAMES, Component
-from p2pkit.documents import did_you_mean, read_mapping, structural_problem
+from p2pkit.documents import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.plugins import OWN, Offer, Plugins
 
@@ -149,7 +149,7 @@ class Registry:
         barred = next((p.state for p in self.plugins.found if p.name == owner), None)
         if barred in ("blocked", "not enabled"):
             remedy += f"; plugin {owner} is {barred} in {self.origin}"
-        return Problem("", f"no {kind} is called {name!r}", remedy)
+        return Problem("", f"no {kind} is called {shortened(name)}", remedy)
 
 
 def load_registry(
@@ -211,8 +211,8 @@ def _validate(data: dict[str, Any], origin: str) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as error:
-        found = [structural_problem(each, RegistryFile, f"{origin}: ") for each in error.errors()]
-        raise RegistryError(found) from None
+        tell = partial(structural_problem, model=RegistryFile, data=data, prefix=f"{origin}: ")
+        raise RegistryError(first_problems(error.errors(), tell)) from None
 
 
 def _wrong_names(registry: Registry) -> list[Problem]:
@@ -239,7 +239,7 @@ def _alias_problems(registry: Registry, kind: str, name: str, alias: Alias) -> l
         component = registry.resolve(kind, alias.use).offer.component
     except RegistryError as error:
         return [Problem(f"{path}.use", found.cause, found.remedy) for found in error.problems]
-    return parameter_problems(component, alias.params, f"{path}.params", partial=True)
+    return parameter_problems(component, alias.params, f"{path}.params", incomplete=True)
 
 
 def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Problem]:
@@ -255,7 +255,7 @@ def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Prob
 
 
 def parameter_problems(
-    component: Component, params: Mapping[str, Any], path: str, *, partial: bool = False
+    component: Component, params: Mapping[str, Any], path: str, *, incomplete: bool = False
 ) -> list[Problem]:
     """List what is wrong with parameters, each with its path.
 
@@ -263,16 +263,13 @@ def parameter_problems(
         component: The component they are for.
         params: The parameters as written.
         path: Where they are written.
-        partial: Whether required parameters may still be missing, as in an alias.
+        incomplete: Whether required parameters may still be missing, as in an alias.
     """
     try:
         component.parameters.model_validate(dict(params))
     except ValidationError as error:
-        return [
-            _parameter_problem(component, path, found)
-            for found in error.errors()
-            if not (partial and found["type"] == "missing")
-        ]
+        wrong = [found for found in error.errors() if not (incomplete and found["type"] == "missing")]
+        return first_problems(wrong, partial(_parameter_problem, component, path))
     return []
 
 
@@ -281,11 +278,11 @@ def _parameter_problem(component: Component, path: str, found: Any) -> Problem:
     known = list(component.parameters.model_fields)
     if found["type"] == "extra_forbidden":
         hint = did_you_mean(str(found["loc"][-1]), known, n=2)
-        cause = f"{component.name} has no parameter {found['loc'][-1]!r}"
+        cause = f"{component.name} has no parameter {shortened(found['loc'][-1])}"
         return Problem(where, cause, f"{hint}its parameters: {', '.join(known) or 'none'}")
     if found["type"] == "missing":
         return Problem(where, f"{component.name} needs this parameter", _describe(component, str(found["loc"][0])))
-    cause = f"{found['msg'][0].lower()}{found['msg'][1:]}, got {found['input']!r}"
+    cause = f"{found['msg'][0].lower()}{found['msg'][1:]}, got {shortened(found['input'])}"
     return Problem(where, cause, _describe(component, str(found["loc"][0])))
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from p2pkit.children import environment
 from p2pkit.errors import ModelError, P2pkitError, Problem
 
 if TYPE_CHECKING:
@@ -272,18 +273,18 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = _free_port(port)
     base = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri]
+    command += ["--backend-store-uri", _absolute(uri)]
     database = _database(uri)
     if database is not None:  # experiments made in the interface then keep files where those of training do
         command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / "mlruns")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="p2pkit-ui-") as empty:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            cwd=empty,  # uvicorn imports from the folder it is started in, safe path or not
+            env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
             start_new_session=True,  # so that Ctrl-C comes here, and the server is told once
         )
         try:
@@ -359,6 +360,14 @@ def _nothing_yet(uri: str) -> ModelError:
 def _database(uri: str) -> Path | None:
     """Return the file of an SQLite store."""
     return Path(unquote(uri.removeprefix(_SQLITE))).absolute() if uri.startswith(_SQLITE) else None
+
+
+def _absolute(uri: str) -> str:
+    """Return a store's address as a process in another folder has to write it."""
+    database = _database(uri)
+    if database is not None:
+        return _SQLITE + str(database).replace("%", "%25")
+    return uri if ":" in uri else str(Path(uri).absolute())
 
 
 def _is_server(uri: str) -> bool:

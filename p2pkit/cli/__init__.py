@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
+from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
 from p2pkit.engine.processes import processes
 from p2pkit.errors import P2pkitError
@@ -41,6 +43,7 @@ def _top(
 
 def main() -> None:
     """Run the command line; an error for users is printed without a traceback, and the exit code is 2."""
+    os.environ.update(SAFE_PATH)  # also for processes that libraries start
     try:
         app()
     except P2pkitError as error:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from p2pkit.documents import read_mapping
 from p2pkit.engine.assemble import seed_of
 from p2pkit.engine.modes import Mode
 from p2pkit.engine.parallel import gathered
@@ -239,12 +240,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read the resolved config of a run's or checkpoint's folder."""
-    try:
-        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ModelError(Problem(str(path / CONFIG), f"can't be read: {error}")) from None
-    assert isinstance(config, dict)
-    return config
+    return read_mapping(path / CONFIG, str(path / CONFIG), ModelError)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-import yaml
-
 from p2pkit.compare.settings import label
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.ranges import FORM, Range, is_range, parse_range
+from p2pkit.yaml_reader import NotYaml, parse_yaml
 
 _ITS_OWN = {"engine.seed": "use sweep.seeds (--seeds)", "tracking.name": "", "tracking.folder": ""}
 _DRAWS_FOR_EACH = 100
@@ -71,8 +70,8 @@ def parse_axes(axes: Sequence[str]) -> dict[str, list[Any] | str]:
     for axis in axes:
         key, equals, written = axis.partition("=")
         try:
-            values = written if is_range(written) else yaml.safe_load(f"[{written}]")
-        except yaml.YAMLError:
+            values = written if is_range(written) else parse_yaml(f"[{written}]")
+        except NotYaml:
             problems.append(Problem(key, f"the values are not YAML: {written}"))
             continue
         if not key.strip() or not equals or not values:
