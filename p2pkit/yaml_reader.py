@@ -38,7 +38,7 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MOST_LETTERS:
         raise NotYaml(f"too large: {len(text):,} letters, where {MOST_LETTERS:,} are allowed")
     try:
-        return yaml.load(text, Loader=_Loader)
+        return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         """Read one value with all that is in it."""
-        event = self.peek_event()
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # types-PyYAML leaves it bare
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if anchor in self.anchors and anchor not in self._sizes:
@@ -102,7 +102,7 @@ class _Loader(yaml.SafeLoader):
             key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
-    def _refuse(self, problem: str, at: Node | yaml.Event) -> NoReturn:
+    def _refuse(self, problem: str, at: Any) -> NoReturn:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 

@@ -93,7 +93,7 @@ def _is_outdated(version: str) -> bool:
 
 def _server(uri: str) -> Finding:
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):  # nosec B310  the address is the user's own, and its scheme was looked at
             return _finding("fine", f"{_shown(uri)} answers")
     except urllib.error.HTTPError as error:
         remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if error.code in (401, 403) else _UNSET
