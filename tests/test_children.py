@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from p2pkit import ui
 from p2pkit.bench.shards import _read_alone
 from p2pkit.children import environment
 from p2pkit.errors import DataError
+from p2pkit.mlflow_ui import server
 
 
 @pytest.fixture
@@ -51,6 +51,6 @@ def test_the_command_line_hands_it_on(trapped: Path) -> None:
 
 @pytest.mark.slow
 def test_mlflows_server(mlflow_here: Path, trapped: Path) -> None:
-    with ui.server(0) as (_, process):
+    with server.server(0) as (_, process):
         assert process.poll() is None
     assert not trapped.exists()

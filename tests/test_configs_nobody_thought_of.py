@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from p2pkit import P2pkitError, Problem, api
 from p2pkit.config import RunConfig
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.registry import Registry
 
 WORDS = st.sampled_from(["l1", "auto", "on", "off", "[/red]", r"$\frac$", "a/b", "", "x" * 200, "best", "cpu", "é\n"])
@@ -76,11 +76,11 @@ def try_out(registry: Registry, changes: dict[str, Any], folder: Path) -> None:
             assert "finite" in problem.cause  # a learning rate of 1e30 is valid, and leads to no finite number
 
 
-def is_small(checked: Checked) -> bool:
+def is_small(checked: ValidatedRun) -> bool:
     """Tell whether training takes a moment."""
     config, engine = checked.plan.config, checked.plan.config.engine
     most = max(engine.workers, config.schedule.length, config.evaluate.batch, engine.accumulate)
-    return most <= 8 and checked.images.height <= 64 and len(checked.dataset.pairs("train")) <= 32
+    return most <= 8 and checked.spec.height <= 64 and len(checked.dataset.pairs("train")) <= 32
 
 
 @given(CHANGES)

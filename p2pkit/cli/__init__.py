@@ -11,7 +11,7 @@ import typer
 
 from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
 
 app = typer.Typer(
@@ -80,8 +80,8 @@ def _exit(error: Exception, code: int) -> NoReturn:
 
 def _speaks() -> bool:
     """Whether it falls to this process to tell the error, which several may have."""
-    if not processes().several:
+    if not world().several:
         return True
-    from p2pkit.engine.fate import speaks
+    from p2pkit.engine.distributed.failure import is_reporter
 
-    return speaks()
+    return is_reporter()

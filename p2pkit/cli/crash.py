@@ -67,12 +67,12 @@ def _versions() -> Iterator[str]:
 def _config(error: BaseException) -> str:
     """Find the config as written on the way that the error took."""
     from p2pkit.config import Plan, Source
-    from p2pkit.engine.check import Checked
+    from p2pkit.engine.checked import ValidatedRun
 
     raw: Mapping[str, Any] = {}
     for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
-            plan = value.plan if isinstance(value, Checked) else value
+            plan = value.plan if isinstance(value, ValidatedRun) else value
             source = plan.source if isinstance(plan, Plan) else plan
             raw = source.raw if isinstance(source, Source) else raw
     try:

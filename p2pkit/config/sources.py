@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.config.model import RunConfig
-from p2pkit.documents import did_you_mean, read_mapping, shortened
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.yaml_files import did_you_mean, read_mapping, shortened
 from p2pkit.yaml_reader import DEEPEST, NotYaml, parse_yaml
 
 Raw = dict[str, Any]

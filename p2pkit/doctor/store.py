@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from p2pkit.doctor.finding import Finding
-from p2pkit.ui import tracking_uri
+from p2pkit.mlflow_store import tracking_uri
 
 _PATIENCE = 5.0
 _NO_ROOM = 0.1  # GiB
