@@ -211,7 +211,7 @@ def test_a_folder_that_can_not_be_written_to(tmp_path, monkeypatch):
     assert (fine.state, str(tmp_path / "not" / "yet") in fine.fact) == ("fine", True)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 2**20))
     (full,) = store.look_at_folder(tmp_path)
-    assert (full.state, full.remedy) == ("note", "make room for checkpoints")
+    assert (full.state, full.remedy) == ("broken", "make room for checkpoints")
 
     def refuse(**_):
         raise PermissionError(13, "Permission denied")

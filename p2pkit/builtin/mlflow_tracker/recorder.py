@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +97,7 @@ class Recorder:
     def log_report(self, step: int, report: Report) -> None:
         """Log scores and gains over the better baseline; baselines and protocols, which never change, once."""
         values = {f"{report.split}/{name}": value for name, value in report.metrics.items()}
-        values |= {f"{report.split}/gain_percent/{name}": gain for name, gain in gains(report).items()}
+        values |= {f"{report.split}/gain_percent/{name}": 100 * gain for name, gain in report.gains.items()}
         if not self._protocols_logged:
             ids = {f"p2pkit.protocol.{report.split}.{name}": value for name, value in report.protocol_ids.items()}
             store.log(self.client, self.run_id, {}, {parameters.name(key): value for key, value in ids.items()})
@@ -159,27 +158,6 @@ class Recorder:
             store.log(self.client, self.run_id, {}, {"p2pkit.error": f"{type(error).__name__}: {cause}"})
         if self.owned:
             self.client.set_terminated(self.run_id, _status(error))
-
-
-def gains(report: Report) -> dict[str, float]:
-    """Return by how many percent each metric is better than the better of its baselines.
-
-    Args:
-        report: Scores, baselines, and which direction is good.
-
-    Returns:
-        Percent by metric; those without a direction, or whose baseline is zero or not finite, are left out.
-    """
-    found = {}
-    for name, value in report.metrics.items():
-        higher = report.higher_is_better.get(name)
-        scores = [scores[name] for scores in report.baselines.values() if math.isfinite(scores.get(name, math.nan))]
-        if higher is None or not scores:
-            continue
-        best = max(scores) if higher else min(scores)
-        if best != 0 and math.isfinite(value):
-            found[name] = 100 * (value - best if higher else best - value) / abs(best)
-    return found
 
 
 @contextmanager
