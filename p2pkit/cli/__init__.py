@@ -28,6 +28,9 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 
 
+_TRACEBACK = "--traceback"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from p2pkit import __version__
@@ -39,7 +42,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _top(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
-    traceback_: bool = typer.Option(False, "--traceback", help="Show where an unforeseen error came from."),
+    traceback_: bool = typer.Option(False, _TRACEBACK, help="Show where an unforeseen error came from."),
 ) -> None:
     """Paired image-to-image translation with conditional GANs, assembled from plugins."""
 
@@ -48,7 +51,7 @@ def main() -> None:
     """Run the command line, the one door for errors: 2 for those of users, 1 for unforeseen ones; no traceback."""
     os.environ.update(SAFE_PATH)  # also for processes that libraries start
     try:
-        app()
+        app([argument for argument in sys.argv[1:] if argument != _TRACEBACK])  # it may stand anywhere
     except P2pkitError as error:
         if _speaks():
             count = len(error.problems)
@@ -73,7 +76,7 @@ def _tell_unforeseen(error: Exception) -> None:
 
 def _exit(error: Exception, code: int) -> NoReturn:
     """End with a code; show the traceback before, where it is asked for."""
-    if "--traceback" in sys.argv[1:]:
+    if _TRACEBACK in sys.argv[1:]:
         traceback.print_exception(error)
     sys.exit(code)
 

@@ -42,7 +42,7 @@ def test_the_traceback_is_shown_when_asked_for(p2pkit, tiny, tmp_path, broken):
     done = p2pkit("--traceback", "train", tiny)
     assert "Traceback (most recent call last)" in done.err
     assert len(reports(tmp_path)) == 1
-    done = p2pkit("--traceback", "train", tiny, "-s", "losses.l2x=1")
+    done = p2pkit("train", tiny, "-s", "losses.l2x=1", "--traceback")
     assert (done.code, "Traceback" in done.err) == (2, True)
     assert len(reports(tmp_path)) == 1  # an error of the user's leaves no file
 
