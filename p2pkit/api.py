@@ -33,6 +33,7 @@ from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +106,8 @@ def check(
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
-    return check_plan(plan_run(config, overrides, registry))
+    with no_downloads():
+        return check_plan(plan_run(config, overrides, registry))
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -140,7 +142,7 @@ def train(
     """
     registry = registry or load_registry()
     with process_group():
-        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
+        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
