@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
@@ -172,6 +173,9 @@ def resume(
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+        if changed:
+            raise ConfigError(changed)
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
