@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
@@ -34,6 +35,7 @@ from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report, optional
+from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +116,7 @@ def check(
         ConfigError: It can't be run; holds all problems.
         DataError: Files can't be read, all of them named.
     """
-    checked = check_plan(plan_run(config, overrides, registry))
+    checked = _checked(config, overrides, registry)
     shown = reporter(progress)
     try:
         found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
@@ -123,6 +125,13 @@ def check(
     if checked.plan.config.dataset.unreadable == "stop":
         raise_unreadable(found)
     return checked
+
+
+def _checked(
+    config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None
+) -> ValidatedRun:
+    with no_downloads():
+        return check_plan(plan_run(config, overrides, registry))
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -157,7 +166,7 @@ def train(
     """
     registry = registry or load_registry()
     with process_group():
-        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
+        checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
@@ -187,6 +196,9 @@ def resume(
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+        if changed:
+            raise ConfigError(changed)
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
