@@ -125,7 +125,7 @@ class Verdict:
     """What a discriminator says of a batch of pairs.
 
     Shape: logits, for each scale a map (B, 1, h, w) of any real value, larger meaning more like a real pair;
-    features, for each scale the activations on the way, first layer first.
+    features, for each scale the activations on the way, first layer first, in the network's own arithmetic.
     """
 
     logits: tuple[Tensor, ...]

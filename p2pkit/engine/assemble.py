@@ -19,7 +19,7 @@ from p2pkit.engine.batch_norm import share_statistics
 from p2pkit.engine.check import Checked
 from p2pkit.engine.exchange import wrapped
 from p2pkit.engine.objective import Objective, Term
-from p2pkit.engine.precision import Place, choose_place
+from p2pkit.engine.precision import Place, allow_tf32, choose_place
 from p2pkit.engine.processes import processes
 from p2pkit.engine.step import Players, Side, TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
@@ -107,8 +107,8 @@ def assemble(checked: Checked, engine: EngineConfig | None = None) -> Assembly:
         discriminator = plan.discriminator.build(checked.images)
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_place(engine, *networks)
-    if place.device.type == "cuda" and not engine.deterministic:
-        torch.set_float32_matmul_precision("high")  # TF32
+    if place.device.type == "cuda":
+        allow_tf32(not engine.deterministic)
     for network in networks:
         if engine.sync_batch_norm:
             share_statistics(network, place.device)

@@ -19,6 +19,7 @@ from p2pkit.engine.data import Loader
 from p2pkit.engine.evaluation_files import save_evaluation
 from p2pkit.engine.exchange import share_buffers
 from p2pkit.engine.modes import Mode, Statistics, inference, recalibrate
+from p2pkit.engine.precision import full_fp32
 from p2pkit.engine.processes import processes
 from p2pkit.engine.scoring import Predict, own_protocol, score, varied, wanted
 from p2pkit.engine.sheet import Row, draw_sheet, side_by_side
@@ -60,6 +61,7 @@ class Evaluator:
         self.calibration = calibration
         self.gathered: Statistics | None = None  # what the last evaluation used
 
+    @full_fp32()
     def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
         """Score a generator.
 
@@ -83,6 +85,7 @@ class Evaluator:
             save_evaluation(report, samples)
         return report, samples
 
+    @full_fp32()
     def statistics(self, generator: nn.Module) -> Statistics | None:
         """Gather batch norm's statistics anew, where the mode asks for it."""
         if self.mode.batch_norm != "recalibrated":

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from p2pkit.engine.batch_norm import apart
+from p2pkit.engine.precision import forked
 
 Statistics = Mapping[str, Tensor]
 _KEPT = ("running_mean", "running_var", "num_batches_tracked")
@@ -41,6 +42,7 @@ def inference(generator: nn.Module, mode: Mode, statistics: Statistics | None = 
         mode: The mode.
         statistics: What `recalibrate` returned, for the mode that wants it.
     """
+    device = next(generator.parameters(), torch.empty(0)).device
     norms = _norms(generator)
     before = {module: module.training for module in generator.modules()}
     momenta = {norm: norm.momentum for norm in norms.values()}
@@ -55,7 +57,7 @@ def inference(generator: nn.Module, mode: Mode, statistics: Statistics | None = 
     if mode.batch_norm == "recalibrated":
         _put(norms, statistics or {})
     try:
-        with torch.no_grad(), torch.random.fork_rng(), apart():
+        with torch.no_grad(), forked(device), apart():
             torch.manual_seed(0)
             yield
     finally:

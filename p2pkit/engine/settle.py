@@ -16,7 +16,7 @@ import torch
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.assemble import Assembly, assemble
 from p2pkit.engine.check import Checked
-from p2pkit.engine.graphs import WARM_UP, GraphedStep, obstacle
+from p2pkit.engine.graphs import GraphedStep, obstacle
 from p2pkit.engine.machine import describe, timed
 from p2pkit.engine.parallel import processes
 from p2pkit.engine.precision import choose_device, choose_precision
@@ -152,8 +152,8 @@ def _seconds(checked: Checked, settings: Settings, captured: bool, least: float 
         first = timed(lambda: step(batches, 0), device)
         if first > 4 * least and device.type == "cpu":
             return first
-        for _ in range(WARM_UP if captured else 0):
-            step(batches, 0)
+        for number in (*step.warm_up, 0) if isinstance(step, GraphedStep) else ():
+            step(batches, number)
         return min(timed(lambda: step(batches, 0), device) for _ in range(5))
     except RuntimeError:
         if math.isinf(least):

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from p2pkit.engine.average import MovingAverage
 from p2pkit.engine.objective import Objective, Player, Scalars
-from p2pkit.engine.precision import Precision
+from p2pkit.engine.precision import Precision, uncompiled
 from p2pkit.types import Verdict, View
 
 Batch = tuple[Tensor, Tensor]
@@ -137,10 +137,10 @@ class TrainingStep:
     def _discriminate(self, player: Player, source: Tensor, image: Tensor) -> Verdict:
         side = self.players.discriminator
         assert side is not None
-        with self.precision.autocast():
+        penalty = player == "discriminator" and image.requires_grad  # whose gradient is differentiated again
+        with self.precision.autocast(), uncompiled(penalty):
             verdict: Verdict = (side.learning if player == "discriminator" else side.network)(source, image)
-        logits = tuple(map(Tensor.float, verdict.logits))
-        return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
+        return Verdict(tuple(map(Tensor.float, verdict.logits)), verdict.features)
 
     def view(self, player: Player, source: Tensor, target: Tensor, fake: Tensor | None) -> View:
         """Return what the terms see of a batch in a player's turn; the fake is made where it is not given."""

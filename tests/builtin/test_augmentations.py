@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from p2pkit import ComponentError, ImageSpec, PairSpec, to_network
 from p2pkit.builtin.augmentations import Affine, ColourJitter, Flip, JitterCrop, Rotate90, p2pkit_augmentations
+from p2pkit.engine.graphs import sync_debug
 
 LABELS = ImageSpec(4, kind="labels")
 GEOMETRIC = [
@@ -253,10 +254,7 @@ def test_nothing_waits_for_the_device(factory, params):
     given = batch().cuda()
     augmentation = factory(images(), **params)
     augmentation(given, given)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with sync_debug("error"):
         source, target = augmentation(given, given)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(source, target)
     assert math.isfinite(source.sum().item())

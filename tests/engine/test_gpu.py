@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from p2pkit.engine.graphs import sync_debug
+
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -44,12 +46,9 @@ def test_the_step_never_waits_for_the_device(assembled, batches, precision):
     data = moved(batches(assembled()), "cuda")
     assembly.step([data[0]], 0)
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with sync_debug("error"):
         for number, batch in enumerate(data):
             assembly.step([batch], number + 1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_whole_runs_on_the_device(work):
