@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,21 +40,15 @@ def nodes() -> int:
 
 def pretend() -> None:
     """Take all that lies on the device for finite numbers: no kernel has computed them."""
-    for name, other in (("isfinite", torch.ones_like), ("isnan", torch.zeros_like)):
-        own = getattr(Tensor, name)
-        setattr(Tensor, name, _answering(own, other))
+    finite, lost = Tensor.isfinite, Tensor.isnan
+    Tensor.isfinite = lambda tensor: torch.tensor(_finite()) if tensor.is_cuda else finite(tensor)
+    Tensor.isnan = lambda tensor: torch.tensor(False) if tensor.is_cuda else lost(tensor)
     truth = Tensor.__bool__
-    Tensor.__bool__ = lambda tensor: truth(tensor) or tensor.is_cuda  # type: ignore[method-assign]
+    Tensor.__bool__ = lambda tensor: truth(tensor) or tensor.is_cuda
 
 
-def _answering(own: Callable[..., Tensor], other: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
-    def answer(tensor: Tensor) -> Tensor:
-        if not tensor.is_cuda:
-            return own(tensor)
-        finite = _FINITE.pop(0) if _FINITE else True
-        return other(torch.empty(1), dtype=torch.bool) if finite else torch.zeros(1, dtype=torch.bool)
-
-    return answer
+def _finite() -> bool:
+    return _FINITE.pop(0) if _FINITE else True
 
 
 def lose_numbers(after: int) -> None:

@@ -87,7 +87,7 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
         work = Work(of, Plugins(enable=[]), folder, watcher)
         record: Callable[..., Any] = work._record
-        work._record = lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest)  # type: ignore
+        work._record = lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest)
         return work
 
     if name == "rollback":
@@ -120,6 +120,5 @@ if __name__ == "__main__":
 
                     traceback.print_exc()
                     row = {"failed": f"{type(error).__name__}: {error}"}
-            print("left", len(on_phantom._FINITE), file=sys.stderr)
             said = sorted({str(each.message).partition("\n")[0] for each in caught})
             print(json.dumps({"name": name, **row, "warnings": said}), flush=True)

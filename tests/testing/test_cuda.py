@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from p2pkit.testing.rule import Skip
-from p2pkit.testing.rules.cuda import _call, captured, on_gpu
+from p2pkit.testing.rules.cuda import call_of, captured, on_gpu
 from p2pkit.testing.subject import seeded
 from p2pkit.testing.suite import Suite
 
@@ -18,7 +18,7 @@ def test_what_is_done_on_a_gpu_can_be_done_twice(subject):
     if subject.missing or not subject.buildable:
         pytest.skip("its weights are not here" if subject.lacks_weights else "it needs parameters")
     with seeded():
-        call = _call(subject)
+        call = call_of(subject)
         first, second = list(call()), list(call())
     assert len(first) == len(second)
     assert first

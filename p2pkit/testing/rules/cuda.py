@@ -32,7 +32,7 @@ def on_gpu(subject: Subject) -> Subject:
 def no_host_sync(subject: Subject) -> None:
     """On a GPU it never waits for the device."""
     subject = on_gpu(subject)
-    call = _call(subject)
+    call = call_of(subject)
     call()  # the first call may allocate and choose algorithms
     with sync_debug("error"):
         try:
@@ -48,7 +48,7 @@ def no_host_sync(subject: Subject) -> None:
 def captured(subject: Subject) -> None:
     """Captured in a CUDA graph and replayed, it does the same."""
     subject = on_gpu(subject)
-    call = _call(subject, training=False)
+    call = call_of(subject, training=False)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -70,7 +70,7 @@ def captured(subject: Subject) -> None:
     require(same(expected, list(replayed), 1e-2), sentence)
 
 
-def _call(subject: Subject, *, training: bool = True) -> Call:
+def call_of(subject: Subject, *, training: bool = True) -> Call:
     """Return what the engine does with the component in a step, with all tensors made beforehand."""
     batch = subject.batch()
     if subject.kind in ("generator", "discriminator"):
