@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
 from p2pkit.engine.objective import Objective, Player, Term
@@ -185,6 +186,8 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
             target = torch.zeros(batch, images.target.channels, images.height, images.width)
             fake = _generated(generator, source, target, problems)
             if fake is not None and (discriminator is None or _judged(discriminator, source, fake, problems)):
+                view = View(source, target, fake.detach(), discriminator)
+                problems += _differentiated_twice(plan, terms, view, discriminator)
                 _check_terms(terms, View(source, target, fake, discriminator), problems)
     return adversarial
 
@@ -241,6 +244,29 @@ def _check_terms(terms: list[Term], view: View, problems: list[Problem]) -> None
                 value = getattr(term.loss, player)(view)
                 if value.shape != ():
                     problems.append(Problem(path, f"is of shape {list(value.shape)}, not a scalar", "take its mean"))
+
+
+def _differentiated_twice(plan: Plan, terms: list[Term], view: View, discriminator: Any) -> list[Problem]:
+    """List the terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""
+    norms = discriminator is not None and any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+    if not (norms and plan.config.engine.sync_batch_norm and processes().several):
+        return []
+    problems = []
+    for term in (term for term in terms if term.judges("discriminator")):
+        asked: list[bool] = []
+
+        def watched(source: Tensor, image: Tensor, asked: list[bool] = asked) -> Verdict:
+            asked.append(image.requires_grad)
+            verdict: Verdict = discriminator(source, image)
+            return verdict
+
+        with _reported(f"losses.{term.name}", []):
+            term.loss.discriminator(View(view.source, view.target, view.fake, watched))
+        if any(asked):
+            cause = f"losses.{term.name} differentiates a gradient, which batch norm over several processes can't"
+            remedy = "leave it out, or choose another norm for the discriminator"
+            problems.append(Problem("engine.sync_batch_norm", cause, remedy))
+    return problems
 
 
 def _shape(images: Tensor) -> str:

@@ -248,6 +248,7 @@ def test_every_augmentation_is_offered_with_described_parameters():
 
 
 @pytest.mark.gpu
+@pytest.mark.numbers
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("factory", "params"), [*GEOMETRIC, (ColourJitter, {"hue": 0.1})])
 def test_nothing_waits_for_the_device(factory, params):

@@ -18,6 +18,7 @@ def moved(data, device):
     return [(source.to(device), target.to(device)) for source, target in data]
 
 
+@pytest.mark.numbers
 def test_fp32_equals_the_cpu(assembled, batches):
     here, there = assembled(), assembled(**CUDA, **{"engine.precision": "fp32"})
     data = batches(here)
@@ -29,6 +30,7 @@ def test_fp32_equals_the_cpu(assembled, batches):
             assert found[name].item() == pytest.approx(value.item(), rel=5e-3, abs=1e-3), name
 
 
+@pytest.mark.numbers
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_precision_trains(assembled, batches, precision):
     assembly = assembled(**CUDA, **{"engine.precision": precision, "engine.clip": 1.0, "engine.ema": 0.9})

@@ -227,6 +227,7 @@ class TestAFailedCapture:
 class TestOnAGpu:
     pytestmark = gpu
 
+    @pytest.mark.numbers
     @pytest.mark.parametrize("option", OPTIONS)
     def test_fp32_learns_exactly_the_same(self, assembled, batches, option, monkeypatch):
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -240,6 +241,7 @@ class TestOnAGpu:
             for name, value in expected.items():
                 assert torch.equal(found[name], value), name
 
+    @pytest.mark.numbers
     def test_bf16_stays_within_two_percent(self, assembled, batches):
         plain, captured = self._trained(assembled, batches, {**CUDA, "engine.precision": "bf16"})
         for expected, found in zip(plain, captured, strict=True):
@@ -264,6 +266,7 @@ class TestOnAGpu:
                 assert step._captured
         return results
 
+    @pytest.mark.numbers
     def test_the_learning_rate_is_read_at_each_step(self, assembled, batches):
         from p2pkit.engine.assemble import set_learning_rate
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import on_phantom
 import torch
+import yaml
 
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import Checked, check
@@ -19,50 +20,14 @@ from p2pkit.engine.progress import Silent
 from p2pkit.engine.work import Work
 from p2pkit.registry import load_registry
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
-    "generator": "unet_tiny",
-    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
-    "losses": {"gan": {"weight": 1, "params": {"mode": "lsgan"}}, "l1": 100},
-    "schedule": {"epochs": 4},
-    "engine": {"batch": 4, "log_every": 1, "device": "cuda"},
-    "evaluate": {"metrics": ["l1"], "samples": 2},
-}
-LARGE = {
-    "dataset.params": {"size": 256, "count": 192},
-    "generator": "unet_256",
-    "discriminator": "patch_70",
-    "engine.batch": 64,
-    "engine.log_every": 50,
-    "schedule.epochs": 3,
-}
-ALL = {"engine.ema": 0.9, "engine.clip": 1.0, "engine.accumulate": 2, "losses.r1": {"weight": 1, "every": 4}}
-RUNS: dict[str, dict[str, Any]] = {
-    "captured": {"engine.cuda_graph": "on"},
-    "uncaptured": {"engine.cuda_graph": "off"},
-    "ema": {"engine.ema": 0.9},
-    "clip": {"engine.clip": 1.0},
-    "accumulate": {"engine.accumulate": 2},
-    "r1": {"losses.r1": {"weight": 1, "every": 4}},
-    "fp16": {"engine.precision": "fp16"},
-    "fp16, nothing due": {"engine.precision": "fp16", "losses.l1": {"weight": 1, "every": 2}, "losses.gan.weight": 0},
-    "bf16": {"engine.precision": "bf16"},
-    "all, fp16": {**ALL, "engine.precision": "fp16"},
-    "augmented": {"augment": ["flip", "rotate90", "affine", "colour_jitter"]},
-    "resume": {},
-    "rollback": {"engine.on_nan": "rollback"},
-    "deterministic": {"engine.deterministic": True},
-    "cuda:1": {"engine.device": "cuda:1"},
-    "large": LARGE,
-    "large, r1": {**LARGE, "losses.r1": {"weight": 1, "every": 3}},
-}
+PLAN = yaml.safe_load((Path(__file__).parent / "runs.yaml").read_text(encoding="utf-8"))
 
 
 def checked(settings: dict[str, Any]) -> Checked:
     """Check a variation of the tiny config, without a tracker."""
     file = Path(tempfile.mkdtemp()) / "registry.yaml"
     file.write_text("plugins: {block: [p2pkit.mlflow]}\n", encoding="utf-8")
-    return check(resolve(load_config(TINY, settings), load_registry(file, discover=False)))
+    return check(resolve(load_config(PLAN["tiny"], settings), load_registry(file, discover=False)))
 
 
 class Notes(Silent):
@@ -81,6 +46,16 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Train, and say how it went."""
     run, folder, watcher = checked(settings), Path(tempfile.mkdtemp()), Notes()
     facts: list[dict[str, Any]] = []
+    streams = torch.cuda.Stream
+    made: list[object] = []
+
+    class Counted(streams):  # type: ignore[misc, valid-type]
+        def __new__(cls, *args: Any, **options: Any) -> Any:
+            if "stream_id" not in options:  # else it stands for one that is there
+                made.append(1)
+            return streams(*args, **options)
+
+    torch.cuda.Stream = Counted
 
     def job(of: Checked) -> Work:
         from p2pkit.plugins import Plugins
@@ -92,7 +67,10 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     if name == "rollback":
         on_phantom.lose_numbers(300)
-    outcome = job(run).train()
+    try:
+        outcome = job(run).train()
+    finally:
+        torch.cuda.Stream = streams
     if name == "resume":
         outcome = job(checked({**settings, "schedule.epochs": 6})).train(outcome.checkpoint)
     return {
@@ -101,6 +79,8 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         "graph": facts[-1]["cuda_graph"],
         "precision": facts[-1]["precision"],
         "device": torch.cuda.current_device(),
+        "streams": len(made),
+        "tf32": torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.allow_tf32,
         "gigabytes": round(on_phantom.counters()["peak"] / 2**30, 2),
         "notes": watcher.notes,
     }
@@ -114,7 +94,7 @@ if __name__ == "__main__":
                 warnings.simplefilter("always")
                 warnings.simplefilter("ignore", DeprecationWarning)
                 try:
-                    row = trained(name, RUNS[name])
+                    row = trained(name, PLAN["runs"][name])
                 except Exception as error:
                     import traceback
 
