@@ -1,4 +1,4 @@
-"""Code that asks the device for a value, found without a GPU: there the host would wait, and no graph could be captured."""
+"""Code that asks the device for a value, found without a GPU: there the host would wait, and nothing be captured."""
 
 from __future__ import annotations
 

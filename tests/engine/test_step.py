@@ -163,3 +163,25 @@ def test_compiled_networks_learn_the_same(assembled, batches):
         for name, value in expected.items():
             assert found[name].item() == pytest.approx(value.item(), rel=1e-3, abs=1e-4), name
     assert compiled.evaluated.state_dict().keys() == plain.evaluated.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own
+@pytest.mark.parametrize("loss", ["r1", "gradient_penalty"])
+def test_penalties_differentiate_a_compiled_network_twice(assembled, loss):
+    plain, compiled = assembled(**{f"losses.{loss}": 1}), assembled(**{f"losses.{loss}": 1})
+    compiled.players.discriminator.network.compile(backend="aot_eager")
+    batches = plain.trial()
+    scalars = []
+    for assembly in (plain, compiled):
+        torch.manual_seed(0)
+        scalars.append(assembly.step(batches, 0))
+    for name, value in scalars[0].items():
+        assert scalars[1][name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_features_stay_in_the_networks_arithmetic(assembled):
+    assembly = assembled(**{"engine.precision": "bf16"})
+    (source, target), *_ = assembly.trial()
+    verdict = assembly.step.view("generator", source, target, None).on_target
+    assert {logits.dtype for logits in verdict.logits} == {torch.float32}
+    assert torch.bfloat16 in {layer.dtype for scale in verdict.features for layer in scale}

@@ -44,7 +44,8 @@ def build(folder: Path) -> dict[str, str]:
     include = ["-I", HERE / "runtime", "-I", _headers()]
     _run("g++", "-c", *compiler[1][1:-1], *include, "-o", folder / "cuda.o", HERE / "runtime" / "cuda.cpp")
     defined = _names(folder / "cuda.o", "--defined-only")
-    wanted = [_names(each, "-D", "--undefined-only") for each in (Path(torch.__file__).parent / "lib").glob("*cuda*.so")]
+    libraries = (Path(torch.__file__).parent / "lib").glob("*cuda*.so")
+    wanted = [_names(each, "-D", "--undefined-only") for each in libraries]
     rest = {name for name in set().union(*wanted) - defined if name.startswith(LIBRARIES)}
     (folder / "rest.c").write_text("#include <stdlib.h>\n" + "".join(map(_nothing, sorted(rest))), encoding="utf-8")
     _run(*compiler[0], "-c", "-o", folder / "rest.o", folder / "rest.c")

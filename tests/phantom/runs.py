@@ -66,7 +66,7 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         return work
 
     if name == "rollback":
-        on_phantom.lose_numbers(300)
+        on_phantom.lose_numbers(100)
     try:
         outcome = job(run).train()
     finally:

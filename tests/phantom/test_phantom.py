@@ -1,4 +1,4 @@
-"""The step and whole trainings on a GPU that computes nothing: what is captured, what waits, and what is left outside."""
+"""The step and whole trainings on a GPU that computes nothing: what is captured, what waits, and what stays outside."""
 
 from __future__ import annotations
 
