@@ -94,15 +94,15 @@ class _Functions(TorchFunctionMode):
         finally:
             self.within_host = before
         for tensor in (each for each in tree_leaves(made) if isinstance(each, Tensor)):
-            self._own[_number(tensor)] = StorageWeakRef(tensor.untyped_storage())
+            self._own[_number(tensor)] = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]  # torch's
         return made
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Refuses operations that wait, also those within torch's own functions and in backward passes."""
 
     def __init__(self, functions: _Functions) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.functions = functions
 
     def __torch_dispatch__(

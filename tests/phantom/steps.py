@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -41,6 +42,8 @@ if __name__ == "__main__":
     with on_phantom.leaving():
         on_phantom.pretend()
         for name, each in SETTINGS.items():
+            if name not in (sys.argv[1:] or SETTINGS):
+                continue
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 try:
