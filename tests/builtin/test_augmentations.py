@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from p2pkit import ComponentError, ImageSpec, PairSpec, to_network
 from p2pkit.builtin.augmentations import Affine, ColourJitter, Flip, JitterCrop, Rotate90, p2pkit_augmentations
-from p2pkit.engine.graphs import sync_debug
+from p2pkit.engine.step.cuda_graph import sync_debug
 
 LABELS = ImageSpec(4, kind="labels")
 GEOMETRIC = [

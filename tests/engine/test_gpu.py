@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from p2pkit.engine.graphs import sync_debug
+from p2pkit.engine.step.cuda_graph import sync_debug
 
 pytestmark = [
     pytest.mark.gpu,

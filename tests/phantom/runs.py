@@ -15,15 +15,16 @@ import torch
 import yaml
 
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.check import Checked, check
-from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.check import check
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
 PLAN = yaml.safe_load((Path(__file__).parent / "runs.yaml").read_text(encoding="utf-8"))
 
 
-def checked(settings: dict[str, Any]) -> Checked:
+def checked(settings: dict[str, Any]) -> ValidatedRun:
     """Check a variation of the tiny config, without a tracker."""
     file = Path(tempfile.mkdtemp()) / "registry.yaml"
     file.write_text("plugins: {block: [p2pkit.mlflow]}\n", encoding="utf-8")
@@ -44,7 +45,7 @@ class Notes(Silent):
 
 def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Train, and say how it went."""
-    run, folder, watcher = checked(settings), Path(tempfile.mkdtemp()), Notes()
+    run, folder, reporter = checked(settings), Path(tempfile.mkdtemp()), Notes()
     facts: list[dict[str, Any]] = []
     streams = torch.cuda.Stream
     made: list[object] = []
@@ -57,10 +58,10 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     torch.cuda.Stream = Counted
 
-    def job(of: Checked) -> Work:
-        from p2pkit.plugins import Plugins
+    def job(of: ValidatedRun) -> RunSession:
+        from p2pkit.plugins.loading import Plugins
 
-        work = Work(of, Plugins(enable=[]), folder, watcher)
+        work = RunSession(of, Plugins(enable=[]), folder, reporter)
         record: Callable[..., Any] = work._record
         work._record = lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest)
         return work
@@ -82,7 +83,7 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         "streams": len(made),
         "tf32": torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.allow_tf32,
         "gigabytes": round(on_phantom.counters()["peak"] / 2**30, 2),
-        "notes": watcher.notes,
+        "notes": reporter.notes,
     }
 
 

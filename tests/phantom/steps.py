@@ -11,8 +11,9 @@ import on_phantom
 import yaml
 from runs import checked
 
-from p2pkit.engine.assemble import assemble
-from p2pkit.engine.graphs import GraphedStep, obstacle
+from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.build.graph_trial import why_not_capturable
+from p2pkit.engine.step.cuda_graph import GraphedStep
 
 SETTINGS = yaml.safe_load((Path(__file__).parent / "steps.yaml").read_text(encoding="utf-8"))["steps"]
 
@@ -20,7 +21,7 @@ SETTINGS = yaml.safe_load((Path(__file__).parent / "steps.yaml").read_text(encod
 def counted(settings: dict[str, object]) -> dict[str, object]:
     """Capture a step, and count what the graphs hold and what a replayed step leaves outside."""
     run = checked(settings)
-    why_not = obstacle(run, run.plan.config.engine)
+    why_not = why_not_capturable(run, run.plan.config.engine)
     if why_not is not None:
         return {"why_not": why_not}
     assembly = assemble(run)

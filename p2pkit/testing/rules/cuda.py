@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from p2pkit.engine.graphs import capturing, sync_debug
+from p2pkit.engine.step.cuda_graph import capturing, sync_debug
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of
 from p2pkit.testing.rules.networks import answer, network, same
