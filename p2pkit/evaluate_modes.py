@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -16,7 +15,6 @@ from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes
 from p2pkit.engine.storage.checkpoint import keep_mode
-from p2pkit.engine.storage.layout import STATISTICS
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 
@@ -114,18 +112,15 @@ def _own(checked: ValidatedRun) -> InferenceMode:
 
 
 def _modes(checked: ValidatedRun) -> list[InferenceMode]:
-    assert checked.plan.generator is not None
     with torch.device("meta"):
-        generator = checked.plan.generator.build(checked.spec)
+        generator = checked.generator.build(checked.spec)
     found = available_modes(generator)
     return [mode for mode in found if mode.batch_norm != "recalibrated" or "train" in checked.dataset.splits]
 
 
 def _keep(result: Survey, metric: str) -> Survey:
     mode = result.best(metric)
-    statistics = result.runs[mode, result.split].folder / STATISTICS
     if world().main:
-        if mode.batch_norm == "recalibrated":
-            shutil.copyfile(statistics, result.checkpoint / STATISTICS)
-        keep_mode(result.checkpoint, mode)
+        gathered = result.runs[mode, result.split].folder if mode.batch_norm == "recalibrated" else None
+        keep_mode(result.checkpoint, asdict(mode), gathered)
     return Survey(result.checkpoint, result.split, result.runs, mode)

@@ -15,6 +15,7 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
+from p2pkit.types import optional
 from p2pkit.yaml_files import did_you_mean
 
 Config = str | Path | Mapping[str, Any]
@@ -52,9 +53,8 @@ class Planned:
         """The direction of this metric."""
         if self.by is None:
             return None
-        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.images)
-        better: bool | None = getattr(metric, "higher_is_better", None)
-        return better
+        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.spec)
+        return optional.higher_is_better(metric)
 
 
 def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Any) -> Planned:

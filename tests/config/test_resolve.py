@@ -25,9 +25,10 @@ def one(registry, config=TINY, **overrides):
 def test_a_tiny_config_is_complete(registry):
     found = plan(registry)
     assert found.problems == ()
-    assert found.dataset.offer.full_name == "p2pkit:shapes"
-    assert (found.generator.name, found.generator.offer.full_name) == ("unet_tiny", "p2pkit:unet")
-    assert {name: (term.weight, term.every) for name, term in found.losses.items()} == {"gan": (1, 1), "l1": (100, 1)}
+    assert found.dataset.component.full_name == "p2pkit:shapes"
+    assert (found.generator.name, found.generator.component.full_name) == ("unet_tiny", "p2pkit:unet")
+    assert [*found.losses] == ["gan", "l1"]
+    assert {name: term.weight for name, term in found.config.losses.items()} == {"gan": 1, "l1": 100}
     assert list(found.metrics) == ["l1", "psnr", "ssim"]
     assert found.augment == ()
 
@@ -180,7 +181,8 @@ def test_a_resolved_config_read_back_is_the_same_run(registry, config):
     assert again.problems == ()
     assert again.resolved() == data
     assert list(again.metrics) == list(first.metrics)
-    assert {name: term.weight for name, term in again.losses.items()} == {n: t.weight for n, t in first.losses.items()}
+    assert [*again.losses] == [*first.losses]
+    assert [term.weight for term in again.config.losses.values()] == [t.weight for t in first.config.losses.values()]
 
 
 def _root(recipe: str) -> dict[str, str]:

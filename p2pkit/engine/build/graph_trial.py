@@ -14,6 +14,7 @@ from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import GraphedStep, sync_debug
 from p2pkit.engine.step.training_step import PairTensors
+from p2pkit.errors import first_line
 
 
 def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | None:
@@ -50,9 +51,9 @@ def _tried(assembly: Assembly) -> str | None:
             step(batches, number)
         torch.cuda.synchronize()
     except RuntimeError as error:
-        cause = str(error).strip().partition("\n")[0]
         short = isinstance(error, torch.OutOfMemoryError)
-        return f"there is too little memory for its graph ({cause})" if short else f"it can't be captured ({cause})"
+        why = "there is too little memory for its graph" if short else "the step can't be captured"
+        return f"{why} ({first_line(error)})"
     return None
 
 

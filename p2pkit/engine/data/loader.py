@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, PairSource
 from p2pkit.engine.device.placement import Placement
@@ -115,8 +116,9 @@ class Loader:
     def _moved(self, images: Images) -> Images:
         device = self.place.device
         cuda = device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
-        source, target = (image.pin_memory() if cuda else image for image in images)
-        return source.to(device, non_blocking=cuda), target.to(device, non_blocking=cuda)
+        with record_function("host_to_device"):
+            source, target = (image.pin_memory() if cuda else image for image in images)
+            return source.to(device, non_blocking=cuda), target.to(device, non_blocking=cuda)
 
     def _seen(self, images: Images) -> Images:
         return to_network(images[0], self.images.source), to_network(images[1], self.images.target)

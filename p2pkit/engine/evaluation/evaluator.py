@@ -24,7 +24,7 @@ from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_sever
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.images.convert import to_picture
-from p2pkit.types import Report, Samples
+from p2pkit.types import Report, Samples, optional
 
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
@@ -88,9 +88,8 @@ class Evaluator:
     @full_fp32()
     def statistics(self, generator: nn.Module) -> Statistics | None:
         """Gather batch norm's statistics anew, where the mode asks for it."""
-        if self.mode.batch_norm != "recalibrated":
+        if self.mode.batch_norm != "recalibrated" or self.calibration is None:
             return None
-        assert self.calibration is not None
         return recalibrate(generator, self.calibration, self.mode.dropout)
 
     def _report(self, values: Mapping[str, float]) -> Report:
@@ -98,7 +97,7 @@ class Evaluator:
         metrics = self._metrics
         whose = {value: value if value in metrics else value.partition("/")[0] for value in values}
         own = {name: self._own_protocol(mode, name) for mode, group in self._by_mode for name in group}
-        higher = {name: metric.higher_is_better for name, metric in metrics.items()}
+        higher = {name: optional.higher_is_better(metric) for name, metric in metrics.items()}
         warnings = [f"{name}: {said}" for name, metric in metrics.items() for said in self._warnings(metric)]
         return Report(
             self.checked.split,
@@ -114,10 +113,8 @@ class Evaluator:
 
     def _warnings(self, metric: Any) -> list[str]:
         """Return what a metric has to say of its values, having seen the pairs of all processes."""
-        if not hasattr(metric, "warnings"):
-            return []
         with metric.sync_context(should_sync=self.loader.parts > 1):
-            return list(metric.warnings())
+            return list(optional.warnings(metric)())
 
     def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Any]:
         forced = {"dropout": mode.dropout} if mode != self.mode else {}
@@ -126,7 +123,6 @@ class Evaluator:
     @cached_property
     def _protocol(self) -> dict[str, Any]:
         """What all metrics' protocols have in common; the data are known by a few of the pairs."""
-        assert self.plan.dataset is not None
         scored = hashlib.sha256()
         for name, images in self.loader.stored.samples(_KNOWN_BY):
             scored.update(name.encode())
@@ -134,12 +130,12 @@ class Evaluator:
                 scored.update(image.numpy().tobytes())
         gathered = self.calibration.protocol() if self.calibration and self.mode.batch_norm == "recalibrated" else {}
         return {
-            "dataset": self.plan.dataset.name,
+            "dataset": self.checked.data.name,
             "split": self.checked.split,
             "count": len(self.loader.stored),
             "pairs": scored.hexdigest()[:8],
             "size": f"{self.images.height}x{self.images.width}",
-            "resize": getattr(self.checked.dataset, "resampling", "not stated"),
+            "resize": optional.resampling(self.checked.dataset),
             **asdict(self.mode),
             **gathered,
         }
@@ -215,14 +211,13 @@ def mean_target(loader: Loader) -> Tensor:
 
     Shape: (1, C_target, H, W) in [-1, 1].
     """
-    total: Tensor | None = None
+    sums: list[Tensor] = []
     count = 0
     for batch in loader.epoch():
-        added = batch.target.sum(0, keepdim=True)
-        total = added if total is None else total + added
+        sums = [sum(sums, start=batch.target.sum(0, keepdim=True))]
         count += len(batch.target)
         if count >= _MOST_FOR_MEAN:
             break
-    assert total is not None
+    (total,) = sums
     size = (loader.images.height, loader.images.width)
     return functional.interpolate(total / count, size, mode="bilinear", antialias=True)

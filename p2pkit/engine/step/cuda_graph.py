@@ -10,13 +10,12 @@ import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from p2pkit.engine.step.objective import Scalars
+from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
 
 WARM_UP = 3
@@ -35,15 +34,14 @@ class _Captured:
 
     graph: torch.cuda.CUDAGraph
     batches: Sequence[PairTensors]
-    names: Sequence[str]
-    values: Tensor
+    scalars: Scalars
 
     def replay(self, batches: Sequence[PairTensors]) -> Scalars:
         for mine, theirs in zip(self.batches, batches, strict=True):
             for here, image in zip(mine, theirs, strict=True):
                 here.copy_(image, non_blocking=True)
         self.graph.replay()
-        return dict(zip(self.names, self.values.clone().unbind(), strict=True))
+        return replace(self.scalars, stacked=self.scalars.stacked.clone())
 
 
 class GraphedStep:
@@ -57,7 +55,7 @@ class GraphedStep:
         self.step = step
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
         self.pool = torch.cuda.graph_pool_handle()
-        self.examples = _examples([term.every for term in step.objective.terms])
+        self.examples = _examples([term.part.every for term in step.objective.terms])
         self._awaited = {self._due(number) for number in self.examples}
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
@@ -91,7 +89,7 @@ class GraphedStep:
         return self._captured[key].replay(batches)
 
     def _due(self, number: int) -> tuple[bool, ...]:
-        return tuple(number % term.every == 0 for term in self.step.objective.terms)
+        return tuple(number % term.part.every == 0 for term in self.step.objective.terms)
 
     def _uncaptured(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Take a step as it is, on the stream that is captured later."""
@@ -102,8 +100,7 @@ class GraphedStep:
         outside.wait_stream(self.stream)
         for image in (image for batch in batches for image in batch):
             image.record_stream(self.stream)
-        for value in scalars.values():
-            value.record_stream(outside)
+        scalars.stacked.record_stream(outside)
         return scalars
 
     def _capture(self, batches: Sequence[PairTensors], number: int) -> _Captured:
@@ -112,8 +109,7 @@ class GraphedStep:
         graph = torch.cuda.CUDAGraph()
         with capturing(graph, pool=self.pool, stream=self.stream):
             scalars = self.step(inputs, number)
-            values = torch.stack([value.float() for value in scalars.values()])
-        return _Captured(graph, inputs, tuple(scalars), values)
+        return _Captured(graph, inputs, scalars)
 
 
 def _examples(every: Sequence[int]) -> tuple[int, ...]:

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from p2pkit.engine.build import graph_trial
 from p2pkit.engine.build.graph_trial import why_not_capturable
-from p2pkit.engine.step import cuda_graph
-from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep, capturing, sync_debug
-from p2pkit.errors import TrainingError
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep, _examples, capturing, sync_debug
+from p2pkit.engine.step.scalars import Scalars
+from p2pkit.errors import DeviceError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -34,7 +35,7 @@ OPTIONS = {
 def test_a_cpu_has_none_and_says_so(checked, work):
     run = checked()
     assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
+    with pytest.raises(DeviceError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
         work(**{"engine.cuda_graph": "on"}).train()
 
 
@@ -47,17 +48,21 @@ def test_the_run_says_whether_it_was_captured(work, monkeypatch):
     assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
 
 
+def _every(count):
+    return SimpleNamespace(part=SimpleNamespace(every=count))
+
+
 class _Sums:
     """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
 
-    objective = SimpleNamespace(terms=[SimpleNamespace(every=1), SimpleNamespace(every=3)])
+    objective = SimpleNamespace(terms=[_every(1), _every(3)])
 
     def __init__(self):
         self.taken = 0
 
     def __call__(self, batches, number):
         self.taken += 1
-        return {"sum": sum(source.sum() + target.sum() for source, target in batches)}
+        return Scalars(("sum",), sum(source.sum() + target.sum() for source, target in batches)[None])
 
 
 class _Graph:
@@ -67,7 +72,7 @@ class _Graph:
 
     def replay(self):
         captured = next(each for each in self.owner._captured.values() if each.graph is self)
-        captured.values.copy_(torch.stack(list(_Sums()(captured.batches, 0).values())))
+        captured.scalars.stacked.copy_(_Sums()(captured.batches, 0).stacked)
 
 
 @pytest.fixture
@@ -126,7 +131,7 @@ def test_numbers_of_steps_to_warm_up_with():
         ([1, 10**9], (0, 1), (0, 1, 0)),
         ([], (0,), (0, 0, 0)),
     ):
-        step = SimpleNamespace(examples=cuda_graph._examples(every))
+        step = SimpleNamespace(examples=_examples(every))
         assert (step.examples, GraphedStep.warm_up.fget(step)) == (examples, warm_up)
 
 
@@ -149,8 +154,8 @@ def test_what_torch_says_of_its_debug_mode_is_no_wait(debugged):
         if debugged[-1] == "warn":
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
 
-    assert cuda_graph._waits(SimpleNamespace(step=lambda batches, number: None), []) == ""
-    assert cuda_graph._waits(SimpleNamespace(step=waits), []) == "called a synchronizing CUDA operation"
+    assert graph_trial._waits(SimpleNamespace(step=lambda batches, number: None), []) == ""
+    assert graph_trial._waits(SimpleNamespace(step=waits), []) == "called a synchronizing CUDA operation"
     assert debugged == [0, "warn", 0, "warn", 0]
 
 
@@ -205,7 +210,7 @@ class TestAFailedCapture:
         ("error", "reason"),
         [
             (torch.OutOfMemoryError("2 GiB\nmore"), "there is too little memory for its graph (2 GiB)"),
-            (RuntimeError("not permitted\nmore"), "it can't be captured (not permitted)"),
+            (RuntimeError("not permitted\nmore"), "the step can't be captured (not permitted)"),
         ],
     )
     def test_has_its_reason(self, played, debugged, monkeypatch, error, reason):
@@ -214,7 +219,7 @@ class TestAFailedCapture:
 
         monkeypatch.setattr(GraphedStep, "_capture", fail)
         images = torch.ones(1, 3, 4, 4)
-        assert cuda_graph._tried(SimpleNamespace(step=_Sums(), trial=lambda: [(images, images)])) == reason
+        assert graph_trial._tried(SimpleNamespace(step=_Sums(), trial=lambda: [(images, images)])) == reason
 
     def test_memory_that_is_short_without_a_graph_is_no_reason_against_it(self, played, debugged):
         class Short(_Sums):
@@ -222,7 +227,7 @@ class TestAFailedCapture:
                 raise torch.OutOfMemoryError("2 GiB")
 
         with pytest.raises(torch.OutOfMemoryError):
-            cuda_graph._tried(SimpleNamespace(step=Short(), trial=list))
+            graph_trial._tried(SimpleNamespace(step=Short(), trial=list))
 
 
 class TestOnAGpu:

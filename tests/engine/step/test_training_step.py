@@ -71,6 +71,16 @@ def test_generators_turn_leaves_no_gradient_in_the_discriminator(assembled, batc
     assert all(p.requires_grad and p.grad is None for p in parameters)
 
 
+def test_what_a_discriminator_has_frozen_stays_so(assembled, batches):
+    assembly = assembled()
+    first, *others = assembly.players.discriminator.network.parameters()
+    first.requires_grad_(False)
+    assembly.step(batches(assembly, 1), 0)
+    assert not first.requires_grad
+    assert first.grad is None
+    assert all(parameter.requires_grad for parameter in others)
+
+
 def test_only_a_run_with_an_adversarial_term_has_a_discriminator(assembled, batches):
     assembly = assembled(**{"losses.gan.weight": 0})
     assert assembly.players.discriminator is None
@@ -179,9 +189,14 @@ def test_penalties_differentiate_a_compiled_network_twice(assembled, loss):
         assert scalars[1][name].item() == pytest.approx(value.item(), rel=1e-4), name
 
 
-def test_features_stay_in_the_networks_arithmetic(assembled):
+def test_features_are_cast_once_and_only_where_a_loss_reads_them(assembled):
     assembly = assembled(**{"engine.precision": "bf16"})
+    computed = []
+    assembly.players.discriminator.network.register_forward_hook(lambda net, given, verdict: computed.append(verdict))
     (source, target), *_ = assembly.trial()
-    verdict = assembly.step.view("generator", source, target, None).on_target
+    verdict = assembly.step.forward.view(source, target, target).on_target
     assert {logits.dtype for logits in verdict.logits} == {torch.float32}
-    assert torch.bfloat16 in {layer.dtype for scale in verdict.features for layer in scale}
+    assert "features" not in vars(verdict)
+    assert torch.bfloat16 in {layer.dtype for scale in computed[0].features for layer in scale}
+    assert {layer.dtype for scale in verdict.features for layer in scale} == {torch.float32}
+    assert verdict.features is verdict.features

@@ -60,8 +60,9 @@ def test_each_terms_gradient_is_the_one_that_autograd_gives(shares):
     step = measure.assembly.step
     gradients = {}
     for term in step.objective.terms:
-        view = step.view("generator", *measure._fixed(), None)
-        (term.weight * term.loss.generator(view)).backward()
+        source, target = measure._fixed()
+        view = step.forward.view(source, target, step.forward.generate(source))
+        (term.part.weight * term.loss.generator(view)).backward()
         gradients[term.name] = last_weight(view.fake).grad.flatten().clone()
         step.players.generator.network.zero_grad()
     total = sum(gradients.values())
@@ -129,7 +130,7 @@ def test_last_weight_makes_the_targets_channels_in_every_generator(registry):
     for name in registry.names("generator"):
         found = registry.resolve("generator", name)
         with torch.device("meta"):
-            output = found.offer.component.build(images, found.params)(torch.zeros(1, 3, 256, 256))
+            output = found.component.build(images, found.params)(torch.zeros(1, 3, 256, 256))
         assert 5 in last_weight(output).shape[:2], name
 
 
