@@ -75,7 +75,7 @@ def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     if name == "resume":
         outcome = job(checked({**settings, "schedule.epochs": 6})).train(outcome.checkpoint)
     return {
-        "steps": outcome.position.step,
+        "steps": outcome.progress.step,
         "evaluated": outcome.report is not None,
         "graph": facts[-1]["cuda_graph"],
         "precision": facts[-1]["precision"],

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-pytestmark = [pytest.mark.phantom, pytest.mark.xdist_group("phantom")]
+pytestmark = pytest.mark.phantom
 HERE = Path(__file__).parent
 TABLE, RUNS = (yaml.safe_load((HERE / file).read_text(encoding="utf-8")) for file in ("steps.yaml", "runs.yaml"))
 LARGE = [name for name in RUNS["runs"] if name.startswith("large")]
@@ -57,6 +57,7 @@ def large(on_phantom):
     return on_phantom("runs.py", *LARGE, PHANTOM_GB="8")
 
 
+@pytest.mark.xdist_group("steps")
 @pytest.mark.parametrize("name", TABLE["steps"])
 def test_a_captured_step_is_as_the_table_says(counted, name):
     """A change of these numbers is written into the table on purpose, or it is a fault."""
@@ -68,6 +69,7 @@ def test_a_captured_step_is_as_the_table_says(counted, name):
         assert {"settings": TABLE["steps"][name]["settings"], **row} == TABLE["steps"][name]
 
 
+@pytest.mark.xdist_group("tiny")
 @pytest.mark.parametrize("name", TINY)
 def test_whole_trainings(trained, name):
     row = trained[name]
@@ -82,6 +84,7 @@ def test_whole_trainings(trained, name):
     assert row["streams"] <= 5  # of loaders and of what is captured, not of epochs
 
 
+@pytest.mark.xdist_group("large")
 @pytest.mark.parametrize("name", LARGE)
 def test_what_fits_uncaptured_fits_captured(large, name):
     assert "failed" not in large[name], large[name]
@@ -89,6 +92,7 @@ def test_what_fits_uncaptured_fits_captured(large, name):
     assert large[name]["gigabytes"] <= 8
 
 
+@pytest.mark.xdist_group("large")
 def test_a_gpu_that_emulates_bf16_trains_in_fp16(on_phantom):
     row = on_phantom("runs.py", "captured", PHANTOM_CC="7")["captured"]
     assert (row["precision"], row["graph"]) == ("fp16", "active")

@@ -302,4 +302,4 @@ class TestOnAGpu:
         assert "waits for the device" in why_not_capturable(run, engine)
 
     def test_whole_runs_are_captured(self, work):
-        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().position.step == 12
+        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().progress.step == 12
