@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
@@ -33,6 +34,7 @@ from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +107,8 @@ def check(
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
-    return check_plan(plan_run(config, overrides, registry))
+    with no_downloads():
+        return check_plan(plan_run(config, overrides, registry))
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -140,7 +143,7 @@ def train(
     """
     registry = registry or load_registry()
     with process_group():
-        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
+        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
@@ -170,6 +173,9 @@ def resume(
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+        if changed:
+            raise ConfigError(changed)
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 

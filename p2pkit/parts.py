@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairSpec
-from p2pkit.yaml_files import did_you_mean
+from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Part:
             partial: Whether required parameters may still be missing, as in an alias.
         """
         found = self._validated.errors() if isinstance(self._validated, ValidationError) else []
-        left = (each for each in found if not (partial and each["type"] == "missing"))
-        return [_problem(self.component, f"{self.path}.params", each) for each in left]
+        left = [each for each in found if not (partial and each["type"] == "missing")]
+        return first_problems(left, lambda each: _problem(self.component, f"{self.path}.params", each))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -126,11 +126,11 @@ def _problem(component: Component, path: str, found: Any) -> Problem:
     known = list(component.parameters.model_fields)
     if found["type"] == "extra_forbidden":
         hint = did_you_mean(str(found["loc"][-1]), known, n=2)
-        cause = f"{component.name} has no parameter {found['loc'][-1]!r}"
+        cause = f"{component.name} has no parameter {shortened(found['loc'][-1])}"
         return Problem(where, cause, f"{hint}its parameters: {', '.join(known) or 'none'}")
     if found["type"] == "missing":
         return Problem(where, f"{component.name} needs this parameter", _describe(component, str(found["loc"][0])))
-    cause = f"{found['msg'][0].lower()}{found['msg'][1:]}, got {found['input']!r}"
+    cause = f"{found['msg'][0].lower()}{found['msg'][1:]}, got {shortened(found['input'])}"
     return Problem(where, cause, _describe(component, str(found["loc"][0])))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.plugins.loading import OWN, Plugins
-from p2pkit.yaml_files import did_you_mean, read_mapping, structural_problem
+from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
 
@@ -145,7 +145,7 @@ class Registry:
         barred = next((p.state for p in self.plugins.found if p.name == owner), None)
         if barred in ("blocked", "not enabled"):
             remedy += f"; plugin {owner} is {barred} in {self.origin}"
-        return Problem("", f"no {kind} is called {name!r}", remedy)
+        return Problem("", f"no {kind} is called {shortened(name)}", remedy)
 
 
 def load_registry(
@@ -207,8 +207,8 @@ def _validate(data: dict[str, Any], origin: str) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as error:
-        found = [structural_problem(each, RegistryFile, f"{origin}: ") for each in error.errors()]
-        raise RegistryError(found) from None
+        tell = partial(structural_problem, model=RegistryFile, data=data, prefix=f"{origin}: ")
+        raise RegistryError(first_problems(error.errors(), tell)) from None
 
 
 def _wrong_names(registry: Registry) -> list[Problem]:

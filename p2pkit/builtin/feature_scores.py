@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line
+from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line, read_weights
 from p2pkit.layers import Standardise
 
 INCEPTION = Weights(
@@ -24,6 +24,7 @@ INCEPTION = Weights(
     "6726825d",
     ("pt_inception-2015-12-05-6726825d.pth",),
 )
+CLASSIFIERS = ("alexnet", "vgg16", "vgg19")
 ENOUGH = 5
 """Images for each feature that a Frechet distance wants: about the 10 000 that FID's authors ask for."""
 
@@ -244,18 +245,23 @@ def inception(weights: Path | None) -> Fidelity:
     Raises:
         ComponentError: torch-fidelity is missing, or the weights can't be had.
     """
-    registered = _registry()
+    make = _registered()["inception-v3-compat"]
     file = INCEPTION.locate(weights)
+    ours = io.BytesIO()  # torch-fidelity's reader runs what a file holds, so it is shown what ours has read
+    torch.save(read_weights(file), ours)
+    ours.seek(0)
     try:
-        extractor = registered["inception-v3-compat"]("fid", ["2048"], feature_extractor_weights_path=str(file))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        extractor = make("fid", ["2048"], feature_extractor_weights_path=ours)
+    except (RuntimeError, AttributeError) as error:
         cause = f"{file} does not hold these weights: {first_line(error)}"
         raise ComponentError(cause, remedy=f"give {INCEPTION.file} of torch-fidelity", parameter="weights") from error
     return Fidelity(extractor, 2048)
 
 
 def extractor(features: str, weights: Path | None) -> nn.Module:
-    """Return an extractor by name.
+    """Return an extractor by name: a classifier of torchvision's, or what a plugin has registered with torch-fidelity.
+
+    Those that torch-fidelity brings itself download weights, and code with them, as soon as they are made.
 
     Args:
         features: A classifier's name, or one that torch-fidelity knows.
@@ -264,16 +270,12 @@ def extractor(features: str, weights: Path | None) -> nn.Module:
     Raises:
         ComponentError: There is none of that name, or its weights can't be had.
     """
-    if features in ("alexnet", "vgg16", "vgg19"):
+    if features in CLASSIFIERS:
         return Pooled(classifier_features(features, weights))
-    known = {name: make for name, make in _registry().items() if not name.startswith("inception")}
+    known = {name: make for name, make in _registered().items() if not make.__module__.startswith("torch_fidelity.")}
     if features not in known:
-        remedy = f"choose alexnet, vgg16, vgg19, or one registered with torch-fidelity: {', '.join(known)}; "
-        raise ComponentError(
-            f"there are no features {features!r}",
-            remedy=f"{remedy}those of Inception are metric fid",
-            parameter="features",
-        )
+        remedy = f"choose one of {', '.join((*CLASSIFIERS, *known))}; those of Inception are metric fid"
+        raise ComponentError(f"there are no features {features!r}", remedy=remedy, parameter="features")
     make = known[features]
     try:
         return Fidelity(make(features, [make.get_default_feature_layer_for_metric("fid")]))
@@ -282,7 +284,7 @@ def extractor(features: str, weights: Path | None) -> nn.Module:
         raise ComponentError(cause, remedy="see torch-fidelity's documentation of it", parameter="features") from error
 
 
-def _registry() -> dict[str, Any]:
+def _registered() -> dict[str, Any]:
     try:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:

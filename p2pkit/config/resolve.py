@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -10,11 +9,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from p2pkit.config.model import ComponentConfig, LossConfig, RunConfig
-from p2pkit.config.sources import Raw, Source
+from p2pkit.config.sources import Raw, Source, copy_plain
 from p2pkit.errors import ConfigError, Problem, RegistryError
 from p2pkit.parts import LossPart, Part
 from p2pkit.registry import Registry
-from p2pkit.yaml_files import structural_problem
+from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
 P = TypeVar("P", bound=Part)
 
@@ -161,17 +160,24 @@ class _Finder:
 
 def _structure(raw: Raw) -> tuple[RunConfig, list[Problem]]:
     """Validate the structure; what is wrong is reported and taken out, so that the rest can be checked too."""
-    raw = copy.deepcopy(raw)
-    problems: list[Problem] = []
+    raw = copy_plain(raw)
+    wrong: list[Problem] = []
     while True:
         try:
-            return RunConfig.model_validate(raw), problems
+            return RunConfig.model_validate(raw), first_problems(wrong, lambda problem: problem)
         except ValidationError as error:
-            found = error.errors()[0]
-            problem = structural_problem(found, RunConfig, extra=["extends"])
-            if not any(_follows(problem.path, found["type"], known.path) for known in problems):
-                problems.append(problem)
-            _take_out(raw, found["loc"], missing=found["type"] == "missing")
+            taken: set[tuple[Any, ...]] = set()
+            for found in error.errors(include_url=False):
+                if not any(found["loc"][:length] in taken for length in range(len(found["loc"]) + 1)):
+                    wrong += _new_problem(found, raw, wrong)
+                    taken.add(_take_out(raw, found["loc"], missing=found["type"] == "missing"))
+
+
+def _new_problem(found: Any, raw: Raw, known: Sequence[Problem]) -> list[Problem]:
+    if len(known) >= MOST_PROBLEMS:
+        return [Problem("", "")]  # which is counted only
+    problem = structural_problem(found, RunConfig, raw, extra=["extends"])
+    return [] if any(_follows(problem.path, found["type"], other.path) for other in known) else [problem]
 
 
 def _follows(path: str, error: str, known: str) -> bool:
@@ -179,8 +185,8 @@ def _follows(path: str, error: str, known: str) -> bool:
     return path == known or (error == "value_error" and known.startswith(f"{path}."))
 
 
-def _take_out(raw: Raw, loc: Sequence[Any], *, missing: bool) -> None:
-    """Take out the innermost key or item that is wrong, or fill in the one that is missing."""
+def _take_out(raw: Raw, loc: tuple[Any, ...], *, missing: bool) -> tuple[Any, ...]:
+    """Take out the innermost key or item that is wrong, or fill in the one that is missing; return where it was."""
     reached: list[Any] = [raw]
     for part in loc:
         try:
@@ -189,12 +195,13 @@ def _take_out(raw: Raw, loc: Sequence[Any], *, missing: bool) -> None:
             break
     if missing and len(reached) == len(loc) and isinstance(reached[-1], dict):
         reached[-1][loc[-1]] = {"use": _ABSENT} if loc[-1] == "dataset" else _ABSENT
-        return
+        return loc
     for depth in reversed(range(len(reached) - 1)):
         holder, key = reached[depth], loc[depth]
         if isinstance(holder, dict):
             del holder[key]
-            return
+            return loc[: depth + 1]
         if isinstance(holder, list) and loc[depth - 1] in ("augment", "metrics"):
             holder[key] = {"use": _ABSENT}
-            return
+            return loc[: depth + 1]
+    raise ConfigError(Problem(".".join(map(str, loc)), "is wrong in a way that p2pkit can't put into words"))

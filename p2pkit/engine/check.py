@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -107,6 +108,13 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
 
 def _folder_problems(plan: Plan) -> list[Problem]:
     folder = plan.config.tracking.folder
+    try:
+        os.path.lexists(folder) or os.stat(folder.absolute().parent)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a name too long, or one with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        return [Problem("tracking.folder", f"can't be a folder: {reason}", "name a folder that exists or can be made")]
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if existing.is_dir():
         return []

@@ -120,7 +120,7 @@ class Subject:
                 return
             except ComponentError:
                 raise
-            except Exception:  # the rule `meta` tells
+            except Exception:  # the rule `meta` tells  # nosec B110
                 pass
         self.component.build(images, self.params)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_mistakes_of_every_kind_are_found_at_once(registry):
         ({**TINY, "generator": {"use": 5}}, "generator.use", "input should be a valid string, got 5"),
         ({**TINY, "generator": None}, "generator", "must hold keys and values, got None"),
         ({**TINY, "losses": 5}, "losses", "must hold keys and values, got 5"),
-        ({**TINY, "losses": {"gan": 1, 1: 5}}, "losses.1", "input should be a valid string, got 1"),
+        ({**TINY, "losses": {"gan": 1, 1: 5}}, "losses.1.use", "no loss is called '1'"),
         ({**TINY, "losses": {"l1": "heavy"}}, "losses.l1.weight", "input should be a valid number, unable to parse "),
         ({**TINY, "augment": "flip"}, "augment", "input should be a valid list, got 'flip'"),
         (
@@ -116,7 +117,7 @@ def test_mistakes_of_every_kind_are_found_at_once(registry):
         ({**TINY, "schedule": {"epochs": 3, "steps": 4}}, "schedule", "give epochs or steps, not both"),
         ({**TINY, "engine": {"device": "gpu"}}, "engine.device", "string should match pattern"),
         ({**TINY, "extend": "demo"}, "extend", "there is no key 'extend' here"),
-        ({**TINY, 3: "x"}, "3", "keys should be strings"),
+        ({**TINY, 3: "x"}, "3", "there is no key '3' here"),
     ],
     ids=str,
 )
@@ -205,3 +206,32 @@ def test_paths_are_made_absolute_for_whoever_reads_them_elsewhere(registry):
     config = {**TINY, "dataset": {"use": "side_by_side", "params": {"root": "somewhere", "size": 64}}}
     root = plan(registry, config).resolved()["dataset"]["params"]["root"]
     assert root == str(Path("somewhere").absolute())
+
+
+@pytest.mark.parametrize(
+    "key", [None, 1.5, True, date(2024, 1, 1), "~", "[/red]", "list[str]", "[key]", "", "x" * 20_000]
+)
+@pytest.mark.parametrize("where", ["", "losses", "engine", "dataset", "tracking", "sweep"])
+def test_odd_keys_end_in_one_problem(registry, key, where):
+    config = (
+        {**TINY, where: {"use": "shapes", key: 5} if where == "dataset" else {key: 5}} if where else {**TINY, key: 5}
+    )
+    found = one(registry, config)
+    assert len(found.path) <= 400
+    assert str(key)[:40] in f"{found.path} {found.cause}"
+
+
+def test_a_hundred_thousand_unknown_keys_are_told_in_short(registry):
+    config = {**TINY, **{f"k{i}": i for i in range(100_000)}}
+    problems = plan(registry, config).problems
+    assert len(problems) == 101
+    assert "99,900 mistakes more" in problems[-1].cause
+    inside = {**TINY, "generator": {"use": "unet_tiny", "params": {f"k{i}": i for i in range(10_000)}}}
+    assert len(plan(registry, inside).problems) == 101
+
+
+def test_long_values_are_shortened(registry):
+    found = one(registry, {**TINY, "engine": {"batch": "9" * 5000}})
+    assert len(found.cause) < 400
+    found = one(registry, {**TINY, "generator": "u" * 20_000})
+    assert len(found.cause) < 200

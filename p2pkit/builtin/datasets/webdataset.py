@@ -22,15 +22,15 @@ def _place(written: str) -> str:
     return written if "://" in written else str(Path(written).expanduser().absolute())
 
 
-Place = Annotated[str, AfterValidator(_place)]
+Location = Annotated[str, AfterValidator(_place)]
 Counts = int | tuple[int, ...]
 
 
 def webdataset(
     *,
-    root: Annotated[Place | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
+    root: Annotated[Location | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
     shards: Annotated[
-        dict[str, Place] | None,
+        dict[str, Location] | None,
         Field(description="Without an index: the shards of each split, as `DIR/train-{000..099}.tar`."),
     ] = None,
     pairs: Annotated[

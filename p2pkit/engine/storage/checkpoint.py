@@ -20,6 +20,7 @@ from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import PairSpec
+from p2pkit.yaml_files import read_mapping
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -131,13 +132,7 @@ def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """Read the resolved config of a run's or checkpoint's folder."""
     verify(path / CONFIG)
-    try:
-        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(Problem(str(path / CONFIG), f"can't be read: {error}")) from None
-    if not isinstance(config, dict):
-        raise ModelError(Problem(str(path / CONFIG), "holds no keys and values"))
-    return config
+    return read_mapping(path / CONFIG, str(path / CONFIG), ModelError)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

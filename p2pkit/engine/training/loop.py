@@ -131,6 +131,7 @@ class Loop:
         self.stopping = EarlyStopping(self.settings)
         self.seed = loader.seed
         self.status = LoopStatus()
+        self.began_at = 0
 
     def run(self, progress: Progress, state: LoopState) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
@@ -143,6 +144,7 @@ class Loop:
             TrainingError: A loss is no longer a finite number.
         """
         self._restore_state(progress, state)
+        self.began_at = progress.step
         with GracefulExit() as leave, signal_watchdog(leave, self.events.ended):
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save()
@@ -194,6 +196,10 @@ class Loop:
         step = self.status.progress.step
         if self.status.signal is not None:
             return f"stopped at step {step} by a signal"
+        if self.began_at >= self.status.steps:
+            reason = f"all {self.status.steps} steps were done before, so nothing was trained"
+            self.reporter.note(f"{reason}; give the run more: -s schedule.epochs=N, or schedule.steps=N")
+            return reason
         if step >= self.status.steps:
             return f"all {self.status.steps} steps are done"
         reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"

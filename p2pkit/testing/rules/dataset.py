@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +118,7 @@ def picklable(subject: Subject) -> None:
     dataset = subject.build()
     found = dataset.pairs("train")
     try:
-        copied = pickle.loads(pickle.dumps(found))
+        copied = pickle.loads(pickle.dumps(found))  # nosec B301  what it has pickled itself
     except Exception as error:
         remedy = "keep paths and not open files, and functions of a module and not lambdas"
         raise AssertionError(f"Its pairs can't be pickled ({error}): {remedy}.") from error

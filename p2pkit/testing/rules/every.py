@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,10 +13,11 @@ from pydantic import ValidationError
 from p2pkit.components import KIND_NAMES
 from p2pkit.errors import first_line
 from p2pkit.parts import plain
+from p2pkit.testing.files_with_code import admits_path, runs_code
 from p2pkit.testing.imports import private_imports
 from p2pkit.testing.rule import Skip, require, rule
-from p2pkit.testing.subject import Subject
-from p2pkit.types import optional
+from p2pkit.testing.subject import COLOUR, Subject
+from p2pkit.types import PairSpec, optional
 
 NETWORKS = ("generator", "discriminator")
 
@@ -135,6 +138,23 @@ def imports(subject: Subject) -> None:
     found = private_imports(subject.module)
     sentence = "Use what `import p2pkit` has; other modules of p2pkit may change in any release"
     require(not found, f"{sentence}: {'; '.join(found[:4])}.")
+
+
+@rule(*KIND_NAMES, builds=False)
+def foreign_files(subject: Subject) -> None:
+    """A file that a parameter names may hold code, and none of it is run."""
+    for key, info in subject.component.parameters.model_fields.items():
+        others = [name for name in subject.missing if name != key]
+        if admits_path(info.annotation) and not others:
+            sentence = f"Code in the file that {key} names was run: read weights by `p2pkit.read_weights`"
+            require(not runs_code(partial(_tried, subject, key)), f"{sentence}, and never by pickle or torch.load.")
+
+
+def _tried(subject: Subject, key: str, file: Path) -> None:
+    fitting = subject.kind != "dataset" and subject.buildable
+    with suppress(Exception):
+        images = subject.images if fitting else PairSpec(COLOUR, COLOUR, 256, 256)
+        subject.component.build(images, {**subject.params, key: file})
 
 
 @rule(*KIND_NAMES)

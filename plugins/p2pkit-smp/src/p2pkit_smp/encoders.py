@@ -11,9 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from p2pkit import ComponentError, first_line
 from p2pkit.layers import IMAGENET_MEAN, IMAGENET_STD
 
@@ -100,17 +97,14 @@ def find_file(name: str, weights: Path) -> Path:
     return file
 
 
-def read(file: Path) -> dict[str, Tensor]:
-    """Read a state dict to the CPU, whatever the default device is."""
-    with torch.device("cpu"):
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
+def unwrapped(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what timm's own training has put below a key, the moving average first, without DataParallel's prefix."""
+    from timm.models import clean_state_dict
 
-            return load_file(file, device="cpu")
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict):
-        raise ValueError(f"it holds a {type(state).__name__}, not a state dict")
-    return state
+    keys = ("state_dict_ema", "model_ema", "state_dict", "model")
+    found = next((state[key] for key in keys if isinstance(state.get(key), dict)), state)
+    cleaned: dict[str, Any] = clean_state_dict(found)
+    return cleaned
 
 
 def lacking(name: str, weights: str | Path, error: Exception) -> ComponentError:

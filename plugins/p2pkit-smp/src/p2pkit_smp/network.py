@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from p2pkit import ComponentError, PairSpec, first_line
+from p2pkit import ComponentError, PairSpec, first_line, read_weights
 from p2pkit.layers import Standardise, check_sides
 from p2pkit_smp import encoders
 from p2pkit_smp.head import make_head, renormalise
@@ -168,12 +168,12 @@ def _pretrained(design: Design, channels: int, sizing: Mapping[str, Any], weight
     own = not design.encoder.startswith("tu-")
     if not isinstance(weights, Path):
         return _library(design, channels, sizing, encoder_weights=weights if own else True)
-    file = encoders.find_file(design.encoder, weights)
+    state: dict[str, Any] = read_weights(encoders.find_file(design.encoder, weights))
     if not own:
-        overlay = {"file": str(file)}
+        overlay = {"state_dict": encoders.unwrapped(state)}
         return _library(design, channels, sizing, encoder_weights=True, pretrained_cfg_overlay=overlay)
     model = _library(design, 3, sizing)
-    model.encoder.load_state_dict(encoders.read(file))
+    model.encoder.load_state_dict(state)
     model.encoder.set_in_channels(channels, pretrained=True)
     return model
 
