@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-pytestmark = pytest.mark.phantom
+pytestmark = [pytest.mark.phantom, pytest.mark.timeout(1200)]  # the first test of a class runs its program
 HERE = Path(__file__).parent
 TABLE, RUNS = (yaml.safe_load((HERE / file).read_text(encoding="utf-8")) for file in ("steps.yaml", "runs.yaml"))
 LARGE = [name for name in RUNS["runs"] if name.startswith("large")]
@@ -57,42 +57,40 @@ def large(on_phantom):
     return on_phantom("runs.py", *LARGE, PHANTOM_GB="8")
 
 
-@pytest.mark.xdist_group("steps")
-@pytest.mark.parametrize("name", TABLE["steps"])
-def test_a_captured_step_is_as_the_table_says(counted, name):
-    """A change of these numbers is written into the table on purpose, or it is a fault."""
-    row = counted[name]
-    assert row.pop("warnings") == []
-    assert row.pop("graphs", None) == 1, row
-    assert row["waits"] == 0
-    if torch.__version__.startswith(TABLE["torch"]):
-        assert {"settings": TABLE["steps"][name]["settings"], **row} == TABLE["steps"][name]
+class TestSteps:
+    @pytest.mark.parametrize("name", TABLE["steps"])
+    def test_a_captured_step_is_as_the_table_says(self, counted, name):
+        """A change of these numbers is written into the table on purpose, or it is a fault."""
+        row = counted[name]
+        assert row.pop("warnings") == []
+        assert row.pop("graphs", None) == 1, row
+        assert row["waits"] == 0
+        if torch.__version__.startswith(TABLE["torch"]):
+            assert {"settings": TABLE["steps"][name]["settings"], **row} == TABLE["steps"][name]
 
 
-@pytest.mark.xdist_group("tiny")
-@pytest.mark.parametrize("name", TINY)
-def test_whole_trainings(trained, name):
-    row = trained[name]
-    assert "failed" not in row, row
-    assert row["warnings"] == []
-    assert row["evaluated"]
-    assert row["graph"] == ("off: engine.cuda_graph is off" if name == "uncaptured" else "active")
-    assert row["steps"] == {"resume": 18, "accumulate": 4, "all, fp16": 4}.get(name, 12)
-    assert row["device"] == (1 if name == "cuda:1" else 0)
-    assert row["tf32"] == (name != "deterministic")
-    assert any("went back to step" in note for note in row["notes"]) == (name == "rollback")
-    assert row["streams"] <= 5  # of loaders and of what is captured, not of epochs
+class TestTrainings:
+    @pytest.mark.parametrize("name", TINY)
+    def test_whole_trainings(self, trained, name):
+        row = trained[name]
+        assert "failed" not in row, row
+        assert row["warnings"] == []
+        assert row["evaluated"]
+        assert row["graph"] == ("off: engine.cuda_graph is off" if name == "uncaptured" else "active")
+        assert row["steps"] == {"resume": 18, "accumulate": 4, "all, fp16": 4}.get(name, 12)
+        assert row["device"] == (1 if name == "cuda:1" else 0)
+        assert row["tf32"] == (name != "deterministic")
+        assert any("went back to step" in note for note in row["notes"]) == (name == "rollback")
+        assert row["streams"] <= 5  # of loaders and of what is captured, not of epochs
 
 
-@pytest.mark.xdist_group("large")
-@pytest.mark.parametrize("name", LARGE)
-def test_what_fits_uncaptured_fits_captured(large, name):
-    assert "failed" not in large[name], large[name]
-    assert large[name]["graph"] == "active"
-    assert large[name]["gigabytes"] <= 8
+class TestLarge:
+    @pytest.mark.parametrize("name", LARGE)
+    def test_what_fits_uncaptured_fits_captured(self, large, name):
+        assert "failed" not in large[name], large[name]
+        assert large[name]["graph"] == "active"
+        assert large[name]["gigabytes"] <= 8
 
-
-@pytest.mark.xdist_group("large")
-def test_a_gpu_that_emulates_bf16_trains_in_fp16(on_phantom):
-    row = on_phantom("runs.py", "captured", PHANTOM_CC="7")["captured"]
-    assert (row["precision"], row["graph"]) == ("fp16", "active")
+    def test_a_gpu_that_emulates_bf16_trains_in_fp16(self, on_phantom):
+        row = on_phantom("runs.py", "captured", PHANTOM_CC="7")["captured"]
+        assert (row["precision"], row["graph"]) == ("fp16", "active")
