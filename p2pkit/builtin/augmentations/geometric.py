@@ -217,7 +217,7 @@ class Affine(Geometric):
 
         labels = spec.kind == "labels"
         values = _indices(batch) if labels else batch + 1
-        matrix = drawn.to(batch.device, batch.dtype, non_blocking=True)
+        matrix = drawn.to(batch.device, batch.dtype, non_blocking=batch.is_cuda)
         mode = "nearest" if labels else "bilinear"
         moved: Tensor = warp_affine(values, matrix, batch.shape[2:], mode=mode, padding_mode=self.padding)
         return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
@@ -237,4 +237,4 @@ def _indices(planes: Tensor) -> Tensor:
 
 def _each(drawn: Tensor, batch: Tensor) -> Tensor:
     """Bring one value for each pair to the batch's device and shape."""
-    return drawn.to(batch.device, non_blocking=True).view(-1, 1, 1, 1)
+    return drawn.to(batch.device, non_blocking=batch.is_cuda).view(-1, 1, 1, 1)

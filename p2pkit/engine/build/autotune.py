@@ -22,7 +22,7 @@ from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.engine.step.cuda_graph import GraphedStep
 from p2pkit.errors import DeviceError, Problem
 
 TunedSettings = dict[str, str]
@@ -157,8 +157,8 @@ def _seconds(checked: ValidatedRun, settings: TunedSettings, captured: bool, lea
         first = timed(lambda: step(batches, 0), device)
         if first > 4 * least and device.type == "cpu":
             return first
-        for _ in range(WARM_UP if captured else 0):
-            step(batches, 0)
+        for number in (*step.warm_up, 0) if isinstance(step, GraphedStep) else ():
+            step(batches, number)
         return min(timed(lambda: step(batches, 0), device) for _ in range(5))
     except RuntimeError:
         if math.isinf(least):

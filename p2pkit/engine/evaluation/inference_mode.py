@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from p2pkit.engine.device.precision import forked
 from p2pkit.engine.distributed.sync_batch_norm import local_batch_norm
 
 Statistics = Mapping[str, Tensor]
@@ -44,13 +45,14 @@ def run_in_mode(
         statistics: What `recalibrate` returned, for the mode that wants it.
         seed: What dropout's noise is drawn by.
     """
+    device = next(generator.parameters(), torch.empty(0)).device
     norms = _norms(generator)
     before = {module: module.training for module in generator.modules()}
     momenta = {norm: norm.momentum for norm in norms.values()}
     kept = {name: tensor.clone() for name, tensor in _statistics(norms).items()}
     set_mode(generator, mode, statistics)
     try:
-        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm(generator):
+        with torch.no_grad(), forked(device), local_batch_norm(generator):
             torch.manual_seed(seed)
             yield
     finally:
