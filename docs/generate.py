@@ -34,6 +34,7 @@ FOLDER = Path(__file__).parent / "generated"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
 MODULES = {
     "p2pkit.api": "Train, evaluate, use",
+    "p2pkit.scoring": "Score any images",
     "p2pkit.inference.translate": "A trained generator",
     "p2pkit.bridge.importing": "Checkpoints of other toolboxes",
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",

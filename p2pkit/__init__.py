@@ -20,7 +20,7 @@ from p2pkit.errors import (
 )
 
 if TYPE_CHECKING:
-    from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, score, train
+    from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, train
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from p2pkit.images.reading import choose_bands, cut_half, draw_edges
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
+    from p2pkit.scoring import score
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
@@ -143,7 +144,7 @@ __all__ = [
     "write_image",
 ]
 
-_API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
+_API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
 _CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
@@ -171,6 +172,7 @@ _LAZY = {
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
+    "score": "p2pkit.scoring",
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.config import Part, Plan, load_config, resolve
 from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import raise_unreadable, read_sample
-from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
@@ -22,19 +21,15 @@ from p2pkit.engine.distributed.collectives import (
     process_group,
     raise_on_all_ranks,
 )
-from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
-from p2pkit.images.convert import conform, full_scale, to_network
-from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
-from p2pkit.shards import ShardIndex
-from p2pkit.types import ImageSpec, PairSpec, Report, optional
+from p2pkit.types import Report, optional
 from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
@@ -357,67 +352,6 @@ def translate_split(
         shown.close()
 
 
-def shard(
-    dataset: str | Path | Mapping[str, Any],
-    out: str | Path,
-    *,
-    splits: Sequence[str] | None = None,
-    encoding: Literal["png", "raw"] = "png",
-    per_shard: int = 256,
-    registry: Registry | None = None,
-    progress: bool = False,
-    **overrides: Any,
-) -> ShardIndex:
-    """Write a data set as shards, without loss; the data set `webdataset` reads them.
-
-    Args:
-        dataset: A recipe's name, a YAML file, the keys of a config, or a data set's name.
-        out: A folder that is not there yet.
-        splits: Which splits; by default all.
-        encoding: `png` where PNG can hold the images, or `raw`, which is larger and needs no decoding.
-        per_shard: Pairs of a shard.
-        registry: The names in force.
-        progress: Whether to show how it comes along.
-        **overrides: Keys to change, as in `train`: `**{"dataset.params.size": 286}`.
-
-    Returns:
-        What has been written.
-
-    Raises:
-        ConfigError: The data set can't be opened.
-        DataError: Pairs can't be read, all of them named; nothing is left behind then.
-    """
-    plan = plan_data(dataset, overrides, registry)
-    opened = open_dataset(plan)
-    unknown = [split for split in splits or () if split not in opened.splits]
-    if unknown:
-        cause = f"the data set has no split {', '.join(unknown)}"
-        raise ConfigError(Problem("dataset", cause, f"its splits: {', '.join(opened.splits)}"))
-    shown = reporter(progress)
-    try:
-        index, left_out = write_shards(
-            opened,
-            Path(out),
-            splits=splits or opened.splits,
-            encoding=encoding,
-            per_shard=per_shard,
-            unreadable=plan.config.dataset.unreadable,
-            made_from=plan.resolved()["dataset"],
-            report=shown.working,
-        )
-        for problem in left_out:
-            shown.note(f"left out: {problem}")
-    finally:
-        shown.close()
-    return index
-
-
-def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
-    """Plan a config, or one that has nothing but a data set of this name."""
-    ready_made = isinstance(dataset, Mapping) or str(dataset) in recipe_names() or Path(dataset).is_file()
-    return plan_run(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
-
-
 def outline(checked: ValidatedRun) -> list[str]:
     """Say in a few lines what a checked config would do."""
     plan, images = checked.plan, checked.spec
@@ -443,58 +377,3 @@ def outline(checked: ValidatedRun) -> list[str]:
 
 def _name(part: Part | None) -> str:
     return part.name if part else ""
-
-
-def score(
-    metric: str,
-    image: AnyImage,
-    reference: AnyImage,
-    *,
-    params: Mapping[str, Any] | None = None,
-    registry: Registry | None = None,
-) -> float:
-    """Score images against others.
-
-    Args:
-        metric: A metric's name.
-        image: What to judge: a file, an array (H, W, C), a tensor (C, H, W) or a Pillow image; or several of one size
-            as a tensor (B, C, H, W); or a folder, whose images are scored against those of the same names.
-        reference: What it should be.
-        params: The metric's parameters.
-        registry: The names in force.
-
-    Returns:
-        The value.
-
-    Raises:
-        RegistryError: There is no such metric.
-        ConfigError: The parameters are wrong, the images are not of one size, or the metric compares something else
-            than a fake with its target.
-        DataError: A folder's images can't be paired or read.
-    """
-    part = (registry or load_registry()).resolve("metric", metric, params)
-    problems = part.problems()
-    pairs = image_pairs(image, reference)
-    first = pairs[0]()
-    problems += _size_problems(*first)
-    if problems:
-        raise ConfigError(problems)
-    spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
-    built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
-    if set(metric_inputs(built)) - {"fake", "target"}:
-        cause = f"{metric} wants {', '.join(metric_inputs(built))} and does not compare two images"
-        raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
-    for pair in pairs:
-        images = pair()
-        if wrong := _size_problems(*images):
-            raise ConfigError(wrong)
-        fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
-        built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
-    return float(built.compute())
-
-
-def _size_problems(first: Tensor, second: Tensor) -> list[Problem]:
-    if first.shape[1:] == second.shape[1:]:
-        return []
-    sizes = [f"{each.shape[2]} x {each.shape[1]}" for each in (first, second)]
-    return [Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one")]

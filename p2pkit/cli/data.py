@@ -27,9 +27,9 @@ def shard(
     quiet: Quiet = False,
 ) -> None:
     """Write a data set as shards, without loss, and print the config that reads them."""
-    from p2pkit import api
+    from p2pkit import sharding
 
-    index = api.shard(
+    index = sharding.shard(
         dataset,
         out,
         splits=split,

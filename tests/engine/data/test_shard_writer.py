@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from p2pkit import DataError, Pair, PairSpec, Problem, ShardIndex
-from p2pkit.api import shard
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
+from p2pkit.sharding import shard
 from p2pkit.types import ImageSpec
 
 

@@ -1,0 +1,77 @@
+"""Scores of any images, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from p2pkit.engine.evaluation.metrics import metric_inputs
+from p2pkit.errors import ConfigError, Problem
+from p2pkit.images.convert import conform, full_scale, to_network
+from p2pkit.images.pairs import image_pairs
+from p2pkit.registry import Registry, load_registry
+from p2pkit.types import ImageSpec, PairSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import Tensor
+
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+
+
+def score(
+    metric: str,
+    image: AnyImage,
+    reference: AnyImage,
+    *,
+    params: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> float:
+    """Score images against others.
+
+    Args:
+        metric: A metric's name.
+        image: What to judge: a file, an array (H, W, C), a tensor (C, H, W) or a Pillow image; or several of one size
+            as a tensor (B, C, H, W); or a folder, whose images are scored against those of the same names.
+        reference: What it should be.
+        params: The metric's parameters.
+        registry: The names in force.
+
+    Returns:
+        The value.
+
+    Raises:
+        RegistryError: There is no such metric.
+        ConfigError: The parameters are wrong, the images are not of one size, or the metric compares something else
+            than a fake with its target.
+        DataError: A folder's images can't be paired or read.
+    """
+    part = (registry or load_registry()).resolve("metric", metric, params)
+    problems = part.problems()
+    pairs = image_pairs(image, reference)
+    first = pairs[0]()
+    problems += _size_problems(*first)
+    if problems:
+        raise ConfigError(problems)
+    spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
+    built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
+    if set(metric_inputs(built)) - {"fake", "target"}:
+        cause = f"{metric} wants {', '.join(metric_inputs(built))} and does not compare two images"
+        raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
+    for pair in pairs:
+        images = pair()
+        if wrong := _size_problems(*images):
+            raise ConfigError(wrong)
+        fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
+        built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
+    return float(built.compute())
+
+
+def _size_problems(first: Tensor, second: Tensor) -> list[Problem]:
+    if first.shape[1:] == second.shape[1:]:
+        return []
+    sizes = [f"{each.shape[2]} x {each.shape[1]}" for each in (first, second)]
+    return [Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one")]
