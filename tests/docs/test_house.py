@@ -23,7 +23,9 @@ def test_every_place_on_the_map_exists(file, name):
 
 
 def test_every_room_is_on_the_map():
-    rooms = {path.stem for path in (ROOT / "p2pkit").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    rooms = {
+        path.stem for path in (ROOT / "p2pkit").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     rooms |= {path.stem for path in (ROOT / "p2pkit" / "engine").iterdir() if not path.name.startswith("__")}
     missing = sorted(room for room in rooms - {"__init__", "__main__", "recipes"} if f"`{room}`" not in PAGE)
     assert not missing
