@@ -64,3 +64,16 @@ def signalled():
         return on_step
 
     return before
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """Say what torchrun would: `placed(RANK=1, WORLD_SIZE=2)`; `placed()` is a process on its own."""
+
+    def place(**values):
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+
+    return place
