@@ -64,7 +64,7 @@ def test_an_error_keeps_its_kind_when_all_processes_raise_it(group):
     def fail():
         raise Own(Problem("a.png", "is damaged"))
 
-    with pytest.raises(DataError, match="a.png: is damaged") as caught:
+    with pytest.raises(DataError, match=r"a\.png: is damaged") as caught:
         raise_on_all_ranks(fail)
     assert type(caught.value) is DataError
     assert raise_on_all_ranks(lambda: 5) == 5

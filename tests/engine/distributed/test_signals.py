@@ -23,13 +23,17 @@ def test_the_first_signal_is_only_noted_and_handlers_come_back():
 
 
 def test_the_second_of_the_keyboard_ends_at_once():
+    def interrupted():
+        with GracefulExit() as leave:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert leave.signal == signal.SIGINT
+            os.kill(os.getpid(), signal.SIGTERM)  # this one may come from torchrun, twice
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("went on")
+
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), GracefulExit() as leave:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert leave.signal == signal.SIGINT
-        os.kill(os.getpid(), signal.SIGTERM)  # this one may come from torchrun, twice
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("went on")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.engine.step.scalars import Scalars
-from p2pkit.errors import TrainingError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -28,22 +26,6 @@ OPTIONS = {
     "generator first": {"engine.order": "generator_first"},
     "adamw": {"optimizers.generator.use": "adamw"},
 }
-
-
-def test_a_cpu_has_none_and_says_so(checked, work):
-    run = checked()
-    assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
-        work(**{"engine.cuda_graph": "on"}).train()
-
-
-def test_the_run_says_whether_it_was_captured(work, monkeypatch):
-    job = work()
-    facts = []
-    record = job._record
-    monkeypatch.setattr(job, "_record", lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest))
-    job.train()
-    assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
 
 
 def _every(count):
@@ -163,21 +145,5 @@ class TestOnAGpu:
         step(data, WARM_UP + 2)
         assert all(map(torch.equal, before, assembly.players.generator.network.parameters()))
 
-    def test_fp16_has_its_reason(self, checked):
-        run = checked(**CUDA, **{"engine.precision": "fp16"})
-        assert "fp16" in why_not_capturable(run, run.plan.config.engine)
-
-    def test_a_component_that_waits_has_its_reason(self, checked, monkeypatch):
-        from p2pkit.builtin.losses.distances import Distance
-
-        run = checked(**CUDA)
-        engine = run.plan.config.engine
-        assert why_not_capturable(run, engine) is None
-        measure = Distance.generator
-        monkeypatch.setattr(
-            Distance, "generator", lambda self, view: measure(self, view) * (view.fake.max().item() > -2)
-        )
-        assert "waits for the device" in why_not_capturable(run, engine)
-
     def test_whole_runs_are_captured(self, work):
-        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().position.step == 12
+        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().progress.step == 12
