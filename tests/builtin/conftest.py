@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ WEIGHTS = Path(os.environ.get("P2PKIT_WEIGHTS", Path(__file__).parents[2].parent
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
+def _seeded(device: str) -> Iterator[None]:
+    """Seed each test, and let it make its tensors where `--device` says."""
+    with nullcontext() if device == "cpu" else torch.device(device):
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture

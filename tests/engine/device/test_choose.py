@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from p2pkit import ConfigError
-from p2pkit.engine.device.choose import choose_device, device_name, emulates_bf16
+from p2pkit.engine.device.choose import choose_device, device_name, device_problems, emulates_bf16
 
 
 @pytest.fixture
@@ -44,25 +44,49 @@ def test_a_cpu_is_called_by_its_kind():
     assert device_name(torch.device("cpu")).startswith("cpu (")
 
 
-def test_an_mps_device_that_is_not_there(machine, checked):
+@pytest.fixture
+def asked(checked):
+    """What is wrong with what an engine's config asks of this machine."""
+    config = checked(**{"engine.device": "cpu"}).plan.config
+
+    def problems(training=True, **engine):
+        changed = config.model_copy(update={"engine": config.engine.model_copy(update=engine)})
+        return [f"{problem.path}: {problem.cause}" for problem in device_problems(changed, training=training)]
+
+    return problems
+
+
+def test_an_mps_device_that_is_not_there(asked, machine):
+    machine(mps=True)
+    assert asked(device="mps") == []
     machine()
-    with pytest.raises(ConfigError, match=r"engine\.device: there is no mps device here"):
-        checked(**{"engine.device": "mps"})
+    assert asked(device="mps") == ["engine.device: there is no mps device here"]
 
 
-def test_the_last_gpu_is_the_count_less_one(machine, checked):
+def test_the_last_gpu_is_the_count_less_one(asked, machine):
     machine(cuda=2)
-    with pytest.raises(ConfigError, match=r"there is no cuda:2 here: torch .* sees 2 CUDA devices"):
-        checked(**{"engine.device": "cuda:2"})
-    checked(**{"engine.device": "cuda:1"})
-
-
-def test_fp16_is_for_gpus(machine, checked):
+    assert asked(device="cuda:1") == asked(device="cuda") == []
+    (said,) = asked(device="cuda:2")
+    assert said.startswith("engine.device: there is no cuda:2 here: torch ")
+    assert said.endswith(" sees 2 CUDA devices")
     machine()
-    with pytest.raises(ConfigError, match="fp16 is of no use on a CPU"):
-        checked(**{"engine.device": "auto", "engine.precision": "fp16"})
+    assert len(asked(device="cuda")) == 1
+
+
+def test_fp16_is_for_gpus(asked, machine):
+    machine()
+    for device in ("auto", "cpu"):
+        assert asked(device=device, precision="fp16") == ["engine.precision: fp16 is of no use on a CPU"]
     machine(cuda=1)
-    checked(**{"engine.device": "auto", "engine.precision": "fp16"})
+    assert asked(device="auto", precision="fp16") == []
+    assert len(asked(device="cpu", precision="fp16")) == 1
+
+
+def test_what_matters_in_training_is_no_problem_of_an_evaluation(asked, machine, placed):
+    machine()
+    placed(RANK=0, WORLD_SIZE=2)
+    assert len(asked(device="cpu", sync_batch_norm=True)) == 1
+    assert asked(device="cpu", sync_batch_norm=True, training=False) == []
 
 
 def test_each_process_takes_a_gpu_of_its_own(monkeypatch, placed, checked):
