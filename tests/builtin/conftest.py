@@ -18,10 +18,14 @@ WEIGHTS = Path(os.environ.get("P2PKIT_WEIGHTS", Path(__file__).parents[2].parent
 
 
 @pytest.fixture(autouse=True)
-def _seeded(device: str) -> Iterator[None]:
-    """Seed each test, and let it make its tensors where `--device` says."""
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def on_device(device: str) -> Iterator[None]:
+    """Let a test make its tensors where `--device` says."""
     with nullcontext() if device == "cpu" else torch.device(device):
-        torch.manual_seed(0)
         yield
 
 

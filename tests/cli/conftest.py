@@ -39,7 +39,8 @@ def p2pkit(monkeypatch, capsys, tmp_path):
 def tiny(tiny, tmp_path):
     """A config file that trains in a moment."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump({**tiny, "schedule": {"epochs": 1}}))
+    data = {"use": "shapes", "params": {"size": 16, "count": 8}}
+    path.write_text(yaml.safe_dump({**tiny, "dataset": data, "schedule": {"epochs": 1}}))
     return path
 
 

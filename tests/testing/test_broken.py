@@ -100,7 +100,7 @@ def test_a_record_that_is_offered_once_only(install):
 @pytest.mark.parametrize(
     "line",
     [
-        "from p2pkit.images import conform",
+        "from p2pkit.images.convert import resize",
         "import p2pkit.registry",
         "from p2pkit import plugins",
         "READ = lambda: p2pkit.config",
