@@ -31,7 +31,8 @@ def emulates_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.version.hip is None and torch.cuda.get_device_properties(device).major < 8
     if device.type == "cpu":
-        return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # type: ignore[no-untyped-call]  # torch's
+        built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+        return not (built and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False
 
 
