@@ -8,23 +8,27 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any, get_origin
 
 import torch
 import typer
 from keys import config_keys, registry_keys
+from pydantic import TypeAdapter
 from rendering import code, docstring, plain, signature, table, type_text, value
 
 import p2pkit
-from p2pkit import ImageSpec, PairSpec, catalog, hookspecs
+from p2pkit import ImageSpec, PairSpec, catalog, hookspecs, layers, mlflow_store
 from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import recipe_names
 from p2pkit.plugins.loading import BUILTIN
 from p2pkit.registry import Registry, load_registry
+from p2pkit.types import optional
+from p2pkit.types.protocols import PROTOCOLS
 
 FOLDER = Path(__file__).parent / "generated"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
@@ -34,9 +38,13 @@ MODULES = {
     "p2pkit.bridge.importing": "Checkpoints of other toolboxes",
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
-    "p2pkit.types": "What is passed around",
+    "p2pkit.types.images": "Images and pairs",
+    "p2pkit.types.view": "What a loss sees",
+    "p2pkit.types.protocols": "What factories make",
+    "p2pkit.types.runs": "What is told of a run",
     "p2pkit.images.files": "Images on disk",
     "p2pkit.images.convert": "Images",
+    "p2pkit.engine.storage.layout": "Files of a checkpoint",
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
     "p2pkit.weights.files": "Weights of other people's networks",
@@ -108,12 +116,28 @@ def hooks() -> str:
         if name.startswith("p2pkit_"):
             parts.append(f"(hook-{name})=\n## {signature(name, hook, types=False)}")
             parts.append(f"```python\n{signature(name, hook)}\n```\n\n{docstring(inspect.getdoc(hook) or '')}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *protocols()])
+
+
+def protocols() -> Iterator[str]:
+    """Describe for each kind what its factories make, and which attributes that may have beside."""
+    for kind, found in PROTOCOLS.items():
+        names = ", ".join(f"[`{protocol.__name__}`](#python-{protocol.__name__})" for protocol in found)
+        first = inspect.getdoc(found[0]) or ""
+        yield f"(made-{kind})=\n## What the factory of a {kind} makes\n\n{names}: {first.partition(chr(10))[0]}"
+        streams = ("stream",) if kind == "dataset" else ()
+        mine = [each for each in optional.ATTRIBUTES if each.owner in (kind, *streams, "any")]
+        rows = [[code(each.name), plain(each.written), _absent(each), plain(each.meaning)] for each in mine]
+        yield table(["attribute", "is", "without it", "meaning"], rows)
+
+
+def _absent(attribute: optional.Attribute[Any]) -> str:
+    return "" if callable(attribute.default) or attribute.default in (None, {}) else code(value(attribute.default))
 
 
 def components(registry: Registry, kind: str) -> str:
     """Describe every built-in component of a kind, with its parameters and aliases."""
-    offered = [offer.component for offer in registry.plugins.offers if offer.component.kind == kind]
+    offered = [component for component in registry.plugins.components if component.kind == kind]
     parts = []
     for component in offered:
         about = catalog.describe(registry, component.name, kind)
@@ -151,7 +175,7 @@ def names(registry: Registry) -> str:
     for kind in KINDS:
         rows = []
         for entry in catalog.entries(registry, kind.kind):
-            component = registry.resolve(kind.kind, entry.name).offer.component.name
+            component = registry.resolve(kind.kind, entry.name).component.name
             rows.append([f"[`{entry.name}`](#{kind.kind}-{component})", code(entry.alias_of), plain(entry.summary)])
         parts.append(f"## {kind.kind}\n\n" + table(["name", "alias of", "what it is"], rows))
     rows = [[code(name), code(module)] for name, module in BUILTIN]
@@ -169,7 +193,23 @@ def public_names() -> str:
             is_error = inspect.isclass(each) and issubclass(each, Exception)
             text = f"See [the errors](#error-{each.__name__})." if is_error else _documented(each)
             parts.append(f"(python-{each.__name__})=\n### {each.__name__}\n\n{text}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *map(_public_module, (layers, mlflow_store))])
+
+
+def _public_module(module: ModuleType) -> str:
+    """Describe what a public module has beside `p2pkit` itself: parameters and constants as a table, then the rest."""
+    rows, parts = [], []
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            parts.append(f"### {module.__name__}.{name}\n\n{_documented(thing)}")
+        elif get_origin(thing) is Annotated:
+            schema = TypeAdapter(thing).json_schema()
+            rows.append([code(name), type_text(schema, {}), plain(schema["description"])])
+        else:
+            rows.append([code(name), "", value(thing)])
+    about = plain((inspect.getdoc(module) or "").partition("\n")[0])
+    return "\n\n".join([f"## {module.__name__}\n\n{about}", table(["name", "values", "what it is"], rows), *parts])
 
 
 def _documented(thing: Any) -> str:
@@ -213,7 +253,7 @@ def _verdict(registry: Registry, name: str) -> str:
     images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     found = registry.resolve("discriminator", name)
     with torch.device("meta"):
-        network = found.offer.component.build(images, found.params)
+        network = found.component.build(images, found.params)
         verdict = network(torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256))
     return ", ".join(f"{logits.shape[2]} x {logits.shape[3]}" for logits in verdict.logits)
 

@@ -16,6 +16,7 @@ from p2pkit.errors import (
     Problem,
     RegistryError,
     TrainingError,
+    first_line,
 )
 
 if TYPE_CHECKING:
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
     from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, fake_spec, resize, stored_type, to_network, to_picture, to_stored
-    from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.files import IMAGE_SUFFIXES, read_image, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
+        DiscriminatorLoss,
+        DiscriminatorNetwork,
+        GeneratorLoss,
+        GeneratorNetwork,
         ImageSpec,
         Pair,
+        PairAugmentation,
         PairDataset,
+        PairMetric,
         PairSpec,
         PairStream,
         Report,
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "PLUGIN_API",
     "Augmentation",
     "Component",
@@ -59,9 +67,13 @@ __all__ = [
     "DatasetFacts",
     "DeviceError",
     "Discriminator",
+    "DiscriminatorLoss",
+    "DiscriminatorNetwork",
     "EvaluatedRun",
     "ExportedModel",
     "Generator",
+    "GeneratorLoss",
+    "GeneratorNetwork",
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
@@ -70,7 +82,9 @@ __all__ = [
     "ModelError",
     "P2pkitError",
     "Pair",
+    "PairAugmentation",
     "PairDataset",
+    "PairMetric",
     "PairSpec",
     "PairStream",
     "PluginError",
@@ -97,6 +111,7 @@ __all__ = [
     "fake_spec",
     "fill_weights",
     "fingerprint",
+    "first_line",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
@@ -122,7 +137,9 @@ _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoi
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
 _CONVERT = ("conform", "fake_spec", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
-    *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
+    *("DatasetFacts", "ImageSpec", "Pair", "PairSpec", "PairStream"),
+    *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
+    *("PairDataset", "PairAugmentation", "PairMetric"),
     *("Report", "Run", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -132,7 +149,7 @@ _LAZY = {
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
-    **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
@@ -142,6 +159,11 @@ _LAZY = {
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
+
+
+def __dir__() -> list[str]:
+    """List what is public, though most of it is imported only when it is asked for."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
     on_main_rank,
@@ -24,14 +26,15 @@ from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
-from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry, parameter_problems
+from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +107,8 @@ def check(
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
-    return check_plan(plan_run(config, overrides, registry))
+    with no_downloads():
+        return check_plan(plan_run(config, overrides, registry))
 
 
 def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
@@ -139,7 +143,7 @@ def train(
     """
     registry = registry or load_registry()
     with process_group():
-        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
+        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
@@ -162,13 +166,16 @@ def resume(
     """
     registry = registry or load_registry()
     with process_group():
-        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run))
+        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+        if changed:
+            raise ConfigError(changed)
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
@@ -239,6 +246,11 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
     Returns:
         The generator; the checkpoint says all that there is to know about the network.
+
+    Raises:
+        ModelError: There is no such model.
+        ConfigError: Its network or an inference mode can't be had.
+        DeviceError: There is no such device here.
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
@@ -247,6 +259,11 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
+    lacking = [
+        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
+    ]
+    if lacking:
+        raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
 
 
@@ -383,9 +400,8 @@ def score(
             than a fake with its target.
         DataError: A folder's images can't be paired or read.
     """
-    resolved = (registry or load_registry()).resolve("metric", metric)
-    part = Part(metric, resolved.offer, {**resolved.params, **(params or {})})
-    problems = parameter_problems(part.offer.component, part.params, f"{metric}.params")
+    part = (registry or load_registry()).resolve("metric", metric, params)
+    problems = part.problems()
     pairs = image_pairs(image, reference)
     first = pairs[0]()
     problems += _size_problems(*first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from p2pkit.components import KIND_NAMES
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
-from p2pkit.registry import Registry, Resolved
+from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec, ParameterCount
 
 RECIPE = "recipe"
@@ -31,33 +31,32 @@ class Entry:
     alias_of: str = ""
 
 
-def entries(registry: Registry, kind: str | None = None) -> list[Entry]:
+def entries(registry: Registry | None, kind: str | None = None) -> list[Entry]:
     """List everything that has a name: components, aliases, recipes.
 
     Args:
-        registry: The names in force.
+        registry: The names in force; None for recipes alone, which no plugin has a part in.
         kind: One of the six kinds or `recipe`; None for all.
 
     Raises:
         RegistryError: There is no such kind.
     """
-    kind = _singular(kind) if kind else None
-    found = [
-        _entry(registry, each, name) for each in KIND_NAMES if kind in (None, each) for name in registry.names(each)
-    ]
+    kind = singular(kind) if kind else None
+    kinds = [each for each in KIND_NAMES if kind in (None, each)] if registry else []
+    found = [_entry(registry, each, name) for each in kinds for name in registry.names(each)] if registry else []
     if kind in (None, RECIPE):
         found += [Entry(RECIPE, name, "p2pkit", load_config(name).raw.get("summary", "")) for name in recipe_names()]
     return found
 
 
 def _entry(registry: Registry, kind: str, name: str) -> Entry:
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
-    if resolved.alias is None:
-        return Entry(kind, name, resolved.offer.plugin, component.summary)
-    filled = ", ".join(f"{key}={value}" for key, value in resolved.params.items())
+    part = registry.resolve(kind, name)
+    component = part.component
+    if part.alias is None:
+        return Entry(kind, name, component.plugin, component.summary)
+    filled = ", ".join(f"{key}={value}" for key, value in part.params.items())
     summary = registry.aliases(kind)[name].summary or component.summary
-    return Entry(kind, name, resolved.offer.plugin, summary, f"{component.name}({filled})")
+    return Entry(kind, name, component.plugin, summary, f"{component.name}({filled})")
 
 
 def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
@@ -68,9 +67,10 @@ def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
             "state": plugin.state,
             "origin": plugin.origin,
             "version": plugin.version,
-            "offers": [f"{offer.component.kind} {offer.full_name}" for offer in plugin.offers],
+            "offers": [f"{component.kind} {component.full_name}" for component in plugin.components],
             "events": list(plugin.events),
             "error": plugin.error,
+            "left_out": list(plugin.left_out),
         }
         for plugin in registry.plugins.found
     ]
@@ -88,12 +88,15 @@ def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
     """
     wrong = {each: _problems(registry, each, name) for each in KIND_NAMES}
     wrong[RECIPE] = () if name in recipe_names() else (Problem("", f"there is no recipe {name!r}"),)
-    if kind is not None and wrong.get(_singular(kind), ()):
-        raise RegistryError(wrong[_singular(kind)])
-    kinds = [each for each, problems in wrong.items() if not problems and _singular(kind or each) == each]
+    if kind is not None and wrong.get(singular(kind), ()):
+        raise RegistryError(wrong[singular(kind)])
+    kinds = [each for each, problems in wrong.items() if not problems and singular(kind or each) == each]
     if len(kinds) > 1:
         cause = f"{name!r} is the name of a {' and of a '.join(kinds)}"
         raise RegistryError(Problem("", cause, f"add --kind {kinds[0]} or --kind {kinds[1]}"))
+    contested = [problem for (each, known), problem in registry.contested().items() if known == name]
+    if not kinds and contested:
+        raise RegistryError(contested)
     if not kinds:
         remedies = [problem.remedy for problems in wrong.values() for problem in problems]
         near = "; ".join(remedy for remedy in remedies if "did you mean" in remedy)
@@ -101,7 +104,7 @@ def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
     return kinds[0]
 
 
-def _singular(kind: str) -> str:
+def singular(kind: str) -> str:
     """Accept `losses` for `loss`; refuse what is no kind.
 
     Raises:
@@ -137,16 +140,15 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:
         return {"name": name, "kind": kind, "text": _recipe_text(name), "keys": load_config(name).raw}
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
-    count = _count(kind, resolved)
+    part = registry.resolve(kind, name)
+    component, count = part.component, _count(part)
     return {
         "name": name,
         "kind": kind,
-        "component": resolved.offer.full_name,
+        "component": component.full_name,
         "summary": _entry(registry, kind, name).summary,
         "doc": component.doc,
-        "parameters": [_parameter(resolved.params, *item) for item in component.parameters.model_fields.items()],
+        "parameters": [_parameter(part.params, *item) for item in component.parameters.model_fields.items()],
         "schema": component.parameters.model_json_schema(),
         "parameter_count": count and count.total,
         "trainable_parameter_count": count and count.trainable,
@@ -160,11 +162,19 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     return {
         "name": name,
         "type": type_name(field.annotation),
+        "bounds": bounds(field.metadata),
         "default": default if isinstance(default, int | float | str | bool | list | dict | None) else str(default),
         "required": required,
         "filled_by_alias": name in filled,
         "description": field.description or "",
     }
+
+
+def bounds(metadata: Sequence[Any]) -> str:
+    """Write a field's bounds as people read them: `>= 2, <= 10`; empty where it has none."""
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
+    found = [(sign, getattr(each, name, None)) for each in metadata for name, sign in signs.items()]
+    return ", ".join(f"{sign} {limit}" for sign, limit in found if limit is not None)
 
 
 def type_name(annotation: Any) -> str:
@@ -182,13 +192,12 @@ def type_name(annotation: Any) -> str:
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
-def _count(kind: str, resolved: Resolved) -> ParameterCount | None:
-    if kind not in ("generator", "discriminator"):
+def _count(part: Part) -> ParameterCount | None:
+    if part.component.kind not in ("generator", "discriminator"):
         return None
     from p2pkit.engine.build.parameters import count_parameters_on_meta
 
-    images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     try:
-        return count_parameters_on_meta(Part(kind, resolved.offer, resolved.params), images)
+        return count_parameters_on_meta(part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256))
     except Exception:  # what a plugin makes of these images may not even be a network
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -28,11 +29,14 @@ class Component:
         name: What a config calls it: lower case letters, digits and underscores.
         factory: A class or function that makes the component.
         summary: One line for `p2pkit list`; by default the first line of the factory's docstring.
+        plugin: The namespace of the plugin that offers it: `p2pkit` for the built-ins, else the plugin's name. Filled
+            in when the plugin is loaded.
     """
 
     name: str
     factory: Factory
     summary: str = ""
+    plugin: str = field(default="", kw_only=True)
 
     kind: ClassVar[str] = ""
 
@@ -41,6 +45,11 @@ class Component:
             raise ValueError(f"{self.name!r} is not a component's name: lower case letters, digits and underscores")
         if not self.summary:
             object.__setattr__(self, "summary", self.doc.partition("\n")[0])
+
+    @property
+    def full_name(self) -> str:
+        """The name that always works in a config, `plugin:name`."""
+        return f"{self.plugin}:{self.name}"
 
     @cached_property
     def doc(self) -> str:
@@ -70,16 +79,22 @@ class Component:
         Raises:
             pydantic.ValidationError: A parameter is unknown or badly typed.
         """
-        model = self.parameters.model_validate(dict(params))
-        values = {name: getattr(model, name) for name in type(model).model_fields}
+        return self.make(images, self.values(self.parameters.model_validate(dict(params))))
+
+    @staticmethod
+    def values(params: BaseModel) -> dict[str, Any]:
+        """Return validated parameters as the factory is given them."""
+        return {name: getattr(params, name) for name in type(params).model_fields}
+
+    def make(self, images: PairSpec | None, values: Mapping[str, Any]) -> Any:
+        """Make the component of parameters that are known to be right."""
         return self.factory(images, **values) if self.takes_images else self.factory(**values)
 
 
 class Generator(Component):
     """A network that makes a fake of a source: `generator(source) -> fake`.
 
-    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1]. A network that needs sides divisible by a
-    number says so in an attribute `multiple`.
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
     """
 
     kind = "generator"
@@ -92,11 +107,7 @@ class Discriminator(Component):
 
 
 class Loss(Component):
-    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights.
-
-    An adversarial loss may say in an attribute `threshold` above which logit its discriminator takes a pair for real;
-    the engine then measures how often it is right.
-    """
+    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights."""
 
     kind = "loss"
 
@@ -108,10 +119,7 @@ class Dataset(Component):
 
 
 class Augmentation(Component):
-    """A change of a batch on the device: `augmentation(source, target) -> (source, target)`, same geometry for both.
-
-    An augmentation that wants larger images than it returns says so in an attribute `loads`, (height, width).
-    """
+    """A change of a batch on the device: `augmentation(source, target) -> (source, target)`, same geometry for both."""
 
     kind = "augmentation"
 
@@ -119,11 +127,6 @@ class Augmentation(Component):
 @dataclass(frozen=True)
 class Metric(Component):
     """A torchmetrics `Metric` with `update(fake, target)`; images in [-1, 1].
-
-    Four attributes of what the factory makes are optional. `wants` names the arguments of `update` where they are
-    others: `source`, `target`, `fake`, or `fakes`, several fakes (B, N, C, H, W) of each source that differ by
-    dropout's noise, as many as `fakes` says. `protocol` is a mapping of what else the value depends on, such as
-    `weights`, the checksum of a network's; `warnings()` returns sentences on a value that should not be believed.
 
     Args:
         version: Another one where the same images get another value than before; part of the value's protocol.
@@ -139,25 +142,39 @@ KIND_NAMES: tuple[str, ...] = tuple(kind.kind for kind in KINDS)
 
 
 def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(factory).parameters
+    """Return the factory's arguments; a class that inherits `*args` or `**kwargs` has none of its own."""
+    arguments = inspect.signature(factory).parameters
+    inherited = inspect.isclass(factory) and "__init__" not in vars(factory)
+    if inherited and any(_hides(a) for a in arguments.values()):
+        own = {name: a for name, a in arguments.items() if a.default is a.empty and not _hides(a)}
+        return own and arguments
+    return arguments
+
+
+def _hides(argument: inspect.Parameter) -> bool:
+    return argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL)
 
 
 def _model_of(name: str, factory: Factory) -> type[BaseModel]:
     """Derive the parameters' model; the errors below are for the plugin's author."""
     arguments = _signature(factory).values()
-    for hidden in (a for a in arguments if a.kind in (a.VAR_KEYWORD, a.VAR_POSITIONAL)):
+    for hidden in filter(_hides, arguments):
         stars = "**" if hidden.kind is hidden.VAR_KEYWORD else "*"
         raise TypeError(f"{name}: {stars}{hidden.name} hides its parameters; wrap it in a function that names them")
     named = [argument for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
     if len(arguments) - len(named) > 1:
         raise TypeError(f"{name}: only the images are positional; make the other arguments keyword-only")
+    for reserved in (a.name for a in named if a.name.startswith(("model_", "_")) and hasattr(BaseModel, a.name)):
+        raise TypeError(f"{name}: {reserved!r} can't be a parameter's name, since pydantic's models have it; rename it")
     untyped = next((argument.name for argument in named if argument.annotation is argument.empty), None)
     if untyped:
         raise TypeError(f"{name}: parameter {untyped!r} has no type")
     hints = _types_of(factory, named)
     fields: dict[str, Any] = {a.name: (hints[a.name], ... if a.default is a.empty else a.default) for a in named}
     config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
-    model = create_model(f"{name}_params", __config__=config, **fields)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)  # `schema`, `copy`, `json`
+        model = create_model(f"{name}_params", __config__=config, **fields)
     _check_defaults(name, model)
     return model
 

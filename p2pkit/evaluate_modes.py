@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -16,7 +15,6 @@ from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes
 from p2pkit.engine.storage.checkpoint import keep_mode
-from p2pkit.engine.storage.layout import STATISTICS
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 
@@ -122,9 +120,7 @@ def _modes(checked: ValidatedRun) -> list[InferenceMode]:
 
 def _keep(result: Survey, metric: str) -> Survey:
     mode = result.best(metric)
-    statistics = result.runs[mode, result.split].folder / STATISTICS
     if world().main:
-        if mode.batch_norm == "recalibrated":
-            shutil.copyfile(statistics, result.checkpoint / STATISTICS)
-        keep_mode(result.checkpoint, asdict(mode))
+        gathered = result.runs[mode, result.split].folder if mode.batch_norm == "recalibrated" else None
+        keep_mode(result.checkpoint, asdict(mode), gathered)
     return Survey(result.checkpoint, result.split, result.runs, mode)

@@ -1,4 +1,4 @@
-"""Every hook of p2pkit: this file is the plugin API."""
+"""Every hook of p2pkit: with `p2pkit.types` this file is the plugin API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow's store of runs: which one it is, and where its interface shows what."""
+"""MLflow's store of runs: which one it is, and where its interface shows what; what `__all__` lists is public."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "tracking_uri"]
+
 HOST = "127.0.0.1"
 PORT = 5000
-NOTE = "mlflow.id"
-"""File in a run's folder in which the tracker keeps the run's id."""
-SWEEP = "p2pkit.sweep"
+RUN_ID_FILE = "mlflow.id"
+"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
+SWEEP_TAG = "p2pkit.sweep"
+"""The tag of a sweep's runs that names it."""
 SQLITE = "sqlite:///"
 
 

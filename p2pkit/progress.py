@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,6 +19,10 @@ class ProgressReporter(Protocol):
 
     def note(self, text: str) -> None:
         """Hear a sentence for the user."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Hear a sentence that is told whatever else is shown."""
         ...
 
     def working(self, what: str, done: int, total: int) -> None:
@@ -39,6 +44,10 @@ class Silent:
     def note(self, text: str) -> None:
         """Drop it."""
 
+    def warn(self, text: str) -> None:
+        """Make it a Python warning."""
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+
     def working(self, what: str, done: int, total: int) -> None:
         """Drop it."""
 
@@ -54,11 +63,11 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         columns: tuple[ProgressColumn, ...] = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             _Left(),
-            TextColumn("{task.fields[terms]}"),
+            TextColumn("{task.fields[terms]}", markup=False),
         )
         self._progress = Progress(*columns, console=console, transient=False)
         self._tasks: dict[str, TaskID] = {}
@@ -66,6 +75,10 @@ class Bar:
     def note(self, text: str) -> None:
         """Print it above the bar."""
         self._progress.console.print(Text(text))
+
+    def warn(self, text: str) -> None:
+        """Print it above the bar."""
+        self.note(text)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Move the bar of this work."""
@@ -104,6 +117,10 @@ class LogLines:
     def note(self, text: str) -> None:
         """Print it."""
         self.console.print(Text(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print it."""
+        self.note(text)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Print when it is complete."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
-from p2pkit.plugins.loading import OWN, Offer, Plugins
-from p2pkit.yaml_files import did_you_mean, read_mapping, structural_problem
+from p2pkit.parts import Part
+from p2pkit.plugins.loading import OWN, Plugins
+from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
 
@@ -34,8 +35,12 @@ class Alias(_Closed):
 class PluginRules(_Closed):
     """Which plugins may take part."""
 
-    enable: Literal["all"] | list[str] = Field("all", description="`all`, or the only plugins that are imported.")
-    block: list[str] = Field(default_factory=list, description="Plugins that are never imported.")
+    enable: Literal["all"] | list[str] = Field(
+        "all", description="`all`, or the only plugins that are imported: `plugin`, or `plugin@distribution`."
+    )
+    block: list[str] = Field(
+        default_factory=list, description="Plugins that are never imported, named in the same way."
+    )
 
 
 class RegistryFile(_Closed):
@@ -49,21 +54,6 @@ class RegistryFile(_Closed):
     aliases: dict[Literal[KIND_NAMES], dict[str, Alias]] = Field(  # type: ignore[valid-type]  # a literal made of a tuple
         default_factory=dict, description="Names by kind."
     )
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a written name means.
-
-    Args:
-        offer: The component and its plugin.
-        params: Parameters that an alias fills in.
-        alias: The alias, where the name was one.
-    """
-
-    offer: Offer
-    params: Mapping[str, Any] = field(default_factory=dict)
-    alias: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,15 +71,15 @@ class Registry:
     origin: str = FILE
 
     @cached_property
-    def _offers(self) -> dict[tuple[str, str], list[Offer]]:
-        table: dict[tuple[str, str], list[Offer]] = {}
-        for offer in self.plugins.offers:
-            table.setdefault((offer.component.kind, offer.component.name), []).append(offer)
+    def _by_name(self) -> dict[tuple[str, str], list[Component]]:
+        table: dict[tuple[str, str], list[Component]] = {}
+        for component in self.plugins.components:
+            table.setdefault((component.kind, component.name), []).append(component)
         return table
 
-    def offers(self, kind: str, name: str) -> Sequence[Offer]:
+    def components(self, kind: str, name: str) -> Sequence[Component]:
         """Return every plugin's component of that kind and bare name."""
-        return self._offers.get((kind, name), [])
+        return self._by_name.get((kind, name), [])
 
     def aliases(self, kind: str) -> Mapping[str, Alias]:
         """Return the aliases of a kind."""
@@ -97,44 +87,49 @@ class Registry:
 
     def names(self, kind: str) -> list[str]:
         """Return every name of a kind that a config can use: aliases, bare names, full names of outside plugins."""
-        offers = [offer for offer in self.plugins.offers if offer.component.kind == kind]
-        full = {offer.full_name for offer in offers if offer.plugin != OWN}
-        bare = {offer.component.name for offer in offers if len(self._candidates(kind, offer.component.name)) == 1}
+        components = [component for component in self.plugins.components if component.kind == kind]
+        full = {component.full_name for component in components if component.plugin != OWN}
+        bare = {component.name for component in components if len(self._candidates(kind, component.name)) == 1}
         aliases = {name for name, alias in self.aliases(kind).items() if len(self._candidates(kind, alias.use)) == 1}
         return sorted({*aliases, *bare, *full})
 
-    def resolve(self, kind: str, name: str) -> Resolved:
+    def resolve(self, kind: str, name: str, params: Mapping[str, Any] | None = None, path: str | None = None) -> Part:
         """Find the one component that a name means.
 
         Args:
             kind: One of the six kinds.
             name: A bare name, `plugin:name`, or an alias.
+            params: Parameters, over those that an alias fills in; `Part.problems` says what is wrong with them.
+            path: Where the name is written, for messages; by default the name itself.
 
         Raises:
             RegistryError: Nothing is called so, or several are.
         """
         alias = self.aliases(kind).get(name)
-        if alias is not None:
-            return Resolved(self._component(kind, alias.use), alias.params, name)
-        return Resolved(self._component(kind, name))
+        component = self._component(kind, alias.use if alias else name)
+        filled = alias.params if alias else {}
+        return Part(name if path is None else path, component, {**filled, **(params or {})}, name if alias else None)
 
-    def _candidates(self, kind: str, name: str) -> list[Offer]:
+    def contested(self) -> dict[tuple[str, str], Problem]:
+        """Return, by kind and name, each bare name that several plugins offer and nothing settles."""
+        several = {key: self._candidates(*key) for key in self._by_name}
+        return {key: self._ambiguous(*key, found) for key, found in several.items() if len(found) > 1}
+
+    def _candidates(self, kind: str, name: str) -> list[Component]:
         """List who may be meant: one where `prefer`, our own name or an explicit plugin settles it."""
         plugin, _, bare = name.rpartition(":")
-        offers = self.offers(kind, bare)
-        owner = (
-            plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(o.plugin == OWN for o in offers) else "")
-        )
-        return [offer for offer in offers if not owner or offer.plugin == owner]
+        found = self.components(kind, bare)
+        owner = plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(c.plugin == OWN for c in found) else "")
+        return [component for component in found if not owner or component.plugin == owner]
 
-    def _component(self, kind: str, name: str) -> Offer:
+    def _component(self, kind: str, name: str) -> Component:
         candidates = self._candidates(kind, name)
         if len(candidates) == 1:
             return candidates[0]
         raise RegistryError(self._ambiguous(kind, name, candidates) if candidates else self._unknown(kind, name))
 
-    def _ambiguous(self, kind: str, name: str, candidates: Sequence[Offer]) -> Problem:
-        full = [offer.full_name for offer in candidates]
+    def _ambiguous(self, kind: str, name: str, candidates: Sequence[Component]) -> Problem:
+        full = [component.full_name for component in candidates]
         line = f"prefer: {{{kind}/{name}: {candidates[0].plugin}}}"
         cause = f"several plugins offer a {kind} {name!r}: {', '.join(full)}"
         return Problem("", cause, f"write one of these full names, or in registry.yaml `{line}`")
@@ -144,12 +139,13 @@ class Registry:
         owner = plugin or self.file.prefer.get(f"{kind}/{bare}")
         remedy = f"{did_you_mean(bare, self.names(kind))}`p2pkit list {kind}` shows all of them"
         broken = [f"{plugin.name} ({plugin.error})" for plugin in self.plugins.failed]
+        broken += [f"{plugin.name} ({reason})" for plugin in self.plugins.found for reason in plugin.left_out]
         if broken:
             remedy += f"; it may belong to a plugin that failed to load: {', '.join(broken)}"
         barred = next((p.state for p in self.plugins.found if p.name == owner), None)
         if barred in ("blocked", "not enabled"):
             remedy += f"; plugin {owner} is {barred} in {self.origin}"
-        return Problem("", f"no {kind} is called {name!r}", remedy)
+        return Problem("", f"no {kind} is called {shortened(name)}", remedy)
 
 
 def load_registry(
@@ -211,8 +207,8 @@ def _validate(data: dict[str, Any], origin: str) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as error:
-        found = [structural_problem(each, RegistryFile, f"{origin}: ") for each in error.errors()]
-        raise RegistryError(found) from None
+        tell = partial(structural_problem, model=RegistryFile, data=data, prefix=f"{origin}: ")
+        raise RegistryError(first_problems(error.errors(), tell)) from None
 
 
 def _wrong_names(registry: Registry) -> list[Problem]:
@@ -236,10 +232,10 @@ def _alias_problems(registry: Registry, kind: str, name: str, alias: Alias) -> l
     if alias.use in registry.aliases(kind):
         return [Problem(f"{path}.use", f"{alias.use!r} is itself an alias", "name a component")]
     try:
-        component = registry.resolve(kind, alias.use).offer.component
+        part = registry.resolve(kind, alias.use, alias.params, path)
     except RegistryError as error:
         return [Problem(f"{path}.use", found.cause, found.remedy) for found in error.problems]
-    return parameter_problems(component, alias.params, f"{path}.params", partial=True)
+    return part.problems(partial=True)
 
 
 def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Problem]:
@@ -247,48 +243,8 @@ def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Prob
     kind, slash, name = key.partition("/")
     if kind not in KIND_NAMES or not slash:
         return [Problem(path, "not of the form kind/name", f"e.g. generator/swin_unet; kinds: {', '.join(KIND_NAMES)}")]
-    offering = [offer.plugin for offer in registry.offers(kind, name)]
+    offering = [component.plugin for component in registry.components(kind, name)]
     if plugin in offering:
         return []
     remedy = f"plugins that do: {', '.join(offering) or 'none'}"
     return [Problem(path, f"no plugin {plugin!r} offers a {kind} {name!r}", remedy)]
-
-
-def parameter_problems(
-    component: Component, params: Mapping[str, Any], path: str, *, partial: bool = False
-) -> list[Problem]:
-    """List what is wrong with parameters, each with its path.
-
-    Args:
-        component: The component they are for.
-        params: The parameters as written.
-        path: Where they are written.
-        partial: Whether required parameters may still be missing, as in an alias.
-    """
-    try:
-        component.parameters.model_validate(dict(params))
-    except ValidationError as error:
-        return [
-            _parameter_problem(component, path, found)
-            for found in error.errors()
-            if not (partial and found["type"] == "missing")
-        ]
-    return []
-
-
-def _parameter_problem(component: Component, path: str, found: Any) -> Problem:
-    where = ".".join([path, *map(str, found["loc"])])
-    known = list(component.parameters.model_fields)
-    if found["type"] == "extra_forbidden":
-        hint = did_you_mean(str(found["loc"][-1]), known, n=2)
-        cause = f"{component.name} has no parameter {found['loc'][-1]!r}"
-        return Problem(where, cause, f"{hint}its parameters: {', '.join(known) or 'none'}")
-    if found["type"] == "missing":
-        return Problem(where, f"{component.name} needs this parameter", _describe(component, str(found["loc"][0])))
-    cause = f"{found['msg'][0].lower()}{found['msg'][1:]}, got {found['input']!r}"
-    return Problem(where, cause, _describe(component, str(found["loc"][0])))
-
-
-def _describe(component: Component, name: str) -> str:
-    info = component.parameters.model_fields.get(name)
-    return info.description or "" if info else ""

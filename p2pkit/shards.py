@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from p2pkit.types import PairSpec
 
@@ -24,8 +24,8 @@ class Shard:
     """
 
     file: str
-    pairs: int
-    bytes: int | None = None
+    pairs: Annotated[int, Field(ge=0, lt=2**48)]
+    bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources.abc import Traversable
+from reprlib import Repr
 from typing import Any, TypeGuard
 
-import yaml
 from pydantic import BaseModel
 
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.yaml_reader import MOST_LETTERS, NotYaml, parse_yaml
+
+MOST_PROBLEMS = 100
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlong = 40
 
 
 def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> dict[str, Any]:
@@ -26,21 +33,22 @@ def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> di
         P2pkitError: Of the type `error`; the file is not text, not YAML, or holds something else.
     """
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        with file.open("r", encoding="utf-8") as opened:
+            data = parse_yaml(opened.read(MOST_LETTERS + 1))
     except UnicodeDecodeError:
         raise error(Problem(origin, "not a text in UTF-8", "save it as UTF-8")) from None
-    except yaml.YAMLError as wrong:
-        raise error(Problem(origin, not_yaml(wrong))) from None
+    except OSError as wrong:
+        raise error(Problem(origin, f"can't be read: {wrong.strerror}")) from None
+    except NotYaml as wrong:
+        raise error(Problem(origin, str(wrong))) from None
     if data is not None and not isinstance(data, dict):
         raise error(Problem(origin, f"must hold keys and values, not a {type(data).__name__}"))
     return data or {}
 
 
-def not_yaml(wrong: yaml.YAMLError) -> str:
-    """Say in one line why a text is not YAML."""
-    mark = getattr(wrong, "problem_mark", None)
-    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"not YAML{where}: {getattr(wrong, 'problem', None) or wrong}"
+def shortened(value: Any) -> str:
+    """Write a value that somebody gave, as far as a message has room for it."""
+    return _SHORT.repr(value)
 
 
 def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
@@ -49,28 +57,54 @@ def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def structural_problem(found: Any, model: type[BaseModel], prefix: str = "", extra: Sequence[str] = ()) -> Problem:
+def first_problems(found: Sequence[Any], tell: Callable[[Any], Problem]) -> list[Problem]:
+    """Tell of what is wrong; of the first ones only, where there are more than anybody reads.
+
+    Args:
+        found: Pydantic's errors.
+        tell: Makes a problem of one.
+    """
+    more = [Problem("", f"and {len(found) - MOST_PROBLEMS:,} mistakes more")] if len(found) > MOST_PROBLEMS else []
+    return [*map(tell, found[:MOST_PROBLEMS]), *more]
+
+
+def structural_problem(
+    found: Any, model: type[BaseModel], data: Any, prefix: str = "", extra: Sequence[str] = ()
+) -> Problem:
     """Tell of one of pydantic's errors.
 
     Args:
         found: The error, as `ValidationError.errors()` lists it.
         model: The model of the whole document.
+        data: The document.
         prefix: What the path begins with.
         extra: Keys that are allowed at the top besides the model's.
     """
-    loc = [part for part in found["loc"] if "[" not in str(part)]  # pydantic's notes on unions and keys: `list[str]`
-    path = prefix + ".".join(map(str, loc))
+    loc = _place(found["loc"], data)
+    path = prefix + ".".join(map(str, loc))[:200]
     if found["type"] == "extra_forbidden":
         known = _keys_at(model, loc[:-1]) + ([] if loc[:-1] else list(extra))
         hint = did_you_mean(str(loc[-1]), known, n=2)
-        return Problem(path, f"there is no key {str(loc[-1])!r} here", f"{hint}keys: {', '.join(known)}")
+        return Problem(path, f"there is no key {shortened(str(loc[-1]))} here", f"{hint}keys: {', '.join(known)}")
     if found["type"] == "missing":
         return Problem(path, "this key is missing", _description(model, loc))
     if found["type"] in ("model_type", "dict_type"):
-        return Problem(path, f"must hold keys and values, got {found['input']!r}", _description(model, loc))
+        return Problem(path, f"must hold keys and values, got {shortened(found['input'])}", _description(model, loc))
     message = found["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(found["input"], dict) else f", got {found['input']!r}"
+    shown = "" if isinstance(found["input"], dict) else f", got {shortened(found['input'])}"
     return Problem(path, f"{message[0].lower()}{message[1:]}{shown}", _description(model, loc))
+
+
+def _place(loc: Sequence[Any], data: Any) -> list[Any]:
+    """Return keys and indices without pydantic's notes on unions and keys, such as `list[str]`."""
+    place = []
+    for part in loc:
+        there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if there:
+            data = data[part]
+        if there or "[" not in str(part):
+            place.append(part)
+    return place
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:

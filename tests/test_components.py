@@ -6,7 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+import torchmetrics
 from pydantic import Field, ValidationError
+from torch import nn
 
 from p2pkit import Augmentation, Dataset, Discriminator, Generator, ImageSpec, Loss, Metric, PairSpec
 from p2pkit.components import KIND_NAMES, KINDS
@@ -152,8 +154,55 @@ def test_names_are_well_formed(name):
         Generator(name, Net)
 
 
-@pytest.mark.parametrize("offer", Plugins(discover=False).offers, ids=lambda offer: offer.component.name)
-def test_every_parameter_of_every_builtin_is_described(offer):
-    fields = offer.component.parameters.model_fields
+@pytest.mark.parametrize("component", Plugins(discover=False).components, ids=lambda component: component.name)
+def test_every_parameter_of_every_builtin_is_described(component):
+    fields = component.parameters.model_fields
     assert [name for name, field in fields.items() if not (field.description or "").endswith(".")] == []
-    assert offer.component.summary.endswith(".")
+    assert component.summary.endswith(".")
+
+
+class Inherits(nn.Module):
+    """It writes no constructor, and inherits one of any arguments."""
+
+
+class Row(nn.Sequential):
+    """So does this one."""
+
+
+class Sum(torchmetrics.SumMetric):
+    """Its base class's constructor takes an argument before `**kwargs`."""
+
+
+class Needs(Net):
+    """It inherits parameters that are named."""
+
+
+@pytest.mark.parametrize("factory", [Inherits, Row, Sum])
+def test_a_class_without_a_constructor_of_its_own_has_no_parameters(factory):
+    component = Loss("it", factory)
+    assert component.parameters.model_fields == {}
+    assert not component.takes_images
+    assert isinstance(component.build(IMAGES, {}), factory)
+
+
+def test_an_inherited_constructor_that_names_its_parameters_counts():
+    assert set(Generator("it", Needs).parameters.model_fields) == {"depth", "name"}
+
+
+def test_parameters_may_have_the_names_of_pydantics_methods(recwarn):
+    def odd(*, schema: int = 1, copy: str = "a", json: bool = True, dict: float = 2.0):
+        """Odd."""
+        return schema, copy, json, dict
+
+    component = Loss("odd", odd)
+    assert component.build(None, {"schema": 3}) == (3, "a", True, 2.0)
+    assert component.parameters.model_json_schema()["properties"].keys() == {"schema", "copy", "json", "dict"}
+    assert not recwarn.list
+
+
+def test_a_parameter_may_not_take_the_model_apart():
+    def odd(*, model_config: int = 1):
+        """Odd."""
+
+    with pytest.raises(TypeError, match="'model_config' can't be a parameter's name"):
+        Loss("odd", odd).parameters  # noqa: B018  reading it derives it

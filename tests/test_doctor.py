@@ -211,7 +211,7 @@ def test_a_folder_that_can_not_be_written_to(tmp_path, monkeypatch):
     assert (fine.state, str(tmp_path / "not" / "yet") in fine.fact) == ("fine", True)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 2**20))
     (full,) = store.look_at_folder(tmp_path)
-    assert (full.state, full.remedy) == ("note", "make room for checkpoints")
+    assert (full.state, full.remedy) == ("broken", "make room for checkpoints")
 
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
@@ -225,3 +225,33 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     (Path(tmp_path) / "runs").write_text("")
     (found,) = store.look_at_folder(tmp_path / "runs")
     assert found.state == "broken"
+
+
+def test_a_database_that_can_not_be_written_to(mlflow_here, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).is_dir())
+    found = by_name(store.look())["mlflow"]
+    assert (found.state, "can't be written to" in found.fact) == ("broken", True)
+    assert found.remedy
+
+
+def test_runs_that_were_killed(mlflow_here):
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    now = int(1000 * time.time())
+    client.create_run("0", start_time=now, run_name="young")
+    client.create_run("0", start_time=now - 10**8, run_name="killed")
+    at_work = client.create_run("0", start_time=now - 10**8, run_name="long").info.run_id
+    client.log_metric(at_work, "loss", 1.0, timestamp=now)
+    ended = client.create_run("0", start_time=now - 10**8, run_name="ended").info.run_id
+    client.set_terminated(ended)
+    found = by_name(store.look())["runs"]
+    assert found.fact.startswith("killed: recorded as running")
+    assert "--resume" in found.remedy
+
+
+@pytest.mark.parametrize(("free", "state"), [(10 * 2**30, "fine"), (2**29, "note"), (2**20, "broken")])
+def test_room_for_checkpoints(tmp_path, monkeypatch, free, state):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
+    (found,) = store.look_at_folder(tmp_path)
+    assert (found.state, bool(found.remedy)) == (state, state != "fine")

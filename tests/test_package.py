@@ -84,3 +84,7 @@ def test_a_wheel_holds_what_is_no_code(wheel):
     found = {file.relative_to(recipes).with_suffix("").as_posix() for file in recipes.rglob("*.yaml")}
     assert found == set(recipe_names())
     assert not (wheel / "tests").exists()
+
+
+def test_dir_lists_what_is_public():
+    assert set(p2pkit.__all__) <= set(dir(p2pkit))

@@ -8,7 +8,7 @@ import yaml
 
 from p2pkit import PluginError, RegistryError
 from p2pkit.components import KIND_NAMES
-from p2pkit.registry import load_registry, parameter_problems
+from p2pkit.registry import load_registry
 
 SWIN = '''
     from typing import Annotated
@@ -58,7 +58,7 @@ def refused(registry, kind: str, name: str):
 
 def test_a_bare_name_is_an_alias_first(registry):
     resolved = registry.resolve("generator", "unet_256")
-    assert (resolved.offer.full_name, resolved.alias, resolved.params) == ("p2pkit:unet", "unet_256", {"depth": 8})
+    assert (resolved.component.full_name, resolved.alias, resolved.params) == ("p2pkit:unet", "unet_256", {"depth": 8})
 
 
 def test_the_names_of_the_field_are_there(registry):
@@ -80,20 +80,20 @@ def test_the_names_of_the_field_are_there(registry):
 
 def test_our_own_name_stays_ours_whoever_else_offers_it(load):
     registry = load("", "acme")
-    assert registry.resolve("generator", "unet").offer.plugin == "p2pkit"
-    assert registry.resolve("generator", "acme:unet").offer.plugin == "acme"
-    assert registry.resolve("generator", "p2pkit:unet").offer.plugin == "p2pkit"
+    assert registry.resolve("generator", "unet").component.plugin == "p2pkit"
+    assert registry.resolve("generator", "acme:unet").component.plugin == "acme"
+    assert registry.resolve("generator", "p2pkit:unet").component.plugin == "p2pkit"
 
 
 def test_prefer_gives_a_name_to_another(load):
     registry = load("prefer: {generator/unet: acme}", "acme")
-    assert registry.resolve("generator", "unet").offer.plugin == "acme"
-    assert registry.resolve("generator", "unet_256").offer.plugin == "p2pkit"
+    assert registry.resolve("generator", "unet").component.plugin == "acme"
+    assert registry.resolve("generator", "unet_256").component.plugin == "p2pkit"
 
 
 def test_the_only_plugin_that_offers_a_name_has_it(load):
     registry = load("", "acme")
-    assert registry.resolve("generator", "swin").offer.full_name == "acme:swin"
+    assert registry.resolve("generator", "swin").component.full_name == "acme:swin"
     assert {"swin", "acme:swin", "acme:unet", "unet"} <= set(registry.names("generator"))
 
 
@@ -103,9 +103,9 @@ def test_a_collision_is_an_error_only_where_it_is_used(load):
     assert problem.cause == "several plugins offer a generator 'swin': acme:swin, umbrella:swin"
     line = "prefer: {generator/swin: acme}"
     assert problem.remedy == f"write one of these full names, or in registry.yaml `{line}`"
-    assert registry.resolve("generator", "umbrella:swin").offer.plugin == "umbrella"
+    assert registry.resolve("generator", "umbrella:swin").component.plugin == "umbrella"
     assert "swin" not in registry.names("generator")
-    assert load(line, "acme", "umbrella").resolve("generator", "swin").offer.plugin == "acme"
+    assert load(line, "acme", "umbrella").resolve("generator", "swin").component.plugin == "acme"
 
 
 @pytest.mark.parametrize(
@@ -277,8 +277,8 @@ def test_an_empty_file_changes_nothing(load, registry):
 def test_an_alias_may_leave_required_parameters_to_the_config(load):
     registry = load("aliases: {dataset: {mine: {use: side_by_side, params: {size: 64}}}}")
     resolved = registry.resolve("dataset", "mine")
-    (problem,) = parameter_problems(resolved.offer.component, resolved.params, "dataset.params")
-    assert (problem.path, problem.cause) == ("dataset.params.root", "side_by_side needs this parameter")
+    (problem,) = resolved.problems()
+    assert (problem.path, problem.cause) == ("mine.params.root", "side_by_side needs this parameter")
     assert problem.remedy
 
 

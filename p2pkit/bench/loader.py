@@ -19,6 +19,7 @@ from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
+from p2pkit.types import optional
 
 _ROUNDS = 3
 
@@ -66,8 +67,9 @@ def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str
     assembly = assemble(checked)
     images = checked.spec
     batch = checked.plan.config.engine.batch
-    loads = next((size for size in (getattr(a, "loads", None) for a in assembly.augmentations) if size), None)
-    dataset: Any = checked.dataset.at(*loads) if loads and hasattr(checked.dataset, "at") else checked.dataset
+    loads = next((size for size in map(optional.loads, assembly.augmentations) if size), None)
+    resized = optional.at(checked.dataset)
+    dataset = resized(*loads) if loads and resized else checked.dataset
     begun = time.perf_counter()
     stored, _ = load_split(dataset.pairs("train"))
     decoding = time.perf_counter() - begun

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from p2pkit.bench.reading import loader, open_shards
+from p2pkit.children import environment
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.device.timing import describe
@@ -78,7 +79,7 @@ def _write(dataset: PairDataset, root: Path, encoding: Literal["png", "raw"], no
 
 def _read_alone(root: Path, batch: int, workers: int) -> Row:
     command = [sys.executable, "-m", "p2pkit.bench.reading", str(root), str(batch), str(workers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(Problem(str(root), f"can't be read in a process of its own: {done.stderr.strip()[-500:]}"))
     read: Row = json.loads(done.stdout)

@@ -15,7 +15,7 @@ from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.data.pair_sources import Cached
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.errors import ConfigError
-from p2pkit.types import ImageSpec, PairDataset, PairSpec
+from p2pkit.types import ImageSpec, PairDataset, PairSpec, optional
 
 
 class _Noise:
@@ -49,7 +49,7 @@ def trial(plan: Plan) -> Assembly:
 def loader(assembly: Assembly) -> Loader:
     """Return the recipe's own loader, over cached noise."""
     images = assembly.checked.spec
-    wanted = (getattr(augmentation, "loads", None) for augmentation in assembly.augmentations)
+    wanted = map(optional.loads, assembly.augmentations)
     height, width = next((size for size in wanted if size), (images.height, images.width))
     batch = assembly.engine.batch
     count = max(2 * batch, 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.bridge.generators import GENERATORS
 from p2pkit.bridge.layout import Layout, name_tensors
 from p2pkit.config import Part, Plan, load_config, resolve
-from p2pkit.engine.storage.checkpoint import load_statistics, read_config, read_state
+from p2pkit.engine.storage.checkpoint import load_statistics, read_config
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR
+from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairSpec
@@ -74,14 +75,13 @@ def export_checkpoint(
     if problems:
         raise ModelError(problems)
     images: PairSpec = read_state(checkpoint)["images"]
-    names = name_tensors(layout, plan.generator.offer.component, images, params)
+    names = name_tensors(layout, plan.generator.component, images, params)
     weights = load_file(checkpoint / GENERATOR)
     if plan.config.evaluate.batch_norm == "recalibrated":
         weights |= load_statistics(checkpoint)
-    partial = output.with_name(f".{output.name}.partial")
     output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({theirs: weights[ours] for theirs, ours in names.ours.items()}, partial)
-    os.replace(partial, output)
+    with atomic_file(output) as partial:
+        torch.save({theirs: weights[ours] for theirs, ours in names.ours.items()}, partial)
     command, notes = _command(plan, params, images)
     return ExportedModel(output, command, tuple(notes))
 
@@ -91,16 +91,16 @@ def _layout(generator: Part, format: str) -> Layout:
         raise ModelError(Problem("format", f"there is no format {format!r}", f"formats: {', '.join(FORMATS)}"))
     found = [layout for layout in GENERATORS if layout.toolbox == format]
     for layout in found:
-        if layout.use == generator.offer.full_name:
+        if layout.use == generator.component.full_name:
             return layout
     known = ", ".join(layout.use for layout in found)
-    cause = f"{generator.offer.full_name} is no generator of {format}"
+    cause = f"{generator.component.full_name} is no generator of {format}"
     raise ModelError(Problem("generator", cause, f"what can be exported is {known}"))
 
 
 def _problems(generator: Part, params: Mapping[str, Any], format: str) -> list[Problem]:
     """List what the other toolbox's network can't be."""
-    model = generator.offer.component.parameters
+    model = generator.component.parameters
     defaults = {name: field.default for name, field in model.model_fields.items()}
     problems = [
         Problem(f"generator.params.{name}", f"is {value}, and {format} has {defaults[name]} only")

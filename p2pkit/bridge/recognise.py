@@ -126,7 +126,7 @@ def _fit(layout: Layout, shapes: Shapes, registry: Registry) -> _Fit:
 
 
 def _named(layout: Layout, inferred: Inferred, registry: Registry) -> Names:
-    component = registry.resolve(layout.kind, layout.use).offer.component
+    component = registry.resolve(layout.kind, layout.use).component
     if layout.kind == "generator":
         images = image_specs(inferred.inputs, inferred.outputs, _SIDE)
         return name_tensors(layout, component, images, inferred.params)

@@ -18,7 +18,7 @@ WHOLE = {"alexnet": 63, "vgg16": 32, "vgg19": 32}
 Network = Annotated[Literal["alexnet", "vgg16"], Field(description="Which network's features.")]
 Features = Annotated[
     str,
-    Field(description="Whose features: alexnet, vgg16, vgg19, or a name registered with torch-fidelity."),
+    Field(description="Whose features: alexnet, vgg16, vgg19, or what a plugin has registered with torch-fidelity."),
 ]
 FeatureWeights = Annotated[
     Path | None, Field(description="File with the weights of alexnet, vgg16 or vgg19; by default it is looked for.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,15 +15,16 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from p2pkit import ComponentError, Weights, classifier_features, fingerprint
+from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line, read_weights
+from p2pkit.layers import Standardise
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INCEPTION = Weights(
     "Inception v3 for FID",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     "6726825d",
     ("pt_inception-2015-12-05-6726825d.pth",),
 )
+CLASSIFIERS = ("alexnet", "vgg16", "vgg19")
 ENOUGH = 5
 """Images for each feature that a Frechet distance wants: about the 10 000 that FID's authors ask for."""
 
@@ -179,7 +180,13 @@ class KernelDistance(KernelInceptionDistance):  # type: ignore[misc]  # as above
 
 
 def kernel_distance_of(extractor: nn.Module, subsets: int, subset_size: int) -> KernelDistance:
-    """Make a kernel distance without torchmetrics' note that it keeps all features."""
+    """Make a kernel distance without torchmetrics' note that it keeps all features.
+
+    Args:
+        extractor: What makes features of images.
+        subsets: How many subsets are drawn.
+        subset_size: Images of each subset.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance`", UserWarning)
         return KernelDistance(feature=extractor, subsets=subsets, subset_size=subset_size)
@@ -194,19 +201,15 @@ class Pooled(nn.Module):
     Shape: (B, 3, H, W) in [-1, 1] -> (B, C).
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, features: nn.Sequential) -> None:
         super().__init__()
         self.features = features.requires_grad_(False).eval()
         self.num_features = next(len(w) for w in reversed(list(features.parameters())))
-        for name, values in zip(("mean", "std"), IMAGENET, strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.standardise = Standardise()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        seen: Tensor = self.features(((images + 1) / 2 - self.mean) / self.std)
+        seen: Tensor = self.features(self.standardise(images))
         return seen.mean((2, 3))
 
 
@@ -236,44 +239,52 @@ class Fidelity(nn.Module):
 def inception(weights: Path | None) -> Fidelity:
     """Return the last features of Inception v3 as FID's authors have them.
 
+    Args:
+        weights: File of torch-fidelity's weights; by default it is looked for.
+
     Raises:
         ComponentError: torch-fidelity is missing, or the weights can't be had.
     """
-    registered = _registry()
+    make = _registered()["inception-v3-compat"]
     file = INCEPTION.locate(weights)
+    ours = io.BytesIO()  # torch-fidelity's reader runs what a file holds, so it is shown what ours has read
+    torch.save(read_weights(file), ours)
+    ours.seek(0)
     try:
-        extractor = registered["inception-v3-compat"]("fid", ["2048"], feature_extractor_weights_path=str(file))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        cause = f"{file} does not hold these weights: {str(error).partition(chr(10))[0]}"
+        extractor = make("fid", ["2048"], feature_extractor_weights_path=ours)
+    except (RuntimeError, AttributeError) as error:
+        cause = f"{file} does not hold these weights: {first_line(error)}"
         raise ComponentError(cause, remedy=f"give {INCEPTION.file} of torch-fidelity", parameter="weights") from error
     return Fidelity(extractor, 2048)
 
 
 def extractor(features: str, weights: Path | None) -> nn.Module:
-    """Return an extractor by name.
+    """Return an extractor by name: a classifier of torchvision's, or what a plugin has registered with torch-fidelity.
+
+    Those that torch-fidelity brings itself download weights, and code with them, as soon as they are made.
+
+    Args:
+        features: A classifier's name, or one that torch-fidelity knows.
+        weights: File of its weights; by default it is looked for.
 
     Raises:
         ComponentError: There is none of that name, or its weights can't be had.
     """
-    if features in ("alexnet", "vgg16", "vgg19"):
+    if features in CLASSIFIERS:
         return Pooled(classifier_features(features, weights))
-    known = {name: make for name, make in _registry().items() if not name.startswith("inception")}
+    known = {name: make for name, make in _registered().items() if not make.__module__.startswith("torch_fidelity.")}
     if features not in known:
-        remedy = f"choose alexnet, vgg16, vgg19, or one registered with torch-fidelity: {', '.join(known)}; "
-        raise ComponentError(
-            f"there are no features {features!r}",
-            remedy=f"{remedy}those of Inception are metric fid",
-            parameter="features",
-        )
+        remedy = f"choose one of {', '.join((*CLASSIFIERS, *known))}; those of Inception are metric fid"
+        raise ComponentError(f"there are no features {features!r}", remedy=remedy, parameter="features")
     make = known[features]
     try:
         return Fidelity(make(features, [make.get_default_feature_layer_for_metric("fid")]))
     except Exception as error:  # each has its own way of not getting its weights
-        cause = f"{features} can't be had: {str(error).partition(chr(10))[0]}"
+        cause = f"{features} can't be had: {first_line(error)}"
         raise ComponentError(cause, remedy="see torch-fidelity's documentation of it", parameter="features") from error
 
 
-def _registry() -> dict[str, Any]:
+def _registered() -> dict[str, Any]:
     try:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:

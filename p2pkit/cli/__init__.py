@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from typing import NoReturn
 
 import typer
 
+from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
@@ -24,6 +28,9 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 
 
+_TRACEBACK = "--traceback"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from p2pkit import __version__
@@ -35,21 +42,43 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _top(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    traceback_: bool = typer.Option(False, _TRACEBACK, help="Show where an unforeseen error came from."),
 ) -> None:
     """Paired image-to-image translation with conditional GANs, assembled from plugins."""
 
 
 def main() -> None:
-    """Run the command line; an error for users is printed without a traceback, and the exit code is 2."""
+    """Run the command line, the one door for errors: 2 for those of users, 1 for unforeseen ones; no traceback."""
+    os.environ.update(SAFE_PATH)  # also for processes that libraries start
     try:
-        app()
+        app([argument for argument in sys.argv[1:] if argument != _TRACEBACK])  # it may stand anywhere
     except P2pkitError as error:
         if _speaks():
             count = len(error.problems)
             typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
             for problem in error.problems:
                 typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
-        sys.exit(2)
+        _exit(error, 2)
+    except Exception as error:
+        if _speaks():
+            _tell_unforeseen(error)
+        _exit(error, 1)
+
+
+def _tell_unforeseen(error: Exception) -> None:
+    from p2pkit.cli.crash import summary, write_report
+
+    typer.echo(f"error:\n  {summary(error)}", err=True)
+    file = write_report(error)
+    if file is not None:
+        typer.echo(f"  -> all about it is in {file}; where it is no fault of yours, please report it", err=True)
+
+
+def _exit(error: Exception, code: int) -> NoReturn:
+    """End with a code; show the traceback before, where it is asked for."""
+    if _TRACEBACK in sys.argv[1:]:
+        traceback.print_exception(error)
+    sys.exit(code)
 
 
 def _speaks() -> bool:

@@ -23,12 +23,13 @@ def list_(
     registry_file: RegistryFile = None,
 ) -> None:
     """List components, aliases and recipes."""
-    from p2pkit.catalog import entries
+    from p2pkit.catalog import RECIPE, entries, singular
     from p2pkit.cli.tables import print_entries
 
-    names = registry(registry_file, plugin)
+    plain = kind is not None and singular(kind) == RECIPE and html is None
+    names = None if plain else registry(registry_file, plugin)
     found = entries(names, kind)
-    if html is not None:
+    if html is not None and names is not None:
         from p2pkit import __version__
         from p2pkit.cli.page import page
 

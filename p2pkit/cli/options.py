@@ -39,6 +39,6 @@ def registry(path: Path | None, files: list[Path] | None) -> Registry:
     from p2pkit.registry import load_registry
 
     loaded = load_registry(path, plugin_files=files or ())
-    for plugin in loaded.plugins.failed if world().main else ():
-        typer.echo(f"warning: plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", err=True)
+    for complaint in loaded.plugins.complaints() if world().main else ():
+        typer.echo(f"warning: {complaint}", err=True)
     return loaded

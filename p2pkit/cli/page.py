@@ -66,5 +66,6 @@ def _component(about: Mapping[str, Any]) -> str:
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
     default = "required" if parameter["required"] else json.dumps(parameter["default"], default=str)
-    cells = [f"<code>{escape(text)}</code>" for text in (parameter["name"], parameter["type"], default)]
+    allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
+    cells = [f"<code>{escape(text)}</code>" for text in (parameter["name"], allowed, default)]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in [*cells, escape(parameter["description"])]) + "</tr>"

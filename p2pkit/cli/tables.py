@@ -8,8 +8,8 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from p2pkit.catalog import Entry
 from p2pkit.compare import Comparison
@@ -20,7 +20,17 @@ from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
+_MARKS = {"fine": Text("ok", "green"), "note": Text("note", "yellow"), "broken": Text("broken", "red")}
 _PIPED = 500  # a table in Markdown must not be wrapped in a file
+
+
+def _console(**options: Any) -> Console:
+    """Return a console that shows names as they are, whatever brackets and colons they hold."""
+    return Console(markup=False, emoji=False, **options)
+
+
+def _marked(mark: str, style: str, text: str) -> Text:
+    return Text.assemble((mark, style), f" {text}")
 
 
 def print_report(report: Report) -> None:
@@ -44,10 +54,10 @@ def print_report(report: Report) -> None:
         )
         called = _with_direction(name, report.higher_is_better.get(name))
         table.add_row(called, f"{value:.4f}", *others, *better, *truth, report.protocol_ids.get(name, ""))
-    console = Console()
+    console = _console()
     console.print(table)
     for warning in report.warnings:
-        console.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True)
+        console.print(_marked("warning", "yellow", warning), soft_wrap=True)
 
 
 def print_survey(survey: Survey) -> None:
@@ -64,12 +74,12 @@ def print_survey(survey: Survey) -> None:
         values = [
             (best.get(name) == mode and split == survey.split, reports[mode, split], name) for name, split in columns
         ]
-        cells = [f"[bold]{r.metrics[n]:.4f}[/]" if wins else f"{r.metrics[n]:.4f}" for wins, r, n in values]
+        cells = [Text(f"{r.metrics[n]:.4f}", style="bold" if wins else "") for wins, r, n in values]
         table.add_row(mode.batch_norm, mode.dropout, *cells)
-    console = Console()
+    console = _console()
     console.print(table)
     for warning in dict.fromkeys(warning for report in reports.values() for warning in report.warnings):
-        console.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True)
+        console.print(_marked("warning", "yellow", warning), soft_wrap=True)
     if survey.kept is not None:
         console.print(f"kept in the checkpoint: batch_norm {survey.kept.batch_norm}, dropout {survey.kept.dropout}")
 
@@ -91,7 +101,7 @@ def _how(row: Mapping[str, Any]) -> str:
 
 def print_bench(measured: Mapping[str, Any]) -> None:
     """Print the rates, how they compare, and where a step's time goes."""
-    console = Console()
+    console = _console()
     machine = measured["machine"]
     console.print(
         f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
@@ -123,7 +133,7 @@ def print_bench(measured: Mapping[str, Any]) -> None:
 
 def print_rates(measured: Mapping[str, Any], what: str) -> None:
     """Print a row for each variant, with every figure that it has."""
-    console = Console()
+    console = _console()
     machine = measured["machine"]
     console.print(
         f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
@@ -173,18 +183,18 @@ def print_sweep(swept: Sweep) -> None:
     for row in rows:
         spreads = {name: f" ± {row[f'{name}_spread']:.4f}" if row["runs"] > 1 else "" for name in names}
         cells = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
-        table.add_row(escape(row["label"]), str(row["runs"]), *cells)
-    console = Console()
+        table.add_row(row["label"], str(row["runs"]), *cells)
+    console = _console()
     console.print(table)
     for child in swept.children:
         if child.state == "failed":
-            console.print(f"[red]failed[/] {escape(child.name)}: {escape(child.error)}", soft_wrap=True)
+            console.print(_marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
     published = table_beside_published(swept)
     if published:
-        console.print(f"\n{published}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"\n{published}", soft_wrap=True, highlight=False)
     best = swept.best
     if best is not None and len(rows) > 1:
-        console.print(f"best     {escape(best['label'])} by {swept.goal}", soft_wrap=True, highlight=False)
+        console.print(f"best     {best['label']} by {swept.goal}", soft_wrap=True, highlight=False)
     for title, file in (("sheet", swept.sheet), ("page", swept.page)):
         if file.is_file():
             console.print(f"{title:<8} {file}", soft_wrap=True, highlight=False)
@@ -198,46 +208,47 @@ def print_comparison(compared: Comparison) -> None:
     table = Table(box=box.MARKDOWN)
     names = short_names(compared.keys)
     for heading in names.values() or ("point",):
-        table.add_column(escape(heading), overflow="fold")
+        table.add_column(heading, overflow="fold")
     table.add_column("runs", justify="right")
     for column in compared.columns:
-        table.add_column(f"{escape(column.title)}{_ARROWS[column.higher_is_better]}", justify="right", no_wrap=True)
+        table.add_column(f"{column.title}{_ARROWS[column.higher_is_better]}", justify="right", no_wrap=True)
     best = {column: compared.best(column) for column in compared.columns}
     for point in compared.points:
-        settings = [escape(shown(value)) for value in point.settings.values()] or [point.label]
+        settings = [shown(value) for value in point.settings.values()] or [point.label]
         scores = [(point.summary(column), best[column] is point) for column in compared.columns]
         cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
         table.add_row(*settings, str(len(point.runs)), *cells)
-    console = Console()
-    (console if console.is_terminal else Console(width=_PIPED)).print(table)
+    console = _console()
+    (console if console.is_terminal else _console(width=_PIPED)).print(table)
     for title, fields in compared.protocols.described().items():
         how = ", ".join(f"{name} {value}" for name, value in fields.items())
-        console.print(escape(f"measured{f' ({title})' if title else ''}: {how}"), soft_wrap=True, highlight=False)
+        console.print(f"measured{f' ({title})' if title else ''}: {how}", soft_wrap=True, highlight=False)
 
 
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print names by kind."""
-    console = Console()
+    console = _console()
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        console.print(f"[bold]{kind}[/]")
+        console.print(Text(kind, style="bold"))
         table = Table.grid(padding=(0, 2))
         for entry in group:
             origin = entry.alias_of or ("" if entry.plugin == "p2pkit" else entry.plugin)
-            table.add_row(f"  {entry.name}", escape(entry.summary), f"[dim]{escape(origin)}[/]")
+            table.add_row(f"  {entry.name}", entry.summary, Text(origin, style="dim"))
         console.print(table)
 
 
 def print_component(about: Mapping[str, Any]) -> None:
     """Print all about a component."""
-    console = Console()
-    console.print(f"[bold]{about['name']}[/]  {about['kind']}, {about['component']}")
+    console = _console()
+    console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
     if about["size"]:
         console.print(about["size"])
-    console.print(f"\n{escape(about['doc'])}\n")
+    console.print(f"\n{about['doc']}\n")
     table = Table("parameter", "type", "default", "description", show_edge=False)
     for parameter in about["parameters"]:
-        default = "required" if parameter["required"] else escape(str(parameter["default"]))
-        table.add_row(parameter["name"], escape(parameter["type"]), default, escape(parameter["description"]))
+        default = "required" if parameter["required"] else str(parameter["default"])
+        allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
+        table.add_row(parameter["name"], allowed, default, parameter["description"])
     if about["parameters"]:
         console.print(table)
 
@@ -249,8 +260,8 @@ def print_plugins(plugins: Iterable[Mapping[str, Any]]) -> None:
         colour = {"loaded": "green", "failed": "red"}.get(plugin["state"], "yellow")
         origin = f"{plugin['origin']} {plugin['version']}".strip()
         offers = plugin["error"] or _offered(plugin["offers"], plugin["events"])
-        table.add_row(plugin["name"], f"[{colour}]{plugin['state']}[/]", origin, escape(offers))
-    Console().print(table)
+        table.add_row(plugin["name"], Text(plugin["state"], style=colour), origin, offers)
+    _console().print(table)
 
 
 def _offered(offers: Sequence[str], events: Sequence[str]) -> str:
@@ -263,16 +274,16 @@ def _offered(offers: Sequence[str], events: Sequence[str]) -> str:
 
 def print_findings(findings: Iterable[Finding]) -> None:
     """Print what the doctor found, and then what to do."""
-    console = Console()
+    console = _console()
     listed = list(findings)
     for part, group in groupby(listed, key=lambda finding: finding.part):
-        console.print(f"[bold]{part}[/]")
+        console.print(Text(part, style="bold"))
         table = Table.grid(padding=(0, 2))
         for finding in group:
-            mark = {"fine": "[green]ok[/]", "note": "[yellow]note[/]", "broken": "[red]broken[/]"}[finding.state]
-            table.add_row(f"  {escape(finding.name)}", mark, escape(finding.fact))
+            mark = _MARKS[finding.state]
+            table.add_row(f"  {finding.name}", mark, finding.fact)
         console.print(table)
     advice = [finding for finding in listed if finding.remedy]
-    console.print("[bold]to do[/]" if advice else "nothing to do")
+    console.print(Text("to do", style="bold") if advice else "nothing to do")
     for finding in advice:
-        console.print(f"  {escape(finding.name)}: {escape(finding.remedy)}", soft_wrap=True)
+        console.print(f"  {finding.name}: {finding.remedy}", soft_wrap=True)

@@ -79,28 +79,28 @@ def _watched(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
 def _print(name: str, outcomes: Sequence[Outcome]) -> None:
     """Print a row for each component, and below it what to change and what was skipped."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     table = Table("component", "passed", "failed", "skipped", show_edge=False)
     for (kind, component), group in groupby(outcomes, key=lambda outcome: (outcome.kind, outcome.component)):
         found = list(group)
         counts = Counter(outcome.state for outcome in found)
         colour = "red" if counts["failed"] else "green"
         numbers = str(counts["passed"]), str(counts["failed"] or ""), str(counts["skipped"] or "")
-        table.add_row(f"{kind} [{colour}]{escape(component)}[/]", *numbers)
+        table.add_row(Text.assemble(f"{kind} ", (component, colour)), *numbers)
     console.print(table)
     for outcome in (outcome for outcome in outcomes if outcome.state == "failed"):
         where = f"{outcome.kind} {outcome.component}, {outcome.rule}"
-        console.print(f"[red]failed[/] {escape(where)}: {escape(outcome.reason)}", soft_wrap=True)
+        console.print(Text.assemble(("failed", "red"), f" {where}: {outcome.reason}"), soft_wrap=True)
     skipped = [outcome for outcome in outcomes if outcome.state == "skipped"]
     for reason in dict.fromkeys(outcome.reason for outcome in skipped):
         rules = Counter(outcome.rule for outcome in skipped if outcome.reason == reason)
-        console.print(f"[yellow]skipped[/] {escape(', '.join(rules))}: {escape(reason)}", soft_wrap=True)
+        console.print(Text.assemble(("skipped", "yellow"), f" {', '.join(rules)}: {reason}"), soft_wrap=True)
     counts = Counter(outcome.state for outcome in outcomes)
     total = f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
-    console.print(f"{escape(name)}: {total}" if outcomes else f"{escape(name)} offers no components to test")
+    console.print(f"{name}: {total}" if outcomes else f"{name} offers no components to test")
 
 
 COMMANDS = (test_plugin,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LONGEST = 40
 _WIDE = 10  # values that span such a factor are shown on a logarithmic axis
 
 _DIRECTION = {True: "higher is better", False: "lower is better", None: ""}
@@ -45,7 +47,7 @@ def save_plots(comparison: Comparison, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, figure in figures(comparison):
-        files.append(folder / f"{name.replace(' ', '-')}.png")
+        files.append(folder / (re.sub(r"[^\w.=+-]+", "-", name)[:150] + ".png"))
         figure.savefig(files[-1], dpi=120)
     return files
 
@@ -59,7 +61,7 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     for index, column in enumerate(columns):
         axes = figure.add_subplot(down, across, index + 1)
         draw(axes, column)
-        axes.set_ylabel(column.title)
+        axes.set_ylabel(_plain(column.title))
         axes.set_title(_DIRECTION[column.higher_is_better], fontsize=9)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -67,6 +69,12 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     if len(labels) > 1:
         figure.legend(handles, labels, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
     return figure
+
+
+def _plain(name: str) -> str:
+    """Write a name so that matplotlib sees no formula in it, and has room for it."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in name[:_LONGEST])
+    return (shown + "..." * (len(name) > _LONGEST)).replace("$", r"\$")
 
 
 def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> None:
@@ -82,8 +90,8 @@ def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> No
         found.sort(key=lambda pair: pair[0])
         means = [summary.mean for _, summary in found]
         spreads = [summary.spread for _, summary in found]
-        axes.errorbar([x for x, _ in found], means, spreads, marker="o", markersize=4, capsize=3, label=name)
-    axes.set_xlabel(short_names(comparison.keys)[key])
+        axes.errorbar([x for x, _ in found], means, spreads, marker="o", markersize=4, capsize=3, label=_plain(name))
+    axes.set_xlabel(_plain(short_names(comparison.keys)[key]))
 
 
 def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None:
@@ -104,7 +112,7 @@ def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None
 
 def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
     order = list(dict.fromkeys(names))
-    axes.set_xticks(range(len(order)), order)
+    axes.set_xticks(range(len(order)), list(map(_plain, order)))
     axes.set_xlim(-0.5, len(order) - 0.5)
     return lambda value: float(order.index(shown(value)))
 
@@ -125,6 +133,6 @@ def _over(comparison: Comparison, title: str, axes: Axes, column: Column) -> Non
     for index, point in enumerate(comparison.points):
         curves = filter(None, (_curve(run, column, _LENGTHS[title]) for run in point.runs))
         for number, curve in enumerate(curves):
-            name = None if number else point.label
+            name = None if number else _plain(point.label)
             axes.plot(*zip(*curve, strict=True), color=f"C{index % 10}", marker=".", linewidth=1.2, label=name)
     axes.set_xlabel(title)

@@ -15,6 +15,7 @@ from p2pkit.config import flat_config
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.evaluations import load_report
 from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.types import Report
 
 
@@ -69,7 +70,7 @@ class Record:
     @property
     def sweep(self) -> str:
         """The sweep it belongs to; empty where it stands alone."""
-        return self._tag("p2pkit.sweep")
+        return self._tag(SWEEP_TAG)
 
     @property
     def point(self) -> str:

@@ -27,10 +27,21 @@ Cache = Annotated[
 ]
 
 
-class Section(BaseModel):
-    """A part of the config; unknown keys are errors."""
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
+"""What tables, plots and records can show: up to 100 letters, none of them a line break or the like."""
+RunName = Annotated[str, Field(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,199}$")]
+"""The name of a single folder that is not hidden."""
+TagName = Annotated[str, Field(pattern=r"^\w[\w .:-]*(/\w[\w .:-]*)*$", max_length=250)]
+"""What MLflow takes: letters, digits and `_ - . : /`, as in a path."""
+Share = Annotated[float, Field(ge=0, lt=1)]
+Many = 10**9
+"""More of anything than a run can have, and little enough to be reckoned with."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+class Section(BaseModel):
+    """A part of the config; unknown keys are errors, and so are numbers that are not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class ComponentConfig(Section):
@@ -38,7 +49,7 @@ class ComponentConfig(Section):
 
     use: str = Field(description="The component: a name, an alias, or `plugin:name`.")
     params: dict[str, Any] = Field(default_factory=dict, description="The component's parameters.")
-    alias: str | None = Field(None, description="The alias that was written; filled in when a config is resolved.")
+    alias: Name | None = Field(None, description="The alias that was written; filled in when a config is resolved.")
 
 
 class DatasetConfig(ComponentConfig):
@@ -53,7 +64,7 @@ class LossConfig(ComponentConfig):
     """One weighted loss; the key it stands under is its name in MLflow."""
 
     weight: float = Field(1.0, ge=0, description="Factor of this term; 0 leaves the term out.")
-    every: int = Field(1, ge=1, description="Apply the term every N steps only, N times as strong.")
+    every: int = Field(1, ge=1, le=Many, description="Apply the term every N steps only, N times as strong.")
 
 
 class OptimizerConfig(Section):
@@ -61,7 +72,7 @@ class OptimizerConfig(Section):
 
     use: Literal["adam", "adamw"] = Field("adam", description="The algorithm.")
     lr: float = Field(2e-4, gt=0, description="Learning rate.")
-    betas: tuple[float, float] = Field((0.5, 0.999), description="Decay of the two moments.")
+    betas: tuple[Share, Share] = Field((0.5, 0.999), description="Decay of the two moments.")
     eps: float = Field(1e-8, gt=0, description="Added to the denominator.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
 
@@ -76,17 +87,22 @@ class OptimizersConfig(Section):
 class ScheduleConfig(Section):
     """How long to train, and how the learning rate falls."""
 
-    epochs: int | None = Field(None, ge=1, description="Passes over the training pairs; 200 if steps are not given.")
-    steps: int | None = Field(None, ge=1, description="Updates of the generator, instead of epochs.")
+    epochs: int | None = Field(
+        None, ge=1, le=Many, description="Passes over the training pairs; 200 if steps are not given."
+    )
+    steps: int | None = Field(None, ge=1, le=Many, description="Updates of the generator, instead of epochs.")
     shape: Literal["linear", "constant", "cosine"] = Field(
         "linear", description="`linear` and `cosine` fall to 0 after `decay_after`; `constant` never falls."
     )
     decay_after: int | None = Field(
-        None, ge=0, description="Epochs (or steps) before the learning rate falls; by default half of them."
+        None, ge=0, le=Many, description="Epochs (or steps) before the learning rate falls; by default half of them."
     )
 
     patience: int | None = Field(
-        None, ge=1, description="Evaluations without a better `checkpoint.best` after which training ends; null: never."
+        None,
+        ge=1,
+        le=Many,
+        description="Evaluations without a better `checkpoint.best` after which training ends; null: never.",
     )
     min_delta: float = Field(0.0, ge=0, description="By how much a value must be better to count for `patience`.")
 
@@ -120,9 +136,12 @@ class EngineConfig(Section):
     """How a step is computed."""
 
     batch: int = Field(
-        1, ge=1, description="Pairs of one forward pass of one process; an update takes batch x accumulate x processes."
+        1,
+        ge=1,
+        le=2**16,
+        description="Pairs of one forward pass of one process; an update takes batch x accumulate x processes.",
     )
-    accumulate: int = Field(1, ge=1, description="Forward passes whose gradients make up one update.")
+    accumulate: int = Field(1, ge=1, le=2**16, description="Forward passes whose gradients make up one update.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
@@ -147,7 +166,7 @@ class EngineConfig(Section):
         False,
         description="Whether batch norm in training looks at the pairs of all GPUs' processes, not of each alone.",
     )
-    seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of weights, order, augmentation and dropout.")
     deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")
     init: str | None = Field(
         None, description="A run or checkpoint whose weights training begins with; null for random ones."
@@ -165,26 +184,28 @@ class EngineConfig(Section):
     cache: Cache = Field(
         "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
     )
-    workers: int = Field(2, ge=0, description="Processes that decode when the cache is off.")
+    workers: int = Field(2, ge=0, le=256, description="Processes that decode when the cache is off.")
     on_nan: Literal["stop", "rollback"] = Field(
         "stop",
         description="After a number that is not finite: end the run, or go on from the last checkpoint with half the "
         "learning rate, three times at most.",
     )
-    log_every: int = Field(50, ge=1, description="Steps between two reads of the losses.")
+    log_every: int = Field(50, ge=1, le=Many, description="Steps between two reads of the losses.")
 
 
 class EvaluateConfig(Section):
     """What is measured during training and at its end."""
 
     split: str = Field("auto", description="Part of the data; auto is val, else test, else train.")
-    every: int = Field(10, ge=0, description="Epochs between evaluations, one before training; 0 for the end only.")
+    every: int = Field(
+        10, ge=0, le=Many, description="Epochs between evaluations, one before training; 0 for the end only."
+    )
     metrics: list[ComponentConfig] = Field(
         default_factory=lambda: [ComponentConfig(use=name) for name in ("l1", "psnr", "ssim")],
         description="The metrics.",
     )
-    samples: int = Field(8, ge=1, description="Fixed pairs that are shown in every evaluation.")
-    batch: int = Field(16, ge=1, description="Pairs of one forward pass.")
+    samples: int = Field(8, ge=1, le=1000, description="Fixed pairs that are shown in every evaluation.")
+    batch: int = Field(16, ge=1, le=2**16, description="Pairs of one forward pass.")
     batch_norm: Literal["running", "batch", "recalibrated"] = Field(
         "running",
         description=(
@@ -200,7 +221,10 @@ class HealthConfig(Section):
     """What is watched while a GAN trains."""
 
     gradient_shares: int = Field(
-        1, ge=0, description="Evaluations between two measurements of each term's share of the gradient; 0 for never."
+        1,
+        ge=0,
+        le=Many,
+        description="Evaluations between two measurements of each term's share of the gradient; 0 for never.",
     )
     accuracy: float | None = Field(
         0.97, gt=0.5, lt=1, description="The discriminator wins if it is right more often than this; null: no alarm."
@@ -216,8 +240,8 @@ class HealthConfig(Section):
 class CheckpointConfig(Section):
     """What is kept of a run."""
 
-    every: int = Field(10, ge=0, description="Epochs between checkpoints; 0 for the end only.")
-    keep: int = Field(2, ge=1, description="How many of the latest checkpoints are kept.")
+    every: int = Field(10, ge=0, le=Many, description="Epochs between checkpoints; 0 for the end only.")
+    keep: int = Field(2, ge=1, le=Many, description="How many of the latest checkpoints are kept.")
     best: str | None = Field(None, description="Metric by which the best checkpoint is kept too; null for none.")
     better: Literal["auto", "higher", "lower"] = Field(
         "auto", description="Which values of that metric are better; auto is what the metric itself says."
@@ -227,10 +251,12 @@ class CheckpointConfig(Section):
 class TrackingConfig(Section):
     """Where runs are recorded."""
 
-    experiment: str = Field("p2pkit", description="Experiment in MLflow.")
-    name: str | None = Field(None, description="The run's name; by default the recipe's name and the time.")
+    experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
+        "p2pkit", description="Experiment in MLflow."
+    )
+    name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
     folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the run.")
+    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
     system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
     model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
 
@@ -263,12 +289,12 @@ class SweepConfig(Section):
     axes: dict[str, list[Any] | str] = Field(
         default_factory=dict, description="For each key a list of values, or a range to draw from: `1e-5..1e-3:log`."
     )
-    seeds: int = Field(1, ge=1, description="Runs of each combination, with seeds 0, 1, ...")
+    seeds: int = Field(1, ge=1, le=10_000, description="Runs of each combination, with seeds 0, 1, ...")
     search: Literal["grid", "random", "optuna"] = Field(
         "grid", description="Which combinations: every one, some drawn by chance, or those that Optuna expects most of."
     )
-    trials: int | None = Field(None, ge=1, description="How many combinations `random` and `optuna` choose.")
-    draw: int = Field(0, ge=0, description="Seed of the choice by `random` and `optuna`.")
+    trials: int | None = Field(None, ge=1, le=10_000, description="How many combinations `random` and `optuna` choose.")
+    draw: int = Field(0, ge=0, lt=2**32, description="Seed of the choice by `random` and `optuna`.")
     by: str | None = Field(
         None,
         description="Metric that says which combination is best, by default the first one of `evaluate.metrics`; "
@@ -293,7 +319,7 @@ class RunConfig(Section):
     augment: list[ComponentConfig] = Field(default_factory=list, description="Changes of training pairs, in order.")
     generator: ComponentConfig = Field(ComponentConfig(use="unet_256"), description="Makes the fakes.")
     discriminator: ComponentConfig = Field(ComponentConfig(use="patch_70"), description="Judges pairs.")
-    losses: dict[str, LossConfig] = Field(
+    losses: dict[Name, LossConfig] = Field(
         default_factory=lambda: {"gan": LossConfig(use="gan"), "l1": LossConfig(use="l1", weight=100)},
         description="Terms by name; `use` defaults to the name, and a number is short for `weight`.",
     )

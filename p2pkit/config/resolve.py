@@ -2,81 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from p2pkit.config.model import ComponentConfig, RunConfig
-from p2pkit.config.sources import Raw, Source
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError
-from p2pkit.plugins.loading import Offer
-from p2pkit.registry import Registry, parameter_problems
-from p2pkit.types import PairSpec
-from p2pkit.yaml_files import structural_problem
+from p2pkit.config.model import ComponentConfig, LossConfig, RunConfig
+from p2pkit.config.sources import Raw, Source, copy_plain
+from p2pkit.errors import ConfigError, Problem, RegistryError
+from p2pkit.parts import LossPart, Part
+from p2pkit.registry import Registry
+from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
-
-@dataclass(frozen=True)
-class Part:
-    """One component of a run, found and its parameters checked.
-
-    Args:
-        path: Where the config names it.
-        offer: The component and its plugin.
-        params: The parameters, an alias's laid under the written ones.
-        alias: The alias that was written, if it was one.
-    """
-
-    path: str
-    offer: Offer
-    params: Mapping[str, Any] = field(default_factory=dict)
-    alias: str | None = None
-    made: set[type] = field(default_factory=set, init=False, compare=False, repr=False)
-    """Types of what was built, by which errors are traced back to it."""
-
-    @property
-    def name(self) -> str:
-        """What people call it: the alias, or the component's name."""
-        return self.alias or self.offer.component.name
-
-    def build(self, images: PairSpec | None = None) -> Any:
-        """Make the component.
-
-        Raises:
-            ConfigError: It can't be made of these parameters and images.
-        """
-        try:
-            built = self.offer.component.build(images, self.params)
-            self.made.add(type(built))
-            return built
-        except ComponentError as error:
-            raise ConfigError(error.at(self.path)) from None
-        except P2pkitError:
-            raise
-        except (Exception, SystemExit) as error:  # a plugin may raise anything
-            cause = f"{self.offer.full_name} can't be built: {type(error).__name__}: {error}"
-            raise ConfigError(Problem(self.path, cause)) from error
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the reference with everything spelt out: full name, all parameters, absolute paths."""
-        model = self.offer.component.parameters.model_validate(dict(self.params))
-        params = {name: _plain(getattr(model, name)) for name in type(model).model_fields}
-        return {"use": self.offer.full_name, "params": params, "alias": self.name}
-
-
-@dataclass(frozen=True)
-class LossPart(Part):
-    """A term: a loss with its weight."""
-
-    weight: float = 1.0
-    every: int = 1
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
-        return {"weight": self.weight, "every": self.every, **super().resolved()}
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -182,23 +121,29 @@ class _Finder:
         self.problems = problems
 
     def part(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
+        return self._sound(self._found(kind, path, written))
+
+    def term(self, path: str, written: LossConfig) -> LossPart | None:
+        part = self._found("loss", path, written)
+        if part is None:
+            return None
+        return self._sound(LossPart(path, part.component, part.params, part.alias, written.weight, written.every))
+
+    def _found(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
         if written.use == _ABSENT:
             return None
         try:
-            found = self.registry.resolve(kind, written.use)
+            part = self.registry.resolve(kind, written.use, written.params, path)
         except RegistryError as error:
             self.problems += [Problem(f"{path}.use", p.cause, p.remedy) for p in error.problems]
             return None
-        params = {**found.params, **written.params}
-        wrong = parameter_problems(found.offer.component, params, f"{path}.params")
-        self.problems += wrong
-        return None if wrong else Part(path, found.offer, params, written.alias or found.alias)
+        return replace(part, alias=written.alias) if written.alias else part
 
-    def term(self, path: str, written: Any) -> LossPart | None:
-        part = self.part("loss", path, written)
-        if part is None:
-            return None
-        return LossPart(part.path, part.offer, part.params, part.alias, written.weight, written.every)
+    def _sound(self, part: P | None) -> P | None:
+        """Return the part if its parameters are right."""
+        wrong = part.problems() if part else []
+        self.problems += wrong
+        return None if wrong else part
 
     def metrics(self, written: Sequence[ComponentConfig]) -> dict[str, Part]:
         named: dict[str, Part] = {}
@@ -215,17 +160,24 @@ class _Finder:
 
 def _structure(raw: Raw) -> tuple[RunConfig, list[Problem]]:
     """Validate the structure; what is wrong is reported and taken out, so that the rest can be checked too."""
-    raw = copy.deepcopy(raw)
-    problems: list[Problem] = []
+    raw = copy_plain(raw)
+    wrong: list[Problem] = []
     while True:
         try:
-            return RunConfig.model_validate(raw), problems
+            return RunConfig.model_validate(raw), first_problems(wrong, lambda problem: problem)
         except ValidationError as error:
-            found = error.errors()[0]
-            problem = structural_problem(found, RunConfig, extra=["extends"])
-            if not any(_follows(problem.path, found["type"], known.path) for known in problems):
-                problems.append(problem)
-            _take_out(raw, found["loc"], missing=found["type"] == "missing")
+            taken: set[tuple[Any, ...]] = set()
+            for found in error.errors(include_url=False):
+                if not any(found["loc"][:length] in taken for length in range(len(found["loc"]) + 1)):
+                    wrong += _new_problem(found, raw, wrong)
+                    taken.add(_take_out(raw, found["loc"], missing=found["type"] == "missing"))
+
+
+def _new_problem(found: Any, raw: Raw, known: Sequence[Problem]) -> list[Problem]:
+    if len(known) >= MOST_PROBLEMS:
+        return [Problem("", "")]  # which is counted only
+    problem = structural_problem(found, RunConfig, raw, extra=["extends"])
+    return [] if any(_follows(problem.path, found["type"], other.path) for other in known) else [problem]
 
 
 def _follows(path: str, error: str, known: str) -> bool:
@@ -233,8 +185,8 @@ def _follows(path: str, error: str, known: str) -> bool:
     return path == known or (error == "value_error" and known.startswith(f"{path}."))
 
 
-def _take_out(raw: Raw, loc: Sequence[Any], *, missing: bool) -> None:
-    """Take out the innermost key or item that is wrong, or fill in the one that is missing."""
+def _take_out(raw: Raw, loc: tuple[Any, ...], *, missing: bool) -> tuple[Any, ...]:
+    """Take out the innermost key or item that is wrong, or fill in the one that is missing; return where it was."""
     reached: list[Any] = [raw]
     for part in loc:
         try:
@@ -243,25 +195,13 @@ def _take_out(raw: Raw, loc: Sequence[Any], *, missing: bool) -> None:
             break
     if missing and len(reached) == len(loc) and isinstance(reached[-1], dict):
         reached[-1][loc[-1]] = {"use": _ABSENT} if loc[-1] == "dataset" else _ABSENT
-        return
+        return loc
     for depth in reversed(range(len(reached) - 1)):
         holder, key = reached[depth], loc[depth]
         if isinstance(holder, dict):
             del holder[key]
-            return
+            return loc[: depth + 1]
         if isinstance(holder, list) and loc[depth - 1] in ("augment", "metrics"):
             holder[key] = {"use": _ABSENT}
-            return
-
-
-def _plain(value: Any) -> Any:
-    """Return a parameter as YAML can hold it."""
-    if isinstance(value, Path):
-        return str(value.absolute())
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
+            return loc[: depth + 1]
+    raise ConfigError(Problem(".".join(map(str, loc)), "is wrong in a way that p2pkit can't put into words"))

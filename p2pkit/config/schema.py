@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from p2pkit.components import Component
+from p2pkit.components import KIND_NAMES, Component
 from p2pkit.config.model import ComponentConfig, DatasetConfig, LossConfig, RunConfig, Section
 from p2pkit.config.sources import recipe_names
+from p2pkit.parts import Part
 from p2pkit.registry import Registry
 
 Schema = dict[str, Any]
@@ -30,49 +32,66 @@ def config_schema(registry: Registry) -> Schema:
         "anyOf": [{"enum": recipe_names()}, {"type": "string"}],
     }
     schema.pop("required", None)  # an extended config may leave the data set to its base
-    for kind in ("dataset", "generator", "discriminator"):
-        choices = [*_choices(schema, registry, kind, kind), _change(kind)]
-        properties[kind] = {**_described(properties[kind]), "anyOf": choices}
-    properties["augment"]["items"] = {"anyOf": _choices(schema, registry, "augmentation", "component")}
-    metrics = schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]
-    metrics["items"] = {"anyOf": _choices(schema, registry, "metric", "component")}
-    properties["losses"] = _losses(schema, registry, properties["losses"])
+    for kind in KIND_NAMES:
+        schema["$defs"][kind] = _reference(schema["$defs"], registry, kind)
+    for kind in ("dataset", "generator", "discriminator"):  # one without `use` changes what the extended config names
+        properties[kind] = {**_described(properties[kind]), **_named_or(kind, registry, {"$ref": f"#/$defs/{kind}"})}
+    properties["augment"]["items"] = _item("augmentation", registry)
+    schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]["items"] = _item("metric", registry)
+    properties["losses"] = _losses(registry, properties["losses"])
     return schema
 
 
-_SECTIONS: dict[str, type[Section]] = {"dataset": DatasetConfig, "loss": LossConfig}
+_SECTIONS: Mapping[str, type[Section]] = {"dataset": DatasetConfig, "loss": LossConfig}
 
 
 def _described(schema: Schema) -> Schema:
     return {"description": schema["description"]} if "description" in schema else {}
 
 
-def _choices(schema: Schema, registry: Registry, kind: str, section: str) -> list[Schema]:
-    """List the ways to write a component: its name alone, or `use` with its own parameters."""
-    names = registry.names(kind)
-    return [{"enum": names}, *(_long_form(schema, registry, kind, name, section) for name in names)]
+def _names(registry: Registry, kind: str) -> dict[str, Part]:
+    """Return what every name of a kind means, also the full names of p2pkit's own, which resolved configs have."""
+    own = [component.full_name for component in registry.plugins.components if component.kind == kind]
+    return {name: registry.resolve(kind, name) for name in sorted({*registry.names(kind), *own})}
 
 
-def _long_form(schema: Schema, registry: Registry, kind: str, name: str, section: str) -> Schema:
-    resolved = registry.resolve(kind, name)
-    component = resolved.offer.component
-    key = f"{kind}.{resolved.offer.full_name.replace(':', '.')}"
-    schema["$defs"].setdefault(key, _parameters(component, key))
-    summary = registry.aliases(kind)[name].summary if resolved.alias else component.summary
-    use = {"const": name, "description": summary or component.summary}
-    properties = {"use": use, "params": {"$ref": f"#/$defs/{key}"}, **_other_keys(section)}
-    return {"type": "object", "properties": properties, "required": ["use"], "additionalProperties": False}
+def _named_or(kind: str, registry: Registry, long: Schema) -> Schema:
+    """Describe the two ways to write a component: its name alone, or its keys; only one is held against a value."""
+    short = {"enum": list(_names(registry, kind))}
+    return {"type": ["string", "object"], "if": {"type": "string"}, "then": short, "else": long}
 
 
-def _change(section: str) -> Schema:
-    """Describe a change of the component that the extended config names."""
-    properties = {"params": {"type": "object"}, **_other_keys(section)}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+def _item(kind: str, registry: Registry) -> Schema:
+    return _named_or(kind, registry, {"$ref": f"#/$defs/{kind}", "required": ["use"]})
 
 
-def _other_keys(section: str) -> Schema:
-    keys = _SECTIONS.get(section, ComponentConfig).model_json_schema()["properties"]
-    return {key: value for key, value in keys.items() if key not in ("use", "params")}
+def _reference(definitions: Schema, registry: Registry, kind: str) -> Schema:
+    """Describe the long form of a kind: `use` says which parameters there are."""
+    names = _names(registry, kind)
+    by_component: dict[str, list[str]] = {}
+    for name, part in names.items():
+        key = f"{kind}.{part.component.full_name.replace(':', '.')}"
+        definitions.setdefault(key, _parameters(part.component, key))
+        by_component.setdefault(key, []).append(name)
+    summaries = [
+        registry.aliases(kind)[name].summary or part.component.summary if part.alias else part.component.summary
+        for name, part in names.items()
+    ]
+    use = {"enum": list(names), "markdownEnumDescriptions": summaries}
+    keys = _SECTIONS.get(kind, ComponentConfig).model_json_schema()["properties"]
+    return {
+        "type": "object",
+        "properties": {**keys, "use": use, "params": {"type": "object"}},
+        "additionalProperties": False,
+        "allOf": [
+            {"if": {"properties": {"use": {"enum": written}}, "required": ["use"]}, "then": _with_parameters(key)}
+            for key, written in by_component.items()
+        ],
+    }
+
+
+def _with_parameters(key: str) -> Schema:
+    return {"properties": {"params": {"$ref": f"#/$defs/{key}"}}}
 
 
 def _parameters(component: Component, key: str) -> Schema:
@@ -81,9 +100,14 @@ def _parameters(component: Component, key: str) -> Schema:
     return {**parameters, "title": component.name, "description": component.summary}
 
 
-def _losses(schema: Schema, registry: Registry, written: Schema) -> Schema:
+def _losses(registry: Registry, written: Schema) -> Schema:
     """Describe the terms: the key is the loss unless `use` says otherwise; a number is the weight, null removes it."""
-    short: list[Schema] = [{"type": "number", "minimum": 0}, {"type": "null"}]
-    long = [_long_form(schema, registry, "loss", name, "loss") for name in registry.names("loss")]
-    named = {form["properties"]["use"]["const"]: {"anyOf": [*short, {**form, "required": []}, *long]} for form in long}
-    return {**_described(written), "type": "object", "properties": named, "additionalProperties": {"anyOf": long}}
+    long: Schema = {"if": {"type": "object"}, "then": {"$ref": "#/$defs/loss"}}
+    short: Schema = {"type": ["number", "null", "object"], "minimum": 0}
+    named = {}
+    for name, part in _names(registry, "loss").items():
+        key = f"loss.{part.component.full_name.replace(':', '.')}"
+        own = {"if": {"type": "object", "not": {"required": ["use"]}}, "then": _with_parameters(key)}
+        named[name] = {**short, "allOf": [long, own]}
+    others = {"type": "object", "required": ["use"], "$ref": "#/$defs/loss"}
+    return {**_described(written), "type": "object", "properties": named, "additionalProperties": others}

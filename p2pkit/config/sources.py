@@ -10,14 +10,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from p2pkit.config.model import RunConfig
 from p2pkit.errors import ConfigError, Problem
-from p2pkit.yaml_files import did_you_mean, not_yaml, read_mapping
+from p2pkit.yaml_files import did_you_mean, read_mapping, shortened
+from p2pkit.yaml_reader import DEEPEST, NotYaml, parse_yaml
 
 Raw = dict[str, Any]
 SINGLE = ("dataset", "generator", "discriminator")
+_LONGEST_CHAIN = 20
 _DEFAULTS = {
     key: RunConfig.model_fields[key].get_default(call_default_factory=True)
     for key in ("generator", "discriminator", "losses")
@@ -71,12 +71,25 @@ def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, 
         ConfigError: There is no such recipe or file, or it isn't YAML.
     """
     if isinstance(config, Mapping):
-        name, raw = "run", _extended(dict(config), "the config", Path(), ())
+        name, raw = "run", _extended(copy_plain(config), "the config", Path(), ())
     else:
         name, raw = _read(str(config), Path(), ())
     for key, value in (overrides or {}).items():
-        raw = _laid(raw, _nested(key, value))
+        raw = _laid(raw, _nested(key, copy_plain(value)))
     return Source(raw, name)
+
+
+def copy_plain(value: Any, depth: int = 0) -> Any:
+    """Copy mappings and lists; keys become texts, as they are in YAML.
+
+    Raises:
+        ConfigError: They hold themselves, or are deeper than YAML may be.
+    """
+    if depth > DEEPEST:
+        raise ConfigError(Problem("", f"holds itself, or is nested more than {DEEPEST} deep"))
+    if isinstance(value, Mapping):
+        return {str(key): copy_plain(item, depth + 1) for key, item in value.items()}
+    return [copy_plain(item, depth + 1) for item in value] if isinstance(value, list) else value
 
 
 def _read(name: str, folder: Path, seen: tuple[str, ...]) -> tuple[str, Raw]:
@@ -84,11 +97,14 @@ def _read(name: str, folder: Path, seen: tuple[str, ...]) -> tuple[str, Raw]:
     path = Path(os.path.normpath(folder / name))
     if name in recipe_names():
         origin, file, folder = name, resources.files("p2pkit").joinpath("recipes", f"{name}.yaml"), Path()
-    elif path.is_file():
+    elif os.path.isfile(path):  # which holds for no name that is too long
         origin, file, folder = str(path), path, path.parent
     else:
         remedy = f"{did_you_mean(name, recipe_names())}recipes: {', '.join(recipe_names())}"
-        raise ConfigError(Problem(seen[-1] if seen else "", f"there is no recipe or file {name!r}", remedy))
+        raise ConfigError(Problem(seen[-1] if seen else "", f"there is no recipe or file {shortened(name)}", remedy))
+    if len(seen) == _LONGEST_CHAIN:
+        remedy = "let it extend one of the first of these"
+        raise ConfigError(Problem(seen[0], f"extends a file that extends another, {_LONGEST_CHAIN} times", remedy))
     if origin in seen:
         raise ConfigError(Problem(seen[0], f"extends itself: {' -> '.join([*seen, origin])}"))
     return origin, _extended(read_mapping(file, origin, ConfigError), origin, folder, (*seen, origin))
@@ -99,7 +115,7 @@ def _extended(raw: Raw, origin: str, folder: Path, seen: tuple[str, ...]) -> Raw
     if base is None:
         return _laid({}, {**_IMPLIED, **raw})
     if not isinstance(base, str):
-        raise ConfigError(Problem(f"{origin}: extends", f"must name a recipe or a file, got {base!r}"))
+        raise ConfigError(Problem(f"{origin}: extends", f"must name a recipe or a file, got {shortened(base)}"))
     _, below = _read(base, folder, seen)
     return _laid({key: value for key, value in below.items() if key not in ("summary", "origin")}, raw)
 
@@ -143,7 +159,7 @@ def merge(base: Any, top: Any, path: str = "") -> Any:
     Raises:
         ConfigError: An index leads to no item of its list.
     """
-    if isinstance(base, list) and isinstance(top, dict) and all(str(key).isdigit() for key in top):
+    if isinstance(base, list) and isinstance(top, dict) and all(str(key).isdecimal() for key in top):
         return _merge_items(base, {int(key): value for key, value in top.items()}, path)
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
@@ -181,9 +197,9 @@ def parse_settings(settings: Sequence[str]) -> Raw:
     for text in settings:
         key, equals, value = text.partition("=")
         try:
-            parsed[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            problems.append(Problem(f"-s {text}", f"the value is {not_yaml(error)}"))
+            parsed[key.strip()] = parse_yaml(value)
+        except NotYaml as error:
+            problems.append(Problem(f"-s {text[:80]}", f"the value is {error}"))
         if not equals or not key.strip():
             problems.append(Problem(f"-s {text}", "not of the form key=value", "e.g. -s losses.l1.weight=50"))
     if problems:
@@ -192,7 +208,10 @@ def parse_settings(settings: Sequence[str]) -> Raw:
 
 
 def _nested(key: str, value: Any) -> Raw:
-    for part in reversed(key.split(".")):
+    parts = key.split(".")
+    if len(parts) > DEEPEST:
+        raise ConfigError(Problem(key[:80], f"has {len(parts)} parts", f"{DEEPEST} are allowed"))
+    for part in reversed(parts):
         value = {part: value}
     assert isinstance(value, dict)
     return value

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from p2pkit.doctor.finding import Finding
-from p2pkit.errors import P2pkitError, RegistryError
+from p2pkit.errors import P2pkitError
 from p2pkit.plugins.loading import OWN, Plugin
 from p2pkit.registry import FILE, Registry, load_registry
 
@@ -34,9 +33,12 @@ def look(path: Path | None, plugin_files: Sequence[Path]) -> Iterator[Finding]:
 def _plugin(plugin: Plugin, origin: str) -> Finding:
     source = f"{plugin.origin} {plugin.version}".strip()
     if plugin.state == "loaded":
-        offered = [f"{offer.component.kind} {offer.component.name}" for offer in plugin.offers]
+        offered = [f"{component.kind} {component.name}" for component in plugin.components]
         heard = [event.removeprefix("p2pkit_") for event in plugin.events]
         fact = "; ".join(filter(None, (source, ", ".join(offered), f"hears of {', '.join(heard)}" if heard else "")))
+        if plugin.left_out:
+            cause = f"{fact}; left out: {'; '.join(plugin.left_out)}"
+            return Finding(_PLUGINS, plugin.name, "broken", cause, f"mend or upgrade {plugin.origin}")
         return Finding(_PLUGINS, plugin.name, "fine", fact)
     if plugin.state == "failed":
         remedy = f"mend or upgrade {plugin.origin}, or add {plugin.name} to plugins.block in {FILE}"
@@ -46,13 +48,5 @@ def _plugin(plugin: Plugin, origin: str) -> Finding:
 
 def _collisions(registry: Registry) -> Iterator[Finding]:
     """Name what several plugins offer and nothing settles; it is an error only where a config uses it."""
-    owners: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for offer in registry.plugins.offers:
-        owners[offer.component.kind, offer.component.name].append(offer.plugin)
-    for (kind, name), plugins in owners.items():
-        if len(plugins) > 1:
-            try:
-                registry.resolve(kind, name)
-            except RegistryError as error:
-                (problem,) = error.problems
-                yield Finding("names", f"{kind} {name}", "note", problem.cause, problem.remedy)
+    for (kind, name), problem in registry.contested().items():
+        yield Finding("names", f"{kind} {name}", "note", problem.cause, problem.remedy)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from typing import Literal
+from urllib.parse import quote, urlsplit
 
 from p2pkit.doctor.finding import Finding
-from p2pkit.mlflow_store import tracking_uri
+from p2pkit.mlflow_store import SQLITE, database_file, is_server, tracking_uri
 
 _PATIENCE = 5.0
-_SQLITE = "sqlite:///"
+_NO_ROOM = 0.1  # GiB
 _UNSET = "start it, or unset MLFLOW_TRACKING_URI to record runs in this folder"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -34,8 +37,8 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
         yield Finding("folders", str(folder), "broken", cause, "work elsewhere, or set tracking.folder")
         return
     fact = f"{folder.absolute()}, {room:.0f} GiB free"
-    low = room < 1
-    yield Finding("folders", str(folder), "note" if low else "fine", fact, "make room for checkpoints" if low else "")
+    state: Literal["fine", "note", "broken"] = "broken" if room < _NO_ROOM else "note" if room < 1 else "fine"
+    yield Finding("folders", str(folder), state, fact, "" if state == "fine" else "make room for checkpoints")
 
 
 def look() -> Iterator[Finding]:
@@ -49,9 +52,12 @@ def look() -> Iterator[Finding]:
     except ValueError as error:
         yield _finding("broken", f"MLFLOW_TRACKING_URI is no address: {error}", "mend or unset it")
         return
-    if uri.startswith(_SQLITE):
-        yield _database(Path(unquote(uri.removeprefix(_SQLITE))).absolute())
-    elif scheme in ("http", "https"):
+    database = database_file(uri)
+    if database is not None:
+        yield (found := _database(database))
+        if found.state == "fine" and database.exists():
+            yield from _left_running(database)
+    elif is_server(uri):
         yield _server(uri)
     elif scheme.partition("+")[0] in _PORTS:
         yield _answers(uri)
@@ -76,10 +82,26 @@ def _database(file: Path) -> Finding:
             version, *_ = connection.execute("select version_num from alembic_version").fetchone() or ("",)
     except sqlite3.Error as error:
         return _finding("broken", f"{file} can't be read: {error}", "restore it from a copy, or move it away")
+    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):  # SQLite writes a journal beside it
+        return _finding("broken", f"{file} can't be written to", "make it and its folder writable, or move it away")
     if _is_outdated(version):
-        remedy = f"make a copy of it, then: mlflow db upgrade {_SQLITE}{file}"
+        remedy = f"make a copy of it, then: mlflow db upgrade {SQLITE}{file}"
         return _finding("broken", f"{file} was written by another version of MLflow", remedy)
     return _finding("fine", f"{file}, {count} runs")
+
+
+def _left_running(file: Path) -> Iterator[Finding]:
+    """Name runs that say they are running, and of which nothing was heard for an hour."""
+    silent = """select runs.name, coalesce(max(latest_metrics.timestamp), runs.start_time) as heard
+        from runs left join latest_metrics using (run_uuid)
+        where runs.status = 'RUNNING' and runs.lifecycle_stage = 'active' group by run_uuid having heard < ?"""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+        names = [str(row[0]) for row in connection.execute(silent, (1000 * (time.time() - 3600),))]
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            fact = f"{', '.join(names[:3])}{more}: recorded as running, and silent for over an hour"
+            remedy = "where it was killed, go on with it by p2pkit train --resume RUN, or delete it in p2pkit ui"
+            yield Finding("store", "runs", "note", fact, remedy)
 
 
 def _is_outdated(version: str) -> bool:
@@ -93,7 +115,7 @@ def _is_outdated(version: str) -> bool:
 
 def _server(uri: str) -> Finding:
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):  # nosec B310  http, as seen above
             return _finding("fine", f"{_shown(uri)} answers")
     except urllib.error.HTTPError as error:
         remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if error.code in (401, 403) else _UNSET

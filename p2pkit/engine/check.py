@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,9 @@ from p2pkit.engine.build.init_from import initial_problems
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.evaluation.metrics import OFFERED, metric_inputs
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
-from p2pkit.types import PairDataset, PairSpec, Verdict, View
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
+from p2pkit.types import PairDataset, PairSpec, Verdict, View, optional
 
 
 def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
@@ -48,7 +48,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
         metrics = _metrics(plan, dataset.spec, problems)
         problems += _selection_problems(plan, metrics) if training else ()
-        adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
+        adversarial = _check_shapes(plan, dataset.spec, problems, training=training, initial=training and begins)
     problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
@@ -74,13 +74,13 @@ def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Any:
     except P2pkitError as error:
         problems += error.problems
         return None
-    network = part.offer.component.kind in ("generator", "discriminator")
-    if built is None or (network and not isinstance(built, nn.Module)):
-        wanted = "a torch.nn.Module" if network else f"a {part.offer.component.kind}"
-        cause = f"{part.offer.full_name} made a {type(built).__name__} where {wanted} is wanted"
-        problems.append(Problem(part.path, cause, "let its factory return what it makes"))
-        return None
-    return built
+    kind = part.component.kind
+    wrong = optional.misfits(kind, built)
+    if kind in ("generator", "discriminator") and not isinstance(built, nn.Module):
+        wrong = [f"made a {type(built).__name__} where a torch.nn.Module is wanted"]
+    remedy = "let its factory return what p2pkit's reference says of a " + kind
+    problems += [Problem(part.path, f"{part.component.full_name} {cause}", remedy) for cause in wrong]
+    return None if wrong else built
 
 
 def _split(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> str:
@@ -107,6 +107,13 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
 
 def _folder_problems(plan: Plan) -> list[Problem]:
     folder = plan.config.tracking.folder
+    try:
+        os.path.lexists(folder) or os.stat(folder.absolute().parent)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a name too long, or one with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        return [Problem("tracking.folder", f"can't be a folder: {reason}", "name a folder that exists or can be made")]
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if existing.is_dir():
         return []
@@ -115,14 +122,7 @@ def _folder_problems(plan: Plan) -> list[Problem]:
 
 def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, Any]:
     """Build each metric, once, since some load a network; None for one that can't be built."""
-    metrics = {}
-    for name, part in plan.metrics.items():
-        metrics[name] = _built(part, images, problems)
-        unknown = [asked for asked in metric_inputs(metrics[name]) if asked not in OFFERED]
-        if unknown:
-            cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
-            problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))
-    return metrics
+    return {name: _built(part, images, problems) for name, part in plan.metrics.items()}
 
 
 def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]:
@@ -147,79 +147,142 @@ def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]
 
 
 def _undirected(metric: Any) -> bool:
-    return metric is not None and getattr(metric, "higher_is_better", None) is None
+    return metric is not None and optional.higher_is_better(metric) is None
 
 
-def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, initial: bool) -> bool:
-    """Build on the meta device, where nothing is computed, and run one step's forward passes; tell if adversarial."""
+def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, training: bool, initial: bool) -> bool:
+    """Build everything and run one step's forward passes; tell if adversarial.
+
+    That is done on the meta device, where nothing is computed. What fails there for a reason of the meta device's own,
+    since it asks tensors for their values, is tried once more where they have some.
+    """
     for part in plan.augment:
         _built(part, images, problems)
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        generator = _built(plan.generator, images, problems) if plan.generator else None
-        losses = [(name, part, _built(part, images, problems)) for name, part in plan.losses.items()]
-        terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
-        adversarial = Objective(terms).adversarial
-        wanted = plan.discriminator if adversarial else None
-        discriminator = _built(wanted, images, problems) if wanted else None
-        if not terms and not problems:
-            problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
-        if initial and generator is not None:
-            problems += initial_problems(plan, generator)
-        if generator is not None:
-            batch = plan.config.engine.batch
-            source = torch.zeros(batch, images.source.channels, images.height, images.width)
-            target = torch.zeros(batch, images.target.channels, images.height, images.width)
-            fake = _generated(generator, source, target, problems)
-            if fake is not None and (discriminator is None or _judged(discriminator, source, fake, problems)):
-                _check_terms(terms, View(source, target, fake, discriminator), problems)
-    return adversarial
+    trial = _Trial(plan, images, "meta", training=training, initial=initial)
+    if any(map(_of_the_meta_device, trial.errors)):
+        trial = _Trial(plan, images, "cpu", training=training, initial=initial)
+    problems += trial.problems
+    return trial.adversarial
 
 
-@contextmanager
-def _reported(path: str, problems: list[Problem]) -> Iterator[None]:
-    """Turn whatever a component raises on the meta device into a problem, unless it is the meta device's own limit."""
-    try:
-        yield
-    except NotImplementedError:
-        return
-    except ComponentError as error:
-        problems.append(error.at(path))
-    except Exception as error:
-        if "meta" not in str(error).lower():
-            problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))
+def _of_the_meta_device(error: BaseException) -> bool:
+    """Tell whether the meta device may be to blame: it says so in many ways, but never without its name."""
+    return isinstance(error, NotImplementedError) or "meta" in str(error).lower()
 
 
-def _generated(generator: Any, source: Tensor, target: Tensor, problems: list[Problem]) -> Tensor | None:
-    fake: Tensor | None = None
-    with _reported("generator", problems):
-        fake = generator(source)
-    if fake is not None and fake.shape != target.shape:
-        cause = f"makes images of shape {_shape(fake)}, where the data has {_shape(target)} (channels x height x width)"
-        remedy = "choose a generator whose output has the target's channels and size, or another dataset.params.size"
-        problems.append(Problem("generator", cause, remedy))
+class _Trial:
+    """The forward passes of one step on a device, and what is wrong with them.
+
+    Args:
+        plan: The plan.
+        images: What the images are.
+        device: Where to try; only one pair is looked at where values are computed.
+        training: Whether the networks are to learn.
+        initial: Whether they are to begin with another run's weights.
+    """
+
+    def __init__(self, plan: Plan, images: PairSpec, device: str, *, training: bool, initial: bool) -> None:
+        self.problems: list[Problem] = []
+        self.errors: list[BaseException] = []
+        self.adversarial = False
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            generator = self._network(plan.generator, images, training=training) if plan.generator else None
+            losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
+            terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
+            self.adversarial = Objective(terms).adversarial
+            wanted = plan.discriminator if self.adversarial else None
+            discriminator = self._network(wanted, images, training=training) if wanted else None
+            if not terms and not self.problems and not plan.problems:
+                self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+            if initial and generator is not None:
+                self.problems += initial_problems(plan, generator)
+            if generator is not None:
+                batch = plan.config.engine.batch if device == "meta" else 1
+                source = torch.zeros(batch, images.source.channels, images.height, images.width)
+                target = torch.zeros(batch, images.target.channels, images.height, images.width)
+                fake = self._generated(generator, source, target)
+                if fake is None or (self.adversarial and discriminator is None):
+                    return
+                if discriminator is None or self._judged(discriminator, source, fake):
+                    self._check_terms(terms, View(source, target, fake, discriminator))
+
+    def _built(self, part: Part, images: PairSpec) -> Any:
+        found: list[Problem] = []
+        built = _built(part, images, found)
+        self.problems += found
+        self.errors += [ConfigError(problem) for problem in found]
+        return built
+
+    def _network(self, part: Part, images: PairSpec, *, training: bool) -> Any:
+        network = self._built(part, images)
+        if training and network is not None and not any(weight.requires_grad for weight in network.parameters()):
+            cause = f"{part.component.full_name} has no parameters that can be trained"
+            self.problems.append(Problem(part.path, cause, "choose another, or leave some of its parameters unfrozen"))
+            return None
+        return network
+
+    @contextmanager
+    def _reported(self, path: str) -> Iterator[None]:
+        """Turn whatever a component raises into a problem."""
+        try:
+            yield
+        except ComponentError as error:
+            self.problems.append(error.at(path))
+        except Exception as error:
+            self.errors.append(error)
+            self.problems.append(Problem(path, first_line(error)))
+
+    def _generated(self, generator: Any, source: Tensor, target: Tensor) -> Tensor | None:
+        fake: Any = target
+        with self._reported("generator"):
+            fake = generator(source)
+        if not isinstance(fake, Tensor):
+            cause = f"returned a {type(fake).__name__} where a tensor is wanted"
+            self.problems.append(Problem("generator", cause, "let its forward return the image alone"))
+        elif fake.shape != target.shape:
+            made, wanted = _shape(fake), _shape(target)
+            cause = f"makes images of shape {made}, where the data has {wanted} (channels x height x width)"
+            remedy = (
+                "choose a generator whose output has the target's channels and size, or another dataset.params.size"
+            )
+            self.problems.append(Problem("generator", cause, remedy))
+        elif fake is not target:
+            return fake
         return None
-    return fake
+
+    def _judged(self, discriminator: Any, source: Tensor, fake: Tensor) -> bool:
+        verdict: Any = None
+        with self._reported("discriminator"):
+            verdict = discriminator(source, fake)
+            if isinstance(verdict, Verdict) and _well_formed(verdict):
+                return True
+            returned = "Verdict without tuples of tensors" if isinstance(verdict, Verdict) else type(verdict).__name__
+            cause = f"returned a {returned} where a p2pkit.Verdict is wanted"
+            remedy = "return p2pkit.Verdict(logits=(...), features=((...),))"
+            self.problems.append(Problem("discriminator", cause, remedy))
+        return False
+
+    def _check_terms(self, terms: list[Term], view: View) -> None:
+        players: tuple[PlayerName, ...] = ("generator", "discriminator")
+        for term in terms:
+            path = f"losses.{term.name}"
+            for player in (player for player in players if term.judges(player)):
+                with self._reported(path):
+                    value: Any = term.value(player, view)
+                    if not isinstance(value, Tensor):
+                        cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
+                        self.problems.append(Problem(path, cause, "compute it with torch"))
+                    elif value.shape != ():
+                        cause = f"is of shape {list(value.shape)}, not a scalar"
+                        self.problems.append(Problem(path, cause, "take its mean"))
 
 
-def _judged(discriminator: Any, source: Tensor, fake: Tensor, problems: list[Problem]) -> bool:
-    verdict: Any = None
-    with _reported("discriminator", problems):
-        verdict = discriminator(source, fake)
-    if verdict is not None and not isinstance(verdict, Verdict):
-        cause = f"returned a {type(verdict).__name__} where a p2pkit.Verdict is wanted"
-        problems.append(Problem("discriminator", cause, "return p2pkit.Verdict(logits=(...), features=(...))"))
-    return isinstance(verdict, Verdict)
-
-
-def _check_terms(terms: list[Term], view: View, problems: list[Problem]) -> None:
-    players: tuple[PlayerName, ...] = ("generator", "discriminator")
-    for term in terms:
-        path = f"losses.{term.name}"
-        for player in (player for player in players if term.judges(player)):
-            with _reported(path, problems):
-                value = getattr(term.loss, player)(view)
-                if value.shape != ():
-                    problems.append(Problem(path, f"is of shape {list(value.shape)}, not a scalar", "take its mean"))
+def _well_formed(verdict: Verdict) -> bool:
+    """Tell whether a verdict has tuples of tensors where it should have them."""
+    scales: tuple[Any, ...] = (verdict.logits, *verdict.features) if isinstance(verdict.features, tuple | list) else ()
+    return bool(verdict.logits is not None and scales) and all(
+        isinstance(scale, tuple | list) and all(isinstance(each, Tensor) for each in scale) for scale in scales
+    )
 
 
 def _shape(images: Tensor) -> str:

@@ -20,11 +20,12 @@ from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
-from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
+from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
+from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import conform, fake_spec, full_scale, resize, to_network, to_stored
-from p2pkit.images.files import SUFFIXES, image_tensor, read_image, write_image
-from p2pkit.types import PairSpec
+from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor, read_image, write_image
+from p2pkit.types import PairSpec, optional
 
 Job = tuple[Path, Path]
 _THREADS = 4
@@ -50,6 +51,11 @@ class Translator:
     batch_norm: str = "running"
     dropout: str = "off"
     statistics: Statistics | None = None
+
+    @property
+    def multiple(self) -> int:
+        """The number that the sides of what the network is given are divisible by."""
+        return optional.multiple(self.generator)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
@@ -162,7 +168,7 @@ class Translator:
     def _fakes(self, sources: Sequence[Tensor], stored: Sequence[Tensor]) -> list[Tensor]:
         """Run the generator on sources of one size; the fakes come in the bit depth of what was given."""
         batch = torch.stack(list(sources))
-        padded = _padded(batch, getattr(self.generator, "multiple", 1))
+        padded = _padded(batch, self.multiple)
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
         mode = InferenceMode(self.batch_norm, self.dropout)
@@ -196,7 +202,7 @@ def _jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
     problems: list[Problem] = []
     for given in inputs:
         if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
             jobs += [(path, output / path.relative_to(given)) for path in found]
             if not found:
                 problems.append(Problem(str(given), "there are no images in this folder"))

@@ -15,7 +15,7 @@ from p2pkit.errors import ModelError, P2pkitError, Problem
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-from p2pkit.mlflow_store import NOTE, SWEEP, addresses, client, is_server, tracking_uri
+from p2pkit.mlflow_store import RUN_ID_FILE, SWEEP_TAG, addresses, client, is_server, tracking_uri
 
 VIEW = "p2pkit"
 
@@ -66,7 +66,7 @@ def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:
             ids.append(name)
             continue
         try:
-            notes = [(folder, folder / NOTE) for folder in find_runs([name])]
+            notes = [(folder, folder / RUN_ID_FILE) for folder in find_runs([name])]
         except ModelError as error:
             problems += error.problems
             continue
@@ -85,9 +85,9 @@ def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:
 
 def _search(store: MlflowClient, runs: Sequence[Run]) -> str:
     """Say which runs in MLflow's search language; a whole sweep by its tag, so that runs yet to come are seen too."""
-    sweeps = {run.data.tags.get(SWEEP) for run in runs}
+    sweeps = {run.data.tags.get(SWEEP_TAG) for run in runs}
     if len(sweeps) == 1 and None not in sweeps:
-        tagged = f"tags.`{SWEEP}` = '{sweeps.pop()}' AND tags.`p2pkit.kind` = 'training'"
+        tagged = f"tags.`{SWEEP_TAG}` = '{sweeps.pop()}' AND tags.`p2pkit.kind` = 'training'"
         if len(store.search_runs([runs[0].info.experiment_id], tagged)) == len(runs):
             return tagged
     return f"attributes.run_id IN ({', '.join(sorted(repr(run.info.run_id) for run in runs))})"
@@ -103,7 +103,7 @@ def way_to(names: Sequence[str], folders: Sequence[Path]) -> str | None:
     Returns:
         One line; None where MLflow has no part in these runs.
     """
-    if not any(next(folder.glob(f"**/{NOTE}"), None) for folder in folders):
+    if not any(next(folder.glob(f"**/{RUN_ID_FILE}"), None) for folder in folders):
         return None
     if is_server(tracking_uri()):
         with suppress(P2pkitError):

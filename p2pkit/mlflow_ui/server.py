@@ -15,10 +15,12 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
+from p2pkit.children import environment
 from p2pkit.errors import P2pkitError, Problem
-from p2pkit.mlflow_store import HOST, PORT, check_exists, database_file, is_server, tracking_uri
+from p2pkit.mlflow_store import HOST, PORT, SQLITE, check_exists, database_file, is_server, tracking_uri
 from p2pkit.mlflow_ui.page import page
 
 _PATIENCE = 120.0
@@ -74,18 +76,18 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = _free_port(port)
     base = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri]
+    command += ["--backend-store-uri", _absolute(uri)]
     database = database_file(uri)
     if database is not None:  # experiments made in the interface then keep files where those of training do
         command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / "mlruns")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="p2pkit-ui-") as empty:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            cwd=empty,  # uvicorn imports from the folder it is started in, safe path or not
+            env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
             start_new_session=True,  # so that Ctrl-C comes here, and the server is told once
         )
         try:
@@ -104,7 +106,7 @@ def _present(address: str, open_browser: bool, report: Callable[[str], None]) ->
 def _await(base: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):  # URLError is an OSError
+        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):  # URLError is an OSError  # nosec B310  ours
             return
         time.sleep(0.1)
     log.seek(0)
@@ -145,3 +147,11 @@ def _free_port(port: int) -> int:
             remedy = "choose another: p2pkit ui --port " + str(_free_port(0))
             raise P2pkitError(Problem("", f"port {port} can't be used: {error.strerror}", remedy)) from None
         return int(probe.getsockname()[1])
+
+
+def _absolute(uri: str) -> str:
+    """Return a store's address as a process in another folder has to write it."""
+    database = database_file(uri)
+    if database is not None:
+        return SQLITE + str(database).replace("%", "%25")
+    return uri if ":" in uri else str(Path(uri).absolute())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -35,24 +38,6 @@ State = Literal["loaded", "blocked", "not enabled", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A component and the plugin it comes from.
-
-    Args:
-        component: The component.
-        plugin: The plugin's namespace: `p2pkit` for the built-ins, else the plugin's name.
-    """
-
-    component: Component
-    plugin: str
-
-    @property
-    def full_name(self) -> str:
-        """The name that always works in a config, `plugin:name`."""
-        return f"{self.plugin}:{self.component.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin that was found, whether or not it could be loaded.
 
@@ -61,18 +46,20 @@ class Plugin:
         origin: Distribution, file or `p2pkit` itself.
         version: The distribution's version, empty for a file.
         state: What became of it.
-        offers: Its components.
+        components: What it offers.
         events: The run-event hooks it implements.
         error: Why it failed, empty otherwise.
+        left_out: Why some of its components can't be used, while the others can.
     """
 
     name: str
     origin: str
     version: str
     state: State
-    offers: tuple[Offer, ...] = ()
+    components: tuple[Component, ...] = ()
     events: tuple[str, ...] = ()
     error: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +70,22 @@ class _Candidate:
     version: str
     load: Callable[[], object]
 
+    def named_in(self, names: Collection[str]) -> bool:
+        """Whether a list names it, as `plugin` or as `plugin@distribution`."""
+        bound = {(name, _canonical(origin)) for name, at, origin in (each.partition("@") for each in names) if at}
+        return self.name in names or (self.name, _canonical(self.origin)) in bound
+
+
+def _canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
 
 class Plugins:
     """The plugins of this process.
 
     Args:
-        enable: Names that may be loaded besides the built-ins; None for all.
-        block: Names that are never imported.
+        enable: Plugins that may be loaded besides the built-ins, `plugin` or `plugin@distribution`; None for all.
+        block: Plugins that are never imported, named in the same way.
         files: One-file plugins; unlike the others, one that fails is an error at once.
         discover: Whether to look for installed plugins.
     """
@@ -105,24 +101,42 @@ class Plugins:
         self.manager = pluggy.PluginManager("p2pkit")
         self.manager.add_hookspecs(hookspecs)
         self.found: list[Plugin] = []
-        installed = list(_installed()) if discover else []
-        for candidate in [*_builtin(), *installed]:
-            state = _allowed(candidate, enable, block)
-            self._add(candidate) if state == "loaded" else self._note(candidate, state)
+        candidates = [*_builtin(), *(_installed() if discover else ())]
+        states = [_allowed(candidate, enable, block) for candidate in candidates]
+        claims: dict[str, list[str]] = defaultdict(list)
+        for candidate, state in zip(candidates, states, strict=True):
+            if state == "loaded":
+                claims[candidate.name].append(candidate.origin)
+        for candidate, state in zip(candidates, states, strict=True):
+            if state != "loaded":
+                self._note(candidate, state)
+            elif len(claims[candidate.name]) > 1:
+                self._note(candidate, "failed", error=_contested(candidate.name, claims[candidate.name]))
+            else:
+                self._add(candidate)
         for file in files:
             plugin = self._add(_one_file(file))
             if plugin.state == "failed":
                 raise PluginError(Problem(str(file), plugin.error, "mend the file that --plugin names"))
 
     @property
-    def offers(self) -> list[Offer]:
+    def components(self) -> list[Component]:
         """All components of all loaded plugins, built-ins first."""
-        return [offer for plugin in self.found for offer in plugin.offers]
+        return [component for plugin in self.found for component in plugin.components]
 
     @property
     def failed(self) -> list[Plugin]:
         """The plugins that were allowed but could not be loaded."""
         return [plugin for plugin in self.found if plugin.state == "failed"]
+
+    def complaints(self) -> list[str]:
+        """Say of each plugin what can't be used of it, if anything, and why."""
+        said: list[str] = []
+        for plugin in self.found:
+            name = f"plugin {plugin.name} ({plugin.origin})"
+            said += [f"{name} is left out: {plugin.error}"] if plugin.error else []
+            said += [f"{name} offers what can't be used: {reason}" for reason in plugin.left_out]
+        return said
 
     def versions(self) -> dict[str, str]:
         """Return the version of each loaded plugin that is not a built-in."""
@@ -140,17 +154,33 @@ class Plugins:
         if taken:
             return self._note(candidate, "failed", error=taken)
         try:
-            module = candidate.load()
-            _check_api(module)
-            self.manager.register(module, candidate.name)
-            _check_hooks(self.manager, module)
-            offers = tuple(_collect(self.manager, module, candidate.namespace))
+            with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's answer
+                module = candidate.load()
+                _check_api(module)
+                self.manager.register(module, candidate.name)
+                _check_hooks(self.manager, module)
+                offered = list(_offered(self.manager, module))
+                components, unusable = _usable(offered, candidate.namespace)
+            events = tuple(c.name for c in self.manager.get_hookcallers(module) or () if c.name not in OFFERS)
+            if unusable and not (components or events):
+                raise unusable[0]
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and none may stop the others
             if self.manager.has_plugin(candidate.name):
                 self.manager.unregister(name=candidate.name)
-            return self._note(candidate, "failed", error=f"{type(error).__name__}: {error}")
-        events = tuple(c.name for c in self.manager.get_hookcallers(module) or () if c.name not in OFFERS)
-        return self._note(candidate, "loaded", offers=offers, events=events)
+            return self._note(candidate, "failed", error=_sentence(error))
+        left_out = tuple(map(_sentence, unusable))
+        return self._note(candidate, "loaded", components=tuple(components), events=events, left_out=left_out)
+
+
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _contested(name: str, distributions: Sequence[str]) -> str:
+    """Say that a name leads to several distributions, of which none may have it unasked."""
+    owners = " and ".join(sorted(distributions))
+    line = f"plugins: {{block: [{name}@{sorted(distributions)[-1]}]}}"
+    return f"{owners} both have a plugin {name!r}, so neither is imported; uninstall one, or write `{line}`"
 
 
 def _taken(manager: pluggy.PluginManager, candidate: _Candidate) -> str:
@@ -163,9 +193,9 @@ def _taken(manager: pluggy.PluginManager, candidate: _Candidate) -> str:
 
 
 def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Collection[str]) -> State:
-    if candidate.name in block:
+    if candidate.named_in(block):
         return "blocked"
-    if enable is None or candidate.origin == OWN or candidate.name in enable:
+    if enable is None or candidate.origin == OWN or candidate.named_in(enable):
         return "loaded"
     return "not enabled"
 
@@ -219,17 +249,32 @@ def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
     manager.check_pending()
 
 
-def _collect(manager: pluggy.PluginManager, module: object, namespace: str) -> Iterator[Offer]:
-    seen: set[tuple[str, str]] = set()
+def _offered(manager: pluggy.PluginManager, module: object) -> Iterator[tuple[str, type[Component], object]]:
+    """Yield what a plugin offers, each with the hook and the kind that the hook is for."""
     for hook, kind in zip(OFFERS, KINDS, strict=True):
         for component in _call(manager, module, hook):
+            yield hook, kind, component
+
+
+def _usable(
+    offered: Sequence[tuple[str, type[Component], object]], plugin: str
+) -> tuple[list[Component], list[Exception]]:
+    """Return the components that can be used, and why the others can't: one harms none but itself."""
+    times = Counter((kind.kind, each.name) for _, kind, each in offered if isinstance(each, Component))
+    components: list[Component] = []
+    unusable: list[Exception] = []
+    for hook, kind, component in offered:
+        try:
             if not isinstance(component, kind):
                 raise TypeError(f"{hook} yielded {component!r}, not a p2pkit.{kind.__name__}")
-            if (kind.kind, component.name) in seen:
+            if times[kind.kind, component.name] > 1:
                 raise ValueError(f"{hook} offers {component.name!r} twice")
-            seen.add((kind.kind, component.name))
-            component.parameters.model_json_schema()  # an unusable signature is the plugin's failure, not a run's
-            yield Offer(component, namespace)
+            owned = replace(component, plugin=plugin)
+            owned.parameters.model_json_schema()  # an unusable signature is the plugin's failure, not a run's
+            components.append(owned)
+        except Exception as error:  # pydantic raises what it likes at odd types
+            unusable.append(error)
+    return components, list({str(error): error for error in unusable}.values())
 
 
 def _call(manager: pluggy.PluginManager, module: object, hook: str) -> Iterable[object]:

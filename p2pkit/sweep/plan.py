@@ -10,11 +10,14 @@ from typing import Any
 
 from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
+from p2pkit.engine.check import check
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
+from p2pkit.types import optional
+from p2pkit.weights.files import no_downloads
 from p2pkit.yaml_files import did_you_mean
 
 Config = str | Path | Mapping[str, Any]
@@ -53,8 +56,7 @@ class Planned:
         if self.by is None:
             return None
         metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.spec)
-        better: bool | None = getattr(metric, "higher_is_better", None)
-        return better
+        return optional.higher_is_better(metric)
 
 
 def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Any) -> Planned:
@@ -95,7 +97,8 @@ def outline(config: Config, *, registry: Registry | None = None, **overrides: An
     """
     if not load_config(config, overrides).raw.get("sweep"):
         return api.outline(api.check(config, registry=registry, **overrides))
-    planned = plan(config, registry=registry, **overrides)
+    with no_downloads():
+        planned = plan(config, registry=registry, **overrides)
     lines = []
     for label, checked in planned.checked.items():
         lines += [f"{label}:", *(f"  {line}" for line in api.outline(checked)[:-1])]
@@ -125,7 +128,7 @@ def _checked(
     checked, problems = {}, dict[str, Problem]()
     for label, settings in points.items():
         try:
-            checked[label] = api.check(shared, registry=registry, **settings)
+            checked[label] = check(api.plan_run(shared, settings, registry))
         except ConfigError as error:
             for problem in error.problems:
                 where = f"{label}: {problem.path}" if label else problem.path

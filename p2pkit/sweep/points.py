@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,15 +11,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-import yaml
-
 from p2pkit.compare.settings import label
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.ranges import FORM, Range, is_range, parse_range
+from p2pkit.yaml_files import shortened
+from p2pkit.yaml_reader import NotYaml, parse_yaml
 
 _ITS_OWN = {"engine.seed": "use sweep.seeds (--seeds)", "tracking.name": "", "tracking.folder": ""}
 _DRAWS_FOR_EACH = 100
+_MOST = 100_000
 
 Axis = list[Any] | Range
 Choice = tuple[str, dict[str, Any]]
@@ -71,8 +73,8 @@ def parse_axes(axes: Sequence[str]) -> dict[str, list[Any] | str]:
     for axis in axes:
         key, equals, written = axis.partition("=")
         try:
-            values = written if is_range(written) else yaml.safe_load(f"[{written}]")
-        except yaml.YAMLError:
+            values = written if is_range(written) else parse_yaml(f"[{written}]")
+        except NotYaml:
             problems.append(Problem(key, f"the values are not YAML: {written}"))
             continue
         if not key.strip() or not equals or not values:
@@ -159,12 +161,21 @@ def _problems(wanted: SweepConfig) -> Iterator[Problem]:
         yield from _axis_problems(f"sweep.axes.{key}", axis, wanted)
     if not wanted.wanted and wanted.search == "grid":
         yield Problem("sweep", "there is one run only", "give keys with values: losses.l1.weight=1,10,100")
+    if wanted.search == "grid" and (count := _grid_size(wanted)) > _MOST:
+        yield Problem(
+            "sweep", f"a grid of {shortened(count)} runs", f"at most {_MOST:,}; draw some by sweep.search: random"
+        )
     if wanted.search != "grid" and not wanted.trials:
         yield Problem("sweep.trials", f"a search by {wanted.search} wants to know how many points", "e.g. 20")
     if wanted.search == "grid" and wanted.trials:
         yield Problem("sweep.trials", "a grid runs every combination", "set sweep.search to random or optuna")
     if wanted.search != "grid" and not (wanted.axes or wanted.points):
         yield Problem("sweep.axes", "there is nothing to draw", f"give keys with values; {FORM}")
+
+
+def _grid_size(wanted: SweepConfig) -> int:
+    lengths = [len(axis) for axis in wanted.axes.values() if isinstance(axis, list)]
+    return math.prod(lengths) * max(1, len(wanted.points)) * wanted.seeds
 
 
 def _axis_problems(path: str, axis: list[Any] | str, wanted: SweepConfig) -> Iterator[Problem]:

@@ -13,10 +13,11 @@ from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
-from p2pkit.sweep.parent import TAG, Parent
+from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.plan import Axes, Config, Planned, plan, shared_keys
 from p2pkit.sweep.points import Child
 from p2pkit.sweep.result import Sweep, write_results
@@ -139,7 +140,7 @@ class _Worker:
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.parent = Parent(store.folder, planned, registry, reporter(progress).note, resumed=not first)
+        self.parent = Parent(store.folder, planned, registry, reporter(progress).warn, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
         self._again = set(failed) if again else set[int]()
@@ -226,7 +227,7 @@ class _Worker:
         """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""
         folder = self.store.folder
         begun = _begun(folder, child)
-        tags = {"tracking.tags": {TAG: folder.name, POINT: child.label}}
+        tags = {"tracking.tags": {SWEEP_TAG: folder.name, POINT: child.label}}
         own = {"tracking.folder": str(folder), "tracking.name": child.name, "engine.seed": child.seed, **tags}
         try:
             if begun is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.components import Component
-from p2pkit.plugins.loading import OWN, Offer
+from p2pkit.plugins.loading import OWN
 
 BUILTIN: dict[str, dict[str, Any]] = {
     "generator/unet": {"depth": 5, "width": 4},
@@ -27,19 +27,18 @@ BUILTIN: dict[str, dict[str, Any]] = {
 """The built-ins at sizes for tests."""
 
 
-def parameters(offer: Offer, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def parameters(component: Component, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a component is built with.
 
     Args:
-        offer: The component.
+        component: The component.
         examples: Parameters by name or by `kind/name`; over them go neither defaults nor declared examples.
 
     Returns:
         Parameters, without those that keep their default.
     """
-    component = offer.component
     key = f"{component.kind}/{component.name}"
-    own = {**BUILTIN.get(key, {}), **_files(component)} if offer.plugin == OWN else {}
+    own = {**BUILTIN.get(key, {}), **_files(component)} if component.plugin == OWN else {}
     return {**_declared(component), **own, **examples.get(component.name, {}), **examples.get(key, {})}
 
 

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.components import Component
-from p2pkit.errors import ComponentError, DeviceError, Problem
+from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
 from p2pkit.images.convert import to_network
-from p2pkit.plugins.loading import Offer
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, optional
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
 FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR), (COLOUR, LABELS))
@@ -27,7 +26,7 @@ class Subject:
     """A component, what it is built with, and the images it is tried on.
 
     Args:
-        offer: The component and its plugin.
+        component: The component.
         params: Parameters it is built with, beside its defaults.
         device: Where it is tried.
         pinned: Whether the device was asked for, and no other is to be used.
@@ -35,17 +34,12 @@ class Subject:
         again: Asks the plugin anew for its components.
     """
 
-    offer: Offer
+    component: Component
     params: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     pinned: bool = False
     module: Any = None
     again: Callable[[], list[Component]] | None = None
-
-    @property
-    def component(self) -> Component:
-        """The component."""
-        return self.offer.component
 
     @property
     def kind(self) -> str:
@@ -56,6 +50,16 @@ class Subject:
     def images(self) -> PairSpec:
         """The first of the images that it can be built for; colour to colour where it takes those."""
         return self.specs[0]
+
+    @cached_property
+    def exempt(self) -> Mapping[str, str]:
+        """The rules that it says it can't keep, with the reasons."""
+        return optional.exempt(self.build())
+
+    @cached_property
+    def crashes(self) -> dict[str, str]:
+        """What was raised while rules were applied, and by which rule first: one cause is told once."""
+        return {}
 
     @cached_property
     def missing(self) -> list[str]:
@@ -116,7 +120,7 @@ class Subject:
                 return
             except ComponentError:
                 raise
-            except Exception:  # the rule `meta` tells
+            except Exception:  # the rule `meta` tells  # nosec B110
                 pass
         self.component.build(images, self.params)
 
@@ -148,7 +152,7 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        cause = f"there is no device {device!r} here: {str(error).partition(chr(10))[0]}"
+        cause = f"there is no device {device!r} here: {first_line(error)}"
         raise DeviceError(Problem("", cause, "leave it out, or name cpu")) from None
 
 

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from p2pkit.errors import P2pkitError, PluginError, Problem
+from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.testing.rule import RULES, Rule, Skip
 
 if TYPE_CHECKING:
@@ -64,13 +64,20 @@ class Case:
         __tracebackhide__ = True
         with seeded():
             try:
-                if self.rule.builds and self.rule.name != "builds" and not self.subject.buildable:
-                    raise Skip("it can't be built, see the rule `builds`")
+                if self.rule.builds and self.rule.name != "builds":
+                    if not self.subject.buildable:
+                        raise Skip("it can't be built, see the rule `builds`")
+                    if reason := self.subject.exempt.get(self.rule.name):
+                        raise Skip(f"its plugin says: {reason}")
                 self.rule.check(self.subject)
             except (AssertionError, Skip):
                 raise
             except Exception as error:
-                raise AssertionError(_crash(error)) from error
+                told = _crash(error)
+                first = self.subject.crashes.setdefault(told, self.rule.name)
+                if first != self.rule.name:
+                    raise Skip(f"it fails as in the rule `{first}`") from None
+                raise AssertionError(told) from error
 
     def outcome(self) -> Outcome:
         """Apply the rule and tell what became of it."""
@@ -124,7 +131,8 @@ class Suite:
     @property
     def broken(self) -> list[str]:
         """Why plugins could not be loaded."""
-        return [f"{p.name} could not be loaded: {p.error}" for p in self.found[1] if p.state == "failed"]
+        failed = [f"{p.name} could not be loaded: {p.error}" for p in self.found[1] if p.state == "failed"]
+        return failed + [f"{p.name}: left out: {reason}" for p in self.found[1] for reason in p.left_out]
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -142,15 +150,15 @@ class Suite:
         plugins, chosen = self.found
         return [
             Subject(
-                offer,
-                parameters(offer, self.examples),
+                component,
+                parameters(component, self.examples),
                 self.device or "cpu",
                 self.device is not None,
                 plugins.manager.get_plugin(plugin.name),
                 partial(_again, plugins, plugin.name),
             )
             for plugin in chosen
-            for offer in plugin.offers
+            for component in plugin.components
         ]
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -280,5 +288,4 @@ def _namespace(plugin: Plugin) -> str:
 def _crash(error: Exception) -> str:
     """Say what a component raised and where."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    text = str(error).strip().partition("\n")[0]
-    return f"It raised {type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})."
+    return f"It raised {first_line(error, typed=True)} ({Path(place.filename).name}, line {place.lineno})."

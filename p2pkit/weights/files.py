@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Annotated
 
 import torch
@@ -16,6 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p2pkit.errors import ComponentError
+from p2pkit.tensor_files import UnreadableTensors, load_tensors
+
+_downloads: ContextVar[bool] = ContextVar("downloads", default=True)
 
 FOLDER = "P2PKIT_WEIGHTS"
 """The environment variable that names a folder of weights."""
@@ -31,6 +35,16 @@ WeightsFile = Annotated[
     Path | None,
     Field(description="File with the network's weights; by default it is looked for and downloaded."),
 ]
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Take weights from this machine alone, and miss those that are not here."""
+    before = _downloads.set(False)
+    try:
+        yield
+    finally:
+        _downloads.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,9 @@ class Weights:
         return found or self._download()
 
     def _download(self) -> Path:
+        if not _downloads.get():
+            cause = f"the weights of {self.name} are not on this machine, and a check downloads nothing"
+            raise ComponentError(cause, remedy=f"p2pkit train downloads them; or {self._remedy()}", parameter="weights")
         file = self.cache / self.file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -119,33 +136,15 @@ class Weights:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """Read a state dict of torch or safetensors to the CPU, whatever the default device is.
+    """Read a state dict of torch or safetensors to the CPU, whatever the default device is; no code in it is run.
 
     Raises:
-        ComponentError: It can't be read.
+        ComponentError: It can't be read, or holds more than tensors and plain values.
     """
     try:
-        with torch.device("cpu"):
-            return _tensors(file)
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        cause = f"{file} can't be read: {str(error).partition(chr(10))[0]}"
-        remedy = "give a state dict saved by torch or safetensors; a download that broke off has to be repeated"
-        raise ComponentError(cause, remedy=remedy, parameter="weights") from error
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(file, device="cpu")
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict):
-        raise ValueError(f"it holds a {type(state).__name__}, not a state dict")
-    return state
+        return load_tensors(file)
+    except UnreadableTensors as error:
+        raise ComponentError(f"{file} {error.cause}", remedy=error.remedy, parameter="weights") from None
 
 
 def fill_weights(network: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
@@ -159,13 +158,17 @@ def fill_weights(network: nn.Module, state: Mapping[str, Tensor], file: Path) ->
         file: Where they come from, for the error.
 
     Raises:
-        ComponentError: Weights are missing or of other shapes.
+        ComponentError: Weights are missing, of other shapes, or not finite.
     """
     wanted = network.state_dict()
-    wrong = [name for name, weight in wanted.items() if name not in state or state[name].shape != weight.shape]
+    wrong = [name for name, weight in wanted.items() if getattr(state.get(name), "shape", None) != weight.shape]
     if wrong:
         cause = f"{file} does not hold the weights of this network: {wrong[0]} is missing or of another shape"
         raise ComponentError(cause, remedy="give the weights of the network asked for", parameter="weights")
+    odd = [name for name in wanted if state[name].is_complex() or not state[name].isfinite().all()]
+    if odd:
+        cause = f"{file} holds weights that are no finite real numbers: {odd[0]}"
+        raise ComponentError(cause, remedy="download or copy it again", parameter="weights")
     if not torch.empty(0).is_meta:
         floats = {
             name: state[name].float() if weight.is_floating_point() else state[name] for name, weight in wanted.items()

@@ -47,7 +47,7 @@ def discriminator(quiet):
 
     def load(model):
         part = read_config(model.folder)["discriminator"]
-        component = quiet.resolve("discriminator", part["use"]).offer.component
+        component = quiet.resolve("discriminator", part["use"]).component
         network = component.build(model.images, part["params"])
         load_discriminator(model.folder, network)
         return network.eval()

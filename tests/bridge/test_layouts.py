@@ -51,7 +51,7 @@ def test_tensors_come_back_as_they_were(save, imported, generator, discriminator
         files = [save(UNet.make(5, 1, "batch").junyanz()), save(theirs, "latest_net_D.pth")]
     model = imported(files)
     part, load = (model.generator, generator) if layout.kind == "generator" else (model.discriminator, discriminator)
-    component = quiet.resolve(layout.kind, layout.use).offer.component
+    component = quiet.resolve(layout.kind, layout.use).component
     names = name_tensors(layout, component, model.images, part.params)
     ours = load(model).state_dict()
     if part.channels == "bgr":

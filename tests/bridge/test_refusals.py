@@ -68,8 +68,8 @@ def test_truncated_safetensors(refused, tmp_path):
 def test_not_even_a_checkpoint(refused, save, tmp_path):
     (tmp_path / "page.pth").write_text("<!DOCTYPE html><html><body>404</body></html>")
     assert "is a web page and no checkpoint" in refused(tmp_path / "page.pth")
-    assert "No such file" in refused(tmp_path / "gone.pth")
-    assert "holds a list, where a network's tensors by name are wanted" in refused(save([1, 2]))
+    assert "does not exist" in refused(tmp_path / "gone.pth")
+    assert "holds a list, not a state dict" in refused(save([1, 2]))
     assert "holds epoch (int), where" in refused(save({"epoch": 3}))
 
 

@@ -233,8 +233,11 @@ def test_weights_of_inception_offline(spec, tmp_path, monkeypatch):
         ):
             assert part in raised.value.remedy
     (tmp_path / "wrong.pth").write_bytes(b"no weights")
-    with pytest.raises(ComponentError, match="does not hold these weights"):
+    with pytest.raises(ComponentError, match="is damaged or incomplete"):
         make("fid", spec, weights=tmp_path / "wrong.pth")
+    torch.save({"x": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(ComponentError, match="does not hold these weights"):
+        make("fid", spec, weights=tmp_path / "other.pth")
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ def test_show_parameters(p2pkit):
     assert depth == {
         "name": "depth",
         "type": "int",
+        "bounds": ">= 2, <= 10",
         "default": 8,
         "required": False,
         "filled_by_alias": False,
@@ -121,3 +122,39 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize("arguments", [("list",), ("plugins",), ("schema",)])
 def test_lists_pay_for_torch_at_most(arguments):
     assert not modules_after(*arguments) & {"mlflow", "kornia", "torchvision", "torchmetrics"}
+
+
+SWIN = """
+import p2pkit
+
+
+def swin(images):
+    '''A transformer.'''
+
+
+@p2pkit.hookimpl
+def p2pkit_generators():
+    yield p2pkit.Generator("swin", swin)
+"""
+
+
+def test_show_where_several_plugins_offer_the_name(p2pkit, tmp_path):
+    for name in ("acme", "zeta"):
+        (tmp_path / f"{name}.py").write_text(SWIN)
+    shown = p2pkit("show", "swin", "--plugin", "acme.py", "--plugin", "zeta.py")
+    assert shown.code == 2
+    assert "several plugins offer a generator 'swin': acme:swin, zeta:swin" in shown.err
+    assert "prefer: {generator/swin: acme}" in shown.err
+
+
+def test_recipes_are_listed_without_any_plugin(p2pkit, install):
+    install("raise SystemExit('imported')")
+    listed = p2pkit("list", "recipe")
+    assert "facades" in listed.out
+    assert "acme" not in listed.err
+    assert "acme" in p2pkit("list", "loss").err
+
+
+def test_what_a_plugin_prints_does_not_break_json(p2pkit, install):
+    install("print('hello')\n@p2pkit.hookimpl\ndef p2pkit_losses(): return []")
+    assert json.loads(p2pkit("list", "loss", "--json").out)

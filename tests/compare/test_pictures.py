@@ -88,3 +88,23 @@ def test_the_page_holds_all_there_is(compared, tmp_path):
     with Image.open(io.BytesIO(base64.b64decode(pictures[0][1]))) as sheet:
         assert sheet.size[0] > 5 * 128
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+
+
+ODD = ["[/red]", r"$\frac$", "<script>", "a/b", "line\nbreak", "x" * 20_000, ":smile:", "50%", "_", "{}"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+def test_odd_names_are_shown_as_they_are(made, tmp_path, name, capsys):
+    from p2pkit.cli.tables import print_comparison
+
+    term = {"use": "p2pkit:l1", "alias": "l1", "params": {}, "every": 1}
+    changes = [{f"losses.{name}": {**term, "weight": weight}, "generator.alias": name * 2} for weight in (1.0, 2.0)]
+    changes[1]["generator.alias"] = name * 3
+    found = compare([made(str(i), change, l1=0.5) for i, change in enumerate(changes)])
+    for file in save_plots(found, tmp_path / "plots"):
+        assert file.parent == tmp_path / "plots"
+        assert len(file.name) < 200
+    write_page(found, tmp_path / "page.html")
+    assert "<script>.weight" not in (tmp_path / "page.html").read_text()
+    print_comparison(found)
+    assert name.split("\n")[0][:20] in capsys.readouterr().out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,10 @@ def one(plan):
 def test_a_tiny_config_is_complete(plan):
     found = plan()
     assert found.problems == ()
-    assert found.dataset.offer.full_name == "p2pkit:shapes"
-    assert (found.generator.name, found.generator.offer.full_name) == ("unet_tiny", "p2pkit:unet")
-    assert {name: (term.weight, term.every) for name, term in found.losses.items()} == {"gan": (1, 1), "l1": (100, 1)}
+    assert found.dataset.component.full_name == "p2pkit:shapes"
+    assert (found.generator.name, found.generator.component.full_name) == ("unet_tiny", "p2pkit:unet")
+    assert [*found.losses] == ["gan", "l1"]
+    assert {name: term.weight for name, term in found.config.losses.items()} == {"gan": 1, "l1": 100}
     assert list(found.metrics) == ["l1"]
     assert found.augment == ()
     assert list(plan({"dataset": "shapes"}).metrics) == ["l1", "psnr", "ssim"]
@@ -111,14 +113,14 @@ def test_mistakes_of_every_kind_are_found_at_once(plan):
         ({"generator": {"use": 5}}, "generator.use", "input should be a valid string, got 5"),
         ({"generator": None}, "generator", "must hold keys and values, got None"),
         ({"losses": 5}, "losses", "must hold keys and values, got 5"),
-        ({"losses": {"gan": 1, 1: 5}}, "losses.1", "input should be a valid string, got 1"),
+        ({"losses": {"gan": 1, 1: 5}}, "losses.1.use", "no loss is called '1'"),
         ({"losses": {"l1": "heavy"}}, "losses.l1.weight", "input should be a valid number, unable to parse "),
         ({"augment": "flip"}, "augment", "input should be a valid list, got 'flip'"),
         ({"optimizers": {"generator": {"use": "sgd"}}}, "optimizers.generator.use", "input should be 'adam' or"),
         ({"schedule": {"epochs": 3, "steps": 4}}, "schedule", "give epochs or steps, not both"),
         ({"engine": {"device": "gpu"}}, "engine.device", "string should match pattern"),
         ({"extend": "demo"}, "extend", "there is no key 'extend' here"),
-        ({3: "x"}, "3", "keys should be strings"),
+        ({3: "x"}, "3", "there is no key '3' here"),
     ],
     ids=str,
 )
@@ -191,7 +193,8 @@ def test_a_resolved_config_read_back_is_the_same_run(plan, resolvable, config):
     assert again.problems == ()
     assert again.resolved() == data
     assert list(again.metrics) == list(first.metrics)
-    assert {name: term.weight for name, term in again.losses.items()} == {n: t.weight for n, t in first.losses.items()}
+    assert [*again.losses] == [*first.losses]
+    assert [term.weight for term in again.config.losses.values()] == [t.weight for t in first.config.losses.values()]
 
 
 def _root(recipe: str) -> dict[str, str]:
@@ -214,3 +217,32 @@ def test_paths_are_made_absolute_for_whoever_reads_them_elsewhere(plan, tiny):
     config = {**tiny, "dataset": {"use": "side_by_side", "params": {"root": "somewhere", "size": 64}}}
     root = plan(config).resolved()["dataset"]["params"]["root"]
     assert root == str(Path("somewhere").absolute())
+
+
+@pytest.mark.parametrize(
+    "key", [None, 1.5, True, date(2024, 1, 1), "~", "[/red]", "list[str]", "[key]", "", "x" * 20_000]
+)
+@pytest.mark.parametrize("where", ["", "losses", "engine", "dataset", "tracking", "sweep"])
+def test_odd_keys_end_in_one_problem(one, tiny, key, where):
+    config = (
+        {**tiny, where: {"use": "shapes", key: 5} if where == "dataset" else {key: 5}} if where else {**tiny, key: 5}
+    )
+    found = one(config)
+    assert len(found.path) <= 400
+    assert str(key)[:40] in f"{found.path} {found.cause}"
+
+
+def test_a_hundred_thousand_unknown_keys_are_told_in_short(plan, tiny):
+    config = {**tiny, **{f"k{i}": i for i in range(100_000)}}
+    problems = plan(config).problems
+    assert len(problems) == 101
+    assert "99,900 mistakes more" in problems[-1].cause
+    inside = {**tiny, "generator": {"use": "unet_tiny", "params": {f"k{i}": i for i in range(10_000)}}}
+    assert len(plan(inside).problems) == 101
+
+
+def test_long_values_are_shortened(one, tiny):
+    found = one({**tiny, "engine": {"batch": "9" * 5000}})
+    assert len(found.cause) < 400
+    found = one({**tiny, "generator": "u" * 20_000})
+    assert len(found.cause) < 200

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import textwrap
 from importlib import resources
 
@@ -7,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from p2pkit.config import config_schema, recipe_names
+from p2pkit.config import config_schema, load_config, recipe_names, resolve
 from p2pkit.registry import load_registry
 
 CODE = """
@@ -67,6 +68,21 @@ def test_good_configs_pass(validator, text):
     validator.validate(yaml.safe_load(text))
 
 
+@pytest.mark.parametrize("name", ["demo", "facades", "facades_blog"])
+def test_resolved_configs_pass(validator, registry, name):
+    found = resolve(load_config(name, {"dataset.params.root": "."} if name != "demo" else {}), registry)
+    assert found.problems == ()
+    validator.validate(json.loads(json.dumps(found.resolved())))
+
+
+def test_the_schema_is_small_and_its_errors_name_one_thing(validator):
+    assert len(json.dumps(validator.schema)) < 150_000
+    wrong = {"dataset": "shapes", "losses": {"gan": {"params": {"mode": "hingo"}}}, "generator": {"use": "unett"}}
+    told = {error.json_path: error.message for error in validator.iter_errors(wrong)}
+    assert told.keys() == {"$.losses.gan.params.mode", "$.generator.use"}
+    assert not any(error.context for error in validator.iter_errors(wrong))
+
+
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_bad_configs_fail(validator, text):
     assert not validator.is_valid(yaml.safe_load(text))
@@ -79,8 +95,8 @@ def test_the_recipes_pass(validator, name):
 
 
 def test_names_come_with_their_summaries(validator):
-    forms = validator.schema["properties"]["generator"]["anyOf"]
-    described = {form["properties"]["use"]["const"]: form["properties"]["use"]["description"] for form in forms[1:-1]}
+    use = validator.schema["$defs"]["generator"]["properties"]["use"]
+    described = dict(zip(use["enum"], use["markdownEnumDescriptions"], strict=True))
     assert described["unet_256"] == "The reference's U-Net for sides of 256."
     assert described["acme:swin"] == "A transformer."
     assert validator.schema["$defs"]["generator.acme.swin"]["properties"]["heads"]["description"] == "Heads."

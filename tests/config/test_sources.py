@@ -190,3 +190,33 @@ def test_an_unknown_recipe_is_met_with_near_ones():
     assert found.cause == "there is no recipe or file 'facade'"
     assert found.remedy.startswith("did you mean facades")
     assert "recipes: colorize, demo, " in found.remedy
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: 0x" + "f" * 5000, "[a]: 1", "a: " + "[" * 99])
+def test_every_way_in_refuses_odd_yaml(write, text):
+    name = write("odd.yaml", text)
+    assert problem(name).path == name
+    assert "line 1, column" in problem(name).cause
+    assert "the value is not YAML in line 1" in problem("demo", f"tracking={text}").cause
+
+
+def test_a_long_chain_of_files(write):
+    for i in range(30):
+        write(f"{i}.yaml", f"extends: {i + 1}.yaml\n")
+    assert "extends a file that extends another, 20 times" in problem("0.yaml").cause
+
+
+@pytest.mark.parametrize("name", ["x" * 20_000, "a\0b", "[/red]", "~"])
+def test_names_of_no_file(name):
+    assert "there is no recipe or file" in problem(name).cause
+    assert len(problem(name).cause) < 200
+
+
+def test_a_key_of_a_thousand_parts():
+    assert "has 1000 parts" in problem("demo", ".".join("a" * 1000) + "=1").cause
+
+
+def test_a_mapping_that_holds_itself():
+    cyclic: dict[str, object] = {"dataset": "shapes"}
+    cyclic["losses"] = {"l1": {"params": cyclic}}
+    assert "holds itself" in problem(cyclic).cause

@@ -72,7 +72,7 @@ def test_hooks_have_their_signature_as_heading() -> None:
 @pytest.mark.parametrize("kind", KIND_PAGES)
 def test_components_with_their_parameters_and_aliases(kind: str, registry) -> None:
     page = read(KIND_PAGES[kind])
-    offers = [offer.component for offer in registry.plugins.offers if offer.component.kind == kind]
+    offers = [component for component in registry.plugins.components if component.kind == kind]
     assert offers
     for component in offers:
         section = page.partition(f"({kind}-{component.name})=\n")[2].partition(f"\n({kind}-")[0]

@@ -59,18 +59,17 @@ def everything(tmp_path_factory):
 
 def test_none_failed_and_no_two_share_a_name(everything):
     assert everything.plugins.failed == []
-    names = [(offer.component.kind, offer.component.name) for offer in everything.plugins.offers]
+    names = [(component.kind, component.name) for component in everything.plugins.components]
     assert len(names) == len(set(names))
     assert {plugin.origin for plugin in everything.plugins.found} >= set(FOLDERS)
 
 
 def test_every_component_takes_a_step(everything, tmp_path):
     trained = []
-    for offer in everything.plugins.offers:
-        component = offer.component
-        if offer.plugin == "p2pkit" or component.name in NEEDS_FILES:
+    for component in everything.plugins.components:
+        if component.plugin == "p2pkit" or component.name in NEEDS_FILES:
             continue
-        used = {"use": offer.full_name, "params": PARAMETERS.get(component.name, {})}
+        used = {"use": component.full_name, "params": PARAMETERS.get(component.name, {})}
         config = {
             "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
             "generator": used if component.kind == "generator" else "unet_tiny",

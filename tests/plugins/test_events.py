@@ -7,6 +7,7 @@ import pytest
 from p2pkit import DatasetFacts, DeviceError, ImageSpec, PairSpec, PluginError, Report, Run, Samples
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
+from p2pkit.progress import Silent
 
 HEARD: list[tuple] = []
 LISTENER = """
@@ -119,3 +120,10 @@ def test_the_end_is_heard_by_all_even_when_strict(events, error):
     run.ended(reason)
     assert said() == [("ended", reason)]
     assert len(notes) == 1
+
+
+def test_a_failure_is_told_where_nothing_else_is_shown(events):
+    run, _ = events("p2pkit_scalars")
+    run.note = Silent().warn
+    with pytest.warns(RuntimeWarning, match=r"plugin clumsy failed in p2pkit_scalars: OSError: disk full"):
+        run.scalars(5, {})

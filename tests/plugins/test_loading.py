@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 import pytest
 
@@ -63,7 +64,7 @@ def found(plugins: Plugins, name: str):
 
 
 def names(plugins: Plugins) -> set[str]:
-    return {offer.full_name for offer in plugins.offers}
+    return {component.full_name for component in plugins.components}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(install):
     plugins = Plugins()
     plugin = found(plugins, "acme")
     assert (plugin.state, plugin.origin, plugin.version, plugin.error) == ("loaded", "acme-dist", "1.2", "")
-    assert [offer.full_name for offer in plugin.offers] == ["acme:lines"]
+    assert [component.full_name for component in plugin.components] == ["acme:lines"]
     assert plugin.events == ("p2pkit_checkpointed",)
     assert plugins.versions()["acme"] == "1.2"
 
@@ -103,7 +104,7 @@ def test_a_bad_plugin_harms_none_but_itself(install, builtin, code, error):
     install(GOOD, "zzz_good")
     plugins = Plugins(enable=["aaa_bad", "zzz_good"])
     bad = found(plugins, "aaa_bad")
-    assert (bad.state, bad.offers, bad.events) == ("failed", (), ())
+    assert (bad.state, bad.components, bad.events) == ("failed", (), ())
     assert error in bad.error
     assert plugins.failed == [bad]
     assert names(plugins) == names(builtin) | {"zzz_good:lines"}
@@ -112,6 +113,86 @@ def test_a_bad_plugin_harms_none_but_itself(install, builtin, code, error):
     assert {i.plugin_name for caller in callers for i in caller.get_hookimpls()} <= {p.name for p in plugins.found} - {
         "aaa_bad"
     }
+
+
+MIXED = """
+    from torch import nn
+
+    class Fine(nn.Module):
+        '''Fine.'''
+
+    def hidden(**options):
+        '''Hidden.'''
+
+    @p2pkit.hookimpl
+    def p2pkit_losses():
+        yield p2pkit.Loss("fine", Fine)
+        yield p2pkit.Loss("hidden", hidden)
+        yield hidden
+        yield p2pkit.Loss("twice", Fine)
+        yield p2pkit.Loss("twice", Fine)
+"""
+
+
+def test_a_component_that_cannot_be_used_is_left_out_alone(install):
+    install(MIXED)
+    plugins = Plugins(enable=["acme"])
+    plugin = found(plugins, "acme")
+    assert (plugin.state, plugin.error) == ("loaded", "")
+    assert [component.full_name for component in plugin.components] == ["acme:fine"]
+    hidden, bare, twice = plugin.left_out
+    assert hidden.startswith("TypeError: hidden: **options hides its parameters")
+    assert "not a p2pkit.Loss" in bare
+    assert twice == "ValueError: p2pkit_losses offers 'twice' twice"
+    assert len(plugins.complaints()) == 3
+
+
+def test_what_a_plugin_prints_is_no_part_of_an_answer(install, capsys):
+    install("print('hello')\n" + textwrap.dedent(GOOD))
+    assert found(Plugins(enable=["acme"]), "acme").state == "loaded"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\n")
+
+
+@pytest.fixture
+def two_owners(install):
+    """Two distributions with a plugin `acme`."""
+    site = install(GOOD, "acme", "acme_one")
+    other = site / "zeta_dist-3.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: Zeta_Dist\nVersion: 3.0\n")
+    (other / "entry_points.txt").write_text("[p2pkit.plugins]\nacme = zeta_module\n")
+    (site / "zeta_module.py").write_text("raise RuntimeError('imported')")
+
+
+def test_a_name_of_two_distributions_is_nobodys(two_owners):
+    plugins = Plugins(enable=["acme"])
+    assert {(plugin.origin, plugin.state) for plugin in plugins.failed} == {
+        ("acme-dist", "failed"),
+        ("Zeta_Dist", "failed"),
+    }
+    (error,) = {plugin.error for plugin in plugins.failed}
+    assert error == (
+        "Zeta_Dist and acme-dist both have a plugin 'acme', so neither is imported; uninstall one, or write "
+        "`plugins: {block: [acme@acme-dist]}`"
+    )
+    assert "acme_one" not in sys.modules
+
+
+@pytest.mark.parametrize("rules", [{"enable": ["acme@acme_dist"]}, {"block": ["acme@zeta-dist"]}])
+def test_a_name_can_be_bound_to_a_distribution(two_owners, rules):
+    plugins = Plugins(**rules)
+    states = {plugin.origin: plugin.state for plugin in plugins.found if plugin.name == "acme"}
+    assert states == {"acme-dist": "loaded", "Zeta_Dist": "blocked" if "block" in rules else "not enabled"}
+    assert "acme:lines" in names(plugins)
+    assert "zeta_module" not in sys.modules
+
+
+def test_a_bound_name_lets_no_other_distribution_in(install):
+    install("raise RuntimeError('imported')", "acme", "acme_impostor")
+    plugins = Plugins(enable=["acme@acme-original"])
+    assert found(plugins, "acme").state == "not enabled"
+    assert "acme_impostor" not in sys.modules
 
 
 def test_a_blocked_plugin_is_not_imported(install):

@@ -141,3 +141,9 @@ def test_of_a_metric_with_several_values_the_first_is_the_goal(tmp_path):
     assert (first.goal, first.best["label"]) == ("classes/pixels", "a")
     assert Sweep(tmp_path, tuple(children), by="classes/iou", higher_is_better=True).best["label"] == "b"
     assert Sweep(tmp_path, tuple(children), by="l1", higher_is_better=False).best is None
+
+
+def test_a_grid_is_counted_before_it_is_run_through():
+    wanted = SweepConfig(axes={f"losses.l{i}.weight": list(range(10)) for i in range(60)})
+    with pytest.raises(ConfigError, match="a grid of 1000000"):
+        spell_out(wanted)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from p2pkit import ComponentError, Weights, classifier_features, fill_weights, fingerprint
-from p2pkit.weights.files import CHECKSUMS
+from p2pkit import ComponentError, ModelError, Weights, classifier_features, fill_weights, fingerprint, read_weights
+from p2pkit.bridge.files import read_tensors
+from p2pkit.builtin.feature_scores import extractor, inception
+from p2pkit.testing.files_with_code import runs_code, write_traps
+from p2pkit.weights.files import CHECKSUMS, no_downloads
 
 
 @pytest.fixture
@@ -122,7 +128,7 @@ def test_a_path_that_leads_nowhere(tmp_path):
 def test_a_file_that_is_damaged(tmp_path, suffix, content):
     file = tmp_path / f"broken{suffix}"
     file.write_bytes(content)
-    with pytest.raises(ComponentError, match="can't be read"):
+    with pytest.raises(ComponentError, match="is damaged or incomplete"):
         classifier_features("vgg16", file)
 
 
@@ -161,3 +167,83 @@ def test_libraries_are_imported_when_they_are_needed():
     code = "import p2pkit.weights.networks, sys; print(sorted({'torchmetrics', 'torchvision'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def save(tmp_path):
+    def act(state, name="odd.pth"):
+        torch.save(state, tmp_path / name)
+        return tmp_path / name
+
+    return act
+
+
+@pytest.mark.parametrize(
+    "read", [read_weights, read_tensors, inception, partial(extractor, "vgg16"), partial(classifier_features, "vgg16")]
+)
+def test_code_in_a_file_is_not_run(read):
+    def tried(file):
+        with suppress(ComponentError, ModelError):
+            read(file)
+
+    assert not runs_code(tried)
+
+
+def test_code_would_be_run_by_pickle():
+    """The traps work: without this the tests of them would mean nothing."""
+
+    def tried(file):
+        with suppress(Exception):
+            torch.load(file, weights_only=False)
+
+    assert runs_code(tried)
+
+
+def test_code_is_named(tmp_path):
+    file = next(write_traps(tmp_path, tmp_path / "mark"))
+    with pytest.raises(ComponentError, match=r"holds more than tensors \(posix.mkdir\), which could run code"):
+        read_weights(file)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        ({1.5: torch.zeros(2)}, "names that are no text, as 1.5"),
+        ({"model": {None: torch.zeros(2)}}, "names that are no text, as None"),
+        ({"x": torch.zeros(2).to_sparse()}, "odd tensor, x|damaged"),
+        ({"x": torch.zeros(2, device="meta")}, "odd tensor, x"),
+        ([torch.zeros(2)], "holds a list"),
+        ({}, "does not hold the weights of this network"),
+        ({"features.0.weight": 3}, "does not hold the weights of this network"),
+    ],
+)
+def test_odd_weights(save, state, cause):
+    with pytest.raises(ComponentError, match=cause):
+        classifier_features("alexnet", save(state))
+
+
+@pytest.mark.parametrize("header", [b"", b"\xff" * 8, b"\xff\xff\xff\xff\xff\xff\xff\x7f{", b"\x02\0\0\0\0\0\0\0{}"])
+def test_odd_headers(tmp_path, header):
+    (tmp_path / "odd.safetensors").write_bytes(header)
+    with pytest.raises(ComponentError):
+        classifier_features("alexnet", tmp_path / "odd.safetensors")
+
+
+def test_weights_that_are_not_finite(bare, save):
+    state = read_weights(bare)
+    state["features.0.bias"][3] = float("nan")
+    with pytest.raises(ComponentError, match=r"no finite real numbers: 0\.bias"):
+        classifier_features("alexnet", save(state))
+
+
+def test_pipes_are_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ComponentError, match="is no file"):
+        read_weights(tmp_path / "pipe.pth")
+
+
+def test_a_check_downloads_nothing(offline, monkeypatch):
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("a check downloads"))
+    with no_downloads(), pytest.raises(ComponentError, match="a check downloads nothing") as raised:
+        Weights.of_torchvision("vgg16").locate()
+    assert "p2pkit train" in raised.value.remedy

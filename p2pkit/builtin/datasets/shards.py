@@ -128,7 +128,7 @@ def samples_of(file: str) -> Generator[Sample]:
         cause = str(error.args[0]).partition(" @ ")[0]  # where webdataset says which Python object it was
         raise OSError(f"it is damaged or cut off ({cause})") from None
     except Exception as error:
-        raise OSError(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}") from None
+        raise OSError(getattr(error, "strerror", None) or p2pkit.first_line(error, typed=True)) from None
 
 
 def _tar_samples(url: str) -> Iterator[Sample]:
@@ -190,7 +190,9 @@ def _missing(shard: Shard) -> p2pkit.Problem | None:
         files, path = fsspec.core.url_to_fs(shard.file)
         size = files.info(path).get("size")
     except Exception as error:  # stores raise what they like
-        cause = "there is no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        cause = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else p2pkit.first_line(error, typed=True)
+        )
         return _problem(shard.file, cause)
     if None in (size, shard.bytes) or size == shard.bytes:
         return None

@@ -22,15 +22,15 @@ def _place(written: str) -> str:
     return written if "://" in written else str(Path(written).expanduser().absolute())
 
 
-Place = Annotated[str, AfterValidator(_place)]
+Location = Annotated[str, AfterValidator(_place)]
 Counts = int | tuple[int, ...]
 
 
 def webdataset(
     *,
-    root: Annotated[Place | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
+    root: Annotated[Location | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
     shards: Annotated[
-        dict[str, Place] | None,
+        dict[str, Location] | None,
         Field(description="Without an index: the shards of each split, as `DIR/train-{000..099}.tar`."),
     ] = None,
     pairs: Annotated[
@@ -77,8 +77,8 @@ def webdataset(
 
 def _check_packages() -> None:
     try:
-        import fsspec  # noqa: F401
-        import webdataset  # noqa: F401
+        import fsspec  # noqa: F401  whether it is installed
+        import webdataset  # noqa: F401  as above
     except ImportError as error:
         cause = f"it needs a package that is not installed: {error.name}"
         raise p2pkit.ComponentError(cause, remedy="pip install 'p2pkit[webdataset]'") from None
@@ -92,9 +92,9 @@ def _index(root: str) -> ShardIndex:
         with fsspec.open(place, "rb") as file:
             return ShardIndex.parse(file.read())
     except ValueError as error:
-        cause = f"{place} is no index of shards: {str(error).partition(chr(10))[0]}"
+        cause = f"{place} is no index of shards: {p2pkit.first_line(error)}"
     except Exception as error:  # stores raise what they like
-        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'}"
+        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or p2pkit.first_line(error, typed=True)}"
     remedy = "`p2pkit data shard` writes it; for shards without one give `shards` instead of `root`"
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
 

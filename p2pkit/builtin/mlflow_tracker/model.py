@@ -50,6 +50,13 @@ def _load_pyfunc(data_path: str) -> Model:
 def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, step: int) -> str:
     """Log a checkpoint's generator as the run's model.
 
+    Args:
+        client: A client of the store.
+        run_id: The run's id in MLflow.
+        run: The run.
+        checkpoint: The checkpoint's folder.
+        step: The step it is of.
+
     Returns:
         The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
     """

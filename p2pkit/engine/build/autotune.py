@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.build.graph_trial import why_not_capturable
@@ -22,9 +23,9 @@ from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
-from p2pkit.errors import Problem, TrainingError
+from p2pkit.errors import DeviceError, Problem
 
-Settings = dict[str, str]
+TunedSettings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
 WORTH_STEPS = 500
 """Runs shorter than this take the first choice of each key: measuring would cost them more than it saves."""
@@ -51,12 +52,12 @@ def build_tuned(
         note: Hears what is measured, and what can't be had.
 
     Raises:
-        TrainingError: The step has to be a CUDA graph and can't be.
+        DeviceError: The step has to be a CUDA graph and can't be.
     """
     engine = checked.plan.config.engine
     why_not = why_not_capturable(checked, engine)
     if why_not is not None and engine.cuda_graph == "on":
-        raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
+        raise DeviceError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
     captured = why_not is None
     engine = autotune(checked, steps, captured=captured, note=note) if found is None else reuse_settings(engine, found)
     assembly = assemble(checked, engine)
@@ -95,7 +96,7 @@ def autotune(
     return engine.model_copy(update=known[key])
 
 
-def tuned_settings(engine: EngineConfig, device: torch.device) -> Settings:
+def tuned_settings(engine: EngineConfig, device: torch.device) -> TunedSettings:
     """Return what `settle` settled, for a checkpoint."""
     return {"device": device.type, **{key: getattr(engine, key) for key in KEYS}}
 
@@ -130,7 +131,9 @@ def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:
     return choices
 
 
-def _fastest(checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool) -> Settings:
+def _fastest(
+    checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool
+) -> TunedSettings:
     """Try one key after the other, each with the best of those before it."""
     best = {key: values[0] for key, values in choices.items()}
     least = _seconds(checked, best, captured)
@@ -144,7 +147,7 @@ def _fastest(checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], step
     return best
 
 
-def _seconds(checked: ValidatedRun, settings: Settings, captured: bool, least: float = math.inf) -> float:
+def _seconds(checked: ValidatedRun, settings: TunedSettings, captured: bool, least: float = math.inf) -> float:
     """Time a step on random images; infinite where a setting does not work here."""
     try:
         engine = checked.plan.config.engine
@@ -178,7 +181,7 @@ def _key(checked: ValidatedRun, choices: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _read(file: Path) -> dict[str, Settings]:
+def _read(file: Path) -> dict[str, TunedSettings]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -186,12 +189,11 @@ def _read(file: Path) -> dict[str, Settings]:
     return known if isinstance(known, dict) else {}
 
 
-def _write(file: Path, known: Mapping[str, Settings]) -> None:
+def _write(file: Path, known: Mapping[str, TunedSettings]) -> None:
     """Remember; a cache that can't be written costs the next run its measuring, not this one its training."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        partial.replace(file)
+        with atomic_file(file) as partial:
+            partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
     except OSError:
         return

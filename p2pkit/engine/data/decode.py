@@ -11,10 +11,11 @@ from typing import Literal, TypeVar
 import torch
 
 from p2pkit.engine.data.cache import _Store
+from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
 from p2pkit.engine.data.streaming import StreamedPairs
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import Pair, PairStream
+from p2pkit.types import Pair, PairSpec, PairStream, optional
 
 OnProgress = Callable[[str, int, int], None]
 _MOST_NAMED = 20
@@ -25,6 +26,7 @@ T = TypeVar("T")
 def load_split(
     pairs: Sequence[Pair] | PairStream,
     *,
+    images: PairSpec | None = None,
     cache: Literal["auto", "memory", "disk", "off"] = "auto",
     unreadable: Literal["stop", "skip"] = "stop",
     workers: int = 0,
@@ -36,6 +38,7 @@ def load_split(
 
     Args:
         pairs: The pairs of a split.
+        images: What the data set says they are, which each of them is held against; None where that is known.
         cache: Where decoded pairs are kept.
         unreadable: Whether a file that can't be read is an error or left out.
         workers: Processes that decode when nothing is kept.
@@ -50,18 +53,20 @@ def load_split(
         DataError: Files can't be read, all of them named; or nothing is left.
     """
     if isinstance(pairs, PairStream):
-        found = list(getattr(pairs, "problems", list)())
+        found = list(optional.problems(pairs)())
         if unreadable == "stop":
             raise_unreadable(found)
-        return StreamedPairs(pairs, workers, unreadable, note), found
+        return StreamedPairs(pairs, workers, unreadable, note, images), found
     store = _Store(len(pairs), cache)
     names: list[str] = []
     kept: list[int] = []
     problems: list[Problem] = []
-    for index, outcome in enumerate(decode_in_threads(pairs, lambda pair: pair)):
+    scale = ScaleCheck(images)
+    for index, outcome in enumerate(decode_in_threads(pairs, lambda pair: pair, images)):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:
+            scale.see(outcome)
             store.put(len(kept), outcome)
             names.append(outcome.name)
             kept.append(index)
@@ -69,6 +74,8 @@ def load_split(
             report(what, index + 1, len(pairs))
     if unreadable == "stop" or not kept:
         raise_unreadable(problems)
+    if on_another_scale := scale.problems():
+        raise DataError(on_another_scale)
     if store.source is None or store.target is None:
         return Uncached(names, pairs, kept, workers), problems
     return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
@@ -81,12 +88,14 @@ def raise_unreadable(problems: Sequence[Problem]) -> None:
         raise DataError([*problems[:_MOST_NAMED], hint])
 
 
-def decode_in_threads(pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T]) -> Iterator[T | DataError]:
+def decode_in_threads(
+    pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T], images: PairSpec | None = None
+) -> Iterator[T | DataError]:
     """Decode and act in threads, a bounded number ahead, so that a large data set never lies in the queue."""
 
     def outcome(decode: Callable[[], Pair]) -> T | DataError:
         try:
-            return act(decode())
+            return act(hold_against(images, decode))
         except DataError as error:
             return error
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images.files import png
@@ -78,13 +77,10 @@ def write_shards(
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
     form = _ARRAYS if encoding == "raw" else _Format(".tar", _members, partial(_write_tar, _tar_writer()))
-    unfinished = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     problems: list[Problem] = []
     written: dict[str, tuple[Shard, ...]] = {}
     fingerprints: dict[str, str] = {}
-    try:
+    with atomic_folder(out) as unfinished:
         for split in splits:
             facts = hashlib.sha256(repr(dataset.spec).encode())
             samples = _samples(dataset, split, form, facts, problems, report)
@@ -93,13 +89,7 @@ def write_shards(
         if unreadable == "stop" or not all(written.values()):
             raise_unreadable(problems)
         index = ShardIndex(dataset.spec, written, fingerprints, dict(made_from or {}))
-        with (unfinished / ShardIndex.FILE).open("w", encoding="utf-8") as file:
-            file.write(index.text())
-            _flush(file)
-        unfinished.rename(out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        (unfinished / ShardIndex.FILE).write_text(index.text(), encoding="utf-8")
     return index, problems
 
 
@@ -120,7 +110,7 @@ def _samples(
         return digest.digest(), (ShardIndex.key_of(pair.name), form.encode(pair))
 
     pairs = dataset.pairs(split)
-    for done, outcome in enumerate(decode_in_threads(pairs, act), 1):
+    for done, outcome in enumerate(decode_in_threads(pairs, act, dataset.spec), 1):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:
@@ -137,7 +127,6 @@ def _shards(samples: Iterator[Sample], form: _Format, folder: Path, split: str, 
         path = folder / f"{split}-{number:06d}{form.suffix}"
         with path.open("wb") as file:
             form.write(file, group)
-            _flush(file)
         yield Shard(path.name, len(group), path.stat().st_size)
 
 
@@ -188,11 +177,6 @@ def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> Non
     for key, members in group:
         tar.write({"__key__": key, **members})
     tar.close()
-
-
-def _flush(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _tar_writer() -> Any:

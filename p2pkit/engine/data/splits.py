@@ -15,6 +15,7 @@ from p2pkit.engine.distributed.collectives import check_equal_across_ranks, rais
 from p2pkit.engine.distributed.world import World
 from p2pkit.errors import Problem
 from p2pkit.progress import ProgressReporter
+from p2pkit.types import optional
 
 
 class Splits:
@@ -67,10 +68,12 @@ class Splits:
         for split in splits:
             dataset = self.checked.dataset
             loads = self._loads() if split == "train" else None
-            if loads is not None and split != self.checked.split and hasattr(dataset, "at"):
-                dataset = dataset.at(*loads)
+            resized = optional.at(dataset)
+            if loads is not None and split != self.checked.split and resized is not None:
+                dataset = resized(*loads)
             self.sources[split], left_out = load_split(
                 dataset.pairs(split),
+                images=dataset.spec,
                 cache=config.engine.cache,
                 unreadable=config.dataset.unreadable,
                 workers=config.engine.workers,
@@ -86,5 +89,5 @@ class Splits:
 
     def _loads(self) -> tuple[int, int] | None:
         parts = self.checked.plan.augment
-        wanted = (getattr(part.build(self.checked.spec), "loads", None) for part in parts)
+        wanted = (optional.loads(part.build(self.checked.spec)) for part in parts)
         return next((size for size in wanted if size is not None), None)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from torch.utils.data import IterableDataset, get_worker_info
 
+from p2pkit.engine.data.pair_check import hold_against
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
 from p2pkit.engine.data.prefetch import prefetch
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import Pair, PairStream
+from p2pkit.types import Pair, PairSpec, PairStream, optional
 
 _DEPTH = 2
 """Batches that are read ahead, by each process."""
@@ -29,12 +30,14 @@ class StreamedPairs:
         workers: Processes that read and decode; 0 for this one, in a thread where the stream is not resident.
         unreadable: Whether a pair that can't be read ends the run, or another one of its part comes in its place.
         note: Hears of each pair that is left out.
+        images: What the pairs are said to be, which each is held against.
     """
 
     stream: PairStream
     workers: int
     unreadable: Literal["stop", "skip"] = "stop"
     note: Callable[[Problem], None] = lambda problem: None
+    images: PairSpec | None = None
 
     def __len__(self) -> int:
         return len(self.stream)
@@ -42,7 +45,7 @@ class StreamedPairs:
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
         """Yield (source, target) of each batch, as stored; in the stored order one process reads."""
         lanes = max(1, self.workers) if order.seed is not None else 1
-        reading = _Reading(self.stream, order, lanes, skips=self.unreadable == "skip")
+        reading = _Reading(self.stream, self.images, order, lanes, skips=self.unreadable == "skip")
         for images, problems in self._read(reading, min(self.workers, lanes)):
             if images is None:
                 raise DataError(problems)
@@ -52,12 +55,12 @@ class StreamedPairs:
 
     def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
-            return iter(reading) if getattr(self.stream, "resident", False) else prefetch(iter(reading), _DEPTH)
+            return iter(reading) if optional.resident(self.stream) else prefetch(iter(reading), _DEPTH)
         return iter(make_dataloader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield the first pairs: to see others, all before them would have to be read."""
-        reading = _Reading(self.stream, BatchOrder(batch=1), lanes=1, skips=self.unreadable == "skip")
+        reading = _Reading(self.stream, self.images, BatchOrder(batch=1), lanes=1, skips=self.unreadable == "skip")
         for pair in islice(reading.pairs(0, 1, 0, []), count):
             yield pair.name, collate([pair])
 
@@ -71,13 +74,17 @@ class _Reading(IterableDataset[_Read]):
 
     Args:
         stream: The pairs.
+        images: What they are said to be.
         order: Which batches.
         lanes: How many processes read.
         skips: Whether pairs that can't be read are left out.
     """
 
-    def __init__(self, stream: PairStream, order: BatchOrder, lanes: int, *, skips: bool) -> None:
+    def __init__(
+        self, stream: PairStream, images: PairSpec | None, order: BatchOrder, lanes: int, *, skips: bool
+    ) -> None:
         self.stream = stream
+        self.images = images
         self.order = order
         self.lanes = lanes
         self.skips = skips
@@ -113,7 +120,7 @@ class _Reading(IterableDataset[_Read]):
             found = False
             for decode in self.stream.decoders(part=part, parts=parts, seed=self.order.seed, start=start):
                 try:
-                    pair = decode()
+                    pair = hold_against(self.images, decode)
                 except DataError as error:
                     if not self.skips:
                         raise

@@ -42,11 +42,18 @@ class Placement:
         On a CPU weights of transposed convolutions stay contiguous: those that lie channels last are copied in each
         fused update, and the backward pass copies more too.
         """
-        network.to(device=self.device).to(memory_format=self.memory_format)
+        lay_out(network.to(device=self.device), self.memory_format)
         transposed = (module for module in network.modules() if isinstance(module, nn.ConvTranspose2d))
         for module in transposed if self.device.type == "cpu" else ():
             module.weight.data = module.weight.data.contiguous()
         return network
+
+
+def lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay out the weights of two-dimensional convolutions; of volumes and vectors there is one layout only."""
+    for weight in (*network.parameters(), *network.buffers()):
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=memory_format)
 
 
 def choose_placement(engine: EngineConfig, *networks: nn.Module) -> Placement:

@@ -52,7 +52,7 @@ def has_unused_parameters(part: Part, images: PairSpec) -> bool:
         made = (torch.zeros(2, spec.channels, images.height, images.width) for spec in (images.source, images.target))
         source, target = made
         try:
-            output = network(source) if part.offer.component.kind == "generator" else network(source, target)
+            output = network(source) if part.component.kind == "generator" else network(source, target)
         except NotImplementedError:  # the meta device's own limit
             return False
     reached = set(map(id, _leaves(_tensors(output))))

@@ -23,7 +23,7 @@ from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_sever
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.images.convert import to_picture
-from p2pkit.types import Report, Samples
+from p2pkit.types import Report, Samples, optional
 
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
@@ -94,7 +94,7 @@ class Evaluator:
         metrics = self._metrics
         whose = {value: value if value in metrics else value.partition("/")[0] for value in values}
         own = {name: self._own_protocol(mode, name) for mode, group in self._by_mode for name in group}
-        higher = {name: metric.higher_is_better for name, metric in metrics.items()}
+        higher = {name: optional.higher_is_better(metric) for name, metric in metrics.items()}
         warnings = [f"{name}: {said}" for name, metric in metrics.items() for said in self._warnings(metric)]
         return Report(
             self.checked.split,
@@ -110,10 +110,8 @@ class Evaluator:
 
     def _warnings(self, metric: Any) -> list[str]:
         """Return what a metric has to say of its values, having seen the pairs of all processes."""
-        if not hasattr(metric, "warnings"):
-            return []
         with metric.sync_context(should_sync=self.loader.parts > 1):
-            return list(metric.warnings())
+            return list(optional.warnings(metric)())
 
     def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Any]:
         forced = {"dropout": mode.dropout} if mode != self.mode else {}
@@ -134,7 +132,7 @@ class Evaluator:
             "count": len(self.loader.stored),
             "pairs": scored.hexdigest()[:8],
             "size": f"{self.images.height}x{self.images.width}",
-            "resize": getattr(self.checked.dataset, "resampling", "not stated"),
+            "resize": optional.resampling(self.checked.dataset),
             **asdict(self.mode),
             **gathered,
         }

@@ -11,16 +11,15 @@ from torch import Tensor
 
 from p2pkit.components import Metric
 from p2pkit.config import Part
+from p2pkit.types import optional
 
 Predict = Callable[[Tensor], Tensor]
 Pairs = Iterable[tuple[Tensor, Tensor]]
-OFFERED = ("source", "target", "fake", "fakes")
-"""What a metric may want."""
 
 
 def metric_inputs(metric: Any) -> tuple[str, ...]:
     """Return what a metric's `update` takes."""
-    return tuple(getattr(metric, "wants", ("fake", "target")))
+    return tuple(optional.wants(metric))
 
 
 def needs_several_fakes(metric: Any) -> bool:
@@ -58,10 +57,14 @@ def update_metrics(metrics: Mapping[str, Any], source: Tensor, target: Tensor, p
     if "fake" in names:
         offered["fake"] = predict(source)
     if "fakes" in names:
-        most = max(metric.fakes for metric in metrics.values() if needs_several_fakes(metric))
+        most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
         offered["fakes"] = torch.stack([predict(source) for _ in range(most)], 1)
     for metric in metrics.values():
-        given = {**offered, "fakes": offered["fakes"][:, : metric.fakes]} if needs_several_fakes(metric) else offered
+        given = (
+            {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}
+            if needs_several_fakes(metric)
+            else offered
+        )
         metric.update(*(given[name].contiguous() for name in metric_inputs(metric)))  # some metrics flatten by view
 
 
@@ -79,11 +82,11 @@ def own_protocol(part: Part, metric: Any) -> dict[str, Any]:
         part: Where it comes from.
         metric: The metric; what it states itself goes over its parameters.
     """
-    component = part.offer.component
+    component = part.component
     assert isinstance(component, Metric)
-    stated = dict(getattr(metric, "protocol", {}))
+    stated = dict(optional.protocol(metric))
     params = {name: value for name, value in part.resolved()["params"].items() if name not in stated}
     fixed = {name for name, info in component.parameters.model_fields.items() if params.get(name) == info.default}
     files = {name for name, value in params.items() if isinstance(value, str) and Path(value).is_absolute()}
     left = {f"params.{name}": value for name, value in params.items() if name not in fixed | files}
-    return {"metric": part.offer.full_name, "version": component.version, **left, **stated}
+    return {"metric": part.component.full_name, "version": component.version, **left, **stated}

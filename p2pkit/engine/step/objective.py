@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pkit.config import LossPart
 from p2pkit.engine.step.scalars import Measured
-from p2pkit.types import View
+from p2pkit.types import View, optional
 
 PlayerName = Literal["generator", "discriminator"]
 
@@ -32,7 +32,11 @@ class Term:
 
     def judges(self, player: PlayerName) -> bool:
         """Whether the term has a say in a player's turn."""
-        return hasattr(self.loss, player)
+        return optional.TURNS[player](self.loss) is not None
+
+    def value(self, player: PlayerName, view: View) -> Tensor:
+        """Return what the loss comes to in a player's turn, without its weight."""
+        return optional.turn(self.loss, player)(view)
 
     def due(self, player: PlayerName, step: int) -> bool:
         """Whether the term takes part in a player's turn at a step."""
@@ -59,7 +63,7 @@ class Objective:
     @property
     def threshold(self) -> float | None:
         """The logit above which the discriminator takes a pair for real, where a term of the run knows one."""
-        known = (getattr(term.loss, "threshold", None) for term in self.terms)
+        known = (optional.threshold(term.loss) for term in self.terms)
         return next((threshold for threshold in known if threshold is not None), None)
 
     @property
@@ -88,7 +92,7 @@ class Objective:
         total, measured = torch.zeros((), device=view.source.device), Measured()
         for term in self.terms:
             if term.due(player, step):
-                value: Tensor = getattr(term.loss, player)(view).float()
+                value = term.value(player, view).float()
                 total = total + value * (term.part.weight * term.part.every * self.factors[player])
                 measured[f"train/{player}/{term.name}"] = value.detach()
         measured[f"train/{player}/total"] = total.detach()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
+from p2pkit.atomic_files import atomic_file, atomic_folder
+from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.errors import ModelError, Problem
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
+from p2pkit.errors import ModelError, Problem, first_line
+from p2pkit.types import PairSpec
+from p2pkit.yaml_files import read_mapping
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -57,21 +59,14 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
     Returns:
         The checkpoint's folder.
     """
-    partial = final.parent / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_contiguous(contents.generator), partial / GENERATOR)
-    save_file(_contiguous(contents.training), partial / TRAINING)
-    if contents.statistics is not None:
-        save_statistics(contents.statistics, partial)
     known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
-    (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
-    write_config(partial, contents.config)
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
-    _sync(final.parent)
+    with atomic_folder(final) as partial:
+        save_file(_contiguous(contents.generator), partial / GENERATOR)
+        save_file(_contiguous(contents.training), partial / TRAINING)
+        if contents.statistics is not None:
+            save_statistics(contents.statistics, partial)
+        write_config(partial, contents.config)
+        write_state(partial, {**known, **contents.state, "files": records(partial)})
     return final
 
 
@@ -110,14 +105,23 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
 
 
-def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
-    """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
+def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = None) -> None:
+    """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it.
+
+    Args:
+        path: The checkpoint's folder.
+        mode: Keys of `evaluate`.
+        statistics: A folder with batch norm's statistics, gathered anew, where the mode uses these.
+    """
     config = read_config(path)
     config["evaluate"] |= mode
-    partial = path / f".{CONFIG}.partial"
-    partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    _sync(partial)
-    partial.replace(path / CONFIG)
+    if statistics is not None:
+        with atomic_file(path / STATISTICS) as partial:
+            shutil.copyfile(statistics / STATISTICS, partial)
+    with atomic_file(path / CONFIG) as partial:
+        partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    state = read_state(path)
+    write_state(path, {**state, "images": asdict(state["images"]), "files": records(path)})
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
@@ -125,33 +129,17 @@ def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
     save_file(_contiguous(statistics), folder / STATISTICS)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's state; its `images` become a `PairSpec`."""
-    try:
-        state: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
-        images = state["images"]
-        for side in ("source", "target"):
-            palette = tuple(tuple(colour) for colour in images[side].pop("palette"))
-            unlabelled = tuple(images[side].pop("unlabelled", ()))
-            images[side] = ImageSpec(**images[side], palette=palette, unlabelled=unlabelled)
-        state["images"] = PairSpec(**images)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(Problem(str(path / STATE), f"can't be used: {type(error).__name__}: {error}")) from None
-    return state
-
-
 def read_config(path: Path) -> dict[str, Any]:
     """Read the resolved config of a run's or checkpoint's folder."""
-    try:
-        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ModelError(Problem(str(path / CONFIG), f"can't be read: {error}")) from None
-    assert isinstance(config, dict)
-    return config
+    verify(path / CONFIG)
+    return read_mapping(path / CONFIG, str(path / CONFIG), ModelError)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Return tensors as a file can hold them: each whole, and one that shares its memory with another copied."""
+    found = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    shared = Counter(tensor.untyped_storage().data_ptr() for tensor in found.values())
+    return {name: t.clone() if shared[t.untyped_storage().data_ptr()] > 1 else t for name, t in found.items()}
 
 
 def _under(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
@@ -162,29 +150,46 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        cause = f"the weights don't fit the network: {error}"
+        cause = f"the weights don't fit the network: {_differing(network, tensors) or first_line(error)}"
         raise ModelError(Problem(str(path), cause, "was the checkpoint made by another version of a plugin?")) from None
+    parameters = (name for name, value in network.named_parameters() if not value.isfinite().all())
+    broken = [*parameters, *(name for name, value in network.named_buffers() if value.isnan().any())]
+    if broken:
+        raise ModelError(Problem(str(path), f"weights that are no finite numbers: {', '.join(broken[:3])}", REMEDY))
+
+
+def _differing(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Say in what the names or shapes of tensors are not a network's; three of each kind at most."""
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in tensors.items()}
+    kinds = {
+        "not in the file": sorted(own.keys() - there.keys()),
+        "not in the network": sorted(there.keys() - own.keys()),
+        "of another shape": [
+            f"{name} ({_by(there[name])}, not {_by(own[name])})"
+            for name in sorted(own.keys() & there.keys())
+            if own[name] != there[name]
+        ],
+    }
+    more = {kind: f" and {len(names) - 3} more" if len(names) > 3 else "" for kind, names in kinds.items()}
+    return "; ".join(f"{kind}: {', '.join(names[:3])}{more[kind]}" for kind, names in kinds.items() if names)
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "one value"
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
+    verify(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(Problem(str(path), f"can't be read: {error}", "use an earlier checkpoint")) from None
+        raise ModelError(Problem(str(path), f"can't be read: {error}", REMEDY)) from None
 
 
 def _shapes(path: Path) -> dict[str, Shape]:
     try:
         with safe_open(path, "pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118  safetensors' file can't be iterated
     except (OSError, SafetensorError) as error:
         raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to disk, so that a rename never shows an empty one after a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import time
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, NOTES, STATE, TRAINING
+from p2pkit.engine.storage.state import read_state, verify
 from p2pkit.errors import ModelError, Problem
 
 
@@ -52,8 +55,24 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
     raise ModelError(Problem("", f"there is no run or checkpoint {str(name)!r}", remedy))
 
 
-def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
-    """Return a checkpoint's folder: the one named, or the latest of the run named; `RUN@best` is the run's best."""
+def find_checkpoint(
+    name: str | Path,
+    parent: Path = Path("runs"),
+    *,
+    training: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> Path:
+    """Return a checkpoint's folder: the one named, or the latest sound one of the run named; `RUN@best` is its best.
+
+    Args:
+        name: A checkpoint, or a run as for `find_run`.
+        parent: The folder that holds the runs.
+        training: Whether what only training needs must be sound too.
+        note: Hears which damaged checkpoints were passed over; by default a warning says so.
+
+    Raises:
+        ModelError: There is none, or none that is sound.
+    """
     path = Path(name)
     if (path / STATE).is_file():
         return path
@@ -62,13 +81,34 @@ def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
     folder = find_run(run if chosen else name, parent)
     if (folder / STATE).is_file() and not chosen:
         return folder
-    found = checkpoints(folder / (BEST if chosen == BEST else CHECKPOINTS))
+    found = sorted((folder / (BEST if chosen == BEST else CHECKPOINTS)).glob("step-*"))
     if not found and chosen == BEST:
         remedy = "set checkpoint.best before training, or take the latest one"
         raise ModelError(Problem(str(folder), "this run has no best checkpoint", remedy))
     if not found:
         raise ModelError(Problem(str(folder), "this run has no checkpoint yet", "was it stopped before it saved one?"))
-    return found[-1]
+    return _newest_sound(found, training, note or _warn)
+
+
+def _newest_sound(found: Sequence[Path], training: bool, note: Callable[[str], None]) -> Path:
+    """Return the newest of some checkpoints whose files are what was written, and name those passed over."""
+    problems: list[Problem] = []
+    for path in reversed(found):
+        try:
+            for file in (CONFIG, GENERATOR, *([TRAINING] if training else [])):
+                verify(path / file)
+            read_state(path)
+        except ModelError as error:
+            problems += error.problems
+            continue
+        if problems:
+            note(f"{'; '.join(f'{problem.path} {problem.cause}' for problem in problems)}: {path} is used instead")
+        return path
+    raise ModelError(problems)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -3,7 +3,7 @@
 run.yaml       the resolved config
 checkpoints/   step-00000400/: the latest ones, each with the files below
 best/          the best one by `checkpoint.best`, apart from the latest
-abandoned/     those that lie after the one from which the run was resumed
+abandoned/     what was made after the checkpoint from which the run went on
 samples/       step-00000400.png, .json and a folder: an evaluation's sheet, scores and pictures
 evaluations/   folders like a run's own, of its checkpoints that were evaluated later
 error.txt      the traceback of a component that failed
@@ -12,8 +12,9 @@ error.txt      the traceback of a component that failed
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
+
+from p2pkit.atomic_files import remove_folder, sweep_leftovers
 
 CONFIG = "run.yaml"
 TRACEBACK = "error.txt"
@@ -64,14 +65,30 @@ def inference_files(checkpoint: Path) -> tuple[Path, ...]:
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the latest checkpoints of a folder."""
     for path in checkpoints(folder)[:-keep]:
-        shutil.rmtree(path)
+        remove_folder(path)
 
 
-def abandon_later_checkpoints(folder: Path, step: int) -> None:
-    """Move a run's checkpoints that lie after a step out of the way of those that will come."""
-    for path in checkpoints(folder / CHECKPOINTS):
-        if step_of(path) > step:
-            aside = folder / ABANDONED / path.name
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.parent.mkdir(exist_ok=True)
-            path.rename(aside)
+def abandon_later(folder: Path, step: int) -> list[str]:
+    """Move what a run made after a step out of the way of what will come: checkpoints, the best one, samples.
+
+    Returns:
+        What was moved, as paths in the run's folder.
+    """
+    moved = []
+    for room in (CHECKPOINTS, BEST, SAMPLES):
+        for path in sorted((folder / room).glob("step-*")):
+            number = path.name.removeprefix("step-").partition(".")[0]
+            if number.isdigit() and int(number) > step:
+                aside = folder / ABANDONED / room / path.name
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                if aside.is_dir():
+                    remove_folder(aside)
+                path.replace(aside)
+                moved.append(f"{room}/{path.name}")
+    return moved
+
+
+def tidy(folder: Path) -> None:
+    """Remove what an earlier process, killed while it wrote or removed a checkpoint, has left of it."""
+    for room in (CHECKPOINTS, BEST):
+        sweep_leftovers(folder / room)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -34,6 +34,8 @@ class LoopState:
         reference_step: When that was reached.
         waited: Evaluations since then.
         rollbacks: How often the run went back after a number that was not finite.
+        health: What its alarms have seen.
+        measured: Sums of the scalars since they were last read, each with its count.
     """
 
     evaluations: int = 0
@@ -43,9 +45,11 @@ class LoopState:
     reference_step: int = 0
     waited: int = 0
     rollbacks: int = 0
+    health: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> LoopState:
         """Return what a checkpoint's state holds; of one that is older than memories, nothing."""
         held = state.get("memory", {})
-        return cls(**{field.name: held[field.name] for field in fields(cls) if field.name in held})
+        return cls(**{each.name: held[each.name] for each in fields(cls) if each.name in held})

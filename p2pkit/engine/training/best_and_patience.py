@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
+from p2pkit.atomic_files import remove_folder
 from p2pkit.config.model import RunConfig
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import BEST, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState
+from p2pkit.engine.storage.state import read_state
 from p2pkit.types import Report
 
 
@@ -59,7 +59,7 @@ class BestCheckpoint(_Compared):
         """Keep a checkpoint as the best, and no other."""
         for other in checkpoints(path.parent) if world().main else ():
             if other != path:
-                shutil.rmtree(other)
+                remove_folder(other)
         self.kept = path
 
     def note(self) -> dict[str, Any]:

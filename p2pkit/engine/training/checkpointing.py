@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -18,9 +20,10 @@ from p2pkit.engine.distributed.world import world
 
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, read_state, write_checkpoint
+from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, write_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR, TRAINING, checkpoint_name
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import read_state
 
 
 def save_checkpoint(
@@ -46,7 +49,7 @@ def save_checkpoint(
     Returns:
         The checkpoint's folder.
     """
-    random = all_gather(_random_state(assembly.place.device))
+    states = all_gather(_random_state(assembly.place.device))
     final = folder / checkpoint_name(position.step)
     if not world().main:
         return final
@@ -57,7 +60,7 @@ def save_checkpoint(
         **(notes or {}),
     }
     generator = assembly.evaluated.state_dict()
-    training, images = _training_tensors(assembly, random), assembly.checked.spec
+    training, images = _training_tensors(assembly, states), assembly.checked.spec
     return write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
 
 
@@ -100,7 +103,15 @@ def _random_name(rank: int) -> str:
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
+    _, words, gauss = random.getstate()
+    _, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002  plugins may use the global generator
+    state = {
+        "cpu": torch.get_rng_state(),
+        "python": torch.tensor(words),
+        "python_gauss": torch.tensor([] if gauss is None else [gauss], dtype=torch.float64),
+        "numpy": torch.tensor([*map(int, keys), place, has_gauss]),
+        "numpy_gauss": torch.tensor([cached], dtype=torch.float64),
+    }
     return {**state, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
 
 
@@ -110,13 +121,18 @@ def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int
         torch.manual_seed(derive_seed(assembly.checked.plan.config.engine.seed, world().rank, step))
         return
     torch.set_rng_state(state["cpu"])
+    if "python" in state:  # checkpoints of before don't hold it
+        random.setstate((3, tuple(state["python"].tolist()), next(iter(state["python_gauss"].tolist()), None)))
+        *keys, place, has_gauss = state["numpy"].tolist()
+        cached = state["numpy_gauss"].item()
+        np.random.set_state(("MT19937", np.array(keys, np.uint32), place, has_gauss, cached))  # noqa: NPY002  as above
     if "cuda" in state and assembly.place.device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], assembly.place.device)
 
 
-def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def _training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     players = assembly.players
-    tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(random) for k, value in state.items()}
+    tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(states) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
     for name, player in players.named.items():

@@ -52,7 +52,7 @@ class GradientShares:
                 return {}
             gradients = []
             for term in terms:
-                value = step.forward.precision.scale(term.part.weight * term.loss.generator(view).float())
+                value = step.forward.precision.scale(term.part.weight * term.value("generator", view).float())
                 gradients.append(_gradient(value, weight) / step.forward.precision.scaler.get_scale())
         return _described([term.name for term in terms], torch.stack(gradients))
 

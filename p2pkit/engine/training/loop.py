@@ -17,7 +17,7 @@ from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_ma
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later_checkpoints, prune, sheet_path, step_of
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStopping
 from p2pkit.engine.training.checkpointing import save_checkpoint
@@ -131,6 +131,7 @@ class Loop:
         self.stopping = EarlyStopping(self.settings)
         self.seed = loader.seed
         self.status = LoopStatus()
+        self.began_at = 0
 
     def run(self, progress: Progress, state: LoopState) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
@@ -143,6 +144,7 @@ class Loop:
             TrainingError: A loss is no longer a finite number.
         """
         self._restore_state(progress, state)
+        self.began_at = progress.step
         with GracefulExit() as leave, signal_watchdog(leave, self.events.ended):
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save()
@@ -167,8 +169,9 @@ class Loop:
             if status.signal is not None:
                 break
             self._after_epoch()
-        self._read()
         status.signal = all_reduce_signal_async(lambda: leave.signal)()
+        if status.signal is None:  # else what was measured goes into the checkpoint, and is read when it was due
+            self._read()
         if status.signal is None and status.evaluated_at != status.progress.step:
             self._evaluate()
         if status.checkpoint is None or step_of(status.checkpoint) != status.progress.step:
@@ -193,6 +196,10 @@ class Loop:
         step = self.status.progress.step
         if self.status.signal is not None:
             return f"stopped at step {step} by a signal"
+        if self.began_at >= self.status.steps:
+            reason = f"all {self.status.steps} steps were done before, so nothing was trained"
+            self.reporter.note(f"{reason}; give the run more: -s schedule.epochs=N, or schedule.steps=N")
+            return reason
         if step >= self.status.steps:
             return f"all {self.status.steps} steps are done"
         reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"
@@ -202,11 +209,14 @@ class Loop:
     def _restore_state(self, progress: Progress, state: LoopState) -> None:
         self.status.progress, self.status.state = progress, state
         self.loader.seed = self.seed + 1000 * state.rollbacks  # another order than the one that led astray
+        self.health.restore(state.health)
+        self.meter.restore(state.measured, self.assembly.step.objective.weighted)
 
     def _rollback(self, error: NotFinite) -> None:
         progress, state = rollback(error, self.folder, self.assembly, self.status.state.rollbacks)
+        on_main_rank(lambda: abandon_later(self.folder, progress.step))
         self._restore_state(progress, state)
-        self.meter = Meter()
+        self.best = BestCheckpoint(self.settings, self.folder)
         what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
         self.reporter.note(f"{error.problems[0].cause}; {what_next}")
         self.events.scalars(progress.step, {"health/rollbacks": float(state.rollbacks)})
@@ -287,7 +297,6 @@ class Loop:
         folder = self.folder / CHECKPOINTS
         path = self.status.checkpoint = self._write(folder)
         if world().main:
-            abandon_later_checkpoints(self.folder, step)
             prune(folder, self.settings.checkpoint.keep)
         self.events.checkpointed(step, path)
         return path
@@ -299,6 +308,8 @@ class Loop:
 
     def _write(self, folder: Path, **notes: Any) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
+        self.status.state.health = self.health.state()
+        self.status.state.measured = self.meter.state()
         notes["memory"] = asdict(self.status.state)
         return save_checkpoint(folder, self.assembly, self.status.progress, self.config, statistics, notes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class Meter:
         self._sums: dict[tuple[str, ...], Tensor] = {}  # steps in which other terms are due have other names
         self._counts: dict[tuple[str, ...], int] = {}
         self._weighted: dict[str, float] = {}
+        self._before: dict[str, tuple[float, int]] = {}
         self.images = 0
         self.waited = 0.0
         self.begun = time.perf_counter()
@@ -29,7 +31,23 @@ class Meter:
     @property
     def empty(self) -> bool:
         """Whether nothing was added since the last reading."""
-        return not self._sums
+        return not self._sums and not self._before
+
+    def state(self) -> dict[str, tuple[float, int]]:
+        """Return the sums and counts since the last reading, those of all processes, for a checkpoint."""
+        values = iter(all_reduce_mean(torch.cat(list(self._sums.values()))).tolist() if self._sums else [])
+        found = dict(self._before)
+        for names, count in self._counts.items():
+            for name in names:
+                total, counted = found.get(name, (0.0, 0))
+                found[name] = (total + next(values), counted + count)
+        return found
+
+    def restore(self, state: Mapping[str, tuple[float, int]], weighted: Mapping[str, float]) -> None:
+        """Begin anew, with the sums of an earlier part of the run."""
+        self._clear()
+        self._before = {name: (total, count) for name, (total, count) in state.items()}
+        self._weighted = dict(weighted)
 
     def add(self, scalars: Scalars, images: int, waited: float) -> None:
         """Take in one step, by one launch; nothing is read from the device."""
@@ -46,7 +64,7 @@ class Meter:
 
     def read(self) -> dict[str, float]:
         """Return the means and the speed, those of all processes, by one transfer from the device; begin anew."""
-        read = self._means() if self._sums else {}
+        read = self._means()
         elapsed = time.perf_counter() - self.begun
         read["speed/images_per_second"] = self.images * world().count / elapsed
         read["speed/data_wait"] = self.waited / elapsed
@@ -54,12 +72,5 @@ class Meter:
         return read
 
     def _means(self) -> dict[str, float]:
-        values = iter(all_reduce_mean(torch.cat(list(self._sums.values()))).tolist())
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
-        for names, count in self._counts.items():
-            for name in names:
-                sums[name] = sums.get(name, 0.0) + next(values)
-                counts[name] = counts.get(name, 0) + count
-        means = {name: value / counts[name] for name, value in sums.items()}
+        means = {name: total / count for name, (total, count) in self.state().items()}
         return means | {f"{name}_weighted": means[name] * by for name, by in self._weighted.items() if name in means}

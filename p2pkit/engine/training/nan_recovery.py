@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
 
@@ -84,11 +84,11 @@ def rollback(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int)
     if assembly.checked.plan.config.engine.on_nan == "stop" or not saved or rollbacks == _MOST_ROLLBACKS:
         raise error
     position = load_checkpoint(saved[-1], assembly)
-    memory = LoopState.of(read_state(saved[-1]))
-    memory.rollbacks = rollbacks + 1
+    state = LoopState.of(read_state(saved[-1]))
+    state.rollbacks = rollbacks + 1
     for device in {torch.device("cpu"), assembly.place.device}:
-        torch.rand(memory.rollbacks, device=device)
-    return position, memory
+        torch.rand(state.rollbacks, device=device)
+    return position, state
 
 
 def rollback_lr_factor(rollbacks: int) -> float:

@@ -7,14 +7,14 @@ import subprocess
 from collections.abc import Mapping
 
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.types import DatasetFacts
+from p2pkit.types import DatasetFacts, optional
 
 _PACKAGES = ("p2pkit", "torch", "torchvision", "kornia", "torchmetrics", "mlflow")
 
 
 def dataset_facts(checked: ValidatedRun, counts: Mapping[str, int]) -> DatasetFacts:
     """Return what is recorded of a run's data, given the number of pairs of each split that it uses."""
-    fingerprint = getattr(checked.dataset, "fingerprint", lambda split: "")
+    fingerprint = optional.fingerprint(checked.dataset)
     root = str(checked.data.resolved()["params"].get("root", ""))
     return DatasetFacts(checked.data.name, checked.spec, counts, "-".join(map(fingerprint, counts)), root)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,9 +18,11 @@ from p2pkit.engine.distributed.failure import propagate_failure
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
-from p2pkit.engine.storage.checkpoint import load_generator, read_state, save_statistics, write_config
-from p2pkit.engine.storage.layout import sheet_path
+from p2pkit.engine.storage.checkpoint import load_generator, save_statistics, write_config
+from p2pkit.engine.storage.layout import ABANDONED, abandon_later, sheet_path, tidy
+from p2pkit.engine.storage.lock import run_lock
 from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnStep, TrainResult
@@ -66,7 +69,8 @@ class RunSession:
         Raises:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
-        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory():
+        lock = run_lock(self.folder) if world().main else nullcontext()
+        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory(), lock:
             return self._train(resume, on_step)
 
     def _train(self, resume: Path | None, on_step: OnStep | None) -> TrainResult:
@@ -78,6 +82,7 @@ class RunSession:
         if resume is not None:
             progress = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
             state = LoopState.of(read_state(resume))
+            raise_on_all_ranks(lambda: self._go_back_to(progress.step))
         else:
             raise_on_all_ranks(lambda: load_initial(assembly, self.reporter.note))
         if world().main:
@@ -92,6 +97,15 @@ class RunSession:
             return loop.run(progress, state)
 
         return self._tracked(run, act)
+
+    def _go_back_to(self, step: int) -> None:
+        """Leave behind what the run made after the checkpoint that it goes on from."""
+        if world().main:
+            tidy(self.folder)
+            moved = abandon_later(self.folder, step)
+            if moved:
+                what = f"{len(moved)} files and folders of later steps lie in {self.folder / ABANDONED}"
+                self.reporter.note(f"the run goes on from step {step}; {what}")
 
     def _steps(self) -> int:
         schedule, engine = self.checked.plan.config.schedule, self.checked.plan.config.engine
@@ -128,7 +142,7 @@ class RunSession:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = Events(self.plugins, run, self.reporter.note, strict=self.strict)
+        events = Events(self.plugins, run, self.reporter.warn, strict=self.strict)
         if not world().main:
             events.listening.clear()
         try:

@@ -10,7 +10,7 @@ from p2pkit.errors import ComponentError
 from p2pkit.images.convert import to_network
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import COLOUR, LABELS, Subject
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, optional
 
 COUNT, DRAWS = 8, 4
 
@@ -26,7 +26,8 @@ def _patterns(images: PairSpec, size: tuple[int, int], channels: int) -> Tensor:
 def _sizes(subject: Subject, augmentation: object, images: PairSpec) -> list[tuple[int, int]]:
     """Return the sizes in which it may be given images: the run's, and what it asks for."""
     own = images.height, images.width
-    return list(dict.fromkeys([own, tuple(getattr(augmentation, "loads", own))]))
+    height, width = optional.loads(augmentation) or own
+    return list(dict.fromkeys([own, (height, width)]))
 
 
 @rule("augmentation")

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from p2pkit.engine.step.objective import PlayerName
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of
 from p2pkit.testing.rules.networks import answer, network, same
 from p2pkit.testing.subject import Subject
-from p2pkit.types import View
+from p2pkit.types import View, optional
 
 Call = Callable[[], Sequence[Tensor]]
 
@@ -50,7 +52,7 @@ def captured(subject: Subject) -> None:
     """Captured in a CUDA graph and replayed, it does the same."""
     subject = on_gpu(subject)
     call = _call(subject, training=False)
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -61,7 +63,7 @@ def captured(subject: Subject) -> None:
         with torch.cuda.graph(graph):
             replayed = call()
     except RuntimeError as error:
-        cause = str(error).partition("\n")[0]
+        cause = first_line(error)
         raise AssertionError(f"It can't be captured in a CUDA graph ({cause}): don't wait for the GPU.") from error
     expected = [value.detach().clone() for value in call()]
     torch.manual_seed(SEED)
@@ -100,7 +102,7 @@ def _call(subject: Subject, *, training: bool = True) -> Call:
     return lambda: built.update(batch[1], batch[1]) or ()
 
 
-def _value(loss: object, player: str, view: View) -> Tensor:
+def _value(loss: object, player: PlayerName, view: View) -> Tensor:
     """Ask a loss; while a graph is captured the seed can't be set."""
     capturing = view.source.is_cuda and torch.cuda.is_current_stream_capturing()
-    return getattr(loss, player)(view) if capturing else value_of(loss, player, view)
+    return optional.turn(loss, player)(view) if capturing else value_of(loss, player, view)

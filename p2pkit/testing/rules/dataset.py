@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from torch import Tensor
 from p2pkit.images.convert import stored_type
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream
+from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream, optional
 
 MOST = 16
 """Pairs of a split that are read; data sets may be large."""
@@ -118,7 +118,7 @@ def picklable(subject: Subject) -> None:
     dataset = subject.build()
     found = dataset.pairs("train")
     try:
-        copied = pickle.loads(pickle.dumps(found))
+        copied = pickle.loads(pickle.dumps(found))  # nosec B301  what it has pickled itself
     except Exception as error:
         remedy = "keep paths and not open files, and functions of a module and not lambdas"
         raise AssertionError(f"Its pairs can't be pickled ({error}): {remedy}.") from error
@@ -155,7 +155,7 @@ def threads(subject: Subject) -> None:
 def other_size(subject: Subject) -> None:
     """If it has a method `at`, that gives the same pairs at another size."""
     dataset = subject.build()
-    if not callable(getattr(dataset, "at", None)):
+    if optional.at(dataset) is None:
         raise Skip("it has no method `at`")
     height, width = dataset.spec.height + 8, dataset.spec.width + 4
     other = dataset.at(height, width)
@@ -172,7 +172,7 @@ def other_size(subject: Subject) -> None:
 def fingerprint(subject: Subject) -> None:
     """If it has a method `fingerprint`, that gives one short text for the same data."""
     first, second = subject.build(seed=1), subject.build(seed=2)
-    if not callable(getattr(first, "fingerprint", None)):
+    if optional.fingerprint(first) is optional.fingerprint.default:
         raise Skip("it has no method `fingerprint`")
     one, other = first.fingerprint("train"), second.fingerprint("train")
     require(

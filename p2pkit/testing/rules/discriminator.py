@@ -10,7 +10,7 @@ from torch import Tensor
 from p2pkit.testing.rule import require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
-from p2pkit.types import Verdict
+from p2pkit.types import Verdict, optional
 
 
 @rule("discriminator")
@@ -50,6 +50,28 @@ def gradient_to_image(subject: Subject) -> None:
 
 
 @rule("discriminator")
+def features(subject: Subject) -> None:
+    """Its features carry gradients, from which feature matching learns."""
+    source, image = subject.batch()
+    for number, scale in enumerate(network(subject)(source, image).features, 1):
+        detached = sum(not feature.requires_grad for feature in scale)
+        require(not detached, f"Of the features of scale {number} {detached} are detached: return them as they are.")
+
+
+@rule("discriminator")
+def unbounded(subject: Subject) -> None:
+    """Its logits are any real value, and not probabilities."""
+    built = network(subject).eval()
+    with torch.no_grad():
+        for weight in built.parameters():
+            weight.mul_(10)
+        logits = torch.cat([scale.flatten() for scale in built(*subject.batch()).logits])
+    low, high = float(logits.min()), float(logits.max())
+    sentence = f"Whatever its weights are, its logits lie in [{low:.2g}, {high:.2g}]: leave out the sigmoid or tanh"
+    require(low < -1.001 or high > 1.001 or low == high, f"{sentence}, since the losses expect logits.")
+
+
+@rule("discriminator")
 def conditional(subject: Subject) -> None:
     """Its verdict depends on the source, and without the parameter `conditional` set it does not."""
     if "conditional" in subject.component.parameters.model_fields:
@@ -57,7 +79,7 @@ def conditional(subject: Subject) -> None:
         sentence = "With `conditional: false` its verdict still changes with the source: judge the image alone."
         require(not _sees_source(subject, conditional=False), sentence)
     else:
-        stated = getattr(network(subject), "conditional", True)
+        stated = optional.conditional(network(subject))
         sentence = "Its verdict does not depend on the source: judge both, or state `conditional = False`."
         require(_sees_source(subject) or not stated, sentence)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from p2pkit.components import KIND_NAMES
+from p2pkit.errors import first_line
+from p2pkit.parts import plain
+from p2pkit.testing.files_with_code import admits_path, runs_code
 from p2pkit.testing.imports import private_imports
 from p2pkit.testing.rule import Skip, require, rule
-from p2pkit.testing.subject import Subject
+from p2pkit.testing.subject import COLOUR, Subject
+from p2pkit.types import PairSpec, optional
 
 NETWORKS = ("generator", "discriminator")
 
@@ -91,8 +97,8 @@ def defaults(subject: Subject) -> None:
         read = model.model_validate_json(values.model_dump_json())
     except (ValidationError, ValueError) as error:
         sentence = "Its parameters don't survive being written as JSON and read again; use plain values, no infinity"
-        raise AssertionError(f"{sentence}: {str(error).partition(chr(10))[0]}.") from error
-    changed = [key for key in model.model_fields if getattr(read, key) != getattr(values, key)]
+        raise AssertionError(f"{sentence}: {first_line(error)}.") from error
+    changed = [key for key in model.model_fields if plain(getattr(read, key)) != plain(getattr(values, key))]
     require(not changed, f"{', '.join(changed)} is another value after being written as JSON and read again.")
 
 
@@ -134,6 +140,23 @@ def imports(subject: Subject) -> None:
     require(not found, f"{sentence}: {'; '.join(found[:4])}.")
 
 
+@rule(*KIND_NAMES, builds=False)
+def foreign_files(subject: Subject) -> None:
+    """A file that a parameter names may hold code, and none of it is run."""
+    for key, info in subject.component.parameters.model_fields.items():
+        others = [name for name in subject.missing if name != key]
+        if admits_path(info.annotation) and not others:
+            sentence = f"Code in the file that {key} names was run: read weights by `p2pkit.read_weights`"
+            require(not runs_code(partial(_tried, subject, key)), f"{sentence}, and never by pickle or torch.load.")
+
+
+def _tried(subject: Subject, key: str, file: Path) -> None:
+    fitting = subject.kind != "dataset" and subject.buildable
+    with suppress(Exception):
+        images = subject.images if fitting else PairSpec(COLOUR, COLOUR, 256, 256)
+        subject.component.build(images, {**subject.params, key: file})
+
+
 @rule(*KIND_NAMES)
 def builds(subject: Subject) -> None:
     """It can be built for some images, and refuses others by a ComponentError and nothing else."""
@@ -145,10 +168,17 @@ def builds(subject: Subject) -> None:
             return
         specs = subject.specs
     except Exception as error:
-        cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        cause = first_line(error, typed=True)
         raise AssertionError(f"It raised {cause}. Raise p2pkit.ComponentError for images it can't do.") from error
     if not specs and subject.lacks_weights:
         raise Skip(str(subject.refusals[-1]))
     said = f" It said: {subject.refusals[-1]}." if subject.refusals else ""
     sentence = "It could not be built for any of the images that were tried, sides from 32 to 1024; give example"
     require(specs, f"{sentence} parameters that fit one of these.{said}")
+
+
+@rule(*KIND_NAMES)
+def attributes(subject: Subject) -> None:
+    """Each of its optional attributes is of the type that p2pkit reads."""
+    wrong = optional.wrong_attributes(subject.kind, subject.build())
+    require(not wrong, f"It {'; it '.join(wrong)}.")

@@ -7,10 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, optional
 
 
 @rule("generator")
@@ -24,12 +25,25 @@ def shape(subject: Subject) -> None:
                 fake = built(source)
             except RuntimeError as error:
                 remedy = "take channels and sides from `images`, or raise p2pkit.ComponentError where they can't be"
-                cause = str(error).partition("\n")[0]
+                cause = first_line(error)
                 raise AssertionError(f"{_of(images)} it fails ({cause}): {remedy}.") from error
         sentence = f"{_of(images)} it returns {type(fake).__name__}, where a tensor is wanted."
         require(isinstance(fake, Tensor), sentence)
         sentence = f"{_of(images)} its fakes are {tuple(fake.shape)}, where {tuple(target.shape)} is wanted"
         require(fake.shape == target.shape, f"{sentence}: take channels and sides from `images`.")
+
+
+@rule("generator")
+def uses_source(subject: Subject) -> None:
+    """Its fakes depend on the source."""
+    built = network(subject).eval()
+    source, _ = subject.batch()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        fake = built(source)
+        torch.manual_seed(0)
+        other = built(source.flip(0))
+    require(not torch.equal(fake, other), "Other sources get the same fakes: let them depend on the source.")
 
 
 @rule("generator")
@@ -53,10 +67,7 @@ def multiple(subject: Subject) -> None:
     """It takes images of other sizes, in multiples of its attribute `multiple` (1 where it has none)."""
     images = subject.images
     built = network(subject, images).eval()
-    step = getattr(built, "multiple", 1)
-    require(
-        isinstance(step, int) and step >= 1, f"Its attribute `multiple` is {step!r}, where a number from 1 is wanted."
-    )
+    step = optional.multiple(built)
     with torch.no_grad():
         source, target = subject.batch(images, count=1)
         if built(source).shape != target.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from p2pkit.engine.step.objective import PlayerName
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import Discriminate, Verdict, View
+from p2pkit.types import Discriminate, Verdict, View, optional
 
-PLAYERS = ("generator", "discriminator")
+PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
 SEED = 5
 
 
@@ -44,16 +47,15 @@ class _KeepDouble(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def roles(loss: Any) -> list[str]:
+def roles(loss: Any) -> list[PlayerName]:
     """Return the players that a loss has a method for."""
-    return [player for player in PLAYERS if callable(getattr(loss, player, None))]
+    return [player for player in PLAYERS if optional.TURNS[player](loss) is not None]
 
 
-def value_of(loss: Any, player: str, view: View) -> Tensor:
+def value_of(loss: Any, player: PlayerName, view: View) -> Tensor:
     """Ask a loss for its value in one player's turn, always with the same random numbers."""
     torch.manual_seed(SEED)
-    value: Tensor = getattr(loss, player)(view)
-    return value
+    return optional.turn(loss, player)(view)
 
 
 def _judge(subject: Subject) -> Judge:
@@ -73,6 +75,57 @@ def smooth(images: Tensor) -> Tensor:
     small = nn.functional.adaptive_avg_pool2d(images, 4)
     blobs = nn.functional.interpolate(small, images.shape[2:], mode="bicubic", align_corners=False)
     return blobs / blobs.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-3) * 0.9
+
+
+def call(subject: Subject, loss: Any) -> None:
+    """Ask a loss once for each of its roles."""
+    for player in roles(loss):
+        source, target, fake = _images(subject)
+        value_of(loss, player, View(source, target, fake, _judge(subject)))
+
+
+def _draws(subject: Subject, loss: Any, player: PlayerName) -> bool:
+    """Tell whether a loss comes to another value each time, so that a single one says little."""
+    source, target, fake = _images(subject)
+    view, values = View(source, target, fake, _judge(subject)), []
+    for seed in (SEED, SEED + 1):
+        torch.manual_seed(seed)
+        values.append(float(optional.turn(loss, player)(view).detach()))
+    return values[0] != values[1]
+
+
+@rule("loss")
+def mean_of_pairs(subject: Subject) -> None:
+    """Its value is a mean over pairs: a batch that is doubled has the same value."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        if _draws(subject, loss, player):
+            raise Skip("its value is another one each time")
+        source, target, fake = _images(subject)
+        views = [
+            View(source.repeat(n, 1, 1, 1), target.repeat(n, 1, 1, 1), fake.repeat(n, 1, 1, 1), judge) for n in (1, 2)
+        ]
+        one, two = (float(value_of(loss, player, view).detach()) for view in views)
+        sentence = f"Its {player}(view) is {one:.4g} for a batch, and {two:.4g} for the same pairs twice"
+        require(abs(one - two) <= 1e-3 * abs(one) + 1e-6, f"{sentence}: take the mean over the batch, not the sum.")
+
+
+@rule("loss")
+def every_pair(subject: Subject) -> None:
+    """Every pair of a batch has a part in its value."""
+    loss, judge = subject.build(), _judge(subject)
+    for player in roles(loss):
+        if _draws(subject, loss, player):
+            raise Skip("its value is another one each time")
+        source, target, fake = _images(subject)
+        whole = value_of(loss, player, View(source, target, fake, judge)).detach()
+        for index in range(len(fake)):
+            other_target, other_fake = target.clone(), fake.clone()
+            for image in (other_target, other_fake):
+                image[index] = image[index].flip(-1) * 0.5
+            value = value_of(loss, player, View(source, other_target, other_fake, judge)).detach()
+            sentence = f"Its {player}(view) does not change when pair {index + 1} of {len(fake)} does"
+            require(not torch.equal(value, whole), f"{sentence}: look at all pairs of the batch.")
 
 
 @rule("loss")
@@ -132,7 +185,7 @@ def at_target(subject: Subject) -> None:
 def gradcheck(subject: Subject) -> None:
     """Its gradient is its value's slope, in double precision, unless an attribute `detached = True` says otherwise."""
     loss, judge = subject.build(), _judge(subject).double()
-    if getattr(loss, "detached", False):
+    if optional.detached(loss):
         raise Skip("it states `detached = True`: a part of its value is meant to be taken as constant")
     loss = loss.double() if isinstance(loss, nn.Module) else loss
     for player in roles(loss):
@@ -168,7 +221,7 @@ def _explained() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "dtype" in str(error) or "same type" in str(error) or "Double" in str(error):
-            raise Skip(f"it can't be computed in double precision ({str(error).partition(chr(10))[0]})") from None
+            raise Skip(f"it can't be computed in double precision ({first_line(error)})") from None
         raise
 
 
@@ -187,11 +240,11 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    loss: Any, player: str, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    loss: Any, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
-        return lambda image: value_of(loss, player, View(source, target, image, judge))
+        return lambda image: value_of(_copied(loss), player, View(source, target, image, judge))
 
     def of_weight(weight: Tensor) -> Tensor:
         def discriminate(source: Tensor, image: Tensor) -> Verdict:
@@ -199,9 +252,17 @@ def _function(
             assert isinstance(found, Verdict)
             return found
 
-        return value_of(loss, player, View(source, target, fake, discriminate))
+        return value_of(_copied(loss), player, View(source, target, fake, discriminate))
 
     return of_weight
+
+
+def _copied(loss: Any) -> Any:
+    """Return a copy of a loss, whose state may move with each call; or the loss, where it can't be copied."""
+    try:
+        return copy.deepcopy(loss)
+    except Exception:  # whatever a plugin keeps
+        return loss
 
 
 @rule("loss", builds=False)
@@ -216,6 +277,8 @@ def no_weight(subject: Subject) -> None:
 def right_sign(subject: Subject) -> None:
     """A better fake does not cost the generator more, nor does a righter verdict cost the discriminator more."""
     loss = subject.build()
+    if any(_draws(subject, loss, player) for player in roles(loss)):
+        raise Skip("its value is another one each time")
     source, target, fake = _images(subject)
     judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
     if "generator" in roles(loss):
@@ -234,7 +297,7 @@ def right_sign(subject: Subject) -> None:
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
 
 
-def _cost(loss: Any, player: str, view: View) -> float:
+def _cost(loss: Any, player: PlayerName, view: View) -> float:
     return float(value_of(loss, player, view).detach())
 
 

@@ -12,12 +12,13 @@ from p2pkit.engine.evaluation.metrics import metric_inputs, update_metrics, valu
 from p2pkit.engine.evaluation.metrics import score as score_all
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
+from p2pkit.types import optional
 
 COUNT = 4
-Batch = tuple[Tensor, Tensor]
+ImagePair = tuple[Tensor, Tensor]
 
 
-def score(subject: Subject, *batches: Batch) -> list[float]:
+def score(subject: Subject, *batches: ImagePair) -> list[float]:
     """Return a new metric's values of fakes and their targets, whose sources are always the same."""
     source, _ = subject.batch(count=COUNT)
     fakes = iter([fake for fake, _ in batches])
@@ -55,7 +56,7 @@ def interface(subject: Subject) -> None:
 
     metric = subject.build()
     require(isinstance(metric, Metric), f"Return a torchmetrics.Metric, not a {type(metric).__name__}.")
-    stated = getattr(metric, "higher_is_better", None)
+    stated = optional.higher_is_better(metric)
     require(isinstance(stated, bool), "State `higher_is_better`, True or False; without it no sweep can rank by it.")
 
 
@@ -81,13 +82,13 @@ def worse_on_opposite(subject: Subject) -> None:
 
 def _better(subject: Subject, one: list[float], other: list[float]) -> bool:
     metric = subject.build()
-    higher = getattr(metric, "higher_is_better", None)
+    higher = optional.higher_is_better(metric)
     if higher is None:
         raise Skip("it does not say whether higher is better")
     if "target" not in metric_inputs(metric):
         raise Skip("it does not compare fakes with their targets")
     update_metrics({"it": metric}, *subject.batch(count=COUNT), lambda _: _other(subject))
-    for said in getattr(metric, "warnings", tuple)():
+    for said in optional.warnings(metric)():
         raise Skip(said)  # so few images mean nothing to it
     return all(a > b if higher else a < b for a, b in zip(one, other, strict=True))
 

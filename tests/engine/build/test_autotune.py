@@ -9,8 +9,8 @@ import pytest
 from p2pkit.engine.build import autotune as room
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.build.autotune import autotune, reuse_settings
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 
 

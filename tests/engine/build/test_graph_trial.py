@@ -10,7 +10,7 @@ import torch
 
 from p2pkit.engine.build import graph_trial
 from p2pkit.engine.build.graph_trial import why_not_capturable
-from p2pkit.errors import TrainingError
+from p2pkit.errors import DeviceError
 
 CPU, CUDA = {"engine.device": "cpu"}, {"engine.device": "cuda"}
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -19,7 +19,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 def test_a_cpu_has_none_and_says_so(checked, work):
     run = checked(**CPU)
     assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
+    with pytest.raises(DeviceError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
         work(**CPU, **{"engine.cuda_graph": "on"}).train()
 
 

@@ -17,8 +17,8 @@ import p2pkit
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.distributed.ddp import broadcast_buffers, has_unused_parameters, wrap_ddp
 from p2pkit.engine.distributed.world import World
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.evaluations import last_evaluation, load_evaluation
+from p2pkit.engine.storage.state import read_state
 from p2pkit.registry import load_registry
 
 WORKER = Path(__file__).with_name("two_processes.py")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
-from p2pkit.engine.storage.checkpoint import read_state
+from p2pkit.engine.storage.state import read_state
 
 
 def test_the_first_signal_is_only_noted_and_handlers_come_back():

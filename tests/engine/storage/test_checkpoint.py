@@ -18,13 +18,13 @@ from p2pkit.engine.storage.checkpoint import (
     load_generator,
     load_statistics,
     read_config,
-    read_state,
     save_statistics,
     tensor_shapes,
     write_checkpoint,
     write_config,
 )
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import read_state
 
 LABELS = ImageSpec(2, kind="labels", palette=((0, 0, 0), (255, 0, 0)), unlabelled=(255,))
 IMAGES = PairSpec(LABELS, ImageSpec(3), 8, 16)

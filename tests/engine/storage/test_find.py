@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
+
 import pytest
 
-from p2pkit import ModelError
+from p2pkit import ImageSpec, ModelError, PairSpec
 from p2pkit.engine.storage.find import find_checkpoint, find_run, new_folder
+from p2pkit.engine.storage.state import write_state
+
+IMAGES = asdict(PairSpec(ImageSpec(3), ImageSpec(3), 8, 8))
+STATE = {"format": 1, "position": {"step": 10, "epoch": 1, "batches": 0}, "images": IMAGES}
 
 
 @pytest.fixture
@@ -11,7 +18,7 @@ def runs(tmp_path):
     for name in ("facades-1", "facades-2"):
         (tmp_path / name / "checkpoints" / "step-00000010").mkdir(parents=True)
         (tmp_path / name / "run.yaml").write_text("{}")
-        (tmp_path / name / "checkpoints" / "step-00000010" / "state.json").write_text("{}")
+        write_state(tmp_path / name / "checkpoints" / "step-00000010", STATE)
     (tmp_path / "facades-2" / "mlflow.id").write_text("0123abc\n")
     return tmp_path
 
@@ -36,7 +43,7 @@ def test_unknown_run_offers_near_names(runs):
 
 
 def test_run_without_checkpoint(runs):
-    (runs / "facades-1" / "checkpoints" / "step-00000010" / "state.json").unlink()
+    shutil.rmtree(runs / "facades-1" / "checkpoints" / "step-00000010")
     with pytest.raises(ModelError, match="has no checkpoint yet"):
         find_checkpoint("facades-1", runs)
 

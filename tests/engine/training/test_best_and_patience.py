@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from p2pkit import ConfigError, ModelError, Report
 from p2pkit.config.model import RunConfig
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.storage.loop_state import LoopState
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStopping
 
 
@@ -136,17 +136,21 @@ def test_interrupted_and_resumed_stops_where_it_would_have(work, signalled, tmp_
             assert [name for name, value in ours.items() if not torch.equal(value, theirs[name])] == []
 
 
-def test_a_better_one_from_before_a_resumption_is_not_replaced(work, scored, tmp_path):
+def test_what_comes_after_the_place_of_a_resumption_is_set_aside(work, scored, tmp_path):
+    """The best one too: it is of a future that is not this one's. Nothing is lost."""
     scored(9.0, 0.5, 0.3, 0.4)
     first = work(tmp_path / "run", **{**BEST, "checkpoint.keep": 9}, **{"schedule.epochs": 3}).train()
     begin = first.checkpoint.with_name("step-00000003")
     scored(0.35)
     second = work(tmp_path / "run", **BEST, **{"schedule.epochs": 2}).train(begin)
-    assert second.best == first.best
+    assert first.best.name == "step-00000006"
+    assert read_state(second.best)["best"]["value"] == 0.35
     assert second.checkpoint.is_dir()
     assert find_checkpoint("run", tmp_path) == second.checkpoint
-    aside = [path.name for path in checkpoints(tmp_path / "run" / "abandoned")]
-    assert aside == ["step-00000009"]  # from before, and after the place where it went on: nothing is lost
+    aside = tmp_path / "run" / "abandoned"
+    assert [path.name for path in checkpoints(aside / "checkpoints")] == ["step-00000006", "step-00000009"]
+    assert [path.name for path in checkpoints(aside / "best")] == ["step-00000006"]
+    assert {path.name for path in (aside / "samples").glob("*.png")} == {"step-00000006.png", "step-00000009.png"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from p2pkit import ModelError
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.storage.checkpoint import read_config, read_state
+from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 
 RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
@@ -212,3 +213,28 @@ def test_weights_of_another_network_are_refused(trained, assembled, tmp_path):
     path = save(trained(), tmp_path)
     with pytest.raises(ModelError, match="don't fit the network"):
         load_checkpoint(path, assembled(**{"discriminator.params.width": 4}))
+
+
+def test_alarms_and_sums_go_on_after_an_interruption(work, signalled, tmp_path):
+    """The first reading after a resumption is the mean over all steps since the one before, as if nothing had been."""
+    rare = {**RICH, "engine.log_every": 4, "schedule.epochs": 4}
+    readings = {}
+
+    def watch(name):
+        return lambda loop: readings.setdefault(name, {}).update({loop.status.progress.step: dict(loop.status.latest)})
+
+    work(tmp_path / "whole", **rich(rare)).train(on_step=watch("whole"))
+    stop, note = signalled(5), watch("cut")
+    stopped = work(tmp_path / "cut", **rich(rare)).train(on_step=lambda loop: (note(loop), stop(loop)))
+    assert stopped.progress.step == 6
+    work(tmp_path / "cut", **rich(rare)).train(stopped.checkpoint, on_step=watch("resumed"))
+    for step in (9, 11):
+        whole, resumed = (
+            {key: value for key, value in readings[name][step].items() if not key.startswith("speed/")}
+            for name in ("whole", "resumed")
+        )
+        assert resumed == pytest.approx(whole)
+
+
+def rich(options):
+    return {**options, "engine.cache": "memory", "engine.workers": 0}

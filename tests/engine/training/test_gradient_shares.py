@@ -129,7 +129,7 @@ def test_last_weight_makes_the_targets_channels_in_every_generator(registry):
     for name in registry.names("generator"):
         found = registry.resolve("generator", name)
         with torch.device("meta"):
-            output = found.offer.component.build(images, found.params)(torch.zeros(1, 3, 256, 256))
+            output = found.component.build(images, found.params)(torch.zeros(1, 3, 256, 256))
         assert 5 in last_weight(output).shape[:2], name
 
 

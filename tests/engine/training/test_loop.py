@@ -65,3 +65,14 @@ def test_the_last_step_is_evaluated_once_and_saved_once(work, monkeypatch):
     assert sheets == ["step-00000000.png", "step-00000003.png", "step-00000006.png"]
     assert [path.name for path in checkpoints(outcome.checkpoint.parent)][-1] == "step-00000006"
     assert outcome.samples.sheet.name == "step-00000006.png"
+
+
+def test_a_run_that_has_all_its_steps_says_so(work, tmp_path):
+    whole = work(tmp_path / "run").train()
+    again = work(tmp_path / "run")
+    notes = []
+    again.reporter.note = notes.append
+    found = again.train(whole.checkpoint)
+    assert found.progress == whole.progress
+    assert found.reason == "all 6 steps were done before, so nothing was trained"
+    assert "schedule.epochs=N" in notes[-1]

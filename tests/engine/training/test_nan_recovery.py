@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from p2pkit import TrainingError
-from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.storage.loop_state import Progress
+from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
 from p2pkit.engine.training.nan_recovery import NotFinite, check_weights
 from p2pkit.progress import Silent

@@ -1,8 +1,10 @@
 """Components of which each breaks, by its declaration, the one rule that it is named after."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 from pydantic_core import core_schema
 from torch import nn
@@ -120,6 +122,17 @@ class FitsNothing(Fine):
         raise p2pkit.ComponentError("only images of one pixel are small enough")
 
 
+class Trusting(Fine):
+    __doc__ = DOC
+
+    def __init__(
+        self, images: p2pkit.PairSpec, *, weights: Annotated[Path | None, Field(description="A file.")] = None
+    ) -> None:
+        super().__init__(images)
+        if weights is not None:
+            self.load_state_dict(torch.load(weights, weights_only=False))
+
+
 @p2pkit.hookimpl
 def p2pkit_generators():
     yield p2pkit.Generator("_name", Fine)
@@ -132,6 +145,7 @@ def p2pkit_generators():
     yield p2pkit.Generator("defaults", Infinite)
     yield p2pkit.Generator("defaults_2", NeedsWidth)
     yield p2pkit.Generator("schema", Vague)
+    yield p2pkit.Generator("foreign_files", Trusting)
     yield p2pkit.Generator("builds", Refuses)
     yield p2pkit.Generator("builds_2", FitsNothing)
     yield p2pkit.Generator("nothing", Fine)

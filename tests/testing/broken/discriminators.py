@@ -72,11 +72,28 @@ class Unconditional(Blind):
     conditional = False
 
 
+class DetachedFeatures(Fine):
+    __doc__ = DOC
+
+    def forward(self, source, image):
+        logits = super().forward(source, image).logits
+        return p2pkit.Verdict(logits, ((logits[0].detach(),),))
+
+
+class Probabilities(Fine):
+    __doc__ = DOC
+
+    def forward(self, source, image):
+        return p2pkit.Verdict((super().forward(source, image).logits[0].sigmoid(),))
+
+
 @p2pkit.hookimpl
 def p2pkit_discriminators():
     yield p2pkit.Discriminator("verdict", Lists)
     yield p2pkit.Discriminator("verdict_2", Flat)
     yield p2pkit.Discriminator("gradient_to_image", Detached)
+    yield p2pkit.Discriminator("features", DetachedFeatures)
+    yield p2pkit.Discriminator("unbounded", Probabilities)
     yield p2pkit.Discriminator("conditional", Blind)
     yield p2pkit.Discriminator("conditional_2", AlwaysConditional)
     yield p2pkit.Discriminator("nothing", Unconditional)

@@ -1,6 +1,7 @@
 """Generators of which each breaks the one rule that it is named after."""
 
 import random
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -94,6 +95,79 @@ class BreaksGraph(Fine):
         return super().forward(source)
 
 
+class OtherwiseCompiled(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        return super().forward(source) * (0.5 if torch.compiler.is_compiling() else 1)
+
+
+class BadAttribute(Fine):
+    __doc__ = DOC
+    stochastic = "yes"
+
+
+class Double(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        return super().forward(source).double()
+
+
+class Neighbours(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        return super().forward(source + source.mean(0, keepdim=True))
+
+
+class IgnoresSource(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        return super().forward(torch.zeros_like(source))
+
+
+class Trains(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        self.train()
+        return super().forward(source)
+
+
+class Counts(Fine):
+    __doc__ = DOC
+    calls = 0
+
+    def forward(self, source):
+        self.calls += 1
+        return super().forward(source)
+
+
+class Throws(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        random.random()
+        return super().forward(source)
+
+
+class Exempt(Fine):
+    __doc__ = DOC
+    exempt: ClassVar = {"range": "its images are of a range of their own"}
+
+    def forward(self, source):
+        return self.layer(source)
+
+
+class AsksForValues(Fine):
+    __doc__ = DOC
+
+    def forward(self, source):
+        return super().forward(source) * (0.5 if source.sum().item() > 1e9 else 1)
+
+
 class Cancelling(Fine):
     __doc__ = DOC
 
@@ -157,7 +231,14 @@ def p2pkit_generators():
     yield p2pkit.Generator("seed", OwnDice)
     yield p2pkit.Generator("state_dict", Forgetful)
     yield p2pkit.Generator("meta", OnCpu)
-    yield p2pkit.Generator("compile", BreaksGraph)
+    yield p2pkit.Generator("compile", OtherwiseCompiled)
+    yield p2pkit.Generator("attributes", BadAttribute)
+    yield p2pkit.Generator("single_precision", Double)
+    yield p2pkit.Generator("pairs_apart", Neighbours)
+    yield p2pkit.Generator("uses_source", IgnoresSource)
+    yield p2pkit.Generator("keeps_mode", Trains)
+    yield p2pkit.Generator("no_hidden_state", Counts)
+    yield p2pkit.Generator("torchs_dice", Throws)
     yield p2pkit.Generator("autocast", Cancelling)
     yield p2pkit.Generator("channels_last", ReadsStrides)
     yield p2pkit.Generator("batch_of_one", Pooled)
@@ -165,3 +246,6 @@ def p2pkit_generators():
     yield p2pkit.Generator("multiple", Halves)
     yield p2pkit.Generator("nothing", Stochastic)
     yield p2pkit.Generator("nothing_2", HalvesAndSaysSo)
+    yield p2pkit.Generator("nothing_3", BreaksGraph)
+    yield p2pkit.Generator("nothing_4", Exempt)
+    yield p2pkit.Generator("nothing_5", AsksForValues)

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
+from torch import nn
 
 import p2pkit
 
@@ -99,6 +101,32 @@ class WrongWayRound:
         return view.on_target.logits[0].mean() - view.on_fake.logits[0].mean()
 
 
+class Sum(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return (view.fake - view.target).square().mean((1, 2, 3)).sum()
+
+
+class FirstPair(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        return (view.fake[:1] - view.target[:1]).square().mean()
+
+
+class Growing(nn.Module):
+    __doc__ = DOC
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def generator(self, view):
+        self.calls += 1
+        return (view.fake - view.target).square().mean() * self.calls
+
+
 @p2pkit.hookimpl
 def p2pkit_losses():
     yield p2pkit.Loss("roles", WithoutRole)
@@ -108,9 +136,12 @@ def p2pkit_losses():
     yield p2pkit.Loss("at_target", Root)
     yield p2pkit.Loss("gradcheck", DoubledGradient)
     yield p2pkit.Loss("gradcheck_2", DoubledPenalty)
+    yield p2pkit.Loss("mean_of_pairs", Sum)
+    yield p2pkit.Loss("every_pair", FirstPair)
     yield p2pkit.Loss("no_weight", Weighted)
     yield p2pkit.Loss("right_sign", Reward)
     yield p2pkit.Loss("right_sign_2", HelpsTheOther)
     yield p2pkit.Loss("right_sign_3", WrongWayRound)
     yield p2pkit.Loss("nothing", Fine)
     yield p2pkit.Loss("nothing_2", MeantSo)
+    yield p2pkit.Loss("nothing_3", Growing)

@@ -1,0 +1,130 @@
+"""A checkpoint's state.json: how far the run was, what its images are, and what each of its files must be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from p2pkit.atomic_files import atomic_file
+from p2pkit.engine.storage.layout import STATE
+from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.errors import ModelError, Problem
+from p2pkit.types import PairSpec
+
+_BLOCK = 2**20
+REMEDY = "use an earlier checkpoint of the run, or copy this one anew"
+
+
+class FileRecord(BaseModel):
+    """What a file was when it was written."""
+
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class _Best(BaseModel):
+    metric: str | None
+    value: float | None = Field(allow_inf_nan=False)
+
+
+class _State(BaseModel):
+    """The keys that are read; others may be beside them."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: Literal[1]
+    position: Progress
+    images: PairSpec
+    settled: dict[str, str] = Field(default_factory=dict)
+    scaler: dict[str, float] = Field(default_factory=dict)
+    pairs_per_batch: int | None = Field(None, ge=1)
+    memory: LoopState = Field(default_factory=LoopState)
+    best: _Best | None = None
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> _State:
+        if min(self.position.step, self.position.epoch, self.position.batches) < 0:
+            raise ValueError("position holds a negative number")
+        if min(self.images.height, self.images.width, self.images.source.channels, self.images.target.channels) < 1:
+            raise ValueError("images are without pixels or channels")
+        for spec in (self.images.source, self.images.target):
+            if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
+                raise ValueError(f"the values of an image reach from {spec.low} to {spec.high}")
+        return self
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint's state, with its own digest."""
+    plain = json.loads(json.dumps({key: value for key, value in state.items() if key != "digest"}))
+    with atomic_file(folder / STATE) as partial:
+        partial.write_text(json.dumps({**plain, "digest": _digest(plain)}, indent=2), encoding="utf-8")
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's state; its `images` become a `PairSpec`.
+
+    Raises:
+        ModelError: It is gone, damaged, or holds what no checkpoint of p2pkit does.
+    """
+    try:
+        text = (path / STATE).read_text(encoding="utf-8")
+        state: dict[str, Any] = json.loads(text)
+        found = _State.model_validate_json(text)
+        digest = state.pop("digest", None)
+        if digest is not None and digest != _digest(state):
+            raise ValueError("it is not what was written")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _damaged(path / STATE, f"{where}: {first['msg']}" if where else str(first["msg"])) from None
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        raise _damaged(path / STATE, str(error) or type(error).__name__) from None
+    return {**state, "images": found.images}
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what each file in a checkpoint's folder is, but the state itself."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != STATE)
+    return {file.name: record(file).model_dump() for file in files}
+
+
+def record(file: Path) -> FileRecord:
+    """Return what a file is."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return FileRecord(size=file.stat().st_size, sha256=digest.hexdigest())
+
+
+def verify(file: Path) -> None:
+    """Make sure that a file of a checkpoint is what was written; nothing is known of those of older checkpoints.
+
+    Raises:
+        ModelError: It is gone, or something else.
+    """
+    if not (file.parent / STATE).is_file():  # a run's own folder
+        return
+    wanted = read_state(file.parent).get("files", {}).get(file.name)
+    try:
+        if wanted is None or (file.stat().st_size == wanted["size"] and record(file).sha256 == wanted["sha256"]):
+            return
+        cause = "is damaged: it is not what was written"
+    except OSError as error:
+        cause = f"can't be read: {error.strerror or error}"
+    raise ModelError(Problem(str(file), cause, REMEDY))
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(file: Path, cause: str) -> ModelError:
+    return ModelError(Problem(str(file), f"can't be used: {cause}", REMEDY))

@@ -1,0 +1,43 @@
+"""What is passed around, and what factories make: with `p2pkit.hookspecs` the whole plugin API.
+
+`images`, `view` and `runs` hold the nouns, `protocols` what the factories of each kind make, `optional` every attribute
+that these may have beside.
+"""
+
+from p2pkit.types.images import ImageSpec, Kind, Pair, PairSpec
+from p2pkit.types.protocols import (
+    DiscriminatorLoss,
+    DiscriminatorNetwork,
+    GeneratorLoss,
+    GeneratorNetwork,
+    PairAugmentation,
+    PairDataset,
+    PairMetric,
+    PairStream,
+)
+from p2pkit.types.runs import DatasetFacts, ParameterCount, Report, Run, Samples, short_id
+from p2pkit.types.view import Discriminate, Verdict, View
+
+__all__ = [
+    "DatasetFacts",
+    "Discriminate",
+    "DiscriminatorLoss",
+    "DiscriminatorNetwork",
+    "GeneratorLoss",
+    "GeneratorNetwork",
+    "ImageSpec",
+    "Kind",
+    "Pair",
+    "PairAugmentation",
+    "PairDataset",
+    "PairMetric",
+    "PairSpec",
+    "PairStream",
+    "ParameterCount",
+    "Report",
+    "Run",
+    "Samples",
+    "Verdict",
+    "View",
+    "short_id",
+]

@@ -1,0 +1,191 @@
+"""The attributes that a component may have: each is named, typed, explained and read here, and nowhere else.
+
+`multiple(generator)` reads the generator's attribute `multiple`, or gives what holds for a generator without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from p2pkit.types.protocols import PROTOCOLS, PairDataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from p2pkit.errors import Problem
+    from p2pkit.types.view import View
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Attribute(Generic[T]):
+    """An attribute or method that what a factory makes may have; calling it reads it.
+
+    Args:
+        name: Its name.
+        owner: Whose it is: a kind of component, `stream`, or `any`.
+        written: Its type, or a method's signature, as the documentation writes it.
+        default: What holds where there is none.
+        holds: Whether a value is of that type.
+        meaning: What it is for, in a sentence.
+    """
+
+    name: str
+    owner: str
+    written: str
+    default: T
+    holds: Callable[[Any], bool]
+    meaning: str
+
+    def __call__(self, component: object) -> T:
+        """Return the component's own attribute, or the default."""
+        found: T = getattr(component, self.name, self.default)
+        return found
+
+    def wrong(self, component: object) -> str:
+        """Say why a component's attribute can't be used; empty where it can, or where there is none."""
+        found = self(component)
+        if found is self.default or self.holds(found):
+            return ""
+        return f"has {found!r} as its attribute {self.name}, which must be {self.written}"
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _size(value: Any) -> bool:
+    return value is None or (isinstance(value, tuple | list) and len(value) == 2 and all(map(_whole(1), value)))
+
+
+def _number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+WANTED = ("source", "target", "fake", "fakes")
+"""What a metric may want."""
+
+
+def _wishes(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(name in WANTED for name in value)
+
+
+multiple = Attribute(
+    *("multiple", "generator", "a whole number of 1 or more", 1, _whole(1)),
+    "The sides of its images must be divisible by this; `translate` pads others.",
+)
+stochastic = Attribute(
+    *("stochastic", "generator", "true or false", False, _bool),
+    "Its fakes of one source differ, beside dropout: the conformance suite does not hold two calls against each other.",
+)
+conditional = Attribute(
+    *("conditional", "discriminator", "true or false", True, _bool),
+    "Whether it looks at the source; the conformance suite expects so unless this says otherwise.",
+)
+generator_turn = Attribute[Callable[["View"], "Tensor"] | None](
+    *("generator", "loss", "a method (view) -> scalar", None, callable),
+    "What the generator minimises; a loss without it has no say in the generator's turn.",
+)
+discriminator_turn = Attribute[Callable[["View"], "Tensor"] | None](
+    *("discriminator", "loss", "a method (view) -> scalar", None, callable),
+    "What the discriminator minimises; a run is given a discriminator where a loss has it.",
+)
+threshold = Attribute[float | None](
+    *("threshold", "loss", "a number or None", None, _number),
+    "Above which logit its discriminator takes a pair for real; the engine then measures how often it is right.",
+)
+detached = Attribute(
+    *("detached", "loss", "true or false", False, _bool),
+    "Its gradient is meant not to be its value's derivative; the conformance suite does not compare the two.",
+)
+at = Attribute[Callable[[int, int], PairDataset] | None](
+    *("at", "dataset", "a method (height, width) -> PairDataset", None, callable),
+    "The same data at another size, for augmentations that load larger images than they return.",
+)
+fingerprint = Attribute[Callable[[str], str]](
+    *("fingerprint", "dataset", "a method (split) -> str", lambda split: "", callable),
+    "A short text that changes when the data of a split change; recorded with the run.",
+)
+resampling = Attribute(
+    *("resampling", "dataset", "a text", "not stated", lambda value: isinstance(value, str)),
+    "The filter by which images came to their size, for the protocol of evaluations.",
+)
+problems = Attribute[Callable[[], "Sequence[Problem]"]](
+    *("problems", "stream", "a method () -> list of Problem", list, callable),
+    "What can be told to be wrong without reading the pairs, for instance files that are missing.",
+)
+resident = Attribute(
+    *("resident", "stream", "true or false", False, _bool),
+    "Pairs lie ready in memory or in mapped files, so that a thread which reads ahead would only be in the way.",
+)
+loads = Attribute[tuple[int, int] | None](
+    *("loads", "augmentation", "(height, width) or None", None, _size),
+    "The size of the images that it wants to be given, where they are larger than those it returns.",
+)
+wants = Attribute[Sequence[str]](
+    *("wants", "metric", f"some of {', '.join(WANTED)}", ("fake", "target"), _wishes),
+    "The arguments of its `update`, in order; `fakes` are several fakes (B, N, C, H, W) of each source that differ by "
+    "dropout's noise.",
+)
+fakes = Attribute(
+    *("fakes", "metric", "a whole number of 1 or more", 2, _whole(1)), "How many `fakes` of each source it wants."
+)
+higher_is_better = Attribute[bool | None](
+    *("higher_is_better", "metric", "true, false or None", None, lambda value: value is None or _bool(value)),
+    "Which values are better; without it neither the best checkpoint nor a sweep can go by the metric.",
+)
+protocol = Attribute[Mapping[str, Any]](
+    *("protocol", "metric", "a mapping", {}, lambda value: isinstance(value, Mapping)),
+    "What else its value depends on, such as `weights`, the checksum of a network's.",
+)
+warnings = Attribute[Callable[[], Sequence[str]]](
+    *("warnings", "metric", "a method () -> list of sentences", tuple, callable),
+    "Why a value should not be believed, asked after `compute`.",
+)
+
+exempt = Attribute[Mapping[str, str]](
+    *("exempt", "any", "a mapping of texts", {}, lambda value: isinstance(value, Mapping)),
+    "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",
+)
+
+ATTRIBUTES: tuple[Attribute[Any], ...] = tuple(
+    found for found in list(globals().values()) if isinstance(found, Attribute)
+)
+"""All of them, in the order of the kinds."""
+
+TURNS = {"generator": generator_turn, "discriminator": discriminator_turn}
+"""For each player how a loss is asked what the player minimises."""
+
+
+def turn(loss: object, player: str) -> Callable[[View], Tensor]:
+    """Return how a loss is asked in a player's turn, in which it has a say."""
+    asked = TURNS[player](loss)
+    if asked is None:
+        raise LookupError(f"this loss has no say in the {player}'s turn")
+    return asked
+
+
+def misfits(kind: str, made: object) -> list[str]:
+    """List what keeps something from being used as a component of a kind, a sentence each.
+
+    Args:
+        kind: The kind, or `stream`.
+        made: What a factory made.
+    """
+    if not isinstance(made, PROTOCOLS.get(kind, (object,))):
+        names = " or ".join(protocol.__name__ for protocol in PROTOCOLS[kind])
+        return [f"made a {type(made).__name__} where a p2pkit.{names} is wanted"]
+    return wrong_attributes(kind, made)
+
+
+def wrong_attributes(kind: str, made: object) -> list[str]:
+    """List which of the attributes that a component of a kind may have are of a wrong type, a sentence each."""
+    mine = (attribute for attribute in ATTRIBUTES if attribute.owner in (kind, "any"))
+    return [wrong for attribute in mine if (wrong := attribute.wrong(made))]

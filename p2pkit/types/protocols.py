@@ -1,0 +1,140 @@
+"""What the factories of each kind make: one protocol for a kind; `optional` says what more each may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from p2pkit.types.images import Pair, PairSpec
+from p2pkit.types.view import Verdict, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@runtime_checkable
+class PairStream(Protocol):
+    """Pairs one after another, for a split that is too large or too far away to be read in any order.
+
+    It has to be picklable, since worker processes read it.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of pairs of the split."""
+        ...
+
+    def decoders(
+        self, *, part: int = 0, parts: int = 1, seed: int | None = None, start: int = 0
+    ) -> Iterator[Callable[[], Pair]]:
+        """Yield a function for each pair, which decodes it when it is called, in any thread.
+
+        A pair that can't be decoded raises `DataError` there, and the next one can still be read.
+
+        Args:
+            part: Which part of the split, from 0.
+            parts: How many parts there are: together they hold each pair once, and their lengths differ by one at most.
+            seed: Settles a random order; None for the order in which the pairs are stored.
+            start: How many pairs of the part are left out at its beginning, to go on after an interruption.
+        """
+        ...
+
+
+@runtime_checkable
+class PairDataset(Protocol):
+    """What a dataset's factory returns: pairs by split.
+
+    `pairs` is a sequence in a fixed order, whose items may be slow to read and must be safe to read in threads; or a
+    `PairStream`.
+    """
+
+    spec: PairSpec
+    splits: tuple[str, ...]
+
+    def pairs(self, split: str) -> Sequence[Pair] | PairStream:
+        """Return the pairs of a split."""
+        ...
+
+
+@runtime_checkable
+class GeneratorNetwork(Protocol):
+    """What a generator's factory returns: a `torch.nn.Module` that makes a fake of a source.
+
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
+    """
+
+    def __call__(self, source: Tensor, /) -> Tensor:
+        """Return a fake of each source."""
+        ...
+
+
+@runtime_checkable
+class DiscriminatorNetwork(Protocol):
+    """What a discriminator's factory returns: a `torch.nn.Module` that judges pairs.
+
+    Shape: images (B, C, H, W) in [-1, 1].
+    """
+
+    def __call__(self, source: Tensor, image: Tensor, /) -> Verdict:
+        """Return the verdict on the pairs of a source and a target or fake."""
+        ...
+
+
+@runtime_checkable
+class GeneratorLoss(Protocol):
+    """A loss that has a say in the generator's turn; one that has a say in both turns has both methods."""
+
+    def generator(self, view: View) -> Tensor:
+        """Return a scalar that the generator minimises, without its weight."""
+        ...
+
+
+@runtime_checkable
+class DiscriminatorLoss(Protocol):
+    """A loss that has a say in the discriminator's turn, for which alone a run has a discriminator."""
+
+    def discriminator(self, view: View) -> Tensor:
+        """Return a scalar that the discriminator minimises, without its weight."""
+        ...
+
+
+@runtime_checkable
+class PairAugmentation(Protocol):
+    """What an augmentation's factory returns: a change of a batch, with the same geometry for both images.
+
+    Shape: images (B, C, H, W) in [-1, 1]; those returned are of the run's size.
+    """
+
+    def __call__(self, source: Tensor, target: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Return sources and targets, changed."""
+        ...
+
+
+@runtime_checkable
+class PairMetric(Protocol):
+    """What a metric's factory returns: a `torchmetrics.Metric`, which is updated batch by batch and merges.
+
+    Shape: images (B, C, H, W) in [-1, 1].
+    """
+
+    def update(self, *images: Tensor) -> None:
+        """Count a batch in: a fake and its target, or what the attribute `wants` names."""
+        ...
+
+    def compute(self) -> Any:
+        """Return the value, or a mapping of several."""
+        ...
+
+    def reset(self) -> None:
+        """Begin anew."""
+        ...
+
+
+PROTOCOLS: Mapping[str, tuple[type, ...]] = {
+    "generator": (GeneratorNetwork,),
+    "discriminator": (DiscriminatorNetwork,),
+    "loss": (GeneratorLoss, DiscriminatorLoss),
+    "dataset": (PairDataset,),
+    "augmentation": (PairAugmentation,),
+    "metric": (PairMetric,),
+}
+"""For each kind what its factories may make; of a loss one of the two is enough."""

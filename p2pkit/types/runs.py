@@ -1,0 +1,159 @@
+"""What plugins are told of a run: its data, its scores, its samples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from p2pkit.types.images import PairSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Fixed pairs of an evaluation with what the generator makes of them.
+
+    Args:
+        names: The pairs' names.
+        pictures: For each pair, source, fake and target side by side, uint8 (H, 3 W, 3).
+        sheet: The labelled PNG of all of them.
+    """
+
+    names: tuple[str, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+    sheet: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation measured.
+
+    Args:
+        split: The part of the data set.
+        count: How many pairs were scored.
+        metrics: Value of each metric, by name.
+        baselines: The same metrics for predictions that need no learning: `source` and `mean`.
+        higher_is_better: For each metric, which direction is good; None where the metric does not say.
+        protocol: How it was measured: data, size, batch-norm mode, dropout; plain values.
+        own_protocols: For each metric what its value depends on beside that: version, parameters, which weights.
+        warnings: What is to be known before a value is believed.
+        ground_truth: What the targets themselves would get, from the metrics that judge a fake without its target.
+    """
+
+    split: str
+    count: int
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    own_protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    ground_truth: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """For each metric all of how it was measured; only values of equal protocols can be compared."""
+        return {name: {**self.protocol, **self.own_protocols.get(name, {})} for name in self.metrics}
+
+    @property
+    def protocol_ids(self) -> dict[str, str]:
+        """For each metric eight characters that are equal where, and only where, the protocols are."""
+        return {name: short_id(protocol) for name, protocol in self.protocols.items()}
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """For each metric, by what share the fakes are better than the better baseline; negative where they are worse.
+
+        Left out where no share can be said: the metric does not say which direction is good, its value is not finite,
+        or the better baseline is 0 or infinite. A baseline that is not a number is passed over.
+        """
+        gains = {}
+        for name, value in self.metrics.items():
+            higher = self.higher_is_better.get(name)
+            known = [scores[name] for scores in self.baselines.values() if not math.isnan(scores.get(name, math.nan))]
+            if higher is None or not known:
+                continue
+            best = max(known) if higher else min(known)
+            if best != 0 and math.isfinite(best) and math.isfinite(value):
+                gains[name] = (value - best if higher else best - value) / abs(best)
+        return gains
+
+
+def short_id(data: Mapping[str, Any]) -> str:
+    """Return eight characters that stand for plain data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class ParameterCount(NamedTuple):
+    """How large a network is.
+
+    Args:
+        total: All of its parameters' values.
+        trainable: Those that training changes.
+    """
+
+    total: int
+    trainable: int
+
+    @property
+    def frozen(self) -> int:
+        """How many values training leaves as they are."""
+        return self.total - self.trainable
+
+    def __str__(self) -> str:
+        """Say it: `54,413,955 parameters`, and how many are trainable where not all of them are."""
+        return f"{self.total:,} parameters" + (f", {self.trainable:,} of them trainable" if self.frozen else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a tracker records of a run's data.
+
+    Args:
+        name: The dataset component, and its root where it has one.
+        spec: What the images are.
+        counts: Number of pairs of each split that is used.
+        fingerprint: Short text that changes when the data changes.
+        root: Where the data lies, empty for data that is made up.
+    """
+
+    name: str
+    spec: PairSpec
+    counts: Mapping[str, int]
+    fingerprint: str
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training, evaluation or sweep, as the run-event hooks see it.
+
+    Args:
+        name: The run's name; its folder has the same one.
+        kind: What is being done.
+        folder: Where the run keeps its files; exists when `run_started` is called.
+        config: The resolved config: defaults filled in, aliases expanded; of a sweep what all its runs share, and the
+            section `sweep`.
+        dataset: What is known of the data.
+        versions: Version of each plugin and package that takes part.
+        facts: Settled by the engine: device, precision, parameter counts.
+        resumed: True when an earlier part of the same run exists.
+    """
+
+    name: str
+    kind: Literal["training", "evaluation", "sweep"]
+    folder: Path
+    config: Mapping[str, Any]
+    dataset: DatasetFacts
+    versions: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False

@@ -1,0 +1,60 @@
+"""One door for errors: a line on the terminal, the rest in a file."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Let training fail by an error that nobody foresaw."""
+
+    def fail(error):
+        def act(checked, *_):
+            raise error
+
+        monkeypatch.setattr("p2pkit.api._train", act)
+
+    return fail
+
+
+def reports(folder):
+    return list(folder.glob("p2pkit-error-*.txt"))
+
+
+def test_an_unforeseen_error_is_one_line_and_a_file(p2pkit, tiny, tmp_path, broken):
+    broken(ZeroDivisionError("division by\nzero"))
+    done = p2pkit("train", tiny, "-s", "losses.l1=7")
+    (file,) = reports(tmp_path)
+    assert done.code == 1
+    assert done.err.splitlines()[:2] == ["error:", "  ZeroDivisionError: division by"]
+    assert str(file) in done.err
+    assert "Traceback" not in done.err
+    text = file.read_text()
+    for part in ("# command\np2pkit train", "torch 2.", "weight: 7", "Traceback (most recent", "division by\nzero"):
+        assert part in text
+
+
+def test_the_traceback_is_shown_when_asked_for(p2pkit, tiny, tmp_path, broken):
+    broken(ZeroDivisionError("division by zero"))
+    done = p2pkit("--traceback", "train", tiny)
+    assert "Traceback (most recent call last)" in done.err
+    assert len(reports(tmp_path)) == 1
+    done = p2pkit("train", tiny, "-s", "losses.l2x=1", "--traceback")
+    assert (done.code, "Traceback" in done.err) == (2, True)
+    assert len(reports(tmp_path)) == 1  # an error of the user's leaves no file
+
+
+def test_what_the_system_refuses_is_said_in_its_words(p2pkit, tiny, tmp_path, broken):
+    broken(OSError(errno.ENOSPC, "No space left on device", "runs/a/state.json"))
+    assert "  runs/a/state.json: no space left on device\n" in p2pkit("train", tiny).err
+
+
+def test_a_folder_that_can_not_be_written_to(p2pkit, tiny, tmp_path, broken, monkeypatch):
+    broken(ZeroDivisionError("zero"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr("p2pkit.cli.crash.Path.cwd", lambda: tmp_path / "gone")
+    assert str(tmp_path / "elsewhere" / "p2pkit-error-") in p2pkit("train", tiny).err

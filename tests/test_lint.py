@@ -1,0 +1,40 @@
+"""What could run code is forbidden everywhere but in the one place that takes care."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def banned(line: str, file: str) -> bool:
+    command = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--stdin-filename", file, "-"]
+    done = subprocess.run(command, input=f"{line}\n", cwd=ROOT, capture_output=True, text=True, check=False)
+    return "TID251" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import torch; torch.load('x')",
+        "from torch import load",
+        "import torch; torch.hub.load('x', 'y')",
+        "import torch; torch.jit.load('x')",
+        "import pickle",
+        "from pickle import loads",
+        "import yaml; yaml.load('x')",
+        "import yaml; yaml.safe_load('x')",
+    ],
+)
+def test_readers_that_run_code_or_have_no_limits(line):
+    assert banned(line, "p2pkit/engine/new.py")
+    assert banned(line, "plugins/p2pkit-smp/src/p2pkit_smp/new.py")
+    assert not banned(line, "tests/test_new.py")
+
+
+def test_the_one_place():
+    assert not banned("import torch; torch.load('x', weights_only=True)", "p2pkit/tensor_files.py")
