@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,7 +39,7 @@ class Sized:
 
     def at(self, height, width):
         self.asked.append((height, width))
-        return Sized(self.spec, height, self.broken)
+        return Sized(replace(self.spec, height=height, width=width), height, self.broken)
 
     def pairs(self, split):
         image = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
