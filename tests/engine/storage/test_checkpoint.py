@@ -149,7 +149,7 @@ def test_files_that_are_gone_or_damaged_are_named(written, name, damage):
         file.write_bytes(b"" if damage == "empty" else whole[:-50])
     load = load_generator if name.startswith("generator") else load_discriminator
     for act in (lambda: load(written, network()), lambda: tensor_shapes(written)):
-        with pytest.raises(ModelError, match="can't be read|is damaged") as caught:
+        with pytest.raises(ModelError, match=r"can't be read|is damaged") as caught:
             act()
         assert caught.value.problems[0].path == str(file)
 
