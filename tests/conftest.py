@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,56 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WritePlugin = Callable[..., Path]
 Python = Callable[..., str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options that run the tests of the step, the losses, the augmentations and conformance elsewhere."""
+    group = parser.getgroup("p2pkit")
+    group.addoption("--device", default="cpu", help="where these tests compute: cpu, cuda")
+    kinds = ["fp32", "bf16", "fp16"]
+    group.addoption("--precision", default="fp32", choices=kinds, help="the arithmetic in which the step computes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let conformance try components there too, unless it is told where by an option of its own."""
+    if config.option.device != "cpu" and getattr(config.option, "p2pkit_device", None) is None:
+        config.option.p2pkit_device = config.option.device
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """Where tests compute: `--device`."""
+    return str(pytestconfig.getoption("device"))
+
+
+@pytest.fixture(scope="session")
+def precision(pytestconfig: pytest.Config) -> str:
+    """In which arithmetic the step computes: `--precision`."""
+    return str(pytestconfig.getoption("precision"))
+
+
+@pytest.fixture
+def fp32(precision: str) -> None:
+    """What a test needs whose numbers hold to the tolerances of fp32 alone."""
+    if precision != "fp32":
+        pytest.skip(f"its numbers are those of fp32, and this is {precision}")
+
+
+@pytest.fixture(scope="session")
+def tiny(device: str, precision: str) -> Iterator[dict[str, Any]]:
+    """The config of a run that takes a second: drawn shapes and small networks; `{**tiny, ...}` varies it."""
+    config: dict[str, Any] = {
+        "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
+        "generator": "unet_tiny",
+        "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
+        "losses": {"gan": {"weight": 1, "params": {"mode": "lsgan"}}, "l1": 100},
+        "schedule": {"epochs": 2},
+        "engine": {"batch": 4, "log_every": 1, "device": device, "precision": precision},
+        "evaluate": {"metrics": ["l1"], "samples": 2},
+    }
+    before = copy.deepcopy(config)
+    yield config
+    assert config == before, "a test has changed the config of all others"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,20 +9,10 @@ from PIL import Image
 
 import p2pkit
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
-    "generator": "unet_tiny",
-    "discriminator": {"use": "patch", "params": {"layers": 1}},
-    "losses": {"gan": 1, "l1": 100},
-    "engine": {"batch": 4},
-    "evaluate": {"metrics": ["l1"]},
-    "schedule": {"epochs": 1},
-}
-
 
 @pytest.fixture(scope="module")
-def trained(quiet, tmp_path_factory):
-    return p2pkit.train(TINY, registry=quiet, **{"tracking.folder": str(tmp_path_factory.mktemp("runs"))})
+def trained(tiny, quiet, tmp_path_factory):
+    return p2pkit.train(tiny, registry=quiet, **{"tracking.folder": str(tmp_path_factory.mktemp("runs"))})
 
 
 def test_train_load_translate(trained):
@@ -61,9 +51,9 @@ def test_a_tiny_config_runs_on_defaults(quiet, tmp_path):
     assert set(run.report.metrics) == {"l1", "psnr", "ssim"}
 
 
-def test_overrides_nested_and_dotted(quiet, tmp_path):
+def test_overrides_nested_and_dotted(tiny, quiet, tmp_path):
     run = p2pkit.train(
-        TINY,
+        tiny,
         registry=quiet,
         losses={"l1": 7, "gan": None},
         tracking={"folder": str(tmp_path), "name": "here"},

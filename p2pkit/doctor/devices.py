@@ -71,8 +71,10 @@ def _computes(device: torch.device) -> Finding:
 def _card(device: torch.device) -> Finding:
     import torch
 
+    from p2pkit.engine.device.choose import emulates_bf16
+
     about = torch.cuda.get_device_properties(device)
     fact = f"{about.name}, {about.total_memory / 2**30:.0f} GiB, compute capability {about.major}.{about.minor}"
-    if about.major < 8 and torch.version.hip is None:
+    if emulates_bf16(device):
         return Finding(_PART, str(device), "note", f"{fact}, bf16 is emulated", "set engine.precision to fp16 or fp32")
     return Finding(_PART, str(device), "fine", f"{fact}, bf16")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,15 @@ WEIGHTS = Path(os.environ.get("P2PKIT_WEIGHTS", Path(__file__).parents[2].parent
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
+def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def on_device(device: str) -> Iterator[None]:
+    """Let a test make its tensors where `--device` says."""
+    with nullcontext() if device == "cpu" else torch.device(device):
+        yield
 
 
 @pytest.fixture

@@ -33,20 +33,32 @@ def images(source=3, target=3, height=16, width=16):
     return PairSpec(as_spec(source), as_spec(target), height, width)
 
 
-def batch(count=8, channels=3, height=16, width=16, seed=1):
-    return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+@pytest.fixture
+def batch(device):
+    """Make a batch of noise, always the same, where `--device` says; augmentations draw on the host."""
+
+    def make(count=8, channels=3, height=16, width=16, seed=1):
+        drawn = torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(seed))
+        return (drawn * 2 - 1).to(device)
+
+    return make
 
 
-def classes(count=8, height=16, width=16):
-    """Large areas of four classes, so that most pixels are not at a border."""
-    stored = torch.zeros(count, 1, height, width, dtype=torch.uint8)
-    stored[:, :, height // 2 :] += 1
-    stored[:, :, :, width // 3 :] += 2
-    return stored
+@pytest.fixture
+def classes(device):
+    """Make large areas of four classes, so that most pixels are not at a border."""
+
+    def make(count=8, height=16, width=16):
+        stored = torch.zeros(count, 1, height, width, dtype=torch.uint8)
+        stored[:, :, height // 2 :] += 1
+        stored[:, :, :, width // 3 :] += 2
+        return stored.to(device)
+
+    return make
 
 
 @geometric
-def test_equal_images_stay_equal_and_change(factory, params):
+def test_equal_images_stay_equal_and_change(batch, factory, params):
     augmentation = factory(images(), **params)
     source, target = augmentation(batch(), batch())
     assert torch.equal(source, target)
@@ -57,12 +69,12 @@ def test_equal_images_stay_equal_and_change(factory, params):
 
 
 @geometric
-def test_labels_stay_whole_and_move_with_the_image(factory, params):
+def test_labels_stay_whole_and_move_with_the_image(classes, factory, params):
     planes = to_network(classes(), LABELS)
     blended, target = factory(images(4, LABELS), **params)(planes, planes)  # once as intensities, once as labels
     assert target.shape == (8, 4, 16, 16)
     assert set(target.unique().tolist()) == {-1, 1}
-    assert torch.equal((target == 1).sum(1), torch.ones(8, 16, 16, dtype=torch.long))
+    assert torch.equal((target == 1).sum(1), torch.ones_like(target.argmax(1)))
     share, index = blended.max(1)
     inside = share > 0.99
     assert inside.float().mean() > 0.4
@@ -71,7 +83,7 @@ def test_labels_stay_whole_and_move_with_the_image(factory, params):
 
 
 @geometric
-def test_the_global_seed_decides(factory, params):
+def test_the_global_seed_decides(batch, factory, params):
     augmentation = factory(images(), **params)
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -82,13 +94,13 @@ def test_the_global_seed_decides(factory, params):
 
 
 @geometric
-def test_pairs_of_a_batch_are_changed_each_in_its_own_way(factory, params):
+def test_pairs_of_a_batch_are_changed_each_in_its_own_way(batch, factory, params):
     one = batch(1).expand(16, -1, -1, -1)
     source, _ = factory(images(), **params)(one, one)
     assert len(source.flatten(1).unique(dim=0)) > 1
 
 
-def test_source_and_target_may_have_other_channels():
+def test_source_and_target_may_have_other_channels(batch):
     for factory, params in GEOMETRIC:
         source, target = factory(images(1, 5), **params)(batch(channels=1), batch(channels=5))
         assert (source.shape, target.shape) == ((8, 1, 16, 16), (8, 5, 16, 16))
@@ -106,7 +118,7 @@ def test_crops_are_parts_of_the_larger_image():
     assert set(columns[:, 0, 0, 0].tolist()) == set(range(7))
 
 
-def test_a_batch_of_the_runs_size_is_enlarged_before_cropping():
+def test_a_batch_of_the_runs_size_is_enlarged_before_cropping(classes):
     augmentation = JitterCrop(images(1, LABELS), load=32)
     source, target = augmentation(torch.full((2, 1, 16, 16), 0.3), to_network(classes(2), LABELS))
     assert torch.allclose(source, torch.full_like(source, 0.3))
@@ -122,7 +134,7 @@ def test_a_batch_of_the_runs_size_is_enlarged_before_cropping():
 
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0), (1.0, 1), (0.5, pytest.approx(0.5, abs=0.08))])
-def test_flip_exchanges_left_and_right_with_the_probability(probability, share):
+def test_flip_exchanges_left_and_right_with_the_probability(batch, probability, share):
     given = batch(400, 1, 4, 6)
     source, _ = Flip(images(1, 1, 4, 6), probability=probability)(given, given)
     flipped = (source == given.flip(3)).flatten(1).all(1)
@@ -131,27 +143,27 @@ def test_flip_exchanges_left_and_right_with_the_probability(probability, share):
     assert flipped.float().mean().item() == share
 
 
-def test_all_four_quarter_turns_occur():
+def test_all_four_quarter_turns_occur(batch):
     given = batch(400, 1, 4, 4)
     source, _ = Rotate90(images(1, 1, 4, 4))(given, given)
     turned = torch.stack([(source == given.rot90(count, (2, 3))).flatten(1).all(1) for count in range(4)])
-    assert torch.equal(turned.sum(0), torch.ones(400, dtype=torch.long))
+    assert torch.equal(turned.sum(0), torch.ones_like(turned[0].long()))
     assert (turned.float().mean(1) - 0.25).abs().max() < 0.08
 
 
-def test_affine_without_ranges_changes_nothing():
+def test_affine_without_ranges_changes_nothing(batch):
     given = batch(height=12, width=20)
     still = Affine(images(height=12, width=20), degrees=0.0, translate=0.0, scale=0.0)
     assert torch.allclose(still(given, given)[0], given, atol=1e-5)
 
 
-def test_affine_moves_by_what_was_drawn(largest):
+def test_affine_moves_by_what_was_drawn(batch, largest):
     given, square = batch(2, 1, 10, 20), batch(2, 1, 15, 15)
     largest()
     spec = images(1, 1, 10, 20)
     shifted, _ = Affine(spec, degrees=0.0, translate=0.1, scale=0.0, padding="zeros")(given, given)
     assert torch.allclose(shifted[:, :, 1:, 2:], given[:, :, :-1, :-2], atol=1e-5)
-    assert torch.allclose(shifted[:, :, :1], torch.tensor(-1.0), atol=1e-5)
+    assert torch.allclose(shifted[:, :, :1], torch.full_like(shifted[:, :, :1], -1), atol=1e-5)
     turned, _ = Affine(images(1, 1, 15, 15), degrees=90.0, translate=0.0, scale=0.0)(square, square)
     assert torch.allclose(turned, square.rot90(-1, (2, 3)), atol=1e-4)
 
@@ -167,7 +179,7 @@ def test_affine_fills_labels_with_the_first_class(largest):
 
 
 @pytest.mark.parametrize("apply_to", ["source", "target", "both"])
-def test_colours_change_only_where_asked_and_alike(apply_to):
+def test_colours_change_only_where_asked_and_alike(batch, apply_to):
     source, target = ColourJitter(images(), apply_to=apply_to, hue=0.1)(batch(), batch())
     assert torch.equal(source, batch()) == (apply_to == "target")
     assert torch.equal(target, batch()) == (apply_to == "source")
@@ -179,7 +191,7 @@ def test_colours_change_only_where_asked_and_alike(apply_to):
 
 
 @pytest.mark.parametrize("apply_to", ["source", "both"])
-def test_the_draws_do_not_depend_on_where_they_are_used(apply_to):
+def test_the_draws_do_not_depend_on_where_they_are_used(batch, apply_to):
     changed = []
     for where in ("target", apply_to):
         torch.manual_seed(2)
@@ -188,13 +200,13 @@ def test_the_draws_do_not_depend_on_where_they_are_used(apply_to):
 
 
 @pytest.mark.parametrize(("name", "factor"), [("brightness", 1.5), ("contrast", 1.5), ("saturation", 1.5)])
-def test_each_change_is_the_one_it_is_called(largest, name, factor):
+def test_each_change_is_the_one_it_is_called(batch, largest, name, factor):
     params = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0) | {name: factor - 1}
     given = batch() * 0.2
     largest()
     changed = (ColourJitter(images(), **params)(given, given)[0] + 1) / 2
     unit = (given + 1) / 2
-    grey = (unit * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    grey = (unit * unit.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     about = {"brightness": 0.0, "contrast": grey.mean((2, 3), keepdim=True), "saturation": grey}[name]
     assert torch.allclose(changed, (about + (unit - about) * factor).clamp(0, 1), atol=1e-4)
 
@@ -206,7 +218,7 @@ def test_hue_turns_around_the_circle(largest):
     assert torch.allclose(jitter(red, red)[0][0, :, 0, 0], torch.tensor([-1.0, 1, -1]), atol=1e-4)
 
 
-def test_any_channels_without_saturation_and_hue():
+def test_any_channels_without_saturation_and_hue(batch):
     jitter = ColourJitter(images(1, 5), saturation=0.0)
     source, target = jitter(batch(channels=1), batch(channels=5))
     assert not torch.equal(source, batch(channels=1))
@@ -230,7 +242,7 @@ def test_images_that_do_not_fit_are_refused(make, parameter, cause):
     assert caught.value.parameter == parameter
 
 
-def test_a_label_source_leaves_the_target_to_be_coloured():
+def test_a_label_source_leaves_the_target_to_be_coloured(batch, classes):
     planes = to_network(classes(), LABELS)
     source, target = ColourJitter(images(LABELS), apply_to="target")(planes, batch())
     assert torch.equal(source, planes)
@@ -251,7 +263,7 @@ def test_every_augmentation_is_offered_with_described_parameters():
 @pytest.mark.numbers
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("factory", "params"), [*GEOMETRIC, (ColourJitter, {"hue": 0.1})])
-def test_nothing_waits_for_the_device(factory, params):
+def test_nothing_waits_for_the_device(batch, factory, params):
     given = batch().cuda()
     augmentation = factory(images(), **params)
     augmentation(given, given)

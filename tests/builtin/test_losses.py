@@ -16,6 +16,8 @@ from p2pkit.builtin.losses.classes import CrossEntropy
 from p2pkit.builtin.losses.distances import FeatureMatching, TotalVariation, charbonnier, l1, l2, ssim
 from p2pkit.builtin.losses.penalties import R1, GradientPenalty
 
+pytestmark = pytest.mark.usefixtures("on_device")
+
 
 def images(*shape, low=-1.0, high=1.0):
     return torch.empty(shape).uniform_(low, high)

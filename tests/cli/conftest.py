@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from p2pkit.cli import main
 
@@ -34,22 +35,12 @@ def p2pkit(monkeypatch, capsys, tmp_path):
     return run
 
 
-TINY = """
-dataset: {use: shapes, params: {size: 16, count: 8}}
-generator: unet_tiny
-discriminator: {use: patch, params: {layers: 1, width: 8}}
-losses: {gan: 1, l1: 100}
-schedule: {epochs: 1}
-engine: {batch: 4, log_every: 1, device: cpu}
-evaluate: {metrics: [l1], samples: 2}
-"""
-
-
 @pytest.fixture
-def tiny(tmp_path):
+def tiny(tiny, tmp_path):
     """A config file that trains in a moment."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(TINY)
+    data = {"use": "shapes", "params": {"size": 16, "count": 8}}
+    path.write_text(yaml.safe_dump({**tiny, "dataset": data, "schedule": {"epochs": 1}}))
     return path
 
 

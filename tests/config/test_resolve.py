@@ -10,42 +10,50 @@ from p2pkit import ConfigError, ImageSpec, PairSpec
 from p2pkit.config import load_config, recipe_names, resolve
 from p2pkit.registry import load_registry
 
-TINY = {"dataset": "shapes", "generator": "unet_tiny", "discriminator": "patch_16", "losses": {"gan": 1, "l1": 100}}
 IMAGES = PairSpec(ImageSpec(3), ImageSpec(3), 64, 64)
 
 
-def plan(registry, config=TINY, **overrides):
-    return resolve(load_config(config, overrides), registry)
+@pytest.fixture
+def plan(registry, tiny):
+    """Resolve a config, by default the tiny one: `plan(config, **{"losses.gan": 0})`."""
+    return lambda config=tiny, names=registry, **overrides: resolve(load_config(config, overrides), names)
 
 
-def one(registry, config=TINY, **overrides):
-    (found,) = plan(registry, config, **overrides).problems
-    return found
+@pytest.fixture
+def one(plan):
+    """Return the one problem that a config has."""
+
+    def find(*config, **overrides):
+        (found,) = plan(*config, **overrides).problems
+        return found
+
+    return find
 
 
-def test_a_tiny_config_is_complete(registry):
-    found = plan(registry)
+def test_a_tiny_config_is_complete(plan):
+    found = plan()
     assert found.problems == ()
     assert found.dataset.component.full_name == "p2pkit:shapes"
     assert (found.generator.name, found.generator.component.full_name) == ("unet_tiny", "p2pkit:unet")
     assert [*found.losses] == ["gan", "l1"]
     assert {name: term.weight for name, term in found.config.losses.items()} == {"gan": 1, "l1": 100}
-    assert list(found.metrics) == ["l1", "psnr", "ssim"]
+    assert list(found.metrics) == ["l1"]
     assert found.augment == ()
+    assert list(plan({"dataset": "shapes"}).metrics) == ["l1", "psnr", "ssim"]
 
 
-def test_written_parameters_lie_over_the_aliass(registry):
-    found = plan(registry, **{"generator.params.depth": 5})
+def test_written_parameters_lie_over_the_aliass(plan):
+    found = plan(**{"generator.params.depth": 5})
     assert found.generator.params == {"depth": 5, "width": 8, "dropout": 0.0}
 
 
-def test_a_term_of_weight_0_is_left_out(registry):
-    found = plan(registry, **{"losses.gan": 0})
+def test_a_term_of_weight_0_is_left_out(plan):
+    found = plan(**{"losses.gan": 0})
     assert list(found.losses) == ["l1"]
     assert found.resolved()["losses"]["gan"]["weight"] == 0
 
 
-def test_mistakes_of_every_kind_are_found_at_once(registry):
+def test_mistakes_of_every_kind_are_found_at_once(plan):
     config = {
         "dataset": {"use": "shapes", "params": {"sise": 64}},
         "generator": {"use": "unett"},
@@ -58,7 +66,7 @@ def test_mistakes_of_every_kind_are_found_at_once(registry):
         "evaluate": {"metrics": ["l1", {"params": {}}, "l1"]},
         "trackng": {},
     }
-    problems = {problem.path: problem for problem in plan(registry, config).problems}
+    problems = {problem.path: problem for problem in plan(config).problems}
     assert set(problems) == {
         "dataset.params.sise",
         "generator.use",
@@ -98,46 +106,45 @@ def test_mistakes_of_every_kind_are_found_at_once(registry):
 
 
 @pytest.mark.parametrize(
-    ("config", "path", "cause"),
+    ("changed", "path", "cause"),
     [
-        ({}, "dataset", "this key is missing"),
         ({"dataset": 5}, "dataset", "must hold keys and values, got 5"),
         ({"dataset": {"params": {}}}, "dataset.use", "this key is missing"),
-        ({**TINY, "generator": {"use": 5}}, "generator.use", "input should be a valid string, got 5"),
-        ({**TINY, "generator": None}, "generator", "must hold keys and values, got None"),
-        ({**TINY, "losses": 5}, "losses", "must hold keys and values, got 5"),
-        ({**TINY, "losses": {"gan": 1, 1: 5}}, "losses.1.use", "no loss is called '1'"),
-        ({**TINY, "losses": {"l1": "heavy"}}, "losses.l1.weight", "input should be a valid number, unable to parse "),
-        ({**TINY, "augment": "flip"}, "augment", "input should be a valid list, got 'flip'"),
-        (
-            {**TINY, "optimizers": {"generator": {"use": "sgd"}}},
-            "optimizers.generator.use",
-            "input should be 'adam' or",
-        ),
-        ({**TINY, "schedule": {"epochs": 3, "steps": 4}}, "schedule", "give epochs or steps, not both"),
-        ({**TINY, "engine": {"device": "gpu"}}, "engine.device", "string should match pattern"),
-        ({**TINY, "extend": "demo"}, "extend", "there is no key 'extend' here"),
-        ({**TINY, 3: "x"}, "3", "there is no key '3' here"),
+        ({"generator": {"use": 5}}, "generator.use", "input should be a valid string, got 5"),
+        ({"generator": None}, "generator", "must hold keys and values, got None"),
+        ({"losses": 5}, "losses", "must hold keys and values, got 5"),
+        ({"losses": {"gan": 1, 1: 5}}, "losses.1.use", "no loss is called '1'"),
+        ({"losses": {"l1": "heavy"}}, "losses.l1.weight", "input should be a valid number, unable to parse "),
+        ({"augment": "flip"}, "augment", "input should be a valid list, got 'flip'"),
+        ({"optimizers": {"generator": {"use": "sgd"}}}, "optimizers.generator.use", "input should be 'adam' or"),
+        ({"schedule": {"epochs": 3, "steps": 4}}, "schedule", "give epochs or steps, not both"),
+        ({"engine": {"device": "gpu"}}, "engine.device", "string should match pattern"),
+        ({"extend": "demo"}, "extend", "there is no key 'extend' here"),
+        ({3: "x"}, "3", "there is no key '3' here"),
     ],
     ids=str,
 )
-def test_every_mistake_in_the_structure_is_told_once(registry, config, path, cause):
-    found = one(registry, config)
+def test_every_mistake_in_the_structure_is_told_once(one, tiny, changed, path, cause):
+    found = one({**tiny, **changed})
     assert found.path == path
     assert found.cause.startswith(cause)
 
 
-def test_a_missing_parameter_is_told_with_what_it_means(registry):
-    found = one(registry, {**TINY, "dataset": "side_by_side"})
+def test_a_config_names_its_data(one):
+    assert (one({}).path, one({}).cause) == ("dataset", "this key is missing")
+
+
+def test_a_missing_parameter_is_told_with_what_it_means(one, tiny):
+    found = one({**tiny, "dataset": "side_by_side"})
     assert (found.path, found.cause) == ("dataset.params.root", "side_by_side needs this parameter")
     assert found.remedy
 
 
-def test_a_key_of_extends_is_offered(registry):
-    assert one(registry, {**TINY, "extend": "demo"}).remedy.startswith("did you mean extends?")
+def test_a_key_of_extends_is_offered(one, tiny):
+    assert one({**tiny, "extend": "demo"}).remedy.startswith("did you mean extends?")
 
 
-def test_a_part_is_built_or_says_why_not(registry, write_plugin, tmp_path):
+def test_a_part_is_built_or_says_why_not(plan, write_plugin, tmp_path):
     code = """
         def shy(images):
             '''Refuses.'''
@@ -154,31 +161,35 @@ def test_a_part_is_built_or_says_why_not(registry, write_plugin, tmp_path):
     """
     theirs = load_registry(plugin_files=[write_plugin(code)], discover=False, start=tmp_path)
     with pytest.raises(ConfigError) as caught:
-        plan(theirs, generator="shy").generator.build(IMAGES)
+        plan(names=theirs, generator="shy").generator.build(IMAGES)
     assert str(caught.value) == "generator.params.width: too small\n  -> enlarge it"
     with pytest.raises(ConfigError, match=r"generator: acme:broken can't be built: ZeroDivisionError: by zero"):
-        plan(theirs, generator="broken").generator.build(IMAGES)
-    assert plan(registry).discriminator.build(IMAGES) is not None
+        plan(names=theirs, generator="broken").generator.build(IMAGES)
+    assert plan().discriminator.build(IMAGES) is not None
 
 
-RESOLVABLE = {
-    **TINY,
-    "augment": [{"use": "jitter_crop", "params": {"load": 72}}, "flip"],
-    "losses": {"gan": {"params": {"mode": "hinge"}}, "l1": 0, "sharp": {"use": "charbonnier", "weight": 3, "every": 2}},
-    "optimizers": {"generator": {"lr": 1e-4, "betas": [0, 0.9]}},
-    "schedule": {"steps": 9},
-    "evaluate": {"metrics": ["psnr", {"use": "ssim", "alias": "likeness"}]},
-    "tracking": {"tags": {"who": "me"}},
-}
+@pytest.fixture
+def resolvable(tiny):
+    sharp = {"use": "charbonnier", "weight": 3, "every": 2}
+    return {
+        **tiny,
+        "augment": [{"use": "jitter_crop", "params": {"load": 72}}, "flip"],
+        "losses": {"gan": {"params": {"mode": "hinge"}}, "l1": 0, "sharp": sharp},
+        "optimizers": {"generator": {"lr": 1e-4, "betas": [0, 0.9]}},
+        "schedule": {"steps": 9},
+        "evaluate": {"metrics": ["psnr", {"use": "ssim", "alias": "likeness"}]},
+        "tracking": {"tags": {"who": "me"}},
+    }
 
 
-@pytest.mark.parametrize("config", [{"dataset": "shapes"}, RESOLVABLE, *recipe_names()], ids=str)
-def test_a_resolved_config_read_back_is_the_same_run(registry, config):
+@pytest.mark.parametrize("config", [{"dataset": "shapes"}, "resolvable", *recipe_names()], ids=str)
+def test_a_resolved_config_read_back_is_the_same_run(plan, resolvable, config):
+    config = resolvable if config == "resolvable" else config
     overrides = {} if isinstance(config, dict) else _root(config)
-    first = plan(registry, config, **overrides)
+    first = plan(config, **overrides)
     assert first.problems == ()
     data = first.resolved()
-    again = plan(registry, yaml.safe_load(yaml.safe_dump(data)))
+    again = plan(yaml.safe_load(yaml.safe_dump(data)))
     assert again.problems == ()
     assert again.resolved() == data
     assert list(again.metrics) == list(first.metrics)
@@ -191,20 +202,20 @@ def _root(recipe: str) -> dict[str, str]:
     return {"dataset.params.root": "data"} if needs else {}
 
 
-def test_a_resolved_config_stands_on_its_own(registry):
-    data = plan(registry, RESOLVABLE).resolved()
+def test_a_resolved_config_stands_on_its_own(plan, resolvable, registry):
+    data = plan(resolvable).resolved()
     assert data["generator"]["use"] == "p2pkit:unet"
     assert data["generator"]["alias"] == "unet_tiny"
     assert data["generator"]["params"]["skips"] is True
     assert data["losses"]["sharp"]["weight"] == 3
-    assert data["engine"]["batch"] == 1
+    assert data["engine"]["accumulate"] == 1
     changed = resolve(load_config(data, {"generator": "resnet_6"}), registry)
     assert (changed.problems, changed.generator.name) == ((), "resnet_6")
 
 
-def test_paths_are_made_absolute_for_whoever_reads_them_elsewhere(registry):
-    config = {**TINY, "dataset": {"use": "side_by_side", "params": {"root": "somewhere", "size": 64}}}
-    root = plan(registry, config).resolved()["dataset"]["params"]["root"]
+def test_paths_are_made_absolute_for_whoever_reads_them_elsewhere(plan, tiny):
+    config = {**tiny, "dataset": {"use": "side_by_side", "params": {"root": "somewhere", "size": 64}}}
+    root = plan(config).resolved()["dataset"]["params"]["root"]
     assert root == str(Path("somewhere").absolute())
 
 
@@ -212,26 +223,26 @@ def test_paths_are_made_absolute_for_whoever_reads_them_elsewhere(registry):
     "key", [None, 1.5, True, date(2024, 1, 1), "~", "[/red]", "list[str]", "[key]", "", "x" * 20_000]
 )
 @pytest.mark.parametrize("where", ["", "losses", "engine", "dataset", "tracking", "sweep"])
-def test_odd_keys_end_in_one_problem(registry, key, where):
+def test_odd_keys_end_in_one_problem(one, tiny, key, where):
     config = (
-        {**TINY, where: {"use": "shapes", key: 5} if where == "dataset" else {key: 5}} if where else {**TINY, key: 5}
+        {**tiny, where: {"use": "shapes", key: 5} if where == "dataset" else {key: 5}} if where else {**tiny, key: 5}
     )
-    found = one(registry, config)
+    found = one(config)
     assert len(found.path) <= 400
     assert str(key)[:40] in f"{found.path} {found.cause}"
 
 
-def test_a_hundred_thousand_unknown_keys_are_told_in_short(registry):
-    config = {**TINY, **{f"k{i}": i for i in range(100_000)}}
-    problems = plan(registry, config).problems
+def test_a_hundred_thousand_unknown_keys_are_told_in_short(plan, tiny):
+    config = {**tiny, **{f"k{i}": i for i in range(100_000)}}
+    problems = plan(config).problems
     assert len(problems) == 101
     assert "99,900 mistakes more" in problems[-1].cause
-    inside = {**TINY, "generator": {"use": "unet_tiny", "params": {f"k{i}": i for i in range(10_000)}}}
-    assert len(plan(registry, inside).problems) == 101
+    inside = {**tiny, "generator": {"use": "unet_tiny", "params": {f"k{i}": i for i in range(10_000)}}}
+    assert len(plan(inside).problems) == 101
 
 
-def test_long_values_are_shortened(registry):
-    found = one(registry, {**TINY, "engine": {"batch": "9" * 5000}})
+def test_long_values_are_shortened(one, tiny):
+    found = one({**tiny, "engine": {"batch": "9" * 5000}})
     assert len(found.cause) < 400
-    found = one(registry, {**TINY, "generator": "u" * 20_000})
+    found = one({**tiny, "generator": "u" * 20_000})
     assert len(found.cause) < 200

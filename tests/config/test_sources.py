@@ -32,9 +32,6 @@ def problem(config, *settings: str):
     return found
 
 
-TINY = {"dataset": "shapes", "generator": "unet_tiny", "discriminator": "patch_16", "losses": {"gan": 1, "l1": 100}}
-
-
 def test_the_recipes_ship_with_the_package():
     assert set(recipe_names()) >= RECIPES
 
@@ -89,27 +86,27 @@ def test_reading_changes_nothing_of_the_callers():
         ("tracking.name=a=b", ("tracking", "name"), "a=b"),
     ],
 )
-def test_settings_change_one_key(setting, keys, value):
-    found = raw(TINY, setting)
+def test_settings_change_one_key(tiny, setting, keys, value):
+    found = raw(tiny, setting)
     for key in keys:
         found = found[key]
     assert found == value
 
 
-def test_settings_reach_into_lists_by_index():
-    config = {**TINY, "augment": [{"use": "jitter_crop", "params": {"load": 286}}, "flip"]}
+def test_settings_reach_into_lists_by_index(tiny):
+    config = {**tiny, "augment": [{"use": "jitter_crop", "params": {"load": 286}}, "flip"]}
     changed = raw(config, "augment.0.params.load=300", "augment.1=rotate90")["augment"]
     assert changed == [{"use": "jitter_crop", "params": {"load": 300}}, {"use": "rotate90"}]
 
 
-def test_an_index_beyond_the_list_is_an_error():
-    found = problem({**TINY, "augment": ["flip"]}, "augment.1.params.probability=1")
+def test_an_index_beyond_the_list_is_an_error(tiny):
+    found = problem({**tiny, "augment": ["flip"]}, "augment.1.params.probability=1")
     assert str(found) == "augment.1: there is no item 1\n  -> items count from 0; the last one is 0"
-    assert problem({**TINY, "augment": []}, "augment.0=flip").remedy.endswith("the list is empty")
+    assert problem({**tiny, "augment": []}, "augment.0=flip").remedy.endswith("the list is empty")
 
 
-def test_null_removes_a_term():
-    assert list(raw(TINY, "losses.gan=null")["losses"]) == ["l1"]
+def test_null_removes_a_term(tiny):
+    assert list(raw(tiny, "losses.gan=null")["losses"]) == ["l1"]
 
 
 def test_settings_change_what_a_config_leaves_to_the_defaults():
@@ -119,9 +116,9 @@ def test_settings_change_what_a_config_leaves_to_the_defaults():
     assert list(raw({"dataset": "shapes", "losses": {"l1": 100}}, "losses.l1=50")["losses"]) == ["l1"]
 
 
-def test_parameters_go_with_the_component_they_belong_to():
+def test_parameters_go_with_the_component_they_belong_to(tiny):
     config = {
-        **TINY,
+        **tiny,
         "generator": {"use": "unet", "params": {"depth": 5}},
         "losses": {"gan": {"params": {"mode": "wgan"}}},
     }
@@ -130,9 +127,9 @@ def test_parameters_go_with_the_component_they_belong_to():
     assert raw(config, "losses.gan.use=l2", "losses.gan.weight=3")["losses"]["gan"] == {"use": "l2", "weight": 3}
 
 
-def test_mappings_override_nested_or_with_dots():
-    dotted = load_config(TINY, {"losses.l1.weight": 7, "engine.batch": 2}).raw
-    nested = load_config(TINY, {"losses": {"l1": {"weight": 7}}, "engine": {"batch": 2}}).raw
+def test_mappings_override_nested_or_with_dots(tiny):
+    dotted = load_config(tiny, {"losses.l1.weight": 7, "engine.batch": 2}).raw
+    nested = load_config(tiny, {"losses": {"l1": {"weight": 7}}, "engine": {"batch": 2}}).raw
     assert dotted == nested
 
 

@@ -15,26 +15,11 @@ from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
-    "generator": "unet_tiny",
-    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
-    "losses": {"gan": {"weight": 1, "params": {"mode": "lsgan"}}, "l1": 100},
-    "schedule": {"epochs": 2},
-    "engine": {"batch": 4, "log_every": 1, "device": "cpu"},
-    "evaluate": {"metrics": ["l1"], "samples": 2},
-}
-
 
 @pytest.fixture
-def tiny():
-    return TINY
-
-
-@pytest.fixture
-def checked(quiet):
+def checked(quiet, tiny):
     """Check a variation of the tiny config: `checked(**{"engine.ema": 0.9})`."""
-    return lambda **overrides: check(resolve(load_config(TINY, overrides), quiet))
+    return lambda **overrides: check(resolve(load_config(tiny, overrides), quiet))
 
 
 @pytest.fixture
@@ -79,3 +64,16 @@ def signalled():
         return on_step
 
     return before
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """Say what torchrun would: `placed(RANK=1, WORLD_SIZE=2)`; `placed()` is a process on its own."""
+
+    def place(**values):
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+
+    return place

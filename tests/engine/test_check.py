@@ -78,6 +78,12 @@ def test_batch_larger_than_the_data(checked):
     assert "one update takes 16 pairs, and there are 12 to train on" in found["engine.batch"]
 
 
+def test_an_update_must_not_take_more_pairs_than_there_are(placed, checked):
+    placed(RANK=0, WORLD_SIZE=4)
+    with pytest.raises(ConfigError, match="one update takes 16 pairs, and there are 12"):
+        checked()
+
+
 def test_unknown_split_names_the_splits(checked):
     found = problems(checked, **{"evaluate.split": "vall"})
     assert "no split 'vall'" in found["evaluate.split"]

@@ -8,24 +8,18 @@ import pytest
 from p2pkit.registry import load_registry
 from p2pkit.sweep import join_sweep, sweep
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
-    "generator": "unet_tiny",
-    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
-    "losses": {"gan": 1, "l1": 100},
-    "schedule": {"epochs": 3},
-    "engine": {"batch": 4},
-    "evaluate": {"metrics": ["l1"], "samples": 2, "every": 0},
-    "tracking": {"system_metrics": False, "model": False},
-}
+
+@pytest.fixture
+def recorded(tiny):
+    return {**tiny, "schedule": {"epochs": 3}, "tracking": {"system_metrics": False, "model": False}}
 
 
 @pytest.fixture
-def runs(mlflow_here):
+def runs(recorded, mlflow_here):
     """Return the runs of a sweep with one point that fails: by kind."""
     registry = load_registry(discover=False)
     points = {"good": {}, "bad": {"optimizers.generator.lr": 1e30}, "plain": {"losses.gan": 0}}
-    swept = sweep({**TINY, "sweep": {"points": points}}, registry=registry, name="s")
+    swept = sweep({**recorded, "sweep": {"points": points}}, registry=registry, name="s")
     again = join_sweep("s", registry=registry)
     assert again == swept
     client = mlflow.MlflowClient()
@@ -59,8 +53,8 @@ def test_the_parent_stands_beside_its_children_and_says_what_is_best(runs):
     assert plots
 
 
-def test_within_a_run_of_the_callers_the_sweep_has_runs_of_its_own(mlflow_here):
+def test_within_a_run_of_the_callers_the_sweep_has_runs_of_its_own(recorded, mlflow_here):
     with mlflow.start_run() as mine:
-        swept = sweep(TINY, ["losses.l1.weight=1,10"], registry=load_registry(discover=False), name="s")
+        swept = sweep(recorded, ["losses.l1.weight=1,10"], registry=load_registry(discover=False), name="s")
     assert swept.complete
     assert mlflow.get_run(mine.info.run_id).data.params == {}

@@ -59,19 +59,16 @@ def test_a_metric_with_several_values_tells_its_first(tmp_path):
     assert search._study.best_value == 0.5
 
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
-    "generator": "unet_tiny",
-    "losses": {"l1": 100},
-    "schedule": {"steps": 1},
-    "engine": {"batch": 4},
-    "evaluate": {"metrics": ["psnr"], "samples": 2, "every": 0},
-    "sweep": {"axes": {"optimizers.generator.lr": "1e-5..1e-2:log"}, "search": "optuna", "trials": 3},
-}
+@pytest.fixture
+def searched(tiny):
+    """A search for the learning rate of a run without adversary, of one step."""
+    own = {"axes": {"optimizers.generator.lr": "1e-5..1e-2:log"}, "search": "optuna", "trials": 3}
+    short = {"losses": {"l1": 100}, "schedule": {"steps": 1}, "sweep": own}
+    return {**tiny, **short, "evaluate": {**tiny["evaluate"], "metrics": ["psnr"]}}
 
 
-def test_a_search_trains_all_its_points_and_goes_on_after_a_stop(quiet, tmp_path):
-    swept = sweep(TINY, registry=quiet, name="s", **{"tracking.folder": str(tmp_path / "runs")})
+def test_a_search_trains_all_its_points_and_goes_on_after_a_stop(searched, quiet, tmp_path):
+    swept = sweep(searched, registry=quiet, name="s", **{"tracking.folder": str(tmp_path / "runs")})
     assert [child.state for child in swept.children] == ["finished"] * 3
     assert swept.complete
     assert swept.best["psnr"] == max(child.metrics["psnr"] for child in swept.children)
@@ -83,11 +80,11 @@ def test_a_search_trains_all_its_points_and_goes_on_after_a_stop(quiet, tmp_path
     assert resumed.complete
 
 
-def test_what_optuna_can_not_search(quiet, monkeypatch):
+def test_what_optuna_can_not_search(searched, quiet, monkeypatch):
     with pytest.raises(ConfigError, match="how many points"):
-        sweep({**TINY, "sweep": {**TINY["sweep"], "trials": None}}, registry=quiet)
+        sweep({**searched, "sweep": {**searched["sweep"], "trials": None}}, registry=quiet)
     with pytest.raises(ConfigError, match=r"lr=1e-05 l1\.weight=1: generator\.params\.depth"):
-        sweep({**TINY, "generator": "unet_256"}, ["losses.l1.weight=1..100000"], registry=quiet)
+        sweep({**searched, "generator": "unet_256"}, ["losses.l1.weight=1..100000"], registry=quiet)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'p2pkit\[sweep\]'"):
-        sweep(TINY, registry=quiet)
+        sweep(searched, registry=quiet)

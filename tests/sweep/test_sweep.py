@@ -16,29 +16,19 @@ from p2pkit.registry import load_registry
 from p2pkit.sweep import join_sweep, outline, sweep
 from p2pkit.sweep.store import Store
 
-TINY = {
-    "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
-    "generator": "unet_tiny",
-    "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8}},
-    "losses": {"gan": 1, "l1": 100},
-    "schedule": {"epochs": 1},
-    "engine": {"batch": 4},
-    "evaluate": {"metrics": ["l1"], "samples": 2, "every": 0},
-}
 
-
-def test_all_points_are_checked_before_the_first_is_trained(quiet, tmp_path):
+def test_all_points_are_checked_before_the_first_is_trained(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs")}
     with pytest.raises(ConfigError) as caught:
-        sweep(TINY, ["generator=unet_tiny,unet_256,unett"], **options)
+        sweep(tiny, ["generator=unet_tiny,unet_256,unett"], **options)
     paths = [problem.path for problem in caught.value.problems]
     assert paths == ["generator=unet_256: generator.params.depth", "generator=unett: generator.use"]
     assert not (tmp_path / "runs").exists()
 
 
-def test_named_points_come_from_the_config(quiet, tmp_path):
+def test_named_points_come_from_the_config(tiny, quiet, tmp_path):
     points = {"plain": {"losses.gan": 0}, "both": {"losses": {"l1": 10}}}
-    config = {**TINY, "sweep": {"points": points, "seeds": 2}}
+    config = {**tiny, "sweep": {"points": points, "seeds": 2}}
     swept = sweep(config, registry=quiet, **{"tracking.folder": str(tmp_path / "runs"), "schedule.epochs": 2})
     assert [child.name for child in swept.children] == [f"{p}_seed={s}" for p in ("plain", "both") for s in (0, 1)]
     assert [child.state for child in swept.children] == ["finished"] * 4
@@ -46,13 +36,13 @@ def test_named_points_come_from_the_config(quiet, tmp_path):
     compared = compare(swept.finished)
     assert sorted(point.label for point in compared.points) == ["both", "plain"]
     assert [len(point.runs) for point in compared.points] == [2, 2]
-    single = train(TINY, **options, **{"losses.l1": 10})
+    single = train(tiny, **options, **{"losses.l1": 10})
     assert single.report.metrics["l1"] == swept.children[3].metrics["l1"]
-    assert single.step == 4
+    assert single.step == 6
 
 
-def test_a_sweep_is_outlined_and_not_trained_as_one_run(quiet, tmp_path):
-    config = {**TINY, "sweep": {"points": {"plain": {"losses.gan": 0}, "both": {}}}}
+def test_a_sweep_is_outlined_and_not_trained_as_one_run(tiny, quiet, tmp_path):
+    config = {**tiny, "sweep": {"points": {"plain": {"losses.gan": 0}, "both": {}}}}
     lines = outline(config, registry=quiet)
     assert [line for line in lines if not line.startswith(" ")] == [
         "plain:",
@@ -60,14 +50,14 @@ def test_a_sweep_is_outlined_and_not_trained_as_one_run(quiet, tmp_path):
         "2 points; the configs are in order",
     ]
     assert sum("100 x l1" in line for line in lines) == 2
-    assert outline(TINY, registry=quiet)[-1] == "the config is in order"
+    assert outline(tiny, registry=quiet)[-1] == "the config is in order"
     with pytest.raises(ConfigError, match="run it with p2pkit sweep"):
         train(config, registry=quiet, **{"tracking.folder": str(tmp_path / "runs")})
     assert not (tmp_path / "runs").exists()
 
 
-def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(quiet):
-    config = {**TINY, "sweep": {"point": {}, "axes": {"losses.l1.weight": 3.5}, "seeds": 0}}
+def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(tiny, quiet):
+    config = {**tiny, "sweep": {"point": {}, "axes": {"losses.l1.weight": 3.5}, "seeds": 0}}
     with pytest.raises(ConfigError) as caught:
         sweep(config, registry=quiet)
     assert [problem.path for problem in caught.value.problems] == [
@@ -77,9 +67,9 @@ def test_mistakes_in_the_sweep_itself_are_the_configs_mistakes(quiet):
     ]
 
 
-def test_a_sweep_trains_scores_and_shows(quiet, tmp_path):
+def test_a_sweep_trains_scores_and_shows(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "sweep.seeds": 2, "name": "s"}
-    swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    swept = sweep(tiny, ["losses.l1.weight=1,100"], **options)
     assert swept.complete
     assert [child.state for child in swept.children] == ["finished"] * 4
     table = swept.table()
@@ -87,24 +77,24 @@ def test_a_sweep_trains_scores_and_shows(quiet, tmp_path):
     assert all(row["runs"] == 2 and row["l1_spread"] > 0 for row in table)
     mean = sum(child.metrics["l1"] for child in swept.children[:2]) / 2
     assert table[0]["l1"] == pytest.approx(mean)
-    single = train(TINY, registry=quiet, **{"tracking.folder": str(tmp_path), "losses.l1.weight": 100})
+    single = train(tiny, registry=quiet, **{"tracking.folder": str(tmp_path), "losses.l1.weight": 100})
     assert single.report.metrics["l1"] == swept.children[2].metrics["l1"]
     with Image.open(swept.sheet) as sheet:
         assert np.asarray(sheet).std() > 0
         assert sheet.size[0] >= 4 * 128  # source, target and two points
 
 
-def test_a_failed_run_is_recorded_and_the_sweep_goes_on(quiet, tmp_path):
+def test_a_failed_run_is_recorded_and_the_sweep_goes_on(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "schedule.epochs": 3}
-    swept = sweep(TINY, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options)
+    swept = sweep(tiny, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options)
     assert [child.state for child in swept.children] == ["failed", "finished"]
     assert "no longer a finite number" in swept.children[0].error
     assert [row["runs"] for row in swept.table()] == [0, 1]
 
 
-def test_an_interrupted_sweep_goes_on_where_it_was(quiet, tmp_path):
+def test_an_interrupted_sweep_goes_on_where_it_was(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "name": "s"}
-    whole = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    whole = sweep(tiny, ["losses.l1.weight=1,100"], **options)
     store = Store(whole.folder)
     store.save(1, [replace(whole.children[1], state="waiting", metrics={}, folder="")])
     before = (whole.folder / whole.children[0].folder / "run.yaml").stat().st_mtime_ns
@@ -115,17 +105,17 @@ def test_an_interrupted_sweep_goes_on_where_it_was(quiet, tmp_path):
         join_sweep(tmp_path, registry=quiet)
 
 
-def test_who_joins_may_not_change_what_is_compared(quiet, tmp_path):
-    whole = sweep(TINY, ["losses.l1.weight=1,100"], registry=quiet, **{"tracking.folder": str(tmp_path / "runs")})
+def test_who_joins_may_not_change_what_is_compared(tiny, quiet, tmp_path):
+    whole = sweep(tiny, ["losses.l1.weight=1,100"], registry=quiet, **{"tracking.folder": str(tmp_path / "runs")})
     for key in ("losses.l1.weight", "sweep.seeds"):
         with pytest.raises(ConfigError, match="is what the sweep compares"):
             join_sweep(whole.folder, registry=quiet, **{key: 3})
     assert join_sweep(whole.folder, registry=quiet, **{"engine.device": "cpu"}).complete
 
 
-def test_what_failed_is_tried_again_on_demand(quiet, tmp_path):
+def test_what_failed_is_tried_again_on_demand(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs")}
-    failed = sweep(TINY, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options, **{"schedule.epochs": 3})
+    failed = sweep(tiny, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options, **{"schedule.epochs": 3})
     (bad, good) = failed.children
     assert (bad.state, good.state) == ("failed", "finished")
     store = Store(failed.folder)
@@ -137,16 +127,16 @@ def test_what_failed_is_tried_again_on_demand(quiet, tmp_path):
     assert (mended.folder / mended.children[0].folder / "run.yaml").is_file()
 
 
-def test_a_random_search_is_a_sweep_like_any_other(quiet, tmp_path):
+def test_a_random_search_is_a_sweep_like_any_other(tiny, quiet, tmp_path):
     options = {"sweep.search": "random", "sweep.trials": 2, "tracking.folder": str(tmp_path / "runs")}
-    swept = sweep(TINY, ["losses.l1.weight=1..300:log"], registry=quiet, **options)
+    swept = sweep(tiny, ["losses.l1.weight=1..300:log"], registry=quiet, **options)
     assert [child.state for child in swept.children] == ["finished"] * 2
     assert swept.best["label"] == min(swept.table(), key=lambda row: row["l1"])["label"]
 
 
-def test_the_files_of_a_sweep(quiet, tmp_path):
+def test_the_files_of_a_sweep(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "evaluate.every": 1}
-    swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    swept = sweep(tiny, ["losses.l1.weight=1,100"], **options)
     with (swept.folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["label"], row["losses.l1.weight"]) for row in rows] == [("l1.weight=1", "1"), ("l1.weight=100", "100")]
@@ -156,13 +146,13 @@ def test_the_files_of_a_sweep(quiet, tmp_path):
     assert "l1.weight=100" in (swept.folder / "page.html").read_text()
 
 
-def test_a_metric_to_rank_by_must_be_there(quiet):
+def test_a_metric_to_rank_by_must_be_there(tiny, quiet):
     with pytest.raises(ConfigError) as caught:
-        sweep(TINY, ["losses.l1.weight=1,100"], registry=quiet, **{"sweep.by": "lpipz"})
+        sweep(tiny, ["losses.l1.weight=1,100"], registry=quiet, **{"sweep.by": "lpipz"})
     assert [(problem.path, problem.remedy) for problem in caught.value.problems] == [("sweep.by", "metrics: l1")]
 
 
-def test_plugins_hear_of_the_sweep_and_of_its_runs(write_plugin, tmp_path):
+def test_plugins_hear_of_the_sweep_and_of_its_runs(tiny, write_plugin, tmp_path):
     log = tmp_path / "log"
     plugin = write_plugin(f"""
         def note(*words):
@@ -191,7 +181,7 @@ def test_plugins_hear_of_the_sweep_and_of_its_runs(write_plugin, tmp_path):
     names.write_text("plugins: {block: [p2pkit.mlflow]}")
     registry = load_registry(names, plugin_files=[plugin], discover=False)
     options = {"registry": registry, "name": "s", "tracking.folder": str(tmp_path / "runs")}
-    swept = sweep(TINY, ["losses.l1.weight=1,100"], **options)
+    swept = sweep(tiny, ["losses.l1.weight=1,100"], **options)
     best = swept.best["label"]
     assert log.read_text().splitlines() == [
         "sweep s None",

@@ -32,7 +32,9 @@ def broken_rule(name: str) -> str:
 
 
 @pytest.mark.parametrize(("suite", "subject"), COMPONENTS)
-def test_exactly_the_rule_it_is_named_after_fails(suite, subject):
+def test_exactly_the_rule_it_is_named_after_fails(suite, subject, monkeypatch):
+    if subject.component.name == "autocast":  # so small that emulated arithmetic is no matter
+        monkeypatch.setattr("p2pkit.testing.rules.networks.emulates_bf16", lambda device: False)
     outcomes = [case.outcome() for case in suite.cases if case.subject is subject]
     failed = {outcome.rule: outcome.reason for outcome in outcomes if outcome.state == "failed"}
     wanted = broken_rule(subject.component.name)

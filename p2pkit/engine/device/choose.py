@@ -26,6 +26,16 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
 
 
+def emulates_bf16(device: torch.device) -> bool:
+    """Whether a device computes bf16 by other arithmetic, which is slower than fp32."""
+    if device.type == "cuda":
+        return torch.version.hip is None and torch.cuda.get_device_properties(device).major < 8
+    if device.type == "cpu":
+        built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+        return not (built and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False
+
+
 def device_problems(config: RunConfig, *, training: bool) -> list[Problem]:
     """List what this machine can't do of what a config asks."""
     wanted = config.engine.device

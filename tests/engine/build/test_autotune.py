@@ -21,6 +21,12 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def checked(checked):
+    """A run that leaves its arithmetic to be measured."""
+    return lambda **overrides: checked(**{"engine.precision": "auto", **overrides})
+
+
+@pytest.fixture
 def seconds(monkeypatch):
     """Say how long a step takes with each setting, and count how often one is asked for."""
     asked = []

@@ -1,9 +1,13 @@
+"""Batches on the device: in which order, converted and augmented."""
+
 from __future__ import annotations
+
+import time
 
 import pytest
 import torch
 
-from p2pkit import DataError, ImageSpec, Pair, PairSpec, Problem
+from p2pkit import ImageSpec, PairSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import Cached, Uncached
@@ -15,25 +19,6 @@ PLACE = Placement(CPU, Precision("fp32", CPU), torch.channels_last)
 IMAGES = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2)
 
 
-class Numbers:
-    """Pairs whose images hold their own index; some can't be read."""
-
-    def __init__(self, count, broken=()):
-        self.count = count
-        self.broken = broken
-        self.reads = 0
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        self.reads += 1
-        if index in self.broken:
-            raise DataError(Problem(f"{index}.png", "is damaged"))
-        image = torch.full((1, 2, 2), index, dtype=torch.uint8)
-        return Pair(image, image + 100, str(index))
-
-
 def loader(stored, **options):
     return Loader(stored, IMAGES, batch=4, place=PLACE, **options)
 
@@ -43,8 +28,8 @@ def indices(batches):
 
 
 @pytest.mark.parametrize(("cache", "kind"), [("memory", Cached), ("disk", Cached), ("off", Uncached)])
-def test_all_caches_give_the_same_batches(cache, kind):
-    stored, left_out = load_split(Numbers(10), cache=cache)
+def test_all_caches_give_the_same_batches(numbers, cache, kind):
+    stored, left_out = load_split(numbers(10), cache=cache)
     assert isinstance(stored, kind)
     assert left_out == []
     batches = list(loader(stored).epoch())
@@ -53,21 +38,21 @@ def test_all_caches_give_the_same_batches(cache, kind):
     assert batches[0].source.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_workers_decode_where_nothing_is_kept():
-    stored, _ = load_split(Numbers(8), cache="off", workers=1)
+def test_workers_decode_where_nothing_is_kept(numbers):
+    stored, _ = load_split(numbers(8), cache="off", workers=1)
     assert indices(loader(stored).epoch()) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_cached_pairs_are_decoded_once():
-    numbers = Numbers(6)
-    stored, _ = load_split(numbers)
+def test_cached_pairs_are_decoded_once(numbers):
+    pairs = numbers(6)
+    stored, _ = load_split(pairs)
     for _ in range(3):
         list(loader(stored).epoch())
-    assert numbers.reads == 6
+    assert pairs.reads == 6
 
 
-def test_order_is_settled_by_seed_and_epoch():
-    stored, _ = load_split(Numbers(10))
+def test_order_is_settled_by_seed_and_epoch(numbers):
+    stored, _ = load_split(numbers(10))
     first = indices(loader(stored, shuffle=True, seed=1).epoch(0))
     assert [len(batch) for batch in first] == [4, 4]
     assert first == indices(loader(stored, shuffle=True, seed=1).epoch(0))
@@ -76,37 +61,8 @@ def test_order_is_settled_by_seed_and_epoch():
     assert first[1:] == indices(loader(stored, shuffle=True, seed=1).epoch(0, skip=1))
 
 
-def test_unreadable_files_stop_the_run_and_are_all_named():
-    with pytest.raises(DataError) as caught:
-        load_split(Numbers(10, broken=(2, 7)))
-    text = str(caught.value)
-    assert "2.png: is damaged" in text
-    assert "7.png: is damaged" in text
-    assert "dataset.unreadable: 2 files can't be read" in text
-    assert "write skip here" in text
-
-
-@pytest.mark.parametrize("cache", ["memory", "disk", "off"])
-def test_unreadable_files_can_be_left_out(cache):
-    stored, left_out = load_split(Numbers(6, broken=(2, 3)), unreadable="skip", cache=cache)
-    assert list(stored.names) == ["0", "1", "4", "5"]
-    assert indices(loader(stored).epoch()) == [[0, 1, 4, 5]]
-    assert [problem.path for problem in left_out] == ["2.png", "3.png"]
-
-
-def test_nothing_readable_is_an_error_even_when_skipping():
-    with pytest.raises(DataError, match="can't be read"):
-        load_split(Numbers(2, broken=(0, 1)), unreadable="skip")
-
-
-def test_progress_is_reported():
-    seen = []
-    load_split(Numbers(3), what="reading", report=lambda *said: seen.append(said))
-    assert seen == [("reading", 1, 3), ("reading", 2, 3), ("reading", 3, 3)]
-
-
-def test_augmentations_run_in_order_on_network_images():
-    stored, _ = load_split(Numbers(4))
+def test_augmentations_run_in_order_on_network_images(numbers):
+    stored, _ = load_split(numbers(4))
     steps = [lambda s, t: (s + 1, t), lambda s, t: (s * 2, t)]
     (batch,) = loader(stored, augmentations=steps).epoch()
     plain = next(iter(loader(stored).epoch()))
@@ -114,9 +70,9 @@ def test_augmentations_run_in_order_on_network_images():
     torch.testing.assert_close(batch.target, plain.target)
 
 
-def test_only_copies_to_a_gpu_are_not_waited_for(monkeypatch):
+def test_only_copies_to_a_gpu_are_not_waited_for(numbers, monkeypatch):
     """Elsewhere they start from memory that is not pinned, and may be read before they have ended."""
-    stored, _ = load_split(Numbers(2))
+    stored, _ = load_split(numbers(2))
     asked = []
     move = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "to", lambda image, *args, **options: asked.append(options) or move(image, *args))
@@ -124,9 +80,42 @@ def test_only_copies_to_a_gpu_are_not_waited_for(monkeypatch):
     assert asked == [{"non_blocking": False}] * 2
 
 
-def test_all_epochs_are_copied_on_one_stream(monkeypatch):
+def test_all_epochs_are_copied_on_one_stream(numbers, monkeypatch):
     """torch keeps freed memory for the stream that it was made on: new streams would each keep their own."""
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: object())
-    stored, _ = load_split(Numbers(2))
+    stored, _ = load_split(numbers(2))
     batches = loader(stored)
     assert batches._stream is batches._stream
+
+
+def test_labels_become_planes(numbers):
+    stored, _ = load_split(numbers(3))
+    images = PairSpec(ImageSpec(3, kind="labels"), ImageSpec(1), 2, 2)
+    (batch,) = Loader(stored, images, batch=3, place=PLACE).epoch()
+    assert batch.source.shape == (3, 3, 2, 2)
+    assert batch.source.argmax(1)[:, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_who_waits_is_told_how_long(numbers):
+    stored, _ = load_split(numbers(8))
+    slow = [lambda s, t: (time.sleep(0.02), (s, t))[1]]
+    waited = [batch.waited for batch in loader(stored, augmentations=slow).epoch()]
+    assert all(seconds >= 0.02 for seconds in waited)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_processes_share_a_split_without_overlap(numbers, shuffle):
+    stored, _ = load_split(numbers(16))
+    parts = [loader(stored, shuffle=shuffle, part=part, parts=2) for part in (0, 1)]
+    seen = [[index for batch in indices(part.epoch()) for index in batch] for part in parts]
+    assert [len(part) for part in parts] == [2, 2]
+    assert sorted(seen[0] + seen[1]) == list(range(16))
+
+
+def test_samples_are_spread_and_always_the_same(numbers):
+    stored, _ = load_split(numbers(9))
+    taken = [[name for name, _ in loader(stored, shuffle=True, seed=seed).samples(3)] for seed in (0, 1)]
+    assert taken == [["0", "4", "8"]] * 2
+    (_, (source, target)), *_ = loader(stored).samples(1)
+    assert source.shape == target.shape == (1, 1, 2, 2)
+    assert source[0, 0, 0, 0] == -1

@@ -1,4 +1,4 @@
-"""A plugin for test_parallel.py: networks with a spare layer, a metric, and a loss that acts on its process."""
+"""A plugin for runs of two processes: networks with a spare layer, a metric, and a loss that acts on its process."""
 
 import os
 import signal

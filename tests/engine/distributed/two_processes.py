@@ -1,4 +1,4 @@
-"""Trains what a list of jobs asks for; test_parallel.py does so itself, and starts this file by torchrun.
+"""Trains what a list of jobs asks for; test_ddp.py does so itself, and starts this file by torchrun.
 
 A job is {"folder", "config", "resume", "stop"}: the run's folder, its config, a checkpoint to go on from, and the
 step in which the last process is sent a signal to leave; the others hear of it in the next one. Each process writes

@@ -1,4 +1,4 @@
-"""Statistics gathered anew: what they are, and that nothing else changes."""
+"""In which mode a generator is run: what it does, and that no trace of it is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import p2pkit
-from p2pkit.engine.evaluation.inference_mode import InferenceMode, recalibrate, run_in_mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes, recalibrate, run_in_mode
 
 
 @pytest.fixture
@@ -86,3 +86,74 @@ def test_random_numbers_of_other_devices_are_left_alone(network, sources, monkey
     with run_in_mode(network, InferenceMode()):
         network(sources[0])
     assert asked == [[]]
+
+
+@pytest.fixture
+def mixed():
+    """A network with batch norm, dropout and a norm without statistics."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.InstanceNorm2d(4))
+
+
+def test_running_statistics_and_no_dropout(mixed):
+    image = torch.randn(2, 3, 4, 4)
+    with run_in_mode(mixed, InferenceMode()):
+        assert torch.equal(mixed(image), mixed(image))
+        torch.testing.assert_close(mixed(image)[:1], mixed(image[:1]))
+
+
+def test_batch_statistics_leave_no_trace(mixed):
+    image = torch.randn(1, 3, 4, 4) * 5 + 3
+    before = {name: value.clone() for name, value in mixed.state_dict().items()}
+    with run_in_mode(mixed, InferenceMode("batch")):
+        normalised = mixed[1](mixed[0](image))
+        assert normalised.mean().abs() < 1e-5
+    for name, value in mixed.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert mixed[1].momentum == 0.1
+
+
+def test_dropout_on_is_repeatable_and_leaves_the_seed_alone(mixed):
+    image = torch.randn(1, 3, 4, 4)
+    state = torch.get_rng_state()
+    outputs = []
+    for _ in range(2):
+        with run_in_mode(mixed, InferenceMode(dropout="on")):
+            outputs.append(mixed[2](mixed[0](image)))
+    assert torch.equal(*outputs)
+    assert (outputs[0] == 0).any()
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_modes_come_back(mixed):
+    mixed.train()
+    mixed[2].eval()
+    with run_in_mode(mixed, InferenceMode("batch", "on")):
+        assert mixed[2].training
+        assert not mixed[3].training
+    assert mixed.training
+    assert not mixed[2].training
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        ([], ["running off"]),
+        ([nn.Dropout(0.5)], ["running off", "running on"]),
+        ([nn.Dropout(0.0)], ["running off"]),
+        ([nn.BatchNorm2d(3)], ["running off", "recalibrated off", "batch off"]),
+        ([nn.BatchNorm2d(3, track_running_stats=False)], ["running off"]),
+    ],
+)
+def test_only_modes_that_differ_are_offered(layers, names):
+    found = available_modes(nn.Sequential(nn.Conv2d(3, 3, 1), *layers))
+    assert [f"{mode.batch_norm} {mode.dropout}" for mode in found] == names
+
+
+def test_an_error_leaves_no_trace_either(mixed):
+    before, modes = snapshot(mixed)
+    with pytest.raises(RuntimeError), run_in_mode(mixed, InferenceMode("batch", "on")):
+        mixed(torch.zeros(1))
+    after, same = snapshot(mixed)
+    assert same == modes
+    assert all(torch.equal(after[name], value) for name, value in before.items())

@@ -13,7 +13,6 @@ from p2pkit.engine.build import graph_trial
 from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep, _examples, capturing, sync_debug
 from p2pkit.engine.step.scalars import Scalars
-from p2pkit.errors import DeviceError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -30,22 +29,6 @@ OPTIONS = {
     "generator first": {"engine.order": "generator_first"},
     "adamw": {"optimizers.generator.use": "adamw"},
 }
-
-
-def test_a_cpu_has_none_and_says_so(checked, work):
-    run = checked()
-    assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(DeviceError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
-        work(**{"engine.cuda_graph": "on"}).train()
-
-
-def test_the_run_says_whether_it_was_captured(work, monkeypatch):
-    job = work()
-    facts = []
-    record = job._record
-    monkeypatch.setattr(job, "_record", lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest))
-    job.train()
-    assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
 
 
 def _every(count):

@@ -1,82 +1,11 @@
-"""Whole runs: reproducible, resumable to the bit, interruptible, and never silently broken."""
+"""The loop: how far it goes, at which rate, what it keeps, and when it gives up."""
 
 from __future__ import annotations
 
-import json
-import signal
-
 import pytest
-import torch
-import yaml
-from safetensors.torch import load_file
 
 from p2pkit import TrainingError
-from p2pkit.config import load_config, resolve
-from p2pkit.engine.check import check
-from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.layout import checkpoints
-from p2pkit.engine.storage.state import read_state
-from p2pkit.engine.training.session import RunSession
-from p2pkit.progress import Silent
-
-RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
-
-
-def weights(checkpoint):
-    return load_file(checkpoint / "training.safetensors") | {
-        f"evaluated.{name}": value for name, value in load_file(checkpoint / "generator.safetensors").items()
-    }
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
-
-
-def test_same_seed_same_weights(work, tmp_path):
-    first = work(tmp_path / "a", **RICH).train()
-    second = work(tmp_path / "b", **RICH).train()
-    other = work(tmp_path / "c", **RICH, **{"engine.seed": 1}).train()
-    assert_same(weights(first.checkpoint), weights(second.checkpoint))
-    assert first.report.metrics == second.report.metrics
-    assert first.report.metrics != other.report.metrics
-
-
-@pytest.mark.parametrize(("at", "cache"), [(2, "memory"), (3, "memory"), (5, "memory"), (5, "off")])
-def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path, at, cache):
-    """Stopped by a signal in the middle or at the end of an epoch, the run goes on as if nothing had been."""
-    rich = {**RICH, "engine.cache": cache, "engine.workers": 0}
-    whole = work(tmp_path / "whole", **rich).train()
-    stopped = work(tmp_path / "cut", **rich).train(on_step=signalled(at - 1))
-    assert stopped.signal == signal.SIGTERM
-    assert stopped.progress.step == at
-    assert stopped.checkpoint.name == f"step-{at:08d}"
-    resumed = work(tmp_path / "cut", **rich).train(stopped.checkpoint)
-    assert resumed.progress == whole.progress
-    assert_same(weights(resumed.checkpoint), weights(whole.checkpoint))
-    assert resumed.report.metrics == whole.report.metrics
-
-
-def test_checkpoint_holds_its_config_and_state(work, quiet, tmp_path):
-    outcome = work().train()
-    assert {path.name for path in outcome.checkpoint.iterdir()} == {
-        "generator.safetensors",
-        "training.safetensors",
-        "state.json",
-        "run.yaml",
-    }
-    config = read_config(outcome.checkpoint)
-    assert config["generator"] == {
-        "use": "p2pkit:unet",
-        "alias": "unet_tiny",
-        "params": {**config["generator"]["params"], "depth": 4, "width": 8, "dropout": 0.0},
-    }
-    assert resolve(load_config(config), quiet).resolved() == config
-    state = read_state(outcome.checkpoint)
-    assert state["position"] == {"step": 6, "epoch": 2, "batches": 0}
-    assert state["images"].height == 16
-    assert json.loads((outcome.checkpoint / "state.json").read_text())["format"] == 1
 
 
 def test_only_the_latest_checkpoints_are_kept(work):
@@ -109,57 +38,33 @@ def test_a_loss_that_explodes_stops_the_run_with_advice(work):
     assert "optimizers.*.lr" in text
 
 
-def test_run_folder_says_what_was_run(work, tmp_path):
-    work(tmp_path / "here").train()
-    config = yaml.safe_load((tmp_path / "here" / "run.yaml").read_text())
-    assert config["losses"]["l1"]["weight"] == 100
-    assert (tmp_path / "here" / "samples" / "step-00000006.png").is_file()
+@pytest.mark.parametrize(("steps", "place"), [(3, (1, 0)), (5, (1, 2)), (6, (2, 0)), (7, (2, 1))])
+def test_an_end_in_steps_may_lie_within_an_epoch(work, steps, place):
+    outcome = work(schedule={"epochs": None, "steps": steps}).train()
+    assert (outcome.progress.step, outcome.progress.epoch, outcome.progress.batches) == (steps, *place)
+    assert outcome.reason == f"all {steps} steps are done"
 
 
-def test_events_come_in_order(tiny, tmp_path):
-    from p2pkit.registry import load_registry
+def test_who_is_asked_before_each_step_is_asked_that_often(work):
+    seen = []
+    work(**{"engine.accumulate": 3}).train(on_step=lambda loop: seen.append(loop.status.progress.step))
+    assert seen == [0, 1]  # an epoch is one update of three batches
 
-    plugin = tmp_path / "diary.py"
-    plugin.write_text(
-        "import p2pkit\nfrom pathlib import Path\n"
-        "def note(run, text):\n"
-        "    with (run.folder / 'diary.txt').open('a') as file:\n"
-        "        file.write(text + '\\n')\n"
-        "@p2pkit.hookimpl\n"
-        "def p2pkit_run_started(run): note(run, f'started {run.kind} {run.dataset.counts}')\n"
-        "@p2pkit.hookimpl\n"
-        "def p2pkit_scalars(run, step, scalars): note(run, f'scalars {step} ' + ' '.join(sorted(scalars)))\n"
-        "@p2pkit.hookimpl\n"
-        "def p2pkit_evaluated(run, step, report, samples): note(run, f'evaluated {step} {list(report.metrics)} "
-        "{len(samples.pictures)}')\n"
-        "@p2pkit.hookimpl\n"
-        "def p2pkit_checkpointed(run, step, path): note(run, f'checkpointed {step}')\n"
-        "@p2pkit.hookimpl\n"
-        "def p2pkit_run_ended(run, error): note(run, f'ended {error}')\n"
-    )
-    blocked = tmp_path / "registry.yaml"
-    blocked.write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    registry = load_registry(blocked, discover=False, plugin_files=[plugin])
-    overrides = {"engine.log_every": 3, "evaluate.every": 1, "checkpoint.every": 1}
-    checked = check(resolve(load_config(tiny, overrides), registry))
-    folder = tmp_path / "run"
-    folder.mkdir()
-    RunSession(checked, registry.plugins, folder, Silent()).train()
-    diary = (folder / "diary.txt").read_text().splitlines()
-    assert [line.split()[0] for line in diary] == [
-        "started",
-        *["scalars", "evaluated"],
-        *(["scalars", "scalars", "evaluated", "checkpointed"] * 2),
-        "ended",
-    ]
-    assert diary[0] == "started training {'train': 12, 'val': 8}"
-    for name in ("train/generator/l1", "train/learning_rate/generator", "speed/images_per_second", "speed/data_wait"):
-        assert name in diary[3]
-    shares = [f"train/gradient_{kind}/{term}" for kind in ("cosine", "norm", "share") for term in ("gan", "l1")]
-    assert diary[1] == " ".join(["scalars 0", *shares, "val/variety"])
-    assert diary[2] == "evaluated 0 ['l1'] 2"
-    assert diary[5] == "evaluated 3 ['l1'] 2"
-    assert diary[-1] == "ended None"
+
+def test_a_run_that_is_stopped_says_so(work, signalled):
+    outcome = work(**{"evaluate.every": 0}).train(on_step=signalled(1))
+    assert outcome.reason == "stopped at step 2 by a signal"
+    assert outcome.report is None
+    assert outcome.checkpoint.name == "step-00000002"
+
+
+def test_the_last_step_is_evaluated_once_and_saved_once(work, monkeypatch):
+    job = work(**{"evaluate.every": 1, "checkpoint.every": 1})
+    outcome = job.train()
+    sheets = sorted(path.name for path in (job.folder / "samples").glob("*.png"))
+    assert sheets == ["step-00000000.png", "step-00000003.png", "step-00000006.png"]
+    assert [path.name for path in checkpoints(outcome.checkpoint.parent)][-1] == "step-00000006"
+    assert outcome.samples.sheet.name == "step-00000006.png"
 
 
 def test_a_run_that_has_all_its_steps_says_so(work, tmp_path):
@@ -171,28 +76,3 @@ def test_a_run_that_has_all_its_steps_says_so(work, tmp_path):
     assert found.progress == whole.progress
     assert found.reason == "all 6 steps were done before, so nothing was trained"
     assert "schedule.epochs=N" in notes[-1]
-
-
-def test_alarms_and_sums_go_on_after_an_interruption(work, signalled, tmp_path):
-    """The first reading after a resumption is the mean over all steps since the one before, as if nothing had been."""
-    rare = {**RICH, "engine.log_every": 4, "schedule.epochs": 4}
-    readings = {}
-
-    def watch(name):
-        return lambda loop: readings.setdefault(name, {}).update({loop.status.progress.step: dict(loop.status.latest)})
-
-    work(tmp_path / "whole", **rich(rare)).train(on_step=watch("whole"))
-    stop, note = signalled(5), watch("cut")
-    stopped = work(tmp_path / "cut", **rich(rare)).train(on_step=lambda loop: (note(loop), stop(loop)))
-    assert stopped.progress.step == 6
-    work(tmp_path / "cut", **rich(rare)).train(stopped.checkpoint, on_step=watch("resumed"))
-    for step in (9, 11):
-        whole, resumed = (
-            {key: value for key, value in readings[name][step].items() if not key.startswith("speed/")}
-            for name in ("whole", "resumed")
-        )
-        assert resumed == pytest.approx(whole)
-
-
-def rich(options):
-    return {**options, "engine.cache": "memory", "engine.workers": 0}

@@ -1,0 +1,87 @@
+"""How networks are asked: in the run's arithmetic, with fp32 as the answer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from p2pkit import Verdict
+from p2pkit.engine.device.precision import Precision
+from p2pkit.engine.step.forward import ForwardPasses
+from p2pkit.engine.step.players import Player, Players
+
+CPU = torch.device("cpu")
+SOURCE = torch.linspace(-1, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)
+
+
+class Judge(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(6, 4, 1)
+        self.seen = []
+
+    def forward(self, source, image):
+        feature = self.layer(torch.cat([source, image], 1))
+        self.seen.append(feature.dtype)
+        return Verdict((feature[:, :1], feature[:, 1:2]), ((feature,), ()))
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def forward(request):
+    torch.manual_seed(0)
+    players = [Player(network, None) for network in (nn.Conv2d(3, 3, 1), Judge())]
+    return ForwardPasses(Players(*players), Precision(request.param, CPU))
+
+
+def test_fakes_are_single_precision_and_can_be_learnt_from(forward):
+    fake = forward.generate(SOURCE)
+    assert fake.dtype == torch.float32
+    fake.sum().backward()
+    assert forward.players.generator.network.weight.grad is not None
+
+
+def test_fakes_for_the_discriminator_alone_have_no_history(forward):
+    fake = forward.generate_without_history(SOURCE)
+    assert not fake.requires_grad
+    assert torch.equal(fake, forward.generate(SOURCE))
+
+
+def test_verdicts_are_computed_as_the_run_computes_and_told_in_fp32(forward):
+    judge = forward.players.discriminator.network
+    verdict = forward.judge(judge)(SOURCE, SOURCE)
+    assert judge.seen == [torch.float32 if forward.precision.name == "fp32" else torch.bfloat16]
+    assert {logits.dtype for logits in verdict.logits} == {torch.float32}
+    assert [len(scale) for scale in verdict.features] == [1, 0]
+    assert torch.equal(verdict.features[0][0][:, 1:2], verdict.logits[1])
+
+
+def test_the_generators_terms_see_the_discriminator_once_for_each_image(forward):
+    view = forward.view(SOURCE, SOURCE.flip(0), SOURCE)
+    for _ in range(2):
+        assert view.on_fake is view.on_fake
+        assert view.on_target is not view.on_fake
+    assert len(forward.players.discriminator.network.seen) == 2
+
+
+def test_without_adversary_nobody_can_be_asked():
+    alone = ForwardPasses(Players(Player(nn.Conv2d(3, 3, 1), None), None), Precision("fp32", CPU))
+    with pytest.raises(RuntimeError, match="needs a discriminator"):
+        _ = alone.view(SOURCE, SOURCE, SOURCE).on_fake
+
+
+def test_who_learns_is_asked_and_who_does_not_is_not():
+    """Among several processes it is the other self, whose backward pass exchanges gradients."""
+    plain, shared = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+    passes = ForwardPasses(Players(Player(plain, None, shared), None), Precision("fp32", CPU))
+    assert torch.equal(passes.generate(SOURCE), shared(SOURCE))
+    assert torch.equal(passes.generate_without_history(SOURCE), plain(SOURCE))
+
+
+def test_bf16_stays_near_fp32(assembled, batches):
+    full, half = assembled(**{"engine.precision": "fp32"}), assembled(**{"engine.precision": "bf16"})
+    data = batches(full, 1)
+    first, second = full.step(data, 0), half.step(data, 0)
+    for name, value in first.items():
+        assert second[name].dtype == torch.float32
+        assert second[name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
