@@ -9,19 +9,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import SAMPLES
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import Report, Samples
 
 
 def save_evaluation(report: Report, samples: Samples) -> None:
-    """Write `step-N.json` and the folder `step-N` beside the sheet `step-N.png`."""
+    """Write the folder `step-N` and, once it is whole, `step-N.json` beside the sheet `step-N.png`.
+
+    Raises:
+        StorageError: They can't be written.
+    """
     folder = samples.sheet.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, picture in enumerate(samples.pictures):
-        Image.fromarray(picture).save(folder / f"{index:02}.png")
+    with writing(folder), atomic_folder(folder) as partial:
+        for index, picture in enumerate(samples.pictures):
+            Image.fromarray(picture).save(partial / f"{index:02}.png")
     data = {"report": asdict(report), "names": samples.names}
-    samples.sheet.with_suffix(".json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    with atomic_file(samples.sheet.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
 def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:

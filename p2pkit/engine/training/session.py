@@ -27,6 +27,7 @@ from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnStep, TrainResult
 from p2pkit.engine.training.run_record import dataset_facts, versions
+from p2pkit.errors import StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
 from p2pkit.progress import ProgressReporter, Silent
@@ -92,7 +93,8 @@ class RunSession:
         def act(events: Events) -> TrainResult:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), **own)
-            evaluator = self._evaluator(assembly.place)
+            goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
+            evaluator = self._evaluator(assembly.place, self._unwritten if goes_on else None)
             loop = Loop(assembly, loader, evaluator, events, self.reporter, self.folder, self.config, on_step)
             return loop.run(progress, state)
 
@@ -165,7 +167,10 @@ class RunSession:
         wanted = evaluate.baselines or evaluate.batch_norm == "recalibrated"
         return ("train",) if wanted and "train" in self.checked.dataset.splits else ()
 
-    def _evaluator(self, place: Placement) -> Evaluator:
+    def _unwritten(self, error: StorageError) -> None:
+        self.reporter.warn(f"{error.problems[0]}; the training goes on without it")
+
+    def _evaluator(self, place: Placement, unwritten: Callable[[StorageError], None] | None = None) -> Evaluator:
         evaluate, split = self.checked.plan.config.evaluate, self.checked.split
         train = self.splits.sources.get("train")
         mean, calibration = None, None
@@ -174,7 +179,7 @@ class RunSession:
             mean = mean_target(self.splits.loader("train", place, evaluate.batch)) if evaluate.baselines else None
         enough = self.splits.counts[split] >= world().count  # no process may be without a pair
         loader = self.splits.loader(split, place, evaluate.batch, among=world() if enough else None)
-        return Evaluator(self.checked, loader, mean, calibration=calibration)
+        return Evaluator(self.checked, loader, mean, calibration=calibration, unwritten=unwritten)
 
     def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:
         return Run(
