@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -53,6 +54,13 @@ def main() -> None:
     os.environ.update(SAFE_PATH)  # also for processes that libraries start
     try:
         app([argument for argument in sys.argv[1:] if argument != _TRACEBACK])  # it may stand anywhere
+    except SystemExit as ended:
+        cause = getattr(ended.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):  # of which typer keeps no more than that there was one
+            number = getattr(cause, "signal", signal.SIGINT)
+            typer.echo(f"stopped by {signal.Signals(number).name}", err=True)
+            sys.exit(128 + number)
+        raise
     except Exception as error:
         for_user = _for_user(error)
         if _speaks():

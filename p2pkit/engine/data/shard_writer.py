@@ -178,9 +178,13 @@ def _array(image: Tensor) -> bytes:
 
 def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> None:
     tar = tar_writer(file, encoder=False, mtime=0)
-    for key, members in group:
-        tar.write({"__key__": key, **members})
-    tar.close()
+    try:
+        for key, members in group:
+            tar.write({"__key__": key, **members})
+        tar.close()
+    except OSError:
+        tar.tarstream.fileobj.closed = True  # else it would write its rest to a closed file when it is collected
+        raise
 
 
 def _tar_writer() -> Any:

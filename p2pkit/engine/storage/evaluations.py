@@ -11,7 +11,7 @@ from PIL import Image
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import SAMPLES
-from p2pkit.errors import ModelError, Problem
+from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import Report, Samples
 
 
@@ -39,9 +39,12 @@ def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         report = {**data["report"], "warnings": tuple(data["report"].get("warnings", ()))}
-        return Report(**report), tuple(data["names"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
+        found = Report(**report)
+        if not all(isinstance(value, int | float) for value in found.metrics.values()):
+            raise ValueError("a score is not a number")
+        return found, tuple(data["names"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(Problem(str(path), f"can't be read: {first_line(error)}")) from None
 
 
 def load_evaluation(sheet: Path) -> tuple[Report, Samples]:

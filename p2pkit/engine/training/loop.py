@@ -15,7 +15,7 @@ from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
-from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
+from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.evaluation.evaluator import Evaluator
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
@@ -135,19 +135,20 @@ class Loop:
         self.seed = loader.seed
         self.status = LoopStatus()
 
-    def run(self, progress: Progress, state: LoopState) -> TrainResult:
+    def run(self, progress: Progress, state: LoopState, leave: GracefulExit) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
 
         Args:
             progress: Where to begin.
             state: What an earlier part of the run remembers.
+            leave: Hears signals.
 
         Raises:
             TrainingError: A loss is no longer a finite number.
             StorageError: The last checkpoint can't be written, or any where the config says to stop then.
         """
         self._restore_state(progress, state)
-        with GracefulExit() as leave, signal_watchdog(leave, self.events.ended):
+        with leave.deferred():
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save_if_possible()
             elif self.best.kept is not None:

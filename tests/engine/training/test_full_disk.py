@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -52,28 +49,6 @@ def refuses(monkeypatch):
 
     monkeypatch.setattr(atomic_files, "_sync", sync)
     return lambda what: state.update(what=what)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of eight megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a disk can't be mounted here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(disk, leave=0):
-    """Use all of a disk but some bytes."""
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
-    (disk / "filler").write_bytes(b"x" * (free - leave))
 
 
 def empty_files(folder):
@@ -167,69 +142,15 @@ def test_a_failing_component_is_told_though_its_traceback_can_t_be_kept(checked,
 
 
 def test_shards_on_a_full_disk(small_disk, quiet, tiny):
-    fill(small_disk, leave=100_000)
+    small_disk.fill(leave=100_000)
     with pytest.raises(StorageError, match="no space left"):
-        shard(tiny, small_disk / "shards", registry=quiet, encoding="raw", **{"dataset.params.size": 128})
-    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+        shard(tiny, small_disk.path / "shards", registry=quiet, encoding="raw", **{"dataset.params.size": 128})
+    assert [path.name for path in small_disk.path.iterdir()] == ["filler"]
 
 
 def test_a_cache_file_takes_its_room_first(small_disk, checked, monkeypatch):
     """A mapped file on a full disk would end the process without a word when it is written to."""
-    monkeypatch.setattr("tempfile.tempdir", str(small_disk))
+    monkeypatch.setattr("tempfile.tempdir", str(small_disk.path))
     data = checked(**{"dataset.params.size": 512, "generator": "unet_64"}).dataset
     with pytest.raises(StorageError, match="no space left"):
         load_split(data.pairs("train"), cache="disk")
-
-
-def p2pkit(folder, *arguments):
-    environment = {**os.environ, "P2PKIT_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "p2pkit", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-SMALL = """
-dataset: {use: shapes, params: {size: 16, count: 8}}
-generator: unet_tiny
-discriminator: {use: patch, params: {layers: 1, width: 8}}
-losses: {gan: 1, l1: 100}
-schedule: {epochs: 2}
-engine: {batch: 4, device: cpu}
-evaluate: {metrics: [l1], samples: 2}
-"""
-
-
-@pytest.fixture
-def here(tmp_path):
-    (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
-    (tmp_path / "run.yaml").write_text(SMALL)
-    return tmp_path
-
-
-def assert_told(ran, path):
-    assert ran.returncode == 2, ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert str(path) in ran.stderr
-    assert re.search(r"no space left|can only be read|read-only|MB are free", ran.stderr), ran.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("state", ["full", "read-only"])
-def test_every_command_on_a_disk_that_refuses(here, small_disk, state):
-    trained = p2pkit(here, "train", "run.yaml", "-s", f"tracking.folder={small_disk}/runs", "-s", "tracking.name=a")
-    assert trained.returncode == 0, trained.stderr
-    run = small_disk / "runs" / "a"
-    fill(small_disk)
-    if state == "read-only":
-        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    before = sorted(path for path in small_disk.rglob("*"))
-    again = ("train", "run.yaml", "-s", f"tracking.folder={small_disk}/runs", "-s", "tracking.name=b", "-q")
-    assert_told(p2pkit(here, *again), small_disk / "runs" / "b")
-    assert_told(p2pkit(here, "train", "--resume", run, "-s", "schedule.epochs=3", "-q"), run)
-    assert_told(p2pkit(here, "evaluate", run, "-q"), run / "evaluations")
-    assert_told(p2pkit(here, "data", "shard", "run.yaml", small_disk / "shards"), small_disk / "shards")
-    for option, name in (("--html", "page.html"), ("--sheet", "sheet.png"), ("--plots", "plots")):
-        assert_told(p2pkit(here, "compare", run, option, small_disk / name), small_disk / name)
-    assert not empty_files(small_disk)
-    assert not leftovers(small_disk)
-    if state == "read-only":
-        assert sorted(path for path in small_disk.rglob("*")) == before
