@@ -44,6 +44,7 @@ MODULES = {
     "p2pkit.types.runs": "What is told of a run",
     "p2pkit.images.files": "Images on disk",
     "p2pkit.images.convert": "Images",
+    "p2pkit.engine.storage.layout": "Files of a checkpoint",
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
     "p2pkit.weights.files": "Weights of other people's networks",

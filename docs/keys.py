@@ -50,7 +50,7 @@ def _rows(
     key = path.rpartition(".")[2]
     default = default[key] if isinstance(default, dict) and key in default else about.get("default")
     below = definitions[about["$ref"].rpartition("/")[2]] if "$ref" in about else about
-    inner = below.get("additionalProperties")
+    inner = next(iter(below.get("patternProperties", {}).values()), below.get("additionalProperties"))
     if "properties" in below and not _is_component(about):
         for name, each in below["properties"].items():
             yield from _rows(f"{path}.{name}", each, definitions, default, name in below.get("required", ()))

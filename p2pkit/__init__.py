@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images.convert import conform, fake_spec, resize, stored_type, to_network, to_picture, to_stored
-    from p2pkit.images.files import IMAGE_SUFFIXES, read_image, write_image
+    from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
+    from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name
+    from p2pkit.images.manifest import manifest_rows
+    from p2pkit.images.reading import choose_bands, cut_half, draw_edges
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         DatasetFacts,
         DiscriminatorLoss,
         DiscriminatorNetwork,
+        Edges,
         GeneratorLoss,
         GeneratorNetwork,
         ImageSpec,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
         PairMetric,
         PairSpec,
         PairStream,
+        Reading,
         Report,
         Run,
         Samples,
@@ -70,6 +75,7 @@ __all__ = [
     "Discriminator",
     "DiscriminatorLoss",
     "DiscriminatorNetwork",
+    "Edges",
     "EvaluatedRun",
     "ExportedModel",
     "Generator",
@@ -90,6 +96,7 @@ __all__ = [
     "PairStream",
     "PluginError",
     "Problem",
+    "Reading",
     "RegistryError",
     "Report",
     "Run",
@@ -106,11 +113,13 @@ __all__ = [
     "WeightsFile",
     "__version__",
     "check",
+    "choose_bands",
     "classifier_features",
     "conform",
+    "cut_half",
+    "draw_edges",
     "evaluate",
     "export_checkpoint",
-    "fake_spec",
     "fill_weights",
     "fingerprint",
     "first_line",
@@ -118,8 +127,10 @@ __all__ = [
     "hookimpl",
     "import_checkpoint",
     "inference_files",
+    "is_image_name",
     "load",
     "lpips_network",
+    "manifest_rows",
     "read_image",
     "read_weights",
     "resize",
@@ -137,9 +148,9 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_CONVERT = ("conform", "fake_spec", "resize", "stored_type", "to_network", "to_picture", "to_stored")
+_CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
-    *("DatasetFacts", "ImageSpec", "Pair", "PairSpec", "PairStream"),
+    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric"),
     *("Report", "Run", "Samples", "Verdict", "View"),
@@ -151,7 +162,10 @@ _LAZY = {
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
-    **dict.fromkeys(("IMAGE_SUFFIXES", "read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name"), "p2pkit.images.listing"),
+    **dict.fromkeys(("choose_bands", "cut_half", "draw_edges"), "p2pkit.images.reading"),
+    "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",

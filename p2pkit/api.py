@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
+from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.data.decode import raise_unreadable, read_sample
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
@@ -33,7 +35,7 @@ from p2pkit.inference.translate import Translator
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
-from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.types import ImageSpec, PairSpec, Report, optional
 from p2pkit.weights.files import no_downloads
 
 if TYPE_CHECKING:
@@ -92,13 +94,20 @@ class TrainedRun:
 
 
 def check(
-    config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any
+    config: str | Path | Mapping[str, Any],
+    *,
+    registry: Registry | None = None,
+    every_file: bool = False,
+    progress: bool = False,
+    **overrides: Any,
 ) -> ValidatedRun:
     """Look for everything that can be wrong with a config, without training.
 
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        every_file: Whether all files of the data are read, and not only a sample of each split.
+        progress: Whether to show on standard error how that comes along.
         **overrides: Keys to change, as in `train`.
 
     Returns:
@@ -106,7 +115,22 @@ def check(
 
     Raises:
         ConfigError: It can't be run; holds all problems.
+        DataError: Files can't be read, all of them named.
     """
+    checked = _checked(config, overrides, registry)
+    shown = reporter(progress)
+    try:
+        found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
+    finally:
+        shown.close()
+    if checked.plan.config.dataset.unreadable == "stop":
+        raise_unreadable(found)
+    return checked
+
+
+def _checked(
+    config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None
+) -> ValidatedRun:
     with no_downloads():
         return check_plan(plan_run(config, overrides, registry))
 
@@ -143,7 +167,7 @@ def train(
     """
     registry = registry or load_registry()
     with GracefulExit(), process_group():
-        checked = raise_on_all_ranks(lambda: check_plan(plan_run(config, overrides, registry)))
+        checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
@@ -173,6 +197,9 @@ def resume(
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+        if changed:
+            raise ConfigError(changed)
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
@@ -266,18 +293,66 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
 def translate(
     translator: Translator,
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: Sequence[str | Path],
+    output: str | Path,
     *,
-    batch: int = 8,
-    size: tuple[int, int] | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> list[Path]:
-    """Translate files and folders, and show how it comes along; see `Translator.translate_files`."""
+    """Translate files and folders, and show how it comes along; see `Translator.translate_files` for the options."""
     shown = reporter(progress)
     try:
         return translator.translate_files(
-            inputs, output, batch=batch, size=size, report=lambda done, total: shown.working("translating", done, total)
+            inputs, output, report=lambda done, total: shown.working("translating", done, total), **options
+        )
+    finally:
+        shown.close()
+
+
+def translate_split(
+    model: str | Path,
+    split: str,
+    output: str | Path,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    progress: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> list[Path]:
+    """Translate all sources of a split of a model's data, each to a file of its own.
+
+    Args:
+        model: As for `load`.
+        split: The part of the data.
+        output: Folder for the fakes.
+        device: Where to compute.
+        registry: The names in force.
+        progress: Whether to show how it comes along.
+        options: Those of `Translator.translate_pairs`.
+        **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
+
+    Returns:
+        The files written, named as the pairs are.
+
+    Raises:
+        ConfigError: The data can't be opened.
+        DataError: Pairs can't be read; the others have been translated.
+    """
+    registry = registry or load_registry()
+    translator = load(model, device=device, registry=registry, **overrides)
+    dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
+    if split not in dataset.splits:
+        cause = f"the data set has no split {split!r}"
+        raise ConfigError(Problem("--split", cause, f"its splits: {', '.join(dataset.splits)}"))
+    shown = reporter(progress)
+    try:
+        return translator.translate_pairs(
+            dataset,
+            split,
+            output,
+            report=lambda done, total: shown.working("translating", done, total),
+            **(options or {}),
         )
     finally:
         shown.close()
@@ -363,6 +438,7 @@ def outline(checked: ValidatedRun) -> list[str]:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")
+    lines += [f"note           {note}" for note in optional.notes(checked.dataset)]
     return [*lines, "the config is in order"]
 
 

@@ -95,7 +95,7 @@ def test_damaged_checkpoint_is_named(trained, quiet, tmp_path):
     (tmp_path / "run.yaml").write_bytes((trained.checkpoint / "run.yaml").read_bytes())
     (tmp_path / "state.json").write_bytes((trained.checkpoint / "state.json").read_bytes())
     (tmp_path / "generator.safetensors").write_bytes(b"nothing")
-    with pytest.raises(p2pkit.ModelError, match=r"generator\.safetensors: can't be read"):
+    with pytest.raises(p2pkit.ModelError, match=r"generator\.safetensors: is damaged: it is not what was written"):
         p2pkit.load(tmp_path, registry=quiet)
     (tmp_path / "state.json").write_text("{}")
     with pytest.raises(p2pkit.ModelError, match=r"state\.json: can't be used"):

@@ -28,7 +28,7 @@ class ClassScores(MulticlassConfusionMatrix):  # type: ignore[misc]  # mypy does
     def update(self, planes: Tensor, labels: Tensor) -> None:
         """Count a batch in."""
         truth = labels.argmax(1)
-        super().update(planes.argmax(1), torch.where(self.known[truth], truth, -1))
+        super().update(planes.argmax(1), torch.where(self.known[truth] & (labels.amax(1) > 0), truth, -1))
 
     def compute(self) -> dict[str, Tensor]:
         """Return the three scores; a class that is neither there nor predicted has no say in the means."""

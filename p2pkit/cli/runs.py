@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -50,14 +50,19 @@ def demo(
 
 def check(
     config: Annotated[str, typer.Argument(help=_CONFIG)],
+    every_file: Annotated[
+        bool, typer.Option("--all", help="Read all files of the data, and not only a sample.")
+    ] = False,
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Look for everything that can be wrong with a config, without training."""
     from p2pkit import sweep as sweeps
 
-    for line in sweeps.outline(config, registry=registry(registry_file, plugin), **settings(set_)):
+    options: dict[str, Any] = {"every_file": every_file, "progress": not quiet, **settings(set_)}
+    for line in sweeps.outline(config, registry=registry(registry_file, plugin), **options):
         typer.echo(line)
 
 
@@ -100,10 +105,32 @@ def evaluate(
 
 def translate(
     model: Model,
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Images, or folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fakes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the fakes, or for one image the file to write.")
+    ],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[IN...]", help="Images, folders of images, or tables (CSV, JSON lines) of sources."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Translate this part of the run's own data instead.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="FILE", help="A table of sources, as one of IN.")
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images of one forward pass.")] = 8,
-    size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="Resize sources, e.g. 256x256.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="HxW", help="Resize sources, e.g. 256x256; `trained`: as in training."),
+    ] = None,
+    given: Annotated[
+        Literal["auto", "source", "file"],
+        typer.Option("--given", help="What files are: sources, files as the data set's, or tell by their looks."),
+    ] = "auto",
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave fakes that are there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
+    ] = False,
     device: Device = "auto",
     set_: Settings = None,
     plugin: PluginFiles = None,
@@ -113,9 +140,19 @@ def translate(
     """Translate images by a trained generator; only sources are needed."""
     from p2pkit import api
 
+    files = [*(inputs or ()), *([manifest] if manifest else ())]
+    if bool(files) == (split is not None):
+        raise typer.BadParameter("give images, folders or tables, or else --split NAME")
     names = registry(registry_file, plugin)
-    translator = api.load(model, device=device, registry=names, **settings(set_))
-    written = api.translate(translator, inputs, output, batch=batch, size=_size(size), progress=not quiet)
+    options: dict[str, Any] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
+    if split is not None:
+        own: dict[str, Any] = {"device": device, "registry": names, "progress": not quiet, "options": options}
+        written = api.translate_split(model, split, output, **own, **settings(set_))
+    else:
+        translator = api.load(model, device=device, registry=names, **settings(set_))
+        trained = (translator.images.height, translator.images.width)
+        options |= {"size": trained if size == "trained" else _size(size), "given": given}
+        written = api.translate(translator, files, output, progress=not quiet, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
 
 

@@ -145,7 +145,8 @@ class EngineConfig(Section):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="Arithmetic of the networks; auto is bf16 on a GPU that has it, and what is faster on a CPU.",
+        description="Arithmetic of the networks; auto is bf16 on a GPU that has it, else fp16, "
+        "and what is faster on a CPU.",
     )
     memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
         "auto", description="Layout of images in memory; auto is what is faster."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
 from p2pkit.engine.build.init_from import initial_problems
@@ -205,6 +206,8 @@ class _Trial:
                     return
                 if discriminator is None or self._judged(discriminator, source, fake):
                     self._check_terms(terms, View(source, target, fake, discriminator))
+                    if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
+                        self._check_penalties(terms, View(source, target, fake.detach(), discriminator), discriminator)
 
     def _built(self, part: Part, images: PairSpec) -> Any:
         found: list[Problem] = []
@@ -275,6 +278,25 @@ class _Trial:
                     elif value.shape != ():
                         cause = f"is of shape {list(value.shape)}, not a scalar"
                         self.problems.append(Problem(path, cause, "take its mean"))
+
+    def _check_penalties(self, terms: list[Term], view: View, discriminator: nn.Module) -> None:
+        """Find terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""
+        asked: list[bool] = []
+
+        def watched(source: Tensor, image: Tensor) -> Verdict:
+            asked.append(image.requires_grad)
+            verdict: Verdict = discriminator(source, image)
+            return verdict
+
+        norms = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+        for term in (term for term in terms if norms and term.judges("discriminator")):
+            asked.clear()
+            with suppress(Exception):  # which is reported already
+                term.value("discriminator", View(view.source, view.target, view.fake, watched))
+            if any(asked):
+                cause = f"losses.{term.name} differentiates a gradient, which batch norm over several processes can't"
+                remedy = "leave it out, or choose another norm for the discriminator"
+                self.problems.append(Problem("engine.sync_batch_norm", cause, remedy))
 
 
 def _well_formed(verdict: Verdict) -> bool:

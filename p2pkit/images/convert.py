@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,46 +9,48 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 _FULL_SCALES = {torch.uint8: 255.0, torch.uint16: 65535.0}
+_UNITS = ((0.0, 1.0), (-1.0, 1.0))
+"""Ranges of floats that stand for a full scale, whatever that of the file is."""
 _FULL_RANGES = {(0.0, scale): kind for kind, scale in _FULL_SCALES.items()}
 
 
 def full_scale(image: Tensor) -> float:
-    """Return the largest value that an image of this type can store; 1 for floats."""
-    return _FULL_SCALES.get(image.dtype, 1.0)
+    """Return the value that becomes white where no range is declared: a type's largest one, or 1 for floats.
+
+    Raises:
+        OSError: The type has no scale of its own, as int16 and int32.
+    """
+    if image.is_floating_point():
+        return 1.0
+    if image.dtype not in _FULL_SCALES:
+        raise OSError(f"holds {_name(image.dtype)}, whose scale only a declared range can tell")
+    return _FULL_SCALES[image.dtype]
 
 
 def stored_type(spec: ImageSpec) -> torch.dtype:
     """Return the type in which images of a spec are stored: uint8 and uint16 for their full scales, else float32."""
     if spec.kind == "labels":
-        return torch.uint8 if spec.channels <= 256 else torch.uint16
+        return torch.uint8 if max(spec.channels - 1, *spec.unlabelled, 0) <= 255 else torch.uint16
+    if spec.dtype:
+        stored: torch.dtype = getattr(torch, spec.dtype)
+        return stored
     return _FULL_RANGES.get((spec.low, spec.high), torch.float32)
-
-
-def fake_spec(images: PairSpec, given: torch.dtype) -> ImageSpec:
-    """Return what the fake of a stored source is: of the source's bit depth, where both are values on a scale.
-
-    Args:
-        images: What the generator was trained on.
-        given: The type of the source that is translated, which may be of another depth than the ones in training.
-    """
-    if given not in _FULL_SCALES or "labels" in (images.source.kind, images.target.kind):
-        return images.target
-    return replace(images.target, low=0.0, high=_FULL_SCALES[given])
 
 
 def conform(image: Tensor, spec: ImageSpec) -> Tensor:
     """Give a stored image the channels, type and value range of a spec.
 
     Grey becomes colour by repetition, colour becomes grey by luma (or lightness where the spec says so), alpha is
-    laid on white, labels painted in the palette's colours become indices. Whole numbers span their type's full
-    scale; floats span the spec's range, or 0 to 1 where the spec is of whole numbers.
+    laid on white, labels painted in the palette's colours become indices. On a full scale, and for floats of 0 to 1 or
+    -1 to 1, whole numbers span their type's full scale. On any other range values are taken as they are, and what lies
+    outside is cut off.
 
     Args:
         image: Any stored image.
@@ -65,24 +66,51 @@ def conform(image: Tensor, spec: ImageSpec) -> Tensor:
     """
     if spec.kind == "labels":
         return _indices(image, spec)
+    image = _on_scale(image, spec)
+    return image if image.shape[0] == spec.channels else _rechannel(image, spec, spec.low, spec.high)
+
+
+def _on_scale(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Bring values to a spec's type and range."""
     wanted = stored_type(spec)
-    if image.dtype == wanted and image.shape[0] == spec.channels:
-        return image
-    floats = image.is_floating_point() and wanted == torch.float32
-    low, high = (spec.low, spec.high) if floats else (0.0, full_scale(image))
-    if image.shape[0] != spec.channels:
-        image = _rechannel(image, spec, low, high)
-    return image if image.dtype == wanted else _rescale(image, spec, wanted)
+    full = _FULL_SCALES.get(wanted) == spec.high and spec.low == 0
+    unit = wanted == torch.float32 and (spec.low, spec.high) in _UNITS
+    if image.dtype == wanted and not unit:
+        return image if full else _cut(image, spec)
+    if (full or unit) and image.dtype != wanted:
+        low, high = (0.0, full_scale(image))
+        values = (image.float() - low) / (high - low)
+        if image.is_floating_point():
+            _refuse_other_scale(values, 0.0, 1.0)
+        values = spec.low + values * (spec.high - spec.low)
+        return values if unit else values.round().clamp(0, spec.high).to(wanted)
+    if unit:
+        _refuse_other_scale(image, spec.low, spec.high)
+        return _cut(image, spec)
+    if not image.is_floating_point():
+        held = torch.iinfo(image.dtype)
+        if spec.low < held.min or spec.high > held.max:
+            cause = f"holds {_name(image.dtype)}, where {_name(wanted)} from {spec.low:g} to {spec.high:g} is wanted"
+            raise OSError(cause)
+    values = _cut(image.float(), spec)
+    return values if wanted == torch.float32 else values.round().to(wanted)
 
 
-def _rescale(image: Tensor, spec: ImageSpec, wanted: torch.dtype) -> Tensor:
-    unit = image.float() / full_scale(image)
-    if wanted == torch.float32:
-        return spec.low + unit * (spec.high - spec.low)
-    low, high = unit.aminmax()
-    if low < -0.5 or high > 1.5:  # a little overshoot is clamped; more is another scale, which would be ruined
-        raise OSError(f"holds floats from {low:g} to {high:g}, where 0 to 1 is wanted")
-    return (unit * spec.high).round().clamp(0, spec.high).to(wanted)
+def _cut(image: Tensor, spec: ImageSpec) -> Tensor:
+    values = image.float() if image.dtype in _FULL_SCALES else image
+    low, high = values.aminmax()
+    return image if low >= spec.low and high <= spec.high else values.clamp(spec.low, spec.high).to(image.dtype)
+
+
+def _refuse_other_scale(values: Tensor, low: float, high: float) -> None:
+    """A little overshoot is cut off; more is another scale, which would be ruined."""
+    least, most = values.aminmax()
+    if least < low - (high - low) / 2 or most > high + (high - low) / 2:
+        raise OSError(f"holds floats from {least:g} to {most:g}, where {low:g} to {high:g} is wanted")
+
+
+def _name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _rechannel(image: Tensor, spec: ImageSpec, low: float, high: float) -> Tensor:
@@ -124,7 +152,10 @@ def _indices(image: Tensor, spec: ImageSpec) -> Tensor:
         indices = torch.cdist(colours, palette).argmin(1).view(1, *image.shape[1:])
     else:
         raise OSError(f"has {image.shape[0]} channels, where one of class indices is wanted")
-    wrong = indices[(indices < 0) | (indices >= spec.channels)]
+    outside = (indices < 0) | (indices >= spec.channels)
+    for index in spec.unlabelled:
+        outside &= indices != index
+    wrong = indices[outside]
     if len(wrong):
         raise OSError(f"holds class index {wrong[0]}, where {spec.channels} classes have 0 to {spec.channels - 1}")
     return indices.to(stored_type(spec))
@@ -149,6 +180,8 @@ def resize(image: Tensor, height: int, width: int, *, nearest: bool = False) -> 
 
 def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
     """Turn stored images into what networks see: [-1, 1]; a plane for each class, 1 where a pixel is of it, else -1.
+
+    A pixel that is of no class, since its value means that it is not known, is -1 in all planes.
 
     Shape: (B, C_stored, H, W) -> (B, C, H, W), float32.
     """

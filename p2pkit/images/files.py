@@ -3,64 +3,52 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from p2pkit.images.convert import stored_type
+from p2pkit.images.decode import decode, from_pillow
+from p2pkit.images.listing import IMAGE_SUFFIXES
+from p2pkit.images.png import deep_png
+from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
+from p2pkit.types import ImageSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-_COMMON = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga")
-IMAGE_SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"})
-"""What names of image files end with; in lower case."""
-_RGB_FIRST = frozenset({"P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "La"})
-_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".tga"})
-_DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"})
-_DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
+_WITH_ALPHA = frozenset({".png", ".webp", ".avif", ".jp2", ".tga"})
+_DEEP = frozenset({".png", ".jp2", ".ppm", ".pgm", ".pnm"})
+_STORED = ("uint8", "uint16", "int16", "int32", "float32")
+_TIFF = (".tif", ".tiff")
 
 
 def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
-    """Read an image as it is stored: 8-bit, 16-bit or float, one to N channels.
+    """Read an image as it is stored: whole numbers or floats, one to N channels.
 
     Args:
-        file: A path or an open file. `.npy` holds an array (H, W) or (H, W, C); Pillow reads everything else.
+        file: A path or an open file. `.npy` holds an array (H, W) or (H, W, C); the bands and pages of a TIFF are
+            channels.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
 
     Returns:
-        Tensor of uint8, uint16 or float32.
+        Tensor of uint8, uint16, int16, int32 or float32, whichever holds all values of the file's type; whole numbers
+        of more than 32 bits are int32.
 
     Raises:
-        OSError: The file can't be read, or it is damaged.
+        OSError: The file can't be read, it is damaged or too large, or it holds values that are not finite.
 
     Shape: (C, H, W).
     """
-    if _holds_array(file):
-        try:
-            return _from_array(np.load(file, allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise OSError(f"not an image array: {error}") from None
-    try:
-        with Image.open(file) as image:
-            return _from_pillow(image, indexed)
-    except UnidentifiedImageError:
-        raise OSError("not an image, or of a format that can't be read here") from None
-    except (*_DAMAGED, Image.DecompressionBombError) as error:  # what Pillow's decoders raise on damaged files
-        raise OSError(f"the image is damaged: {error}") from None
-
-
-def _holds_array(file: Path | IO[bytes]) -> bool:
-    if isinstance(file, Path):
-        return file.suffix.lower() == ".npy"
-    start = file.read(6)
-    file.seek(0)
-    return start == b"\x93NUMPY"
+    return _from_array(decode(file, indexed))
 
 
 def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str, *, indexed: bool = False) -> Tensor:
@@ -76,27 +64,16 @@ def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str,
     Shape: (C, H, W).
     """
     if isinstance(image, Tensor):
-        if image.ndim == 3 and image.dtype in (torch.uint8, torch.uint16, torch.float32):
+        if image.ndim == 3 and str(image.dtype).removeprefix("torch.") in _STORED:
             return image
         plain = image.detach().cpu()
         plain = plain.float() if plain.is_floating_point() else plain
         return _from_array(plain.permute(1, 2, 0).numpy() if plain.ndim == 3 else plain.numpy())
     if isinstance(image, Image.Image):
-        return _from_pillow(image, indexed)
+        return _from_array(from_pillow(image, indexed))
     if isinstance(image, np.ndarray):
         return _from_array(image)
     return read_image(Path(image), indexed=indexed)
-
-
-def _from_pillow(image: Image.Image, indexed: bool) -> Tensor:
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "P" and indexed:
-        return _from_array(np.asarray(image))
-    if image.mode in _RGB_FIRST:
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "RGBa") else "RGB")
-    elif image.mode == "1":
-        image = image.convert("L")
-    return _from_array(np.asarray(image))
 
 
 def _from_array(array: NDArray[np.generic]) -> Tensor:
@@ -106,24 +83,36 @@ def _from_array(array: NDArray[np.generic]) -> Tensor:
         raise OSError(f"an image holds numbers, not {array.dtype}")
     if array.size == 0:
         raise OSError(f"the image is empty: {' x '.join(map(str, array.shape))}")
-    if array.dtype.kind in "iu" and array.dtype.itemsize > 1:
-        wide = array.min() < 0 or array.max() > 65535
-        array = array.astype(np.float32 if wide else np.uint16)
-    elif array.dtype != np.uint8:
-        array = array.astype(np.float32)
+    array = array.astype(_stored(array), copy=False)
     if array.dtype == np.float32 and not np.isfinite(array).all():
-        raise OSError("the image holds values that are not finite")
+        raise OSError(f"the image holds {int((~np.isfinite(array)).sum())} values that are not finite")
     array = array[..., None] if array.ndim == 2 else array
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
-def write_image(image: Tensor, path: Path, *, fast: bool = False) -> Path:
+def _stored(array: NDArray[np.generic]) -> str:
+    """Return the type that holds all values of an array's type, never of this array alone."""
+    kind = array.dtype
+    if kind.kind in "bf":
+        return "float32"
+    if kind.kind == "u" and kind.itemsize <= 2:
+        return kind.newbyteorder("=").name
+    if kind.kind == "i" and kind.itemsize <= 2:
+        return "int16"
+    least, most = int(array.min()), int(array.max())
+    if least < -(2**31) or most >= 2**31:
+        raise OSError(f"holds whole numbers from {least} to {most}, beyond 32 bits")
+    return "int32"
+
+
+def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag] | None = None) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
     Args:
-        image: uint8, uint16 or float32.
+        image: uint8, uint16, int16, int32 or float32.
         path: Where to; the suffix chooses the format.
         fast: Whether a PNG is compressed lightly: in half the time, to a file that is a little larger.
+        tags: A TIFF's place on earth, as `read_georeference` returns it.
 
     Returns:
         The file that was written.
@@ -135,13 +124,58 @@ def write_image(image: Tensor, path: Path, *, fast: bool = False) -> Path:
     Shape: image (C, H, W).
     """
     array = _to_array(image)
-    if path.suffix.lower() != ".npy" and _fits(array, path.suffix.lower()):
-        options: dict[str, Any] = {"compress_level": 1} if fast else {}
-        _to_pillow(array).save(path, **options)
-        return path
-    path = path.with_suffix(".npy")
-    np.save(path, array[..., 0] if array.shape[2] == 1 else array)
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise ValueError(f"unknown file extension: {path.suffix}")
+    if not _keeps(array.dtype, array.shape[2], suffix):
+        path, suffix = path.with_suffix(".npy"), ".npy"
+    _whole(path, lambda partial: _write(partial, array, suffix, fast, tags or []))
     return path
+
+
+def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag]) -> None:
+    if suffix == ".npy":
+        with path.open("wb") as file:
+            np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+    elif suffix in _TIFF:
+        write_tiff(path, array, tags)
+    elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
+        path.write_bytes(deep_png(array))
+    else:
+        options: dict[str, Any] = {"compress_level": 1} if fast else {}
+        if suffix == ".png":
+            options["pnginfo"] = PngInfo()
+            options["pnginfo"].add_text("Software", MADE_BY)
+        _to_pillow(array).save(path, Image.registered_extensions()[suffix], **options)
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under another name and rename: a file is whole or not there, and a link is replaced, not followed."""
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def suffix_for(spec: ImageSpec, suffix: str) -> str:
+    """Return the suffix by which `write_image` writes images of a spec, asked for this one.
+
+    Raises:
+        ValueError: The suffix is of no known format.
+    """
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"unknown file extension: {suffix}")
+    kind = str(stored_type(spec)).removeprefix("torch.")
+    channels = 1 if spec.kind == "labels" else spec.channels
+    return suffix if _keeps(np.dtype(kind), channels, suffix.lower()) else ".npy"
+
+
+def is_fake(path: Path) -> bool:
+    """Say whether a PNG or TIFF file is one that `write_image` has written, as far as its beginning tells."""
+    with path.open("rb") as file:
+        return MADE_BY.encode() in file.read(4096)
 
 
 def png(image: Tensor) -> bytes | None:
@@ -150,7 +184,7 @@ def png(image: Tensor) -> bytes | None:
     Shape: image (C, H, W).
     """
     array = _to_array(image)
-    if not _fits(array, ".png"):
+    if not _fits(array.dtype, array.shape[2], ".png"):
         return None
     buffer = io.BytesIO()
     _to_pillow(array).save(buffer, "PNG")
@@ -165,9 +199,14 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _fits(array: NDArray[np.generic], suffix: str) -> bool:
-    """Say whether a format keeps the depth and the channels; Pillow narrows some without a word."""
-    channels = array.shape[2]
-    if array.dtype == np.uint8:
+def _keeps(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+    """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
+    deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
+    return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
+
+
+def _fits(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+    """Say whether Pillow keeps the depth and the channels; it narrows some without a word."""
+    if kind == np.uint8:
         return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)
-    return channels == 1 and suffix in (_DEEP if array.dtype == np.uint16 else (".tif", ".tiff"))
+    return channels == 1 and kind == np.uint16 and suffix in _DEEP

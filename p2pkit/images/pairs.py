@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor
+from p2pkit.images.files import image_tensor
+from p2pkit.images.listing import find_images, image_key
 
 Read = Callable[[], tuple[Tensor, Tensor]]
 
@@ -47,8 +48,7 @@ def _in_folders(image: Path, reference: Path) -> list[Read]:
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return {str(path.relative_to(folder).with_suffix("")): path for path in found}
+    return {image_key(path.relative_to(folder)): path for path in find_images(folder)}
 
 
 def _read(image: Any, reference: Any) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Translate images by a trained generator: one, an array of many, or files and folders."""
+"""Translate images by a trained generator: one, an array of many, files and folders, or pairs of a data set."""
 
 from __future__ import annotations
 
@@ -16,20 +16,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
+from p2pkit.engine.data.decode import decode_in_threads
 from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
-from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode, set_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.convert import conform, fake_spec, full_scale, resize, to_network, to_stored
-from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor, read_image, write_image
-from p2pkit.types import PairSpec, optional
+from p2pkit.images.convert import to_network, to_stored
+from p2pkit.images.files import image_tensor, read_image, write_image
+from p2pkit.images.reading import Given, read_source
+from p2pkit.images.tiff import Tag, read_georeference, rescaled
+from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
+from p2pkit.types import Pair, PairDataset, PairSpec, optional
 
-Job = tuple[Path, Path]
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A source that has been read, and where its fake goes."""
+
+    out: Path
+    source: Tensor
+    tags: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,12 +50,13 @@ class Translator:
     """A trained generator.
 
     Args:
-        generator: The network, on its device.
+        generator: The network, on its device, in the mode in which it translates.
         images: What it was trained on.
         place: Where and how it computes.
         batch_norm: `running`, `recalibrated`, or `batch` for each image's own statistics.
         dropout: `on` or `off`.
         statistics: Those that were gathered anew, for the mode that wants them.
+        seed: What dropout's noise is drawn by, for each image anew.
     """
 
     generator: nn.Module
@@ -51,6 +65,7 @@ class Translator:
     batch_norm: str = "running"
     dropout: str = "off"
     statistics: Statistics | None = None
+    seed: int = 0
 
     @property
     def multiple(self) -> int:
@@ -59,124 +74,230 @@ class Translator:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
-        """Build the generator that a checkpoint's config names, and load its weights."""
+        """Build the generator that a checkpoint's config names, load its weights, and put it into its mode."""
         images: PairSpec = read_state(checkpoint)["images"]
         generator = plan.part("generator").build(images)
         load_generator(checkpoint, generator)
         place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate
         statistics = load_statistics(checkpoint) if modes.batch_norm == "recalibrated" else None
-        return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics)
+        set_mode(generator, InferenceMode(modes.batch_norm, modes.dropout), statistics)
+        seed = plan.config.engine.seed
+        return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics, seed)
 
-    def translate(self, image: Any) -> Any:
-        """Translate one image, or an array of many.
+    def translate(self, image: Any, *, given: Given = "auto") -> Any:
+        """Translate one image, or an array or tensor of many.
+
+        What the data set did to its files is done to the image: a half is cut out of a file of both images, the edges
+        of a photo are drawn.
 
         Args:
-            image: A file, a Pillow image, an array (H, W), (H, W, C) or (B, H, W, C), or a tensor (C, H, W). Of any
-                size: sides are padded by reflection to what the network needs, and cropped back.
+            image: A file, a Pillow image, an array (H, W), (H, W, C) or (B, H, W, C), or a tensor (C, H, W) or
+                (B, C, H, W); or a list of images that make one source. Of any size: sides are padded by reflection to
+                what the network needs, and cropped back.
+            given: `source` for sources as the network sees them, `file` for files as the data set's, `auto` to tell
+                them by their looks.
 
         Returns:
-            The fake, in the form of what was given (a Pillow image for a file), in its bit depth.
+            The fake, in the form of what was given (a Pillow image for a file, where Pillow can hold it), in the
+            target's type and units.
 
         Raises:
-            DataError: The image has channels that the generator can't be given.
+            DataError: The image can't be read, or it can't be made a source.
         """
-        if isinstance(image, np.ndarray) and image.ndim == 4:
-            return np.stack([self.translate(one) for one in image])
-        stored = image_tensor(image)
-        fake = self._fakes([self._prepared(stored, "the image")], [stored])[0]
-        return _like(image, fake)
+        if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
+            fakes = [self.translate(one, given=given) for one in image]
+            return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
+        several = list(image) if isinstance(image, list | tuple) else [image]
+        if not several:
+            raise DataError(Problem("the image", "is an empty list"))
+        names = [str(one) for one in several if isinstance(one, str | Path)]
+        try:
+            indexed = self.images.source.kind == "labels"
+            source = self._source([image_tensor(one, indexed=indexed) for one in several], given, None)
+        except OSError as error:
+            name = ", ".join(names) or "the image"
+            raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
+        return _like(several[0], self._fakes([source])[0])
 
-    @keep_freed_memory()
     def translate_files(
         self,
-        inputs: Iterable[Path],
-        output: Path,
+        inputs: str | Path | Iterable[str | Path],
+        output: str | Path,
         *,
         batch: int = 8,
         size: tuple[int, int] | None = None,
-        report: Callable[[int, int], None] | None = None,
+        given: Given = "auto",
+        skip_existing: bool = False,
+        overwrite: bool = False,
+        report: Report | None = None,
     ) -> list[Path]:
         """Translate files and folders of sources.
 
         Args:
-            inputs: Image files, and folders whose images are meant.
-            output: Folder for the fakes, made if it is not there; names are kept, the format is PNG (TIFF for TIFF).
+            inputs: Image files, folders whose images are meant, and tables (CSV or JSON lines) with a column source.
+            output: Folder for the fakes, made if it is not there; or for one image the file to write. Names are kept;
+                the format is the targets' (TIFF for TIFF).
             batch: Images of one forward pass; only images of one size go together.
             size: (height, width) to resize sources to; by default they keep their size.
+            given: As for `translate`.
+            skip_existing: Whether fakes that are there are left as they are.
+            overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
             report: Called with (done, total).
 
         Returns:
             The files written, in the order of the inputs.
 
         Raises:
-            DataError: Files can't be read or there are none; what could be read has been translated.
+            DataError: Files can't be read or written, or there are none; the others have been translated. Or files
+                would be overwritten; then nothing has been.
         """
-        jobs = _jobs(list(inputs), output)
+        listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        images = self.images
+        jobs = plan_jobs(
+            [Path(path) for path in listed], Path(output), images, skip_existing=skip_existing, overwrite=overwrite
+        )
+        read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
+        return self._translate_all(read, len(jobs), batch, report)
+
+    def translate_pairs(
+        self,
+        dataset: PairDataset,
+        split: str,
+        output: str | Path,
+        *,
+        batch: int = 8,
+        skip_existing: bool = False,
+        overwrite: bool = False,
+        report: Report | None = None,
+    ) -> list[Path]:
+        """Translate the sources of a split, each to a file with the pair's name.
+
+        Args:
+            dataset: The data.
+            split: The part of it.
+            output: Folder for the fakes.
+            batch: Images of one forward pass.
+            skip_existing: Whether fakes that are there are left as they are.
+            overwrite: As for `translate_files`.
+            report: Called with (done, total).
+
+        Returns:
+            The files written.
+
+        Raises:
+            DataError: Pairs can't be read; the others have been translated.
+        """
+        spec, suffix = dataset.spec.source, fake_suffix(self.images)
+
+        def read(pair: Pair) -> _Read | Problem | None:
+            out = Path(output) / f"{pair.name}{suffix}"
+            if out.exists() and skip_existing:
+                return None
+            if out.exists() and not overwrite and not is_ours(out):
+                return Problem(str(out), "exists, and can't be told to be a fake", OVERWRITE)
+            return _Read(out, to_network(pair.source[None], spec)[0])
+
+        pairs = dataset.pairs(split)
+        outcomes = (
+            outcome.problems[0] if isinstance(outcome, DataError) else outcome
+            for outcome in decode_in_threads(pairs, read)
+        )
+        return self._translate_all((each for each in outcomes if each is not None), len(pairs), batch, report)
+
+    @keep_freed_memory()
+    def _translate_all(
+        self, outcomes: Iterable[_Read | Problem], total: int, batch: int, report: Report | None
+    ) -> list[Path]:
+        """Translate what has been read, and write it in threads; what fails is named at the end."""
         written: list[Path] = []
         problems: list[Problem] = []
-        output.mkdir(parents=True, exist_ok=True)
-        saving: deque[Future[Path]] = deque()
+        saving: deque[Future[Path | Problem]] = deque()
+
+        def collect(most: int) -> None:
+            while len(saving) > most:  # what waits for the disk does not fill the memory
+                saved = saving.popleft().result()
+                problems.append(saved) if isinstance(saved, Problem) else written.append(saved)
+
         with ThreadPoolExecutor(_THREADS) as writer:
-            for group in _batches(self._read_ahead(jobs, size, problems, 2 * batch), batch):
-                fakes = self._fakes([source for _, source, _ in group], [stored for _, _, stored in group])
-                for (path, _, _), fake in zip(group, fakes, strict=True):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    saving.append(writer.submit(write_image, fake, path, fast=True))
-                    written.append(path)
-                while len(saving) > 2 * batch:  # what waits for the disk does not fill the memory
-                    saving.popleft().result()
+            for group in _batches(_good(outcomes, problems), batch):
+                for read, fake in zip(group, self._fakes([read.source for read in group]), strict=True):
+                    saving.append(writer.submit(_save, fake, read))
+                collect(2 * batch)
                 if report is not None:
-                    report(len(written) + len(problems), len(jobs))
-            for saved in saving:
-                saved.result()
+                    report(len(written) + len(saving) + len(problems), total)
+            collect(0)
         if problems:
-            raise DataError(problems)
+            known = Problem("", f"{len(written)} of {total} images have been translated", "")
+            raise DataError([*problems, known] if written else problems)
         return written
 
-    def _read_ahead(
-        self, jobs: Sequence[Job], size: tuple[int, int] | None, problems: list[Problem], depth: int
-    ) -> Iterator[tuple[Path, Tensor, Tensor]]:
-        """Decode in threads, a bounded number ahead of the network."""
-
-        def read(job: Job) -> tuple[Path, Tensor, Tensor] | Problem:
-            try:
-                stored = read_image(job[0], indexed=self.images.source.kind == "labels")
-                stored = resize(stored, *size, nearest=self.images.source.kind == "labels") if size else stored
-                return job[1], self._prepared(stored, str(job[0])), stored
-            except DataError as error:
-                return error.problems[0]
-            except OSError as error:
-                return Problem(str(job[0]), f"can't be read: {error}")
-
-        for outcome in map_in_threads(read, jobs, threads=_THREADS, depth=depth):
-            if isinstance(outcome, Problem):
-                problems.append(outcome)
-            else:
-                yield outcome
-
-    def _prepared(self, stored: Tensor, name: str) -> Tensor:
-        """Return the image as the network sees it, (C, H, W)."""
-        spec = self.images.source
-        if spec.kind != "labels" and not stored.is_floating_point():
-            spec = replace(spec, high=full_scale(stored))
+    def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> _Read | Problem:
         try:
-            return to_network(conform(stored, spec)[None], spec)[0]
+            indexed = self.images.source.kind == "labels"
+            stored = [read_image(path, indexed=indexed) for path in job.sources]
+            source = self._source(stored, given, size)
+            tags = self._tags(job, stored[0], source)
         except OSError as error:
-            raise DataError(Problem(name, f"can't be translated: {error}")) from None
+            return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
+        return _Read(job.out, source, tuple(tags))
 
-    def _fakes(self, sources: Sequence[Tensor], stored: Sequence[Tensor]) -> list[Tensor]:
-        """Run the generator on sources of one size; the fakes come in the bit depth of what was given."""
+    def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
+        """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
+        tiffs = (".tif", ".tiff")
+        if job.out.suffix.lower() not in tiffs or job.sources[0].suffix.lower() not in tiffs:
+            return []
+        tags = read_georeference(job.sources[0])
+        if not tags or self.images.reading.half != "whole":
+            return []
+        height, width = stored.shape[1] / source.shape[1], stored.shape[2] / source.shape[2]
+        return tags if height == width == 1 else rescaled(tags, height, width)
+
+    def _source(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
+        """Return what the network is given, (C, H, W)."""
+        if len(stored) == 1:
+            return read_source(stored[0], self.images, given=given, size=size)
+        spec = self.images.source
+        wanted = self.images.reading.stacked or tuple(image.shape[0] for image in stored)
+        if len(wanted) != len(stored) or sum(wanted) != spec.channels:
+            raise OSError(f"{len(stored)} files do not make a source of {spec.channels} channels")
+        each = [replace(self.images, source=replace(spec, channels=channels)) for channels in wanted]
+        parts = [read_source(image, images, given=given, size=size) for image, images in zip(stored, each, strict=True)]
+        if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
+            raise OSError("the files of one source are of different sizes; say --size")
+        return torch.cat(parts)
+
+    def _fakes(self, sources: Sequence[Tensor]) -> list[Tensor]:
+        """Run the generator on sources of one size; a fake does not depend on what stands beside it."""
         batch = torch.stack(list(sources))
         padded = _padded(batch, self.multiple)
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
-        parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
+        alone = self.batch_norm == "batch" or self.dropout == "on"
+        parts = torch.split(padded, 1) if alone else (padded,)
         mode = InferenceMode(self.batch_norm, self.dropout)
+        made = []
         with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
-            fakes = torch.cat([self.generator(part) for part in parts]).float().cpu()
-        fakes = fakes[..., : batch.shape[2], : batch.shape[3]]
-        specs = (fake_spec(self.images, each.dtype) for each in stored)
-        return [to_stored(fake[None], spec)[0] for fake, spec in zip(fakes, specs, strict=True)]
+            for part in parts:
+                torch.manual_seed(self.seed)
+                made.append(self.generator(part))
+        fakes = torch.cat(made).float().cpu()[..., : batch.shape[2], : batch.shape[3]]
+        return list(to_stored(fakes, self.images.target))
+
+
+def _save(fake: Tensor, read: _Read) -> Path | Problem:
+    try:
+        read.out.parent.mkdir(parents=True, exist_ok=True)
+        return write_image(fake, read.out, fast=True, tags=list(read.tags))
+    except OSError as error:
+        return Problem(str(read.out), f"can't be written: {error.strerror or error}")
+
+
+def _good(outcomes: Iterable[_Read | Problem], problems: list[Problem]) -> Iterator[_Read]:
+    for outcome in outcomes:
+        if isinstance(outcome, Problem):
+            problems.append(outcome)
+        else:
+            yield outcome
 
 
 def _padded(batch: Tensor, multiple: int) -> Tensor:
@@ -191,46 +312,18 @@ def _like(given: Any, fake: Tensor) -> Any:
     if isinstance(given, Tensor):
         return fake
     array = fake.permute(1, 2, 0).numpy()
-    if isinstance(given, np.ndarray):
+    held = array.dtype == np.uint8 and array.shape[2] <= 4
+    held = held or (array.shape[2] == 1 and array.dtype in (np.uint16, np.int32, np.float32))
+    if isinstance(given, np.ndarray) or not held:
         return array
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
-    """Pair each input file with the file to write; folders are searched, their structure kept."""
-    jobs: list[Job] = []
-    problems: list[Problem] = []
-    for given in inputs:
-        if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-            jobs += [(path, output / path.relative_to(given)) for path in found]
-            if not found:
-                problems.append(Problem(str(given), "there are no images in this folder"))
-        elif given.is_file():
-            jobs.append((given, output / given.name))
-        else:
-            problems.append(Problem(str(given), "there is no such file or folder"))
-    jobs = [(path, out.with_suffix(_suffix(path))) for path, out in jobs]
-    taken: dict[Path, Path] = {}
-    for path, out in jobs:
-        if out in taken:
-            problems.append(Problem(str(path), f"would be written to {out}, as {taken[out]} is", "rename one"))
-        taken[out] = path
-    if problems or not jobs:
-        raise DataError(problems or Problem("", "there is nothing to translate"))
-    return jobs
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    return suffix if suffix in (".tif", ".tiff", ".npy") else ".png"
-
-
-def _batches(read: Iterable[tuple[Path, Tensor, Tensor]], size: int) -> Iterator[list[tuple[Path, Tensor, Tensor]]]:
+def _batches(read: Iterable[_Read], size: int) -> Iterator[list[_Read]]:
     """Group what follows one another and is of one size."""
-    group: list[tuple[Path, Tensor, Tensor]] = []
+    group: list[_Read] = []
     for item in read:
-        if group and (len(group) == size or item[1].shape != group[0][1].shape):
+        if group and (len(group) == size or item.source.shape != group[0].source.shape):
             yield group
             group = []
         group.append(item)

@@ -89,14 +89,28 @@ def shared_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key != "sweep"}
 
 
-def outline(config: Config, *, registry: Registry | None = None, **overrides: Any) -> list[str]:
+def outline(
+    config: Config,
+    *,
+    registry: Registry | None = None,
+    every_file: bool = False,
+    progress: bool = False,
+    **overrides: Any,
+) -> list[str]:
     """Check a config, and say in a few lines what its run would do, or each of its runs where it is a sweep.
+
+    Args:
+        config: What to check.
+        registry: The names in force.
+        every_file: Whether all files of a run's data are read, and not only a sample.
+        progress: Whether to show how that comes along.
+        **overrides: Keys to change.
 
     Raises:
         ConfigError: It can't be run; holds all problems.
     """
     if not load_config(config, overrides).raw.get("sweep"):
-        return api.outline(api.check(config, registry=registry, **overrides))
+        return api.outline(api.check(config, registry=registry, every_file=every_file, progress=progress, **overrides))
     with no_downloads():
         planned = plan(config, registry=registry, **overrides)
     lines = []

@@ -4,7 +4,7 @@
 that these may have beside.
 """
 
-from p2pkit.types.images import ImageSpec, Kind, Pair, PairSpec
+from p2pkit.types.images import Edges, ImageSpec, Kind, Pair, PairSpec, Reading
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
@@ -23,6 +23,7 @@ __all__ = [
     "Discriminate",
     "DiscriminatorLoss",
     "DiscriminatorNetwork",
+    "Edges",
     "GeneratorLoss",
     "GeneratorNetwork",
     "ImageSpec",
@@ -34,6 +35,7 @@ __all__ = [
     "PairSpec",
     "PairStream",
     "ParameterCount",
+    "Reading",
     "Report",
     "Run",
     "Samples",

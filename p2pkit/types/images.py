@@ -21,9 +21,10 @@ class ImageSpec:
         low: The stored value that becomes -1.
         high: The stored value that becomes 1 (255 for 8-bit images, 65535 for 16-bit ones).
         palette: Colours to show the classes in, red-green-blue of 0..255; labels only.
-        unlabelled: Classes that mean that a pixel's class is not known; losses and metrics of classes pass these
-            pixels over.
+        unlabelled: Values that mean that a pixel's class is not known, classes or others; losses and metrics of
+            classes pass these pixels over.
         lightness: Whether a colour image becomes one plane by its CIE lightness and not by its luma.
+        dtype: The type in which values are stored; empty for `uint8` and `uint16` on their full scales, else `float32`.
     """
 
     channels: int
@@ -33,6 +34,43 @@ class ImageSpec:
     palette: tuple[tuple[int, int, int], ...] = ()
     unlabelled: tuple[int, ...] = ()
     lightness: bool = False
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """How the edges of a photo are drawn.
+
+    Args:
+        detector: `canny` draws thin lines, `sobel` the slopes' strength.
+        low: Slope below which nothing is an edge; white to black is 4.
+        high: Slope from which on everything is an edge.
+    """
+
+    detector: Literal["canny", "sobel"] = "canny"
+    low: float = 0.3
+    high: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a data set does to the files of a source, which a model has to do to the files that it translates.
+
+    Args:
+        half: The part of a file's width that is the source.
+        aspect: Width of whole files over their height, where `half` is one of them; 0 where they differ.
+        edges: How a photo's edges are drawn, where these are the source.
+        stacked: Channels of each of several files that make one source.
+        bands: The bands or pages of a file that are taken, from 0; empty for all.
+        suffix: What the targets' files end with, as far as it can be written without loss.
+    """
+
+    half: Literal["whole", "left", "right"] = "whole"
+    aspect: float = 0.0
+    edges: Edges | None = None
+    stacked: tuple[int, ...] = ()
+    bands: tuple[int, ...] = ()
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +82,14 @@ class PairSpec:
         target: The image that it should make.
         height: Rows of both images, in pixels.
         width: Columns of both images, in pixels.
+        reading: How files become sources.
     """
 
     source: ImageSpec
     target: ImageSpec
     height: int
     width: int
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ def _size(value: Any) -> bool:
     return value is None or (isinstance(value, tuple | list) and len(value) == 2 and all(map(_whole(1), value)))
 
 
+def _scales(value: Any) -> bool:
+    return value is None or (isinstance(value, tuple | list) and len(value) == 2 and 0 < value[0] <= value[1])
+
+
 def _number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -109,6 +113,10 @@ at = Attribute[Callable[[int, int], PairDataset] | None](
     *("at", "dataset", "a method (height, width) -> PairDataset", None, callable),
     "The same data at another size, for augmentations that load larger images than they return.",
 )
+native = Attribute[Callable[[], PairDataset] | None](
+    *("native", "dataset", "a method () -> PairDataset", None, callable),
+    "The same data with each pair at its own size, for augmentations that take parts of images.",
+)
 fingerprint = Attribute[Callable[[str], str]](
     *("fingerprint", "dataset", "a method (split) -> str", lambda split: "", callable),
     "A short text that changes when the data of a split change; recorded with the run.",
@@ -116,6 +124,14 @@ fingerprint = Attribute[Callable[[str], str]](
 resampling = Attribute(
     *("resampling", "dataset", "a text", "not stated", lambda value: isinstance(value, str)),
     "The filter by which images came to their size, for the protocol of evaluations.",
+)
+faults = Attribute[Callable[[str], "Sequence[Problem]"]](
+    *("faults", "dataset", "a method (split) -> list of Problem", lambda split: (), callable),
+    "What can be told to be wrong with a split's files without reading them, for instance files that are empty.",
+)
+notes = Attribute[Sequence[str]](
+    *("notes", "dataset", "a list of sentences", (), lambda value: isinstance(value, tuple | list)),
+    "What is to be known before training: what is left out, which values are cut off.",
 )
 problems = Attribute[Callable[[], "Sequence[Problem]"]](
     *("problems", "stream", "a method () -> list of Problem", list, callable),
@@ -128,6 +144,10 @@ resident = Attribute(
 loads = Attribute[tuple[int, int] | None](
     *("loads", "augmentation", "(height, width) or None", None, _size),
     "The size of the images that it wants to be given, where they are larger than those it returns.",
+)
+parts = Attribute[tuple[float, float] | None](
+    *("parts", "augmentation", "(least, most) scale or None", None, _scales),
+    "Between which scales images of their own size are before the engine takes a part of the run's size.",
 )
 wants = Attribute[Sequence[str]](
     *("wants", "metric", f"some of {', '.join(WANTED)}", ("fake", "target"), _wishes),

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from p2pkit import ComponentError, ImageSpec, PairSpec, to_network
 from p2pkit.builtin.augmentations import Affine, ColourJitter, Flip, JitterCrop, Rotate90, p2pkit_augmentations
+from p2pkit.engine.step.cuda_graph import sync_debug
 
 LABELS = ImageSpec(4, kind="labels")
 GEOMETRIC = [
@@ -238,7 +239,7 @@ def test_a_label_source_leaves_the_target_to_be_coloured():
 
 def test_every_augmentation_is_offered_with_described_parameters():
     offered = {component.name: component for component in p2pkit_augmentations()}
-    assert list(offered) == ["jitter_crop", "flip", "rotate90", "affine", "colour_jitter"]
+    assert list(offered) == ["jitter_crop", "crop", "flip", "rotate90", "affine", "colour_jitter"]
     for component in offered.values():
         assert component.takes_images
         fields = component.parameters.model_fields.values()
@@ -247,16 +248,14 @@ def test_every_augmentation_is_offered_with_described_parameters():
 
 
 @pytest.mark.gpu
+@pytest.mark.numbers
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("factory", "params"), [*GEOMETRIC, (ColourJitter, {"hue": 0.1})])
 def test_nothing_waits_for_the_device(factory, params):
     given = batch().cuda()
     augmentation = factory(images(), **params)
     augmentation(given, given)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with sync_debug("error"):
         source, target = augmentation(given, given)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(source, target)
     assert math.isfinite(source.sum().item())

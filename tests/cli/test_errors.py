@@ -52,8 +52,8 @@ def test_the_traceback_is_shown_when_asked_for(p2pkit, tiny, tmp_path, broken):
 
 
 def test_what_the_system_refuses_is_said_in_its_words(p2pkit, tiny, tmp_path, broken):
-    broken(OSError(errno.ENOSPC, "No space left on device", "runs/a/state.json"))
-    assert "  runs/a/state.json: no space left on device\n" in p2pkit("train", tiny).err
+    broken(OSError(errno.EIO, "Input/output error", "runs/a/state.json"))
+    assert "  runs/a/state.json: input/output error\n" in p2pkit("train", tiny).err
 
 
 def test_a_folder_that_can_not_be_written_to(p2pkit, tiny, tmp_path, broken, monkeypatch):

@@ -161,3 +161,18 @@ def test_everything_at_once(checked, tmp_path):
     assert "patch_70" in found["discriminator.use"]
     assert "did you mean depth" in found["generator.params.depht"]
     assert "did you mean batch" in found["engine.bacth"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "refused"), [("r1", "batch", True), ("r1", "instance", False), ("l2", "batch", False)]
+)
+def test_batch_norm_over_several_processes_is_not_differentiated_twice(checked, monkeypatch, loss, norm, refused):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    wanted = {"engine.sync_batch_norm": True, f"losses.{loss}": 1, "discriminator.params.norm": norm}
+    try:
+        checked(**wanted)
+        found = []
+    except ConfigError as error:
+        found = [problem.cause for problem in error.problems]
+    assert any(f"losses.{loss} differentiates a gradient" in cause for cause in found) == refused

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from p2pkit.engine.step.cuda_graph import sync_debug
+
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -16,6 +18,7 @@ def moved(data, device):
     return [(source.to(device), target.to(device)) for source, target in data]
 
 
+@pytest.mark.numbers
 def test_fp32_equals_the_cpu(assembled, batches):
     here, there = assembled(), assembled(**CUDA, **{"engine.precision": "fp32"})
     data = batches(here)
@@ -27,6 +30,7 @@ def test_fp32_equals_the_cpu(assembled, batches):
             assert found[name].item() == pytest.approx(value.item(), rel=5e-3, abs=1e-3), name
 
 
+@pytest.mark.numbers
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_precision_trains(assembled, batches, precision):
     assembly = assembled(**CUDA, **{"engine.precision": precision, "engine.clip": 1.0, "engine.ema": 0.9})
@@ -44,12 +48,9 @@ def test_the_step_never_waits_for_the_device(assembled, batches, precision):
     data = moved(batches(assembled()), "cuda")
     assembly.step([data[0]], 0)
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with sync_debug("error"):
         for number, batch in enumerate(data):
             assembly.step([batch], number + 1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_whole_runs_on_the_device(work):

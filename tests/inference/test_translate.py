@@ -62,16 +62,6 @@ def test_smaller_than_the_multiple(picture):
     np.testing.assert_array_equal(translator().translate(tiny), 255 - tiny)
 
 
-def test_output_has_the_inputs_bit_depth(tmp_path):
-    wide = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    model = translator(source=ImageSpec(1), target=ImageSpec(1))
-    (out,) = model.translate_files([tmp_path / "wide.png"], tmp_path / "out")
-    written = np.asarray(Image.open(out))
-    assert written.dtype.itemsize > 1
-    np.testing.assert_array_equal(written.astype(int), 65535 - wide.astype(int))
-
-
 def test_grey_and_alpha_sources_become_what_the_generator_wants(picture):
     model = translator()
     grey = Image.fromarray(picture).convert("L")

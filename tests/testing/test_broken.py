@@ -19,7 +19,7 @@ COMPONENTS = [
         suite,
         subject,
         id=f"{suite.plugin}-{subject.component.name}",
-        marks=[pytest.mark.gpu] if suite.plugin == "cuda" else [],
+        marks=[pytest.mark.gpu, pytest.mark.numbers] if suite.plugin == "cuda" else [],
     )
     for suite in SUITES
     for subject in suite.subjects

@@ -54,7 +54,7 @@ class ColourJitter:
     def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Change a batch."""
         drawn = (torch.rand(len(source), 4) * 2 - 1) * self.ranges
-        drawn = drawn.to(source.device, source.dtype, non_blocking=True)
+        drawn = drawn.to(source.device, source.dtype, non_blocking=source.is_cuda)
         on_source, on_target = self.sides
         return self._change(source, drawn) if on_source else source, self._change(
             target, drawn

@@ -102,9 +102,38 @@ class JitterCrop(Geometric):
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Cut the parts out."""
-        height, width = self.images.height, self.images.width
-        corners = zip(batch, drawn.tolist(), strict=True)
-        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in corners])
+        return _cut_out(batch, drawn, self.images)
+
+
+class Crop(Geometric):
+    """Random parts of images at their own resolution, which may be of different sizes; `size` is that of the parts.
+
+    Data sets of files give the parts; evaluations see the middle of each image. Images that are smaller are enlarged.
+    """
+
+    def __init__(
+        self,
+        images: PairSpec,
+        *,
+        scale: Annotated[
+            tuple[Annotated[float, Field(gt=0, le=64)], Annotated[float, Field(gt=0, le=64)]],
+            Field(description="Images are resized by a random factor between these before a part is taken."),
+        ] = (1.0, 1.0),
+    ) -> None:
+        super().__init__(images)
+        if scale[0] > scale[1]:
+            cause = f"the smallest scale {scale[0]:g} is above the largest {scale[1]:g}"
+            raise ComponentError(cause, parameter="scale")
+        self.parts = scale
+
+    def draw(self, batch: Tensor) -> Tensor:
+        """Draw each part's first row and column, where the batch is larger than the parts."""
+        spare = batch.shape[2] - self.images.height + 1, batch.shape[3] - self.images.width + 1
+        return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
+
+    def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
+        """Cut the parts out."""
+        return _cut_out(batch, drawn, self.images)
 
 
 class Flip(Geometric):
@@ -187,13 +216,25 @@ class Affine(Geometric):
         from kornia.geometry.transform import warp_affine
 
         labels = spec.kind == "labels"
-        values = batch.argmax(1, keepdim=True).to(batch.dtype) if labels else batch + 1
-        matrix = drawn.to(batch.device, batch.dtype, non_blocking=True)
+        values = _indices(batch) if labels else batch + 1
+        matrix = drawn.to(batch.device, batch.dtype, non_blocking=batch.is_cuda)
         mode = "nearest" if labels else "bilinear"
         moved: Tensor = warp_affine(values, matrix, batch.shape[2:], mode=mode, padding_mode=self.padding)
         return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
 
 
+def _cut_out(batch: Tensor, corners: Tensor, images: PairSpec) -> Tensor:
+    height, width = images.height, images.width
+    each = zip(batch, corners.tolist(), strict=True)
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in each])
+
+
+def _indices(planes: Tensor) -> Tensor:
+    """Return the class of each pixel; the number of classes, which is none of them, where all planes are -1."""
+    known = planes.amax(1, keepdim=True) > 0
+    return torch.where(known, planes.argmax(1, keepdim=True), planes.shape[1]).to(planes.dtype)
+
+
 def _each(drawn: Tensor, batch: Tensor) -> Tensor:
     """Bring one value for each pair to the batch's device and shape."""
-    return drawn.to(batch.device, non_blocking=True).view(-1, 1, 1, 1)
+    return drawn.to(batch.device, non_blocking=batch.is_cuda).view(-1, 1, 1, 1)

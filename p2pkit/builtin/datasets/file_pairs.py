@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, islice
+from pathlib import PurePath
 from typing import ClassVar, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 import p2pkit
-from p2pkit import ImageSpec, Pair, PairSpec
-from p2pkit.builtin.datasets.files import File, Part, some
-from p2pkit.builtin.datasets.layouts import Item, Splits
+from p2pkit import Pair, PairSpec, Reading
+from p2pkit.builtin.datasets.files import File, Part
+from p2pkit.builtin.datasets.layouts import Item, Layout, Splits
+from p2pkit.builtin.datasets.sample import MEND, naming, take_sample
 from p2pkit.builtin.datasets.sides import Derivation, Intensity, Labels
 
 T = TypeVar("T")
-_TRIES = 16
 
 
 class LazyPairs(Sequence[Pair]):
@@ -55,22 +54,28 @@ class FilePairs(LazyPairs):
     items: tuple[Item, ...]
     spec: PairSpec
     derive: Derivation | None = None
+    native: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.spec.height, self.spec.width
+
     def pair(self, index: int) -> Pair:
-        """Read one pair.
+        """Read one pair, at the size of its target where pairs are at their own sizes.
 
         Raises:
             p2pkit.DataError: A file of it can't be read, or does not fit the spec.
         """
         item = self.items[index]
         read = cache(File.read)  # both halves of a file, one decoding
-        target = _load(item.target, self.spec, self.spec.target, read)
+        target = _load(item.target, self.spec, read, of_source=False, size=None if self.native else self._size)
+        size = (target.shape[1], target.shape[2])
         if self.derive is None:
-            return Pair(_load(item.source, self.spec, self.spec.source, read), target, item.name)
-        with _naming(item.target[0].file):
+            return Pair(_load(item.source, self.spec, read, of_source=True, size=size), target, item.name)
+        with naming(item.target[0].file):
             return Pair(self.derive(target, self.spec.target), target, item.name)
 
 
@@ -82,11 +87,15 @@ class FileDataset:
         spec: What the images are.
         items: The pairs of each split.
         derive: Makes sources out of targets, where the items name none.
+        notes: What is to be known of the files: what is left out, and which values are cut off.
+        own_sizes: Whether pairs are at the sizes of their targets' files, and not at that of the spec.
     """
 
     spec: PairSpec
     items: Splits
     derive: Derivation | None = None
+    notes: tuple[str, ...] = ()
+    own_sizes: bool = False
 
     resampling: ClassVar[str] = "bicubic, antialiased"
 
@@ -101,50 +110,84 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        return FilePairs(known(self.items, split), self.spec, self.derive)
+        return FilePairs(known(self.items, split), self.spec, self.derive, self.own_sizes)
+
+    def faults(self, split: str) -> list[p2pkit.Problem]:
+        """List the files of a split that are missing or empty, without reading them.
+
+        Raises:
+            p2pkit.DataError: There is no such split.
+        """
+        files = dict.fromkeys(
+            part.file for item in known(self.items, split) for part in (*item.source, *item.target)
+        )  # fmt: skip
+        causes = ((file, file.fault()) for file in files)
+        return [p2pkit.Problem(str(file), cause, MEND) for file, cause in causes if cause]
 
     def at(self, height: int, width: int) -> FileDataset:
         """Return the same data at another size."""
         return replace(self, spec=replace(self.spec, height=height, width=width))
+
+    def native(self) -> FileDataset:
+        """Return the same data with each pair at its own size."""
+        return replace(self, own_sizes=True)
 
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec} {self.derive}".encode())
         for item in known(self.items, split):
             parts = (f"{part.half} {part.file.name} {part.file.stamp()}" for part in (*item.source, *item.target))
-            facts.update("\n".join((item.name, *parts)).encode())
+            facts.update("\n".join((item.name, *parts)).encode("utf-8", "surrogateescape"))
         return facts.hexdigest()[:12]
 
 
 def open_pairs(
-    items: Splits,
+    layout: Layout,
     *,
     size: int | tuple[int, int] | None,
     source: Intensity | Labels | Derivation,
     target: Intensity | Labels,
+    bands: tuple[int, ...] = (),
     parameter: str = "root",
 ) -> FileDataset:
-    """Settle what the images are by the first pair that can be read.
+    """Settle what the images are by a sample of the pairs, which is spread over all splits.
 
     Args:
-        items: Where the pairs are.
+        layout: Where the pairs are.
         size: Side, or height and width; None for those of the first target.
         source: What the source should be, or how it is made.
         target: What the target should be.
+        bands: The bands of a source's file that are taken; all where none is named.
         parameter: The parameter to blame where nothing can be read.
 
     Returns:
         The data set; nothing else has been read.
 
     Raises:
-        p2pkit.ComponentError: None of the first pairs can be read, or they can't be what is wanted.
+        p2pkit.ComponentError: None of the sample can be read, or it can't be what is wanted.
     """
-    first_source, first_target = _first(items, isinstance(source, Labels), target.indexed, parameter)
-    height, width = first_target.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
-    made_of = target.spec(first_target)
+    sample = take_sample(layout.splits, isinstance(source, Labels), target.indexed, bands, parameter)
+    first = sample.targets[0].image
+    height, width = first.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
+    made_of, notes = target.spec(sample.targets)
+    suffix = PurePath(sample.items[0].target[0].file.name).suffix.lower()
+    reading = Reading(bands=bands, suffix=_KEPT.get(suffix, ".png"))
     if isinstance(source, Intensity | Labels):
-        return FileDataset(PairSpec(source.spec(first_source), made_of, height, width), items)
-    return FileDataset(PairSpec(source.spec(made_of), made_of, height, width), items, source)
+        made_from, more = source.spec(sample.sources)
+        half = sample.items[0].source[0].half
+        stacked = sample.channels if len(sample.channels) > 1 else ()
+        reading = replace(reading, stacked=stacked, half=half, aspect=sample.aspect if half != "whole" else 0.0)
+    else:
+        made_from, more = source.spec(made_of), []
+        half = sample.items[0].target[0].half
+        aspect = sample.aspect if half != "whole" else 0.0
+        reading = replace(reading, half=half, aspect=aspect, edges=source.edges)
+    images = PairSpec(made_from, made_of, height, width, reading)
+    derive = None if isinstance(source, Intensity | Labels) else source
+    return FileDataset(images, layout.splits, derive, (*layout.notes, *more, *notes, *sample.notes(size)))
+
+
+_KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy"}
 
 
 def known(items: Mapping[str, T], split: str) -> T:
@@ -159,52 +202,30 @@ def known(items: Mapping[str, T], split: str) -> T:
     raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(items)}"))
 
 
-def _first(items: Splits, source_indexed: bool, target_indexed: bool, parameter: str) -> tuple[Tensor, Tensor]:
-    causes = []
-    for item in islice(chain.from_iterable(items.values()), _TRIES):
-        try:
-            target = _corner(item.target, target_indexed)
-            return (_corner(item.source, source_indexed) if item.source else target), target
-        except p2pkit.DataError as error:
-            causes.append(str(error.problems[0].path) + " " + error.problems[0].cause)
-    cause = f"none of the first {len(causes)} images can be used: {some(causes, 3)}"
-    raise p2pkit.ComponentError(cause, remedy="mend these files", parameter=parameter)
-
-
-def _corner(parts: Sequence[Part], indexed: bool) -> Tensor:
-    """Read images only to know their type and shape, the channels of several summed."""
-    images = []
-    for part in parts:
-        with _naming(part.file):
-            images.append(part.cut(part.file.read(indexed=indexed)))
-    first = images[0]
-    return first if len(images) == 1 else first[:1].expand(sum(image.shape[0] for image in images), -1, -1)
-
-
-def _load(parts: Sequence[Part], images: PairSpec, spec: ImageSpec, read: Callable[..., Tensor]) -> Tensor:
+def _load(
+    parts: Sequence[Part],
+    images: PairSpec,
+    read: Callable[..., Tensor],
+    *,
+    of_source: bool,
+    size: tuple[int, int] | None,
+) -> Tensor:
+    spec = images.source if of_source else images.target
     labels = spec.kind == "labels"
     loaded = []
     for part in parts:
-        with _naming(part.file):
+        with naming(part.file):
             image = part.cut(read(part.file, indexed=labels))
+            image = p2pkit.choose_bands(image, images.reading.bands if of_source else ())
             own = spec if len(parts) == 1 else replace(spec, channels=image.shape[0])
-            image = p2pkit.resize(p2pkit.conform(image, own), images.height, images.width, nearest=labels)
+            image = p2pkit.conform(image, own)
+            size = size or (image.shape[1], image.shape[2])
+            image = p2pkit.resize(image, *size, nearest=labels)
             loaded.append(image)
     if len(loaded) == 1:
         return loaded[0]
-    with _naming(parts[0].file):
+    with naming(parts[0].file):
         channels = sum(image.shape[0] for image in loaded)
         if channels != spec.channels:
             raise OSError(f"makes {channels} channels with its companions, where {spec.channels} are wanted")
     return torch.cat(loaded)
-
-
-@contextmanager
-def _naming(file: File) -> Iterator[None]:
-    """Turn a failure into the error for users that names the file."""
-    try:
-        yield
-    except OSError as error:
-        cause = error.strerror or str(error)
-        remedy = "mend or remove the file, or leave such files out with `unreadable: skip`"
-        raise p2pkit.DataError(p2pkit.Problem(str(file), cause, remedy)) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import p2pkit
 
 SPLITS = ("train", "val", "test")
 Half = Literal["whole", "left", "right"]
+_LARGE = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +38,35 @@ class File:
     archived: bool = False
 
     def __str__(self) -> str:
-        return str(self.root / self.name)
+        return readable(str(self.root / self.name))
 
     def read(self, *, indexed: bool = False) -> Tensor:
         """Read the image; `OSError` where that fails."""
         if not self.archived:
-            path = self.root / self.name
-            if not path.is_file():
-                raise OSError("there is no such file")
-            return p2pkit.read_image(path, indexed=indexed)
+            return p2pkit.read_image(self.root / self.name, indexed=indexed)
         try:
-            content = _open(self.root).read(self.name)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError) as error:
+            archive = _open(self.root)
+            if archive.getinfo(self.name).file_size > _LARGE:  # may be one that unpacks to more than memory holds
+                with archive.open(self.name) as stream:
+                    return p2pkit.read_image(stream, indexed=indexed)
+            content = archive.read(self.name)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, KeyError) as error:
             raise OSError(f"the archive's entry can't be read: {error}") from None
         return p2pkit.read_image(io.BytesIO(content), indexed=indexed)
+
+    def fault(self) -> str:
+        """Say what is wrong with the file as far as it can be told without reading it; empty for nothing."""
+        try:
+            size = _open(self.root).getinfo(self.name).file_size if self.archived else self._facts().st_size
+        except (OSError, KeyError) as error:
+            return str(getattr(error, "strerror", None) or error)
+        return "" if size else "the file is empty"
+
+    def _facts(self) -> os.stat_result:
+        facts = (self.root / self.name).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError("is no file, but a folder, a pipe or a device")
+        return facts
 
     def stamp(self) -> str:
         """Return a short text that changes when the file does, without reading it."""
@@ -78,13 +96,7 @@ class Part:
 
         Shape: (C, H, W) -> (C, H, W) or (C, H, W / 2).
         """
-        if self.half == "whole":
-            return image
-        width = image.shape[2]
-        if width % 2:
-            raise OSError(f"is {width} pixels wide, which can't be cut into two halves")
-        start = 0 if self.half == "left" else width // 2
-        return image[:, :, start : start + width // 2].contiguous()
+        return p2pkit.cut_half(image, self.half)
 
 
 class Tree:
@@ -110,7 +122,7 @@ class Tree:
     @cached_property
     def _entries(self) -> dict[str, str]:
         """The archive's images: path seen from outside -> name of the entry."""
-        names = [info.filename for info in _open(self.root).infolist() if _is_image(info.filename)]
+        names = [info.filename for info in _open(self.root).infolist() if p2pkit.is_image_name(info.filename)]
         tops = {PurePosixPath(name).parts[0] for name in names}
         wrapped = len(tops) == 1 and not tops & {*SPLITS, *names}
         return {name.partition("/")[2] if wrapped else name: name for name in names}
@@ -121,11 +133,21 @@ class Tree:
             return any(name.startswith(f"{folder}/") for name in self._entries)
         return (self.root / folder).is_dir()
 
-    def folders(self) -> list[str]:
-        """Return the names of the folders directly in the root."""
+    def folders(self, within: str = "") -> list[str]:
+        """Return the names of the folders directly in the root or in a folder; hidden ones do not count."""
         if self.archived:
-            return sorted({name.partition("/")[0] for name in self._entries if "/" in name})
-        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+            prefix = f"{within}/" if within else ""
+            below = [name.removeprefix(prefix) for name in self._entries if name.startswith(prefix)]
+            return sorted({name.partition("/")[0] for name in below if "/" in name})
+        place = self.root / within
+        entries = place.iterdir() if place.is_dir() else ()
+        return sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))
+        )
+
+    def count(self, folder: str = "", *, deep: bool = True) -> int:
+        """Return how many images a folder holds."""
+        return len(self._below(folder, deep))
 
     def images(self, folder: str = "", *, deep: bool = True) -> dict[str, File]:
         """Find the images of a folder.
@@ -144,14 +166,14 @@ class Tree:
         found: dict[str, list[File]] = {}
         for path in self._below(folder, deep):
             name = self._entries[path] if self.archived else path
-            key = PurePosixPath(path).relative_to(folder or ".").with_suffix("").as_posix()
+            key = readable(PurePosixPath(path).relative_to(folder or ".").with_suffix("").as_posix())
             found.setdefault(key, []).append(File(self.root, name, self.archived))
         if not found:
             listed = f"; its folders: {some(self.folders())}" if not folder and self.folders() else ""
             remedy = "" if folder else f", or in folders {', '.join(SPLITS)}"
             remedy = f"put images ({', '.join(sorted(p2pkit.IMAGE_SUFFIXES))}) there{remedy}"
             raise _blame(f"{place} holds no images{listed}", remedy)
-        twice = [file.name for files in found.values() if len(files) > 1 for file in files]
+        twice = [readable(file.name) for files in found.values() if len(files) > 1 for file in files]
         if twice:
             raise _blame(f"images of the same name in {place}: {some(twice)}", "keep one of each name")
         return {key: found[key][0] for key in sorted(found)}
@@ -163,7 +185,7 @@ class Tree:
             return below if deep else [name for name in below if "/" not in name.removeprefix(prefix)]
         walk = islice(os.walk(self.root / folder), None if deep else 1)
         paths = (Path(place, name).relative_to(self.root).as_posix() for place, _, names in walk for name in names)
-        return [path for path in paths if _is_image(path)]
+        return [path for path in paths if p2pkit.is_image_name(path)]
 
 
 def some(names: list[str], most: int = 8) -> str:
@@ -177,10 +199,10 @@ def some(names: list[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _is_image(path: str) -> bool:
-    pure = PurePosixPath(path)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)
-    return pure.suffix.lower() in p2pkit.IMAGE_SUFFIXES and not hidden
+def readable(name: str) -> str:
+    """Return a name in which bytes that are no text are spelt out, and letters that have two spellings have one."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", text)
 
 
 def _open(path: Path) -> zipfile.ZipFile:

@@ -10,7 +10,8 @@ import p2pkit
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, folders, halves
 from p2pkit.builtin.datasets.paired_folders import SourceFolder, TargetFolder
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size
+from p2pkit.builtin.datasets.ranges import Range
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size, SourceRange, TargetRange
 
 _Value = Annotated[int, Field(ge=0, le=255)]
 Classes = Annotated[
@@ -22,8 +23,11 @@ Palette = Annotated[
 ]
 
 Unlabelled = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
-    Field(description="Classes that mean that a pixel's class is not known; losses and scores of classes skip them."),
+    tuple[Annotated[int, Field(ge=0, le=65535)], ...] | None,
+    Field(
+        description="Values that mean that a pixel's class is not known, classes or others; losses and scores of "
+        "classes skip them. Null: 255, where masks hold it beside classes."
+    ),
 ]
 
 
@@ -32,7 +36,7 @@ def labels(
     root: Root,
     classes: Classes = None,
     palette: Palette = None,
-    unlabelled: Unlabelled = (),
+    unlabelled: Unlabelled = None,
     labels: Annotated[
         Literal["source", "target"], Field(description="Which image of a pair is the label map.")
     ] = "source",
@@ -47,6 +51,8 @@ def labels(
     channels: Annotated[
         int | None, Field(ge=1, le=1024, description="Channels of the photo; null: as the first file has.")
     ] = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -66,11 +72,11 @@ def labels(
         cause = "the number of classes is not given"
         raise p2pkit.ComponentError(cause, remedy="give classes, or a palette of two or more", parameter="classes")
     mask = Labels(classes or len(colours), colours, unlabelled)
-    beyond = [index for index in unlabelled if index >= mask.classes]
-    if beyond:
-        cause = f"there is no class {beyond[0]}, {mask.classes} classes have 0 to {mask.classes - 1}"
-        raise p2pkit.ComponentError(cause, parameter="unlabelled")
-    photo = Intensity("channels", channels, float_range)
+    ranges: dict[Literal["source", "target"], Range] = {"source": source_range, "target": target_range}
+    if ranges.pop(labels) is not None:
+        raise p2pkit.ComponentError(f"the {labels} is a label map, which has no range", parameter=f"{labels}_range")
+    ((side, declared),) = ranges.items()
+    photo = Intensity(side, channels, declared, float_range, "channels")
     pairs = halves(root, direction, held_out) if layout == "side_by_side" else folders(root, source, target, held_out)
     if labels == "source":
         return open_pairs(pairs, size=size, source=mask, target=photo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import p2pkit
-from p2pkit.builtin.datasets.files import SPLITS, File, Half, Part, Tree, some
+from p2pkit.builtin.datasets.files import File, Half, Part, Tree, some
+from p2pkit.builtin.datasets.names import common_ending, in_twos, split_folders, split_pairs
 
 Direction = Annotated[
     Literal["a_to_b", "b_to_a"], Field(description="`a_to_b`: the left half is the source; `b_to_a`: the right one is.")
@@ -41,68 +42,76 @@ class Item:
 
 
 Splits = dict[str, tuple[Item, ...]]
-"""What every layout finds: the pairs of each split."""
+"""The pairs of each split."""
 
 
-def halves(root: Path, direction: str, held_out: float) -> Splits:
-    """Find files whose halves are the images of a pair.
+@dataclass(frozen=True)
+class Layout:
+    """What was found.
 
     Args:
-        root: Folder or archive that holds them.
-        direction: `a_to_b` where the left half is the source, else `b_to_a`.
-        held_out: Share kept for evaluation where there are no folders of splits.
+        splits: The pairs of each split.
+        notes: What lies beside them and is left out.
     """
+
+    splits: Splits
+    notes: tuple[str, ...] = ()
+
+
+def halves(root: Path, direction: str, held_out: float) -> Layout:
+    """Find files whose halves are the images of a pair."""
     source: Half = "left" if direction == "a_to_b" else "right"
     target: Half = "right" if direction == "a_to_b" else "left"
-    return {
+    found, notes = _split_images(root, held_out)
+    for images in found.values():
+        twos = in_twos(images)
+        if twos:
+            cause = f"the files of {root} are no pairs of halves, but come in twos: {twos[0]} and {twos[1]}"
+            first, second = (f"*{name[-2:]}" for name in twos)
+            remedy = f"use paired_folders with source: '{first}' and target: '{second}'"
+            raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
+    items = {
         split: tuple(Item(name, (Part(file, source),), (Part(file, target),)) for name, file in images.items())
-        for split, images in _split_images(root, held_out).items()
+        for split, images in found.items()
     }
+    return Layout(items, notes)
 
 
-def photos(root: Path, half: Half, held_out: float) -> Splits:
-    """Find files, or one half of each, that are targets; sources are derived from them.
-
-    Args:
-        root: Folder or archive that holds them.
-        half: Which half of a file is the photo, or `whole`.
-        held_out: Share kept for evaluation where there are no folders of splits.
-    """
-    return {
+def photos(root: Path, half: Half, held_out: float) -> Layout:
+    """Find files, or one half of each, that are targets; sources are derived from them."""
+    found, notes = _split_images(root, held_out)
+    items = {
         split: tuple(Item(name, (), (Part(file, half),)) for name, file in images.items())
-        for split, images in _split_images(root, held_out).items()
+        for split, images in found.items()
     }
+    return Layout(items, notes)
 
 
-def folders(root: Path, source: str, target: str, held_out: float) -> Splits:
-    """Find pairs of files with the same name in two folders: NAME/SPLIT, SPLIT/NAME or only NAME below the root.
+def folders(root: Path, source: str, target: str, held_out: float) -> Layout:
+    """Find pairs of files with the same name in two places: NAME/SPLIT, SPLIT/NAME, SPLITNAME or only NAME.
 
-    Args:
-        root: Folder or archive that holds them.
-        source: Name of the sources' folder.
-        target: Name of the targets' folder.
-        held_out: Share kept for evaluation where there are no folders of splits.
+    A name that ends as `*_A` means the files of a folder whose names end so.
 
     Raises:
         p2pkit.ComponentError: A folder is missing or empty, or a file has no partner.
     """
     tree = Tree(root)
-    for pattern in ("{name}/{split}", "{split}/{name}"):
-        both = {split: [pattern.format(name=name, split=split) for name in (source, target)] for split in SPLITS}
-        found = {split: places for split, places in both.items() if any(map(tree.has, places))}
+    if source == target:
+        cause = f"the source's and the target's folder are the same, {source}, so each image would be its own partner"
+        raise p2pkit.ComponentError(cause, remedy="name two folders", parameter="target")
+    named = [(source, target), ("A", "B")] if (source, target) == ("source", "target") else [(source, target)]
+    for names in named:
+        found = split_pairs(tree, *names)
         if found:
-            return _match({split: (_images(tree, a), _images(tree, b)) for split, (a, b) in found.items()})
-    pairs = _match({"all": (_images(tree, source), _images(tree, target))})["all"]
-    return hold_out(pairs, held_out)
+            pairs = {split: (_images(tree, a), _images(tree, b)) for split, (a, b) in found.items()}
+            used = {place.partition("/")[0] for both in found.values() for place in both}
+            return Layout(_match(pairs), tuple(_beside(tree, used)))
+    items = _match({"all": (_images(tree, source), _images(tree, target))})["all"]
+    return Layout(hold_out(items, held_out))
 
 
 def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> Splits:
     """Split by a hash of the names, so that adding files moves none of the others.
-
-    Args:
-        items: All pairs.
-        share: About what part of them is kept for evaluation.
-        parameter: The parameter to blame where nothing is left.
 
     Raises:
         p2pkit.ComponentError: Nothing is left to train on.
@@ -116,35 +125,65 @@ def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> Sp
     return {"train": train, "val": val} if val else {"train": train}
 
 
-def _split_images(root: Path, held_out: float) -> Mapping[str, dict[str, File]]:
+def _split_images(root: Path, held_out: float) -> tuple[Mapping[str, dict[str, File]], tuple[str, ...]]:
     tree = Tree(root)
-    given = [split for split in SPLITS if tree.has(split)]
+    given = split_folders(tree)
     if given:
-        return {split: tree.images(split) for split in given}
+        found = {split: tree.images(folder) for split, folder in given.items()}
+        return found, tuple(_beside(tree, set(given.values())))
     images = tree.images(deep=False)
     named = hold_out((Item(name, (), ()) for name in images), held_out)
-    return {split: {item.name: images[item.name] for item in items} for split, items in named.items()}
+    found = {split: {item.name: images[item.name] for item in items} for split, items in named.items()}
+    return found, tuple(_beside(tree, set(), images_too=False))
 
 
-def _images(tree: Tree, folder: str) -> dict[str, File]:
-    if tree.has(folder):
-        return tree.images(folder)
-    cause = f"{tree.root} has no folder {folder}; its folders: {some(tree.folders()) or 'none'}"
+def _beside(tree: Tree, used: set[str], *, images_too: bool = True) -> Iterator[str]:
+    """Say what of the root is not looked at."""
+    loose = tree.count(deep=False) if images_too else 0
+    if loose:
+        yield f"{loose} images directly in {tree.root} are left out, beside {some(sorted(used))}"
+    others = [folder for folder in tree.folders() if folder not in used and tree.count(folder)]
+    if others:
+        yield f"folders of {tree.root} with images that are left out: {some(others)}"
+
+
+def _images(tree: Tree, place: str) -> dict[str, File]:
+    folder, star, ending = place.rpartition("*")
+    if star:
+        folder = folder.rstrip("/")
+        found = tree.images(folder)
+        chosen = {name.removesuffix(ending): file for name, file in found.items() if name.endswith(ending)}
+        if chosen:
+            return chosen
+        cause = f"{tree.root / folder} has no image whose name ends with {ending}: {some(list(found), 4)}"
+        raise p2pkit.ComponentError(cause, parameter="root")
+    if tree.has(place):
+        return tree.images(place)
+    cause = f"{tree.root} has no folder {place}; its folders: {some(tree.folders()) or 'none'}"
     remedy = "say with `source` and `target` what the folders of the two images are called"
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
 
 
 def _match(splits: Mapping[str, tuple[dict[str, File], dict[str, File]]]) -> Splits:
+    matched = {split: _same_names(a, b) for split, (a, b) in splits.items()}
     alone = [
-        str(a.get(name) or b.get(name)) for a, b in splits.values() for name in sorted(a.keys() ^ b.keys())
+        str(a.get(name) or b.get(name)) for a, b in matched.values() for name in sorted(a.keys() ^ b.keys())
     ]  # fmt: skip
     if alone:
         cause = f"{len(alone)} {'image has' if len(alone) == 1 else 'images have'} no partner: {some(alone)}"
         remedy = "the two images of a pair have the same name in both folders, apart from the suffix"
         raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
     return {
-        split: tuple(Item(name, (Part(a[name]),), (Part(b[name]),)) for name in a) for split, (a, b) in splits.items()
+        split: tuple(Item(name, (Part(a[name]),), (Part(b[name]),)) for name in a) for split, (a, b) in matched.items()
     }
+
+
+def _same_names(a: dict[str, File], b: dict[str, File]) -> tuple[dict[str, File], dict[str, File]]:
+    """Leave off what all names of a folder end with, as `_A`, where they match only without."""
+    if a.keys() == b.keys():
+        return a, b
+    first, second = ({name.removesuffix(common_ending(side)): file for name, file in side.items()} for side in (a, b))
+    return (first, second) if first.keys() == second.keys() else (a, b)
 
 
 def _draw(name: str) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
@@ -13,8 +11,17 @@ from pydantic import Field
 import p2pkit
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.files import File, Part, some
-from p2pkit.builtin.datasets.layouts import HeldOut, Item, Splits, hold_out
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
+from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, Splits, hold_out
+from p2pkit.builtin.datasets.sides import (
+    Bands,
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    SourceRange,
+    TargetChannels,
+    TargetRange,
+)
 
 Row = Mapping[str, Any]
 
@@ -25,6 +32,9 @@ def manifest(
     size: Size = None,
     source_channels: SourceChannels = None,
     target_channels: TargetChannels = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
+    source_bands: Bands = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -37,24 +47,20 @@ def manifest(
         p2pkit.ComponentError: The table can't be read, lacks columns, or names files that do not exist.
     """
     return open_pairs(
-        _splits(path.expanduser(), held_out),
+        Layout(_splits(path.expanduser(), held_out)),
         size=size,
-        source=Intensity("source_channels", source_channels, float_range),
-        target=Intensity("target_channels", target_channels, float_range),
+        source=Intensity("source", source_channels, source_range, float_range),
+        target=Intensity("target", target_channels, target_range, float_range),
+        bands=source_bands,
         parameter="path",
     )
 
 
 def _splits(path: Path, held_out: float) -> Splits:
-    rows = _READERS.get(path.suffix.lower())
-    if rows is None:
-        raise _blame(f"{path} is no manifest by its suffix", f"known are {', '.join(_READERS)}")
     try:
-        numbered = list(rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _blame(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if not numbered:
-        raise _blame(f"{path} lists no pairs")
+        numbered = p2pkit.manifest_rows(path)
+    except p2pkit.DataError as error:
+        raise _blame(error.problems[0].cause, error.problems[0].remedy) from None
     problems = [f"line {line}: {problem}" for line, row in numbered for problem in _problems(path.parent, row)]
     items = [] if problems else [(_item(path.parent, row), row.get("split") or "", line) for line, row in numbered]
     problems += _doubles(items)
@@ -64,38 +70,6 @@ def _splits(path: Path, held_out: float) -> Splits:
         return hold_out((item for item, _, _ in items), held_out, "path")
     splits = dict.fromkeys(split for _, split, _ in items)
     return {split: tuple(item for item, own, _ in items if own == split) for split in splits}
-
-
-def _csv(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, skipinitialspace=True)
-        missing = [column for column in ("source", "target") if column not in (table.fieldnames or ())]
-        if missing:
-            header = ", ".join(table.fieldnames or ()) or "empty"
-            raise _blame(
-                f"{path} has no column {' and '.join(missing)}; its first line is {header}", "name the columns"
-            )
-        for row in table:
-            yield table.line_num, row
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise _blame(f"{path}, line {number}: not JSON: {error}", "write one object on each line") from None
-            if not isinstance(row, dict):
-                raise _blame(f"{path}, line {number}: not an object", "write one object on each line")
-            yield number, row
-
-
-_READERS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
-    ".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines
-}  # fmt: skip
 
 
 def _problems(folder: Path, row: Row) -> Iterator[str]:

@@ -8,7 +8,16 @@ from pydantic import Field
 
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import HeldOut, Root, folders
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
+from p2pkit.builtin.datasets.sides import (
+    Bands,
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    SourceRange,
+    TargetChannels,
+    TargetRange,
+)
 
 SourceFolder = Annotated[str, Field(min_length=1, description="Folder of the sources, below `root` or each split.")]
 TargetFolder = Annotated[str, Field(min_length=1, description="Folder of the targets, below `root` or each split.")]
@@ -22,13 +31,17 @@ def paired_folders(
     size: Size = None,
     source_channels: SourceChannels = None,
     target_channels: TargetChannels = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
+    source_bands: Bands = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
     """Two folders of images, paired by their names without suffix.
 
-    Splits are folders inside these two (source/train) or around them (train/source); without splits the pairs are
-    split by their names.
+    Splits are folders inside these two (source/train), around them (train/source) or joined with them (trainA, trainB);
+    without splits the pairs are split by their names. What all names of a folder end with, as `_A`, may differ;
+    `*_A` stands for the files whose names end so.
 
     Raises:
         p2pkit.ComponentError: A folder is missing or empty, an image has no partner, or the first can't be used.
@@ -36,6 +49,7 @@ def paired_folders(
     return open_pairs(
         folders(root, source, target, held_out),
         size=size,
-        source=Intensity("source_channels", source_channels, float_range),
-        target=Intensity("target_channels", target_channels, float_range),
+        source=Intensity("source", source_channels, source_range, float_range),
+        target=Intensity("target", target_channels, target_range, float_range),
+        bands=source_bands,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -13,7 +12,7 @@ import p2pkit
 from p2pkit import ImageSpec
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import HeldOut, Root, photos
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, TargetChannels
+from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, TargetChannels, TargetRange
 
 Detector = Literal["canny", "sobel"]
 PhotoHalf = Annotated[
@@ -25,6 +24,8 @@ PhotoHalf = Annotated[
 @dataclass(frozen=True)
 class Lightness:
     """CIE lightness of a photo."""
+
+    edges: ClassVar[None] = None
 
     def spec(self, photo: ImageSpec) -> ImageSpec:
         """One plane on the photo's scale."""
@@ -39,18 +40,14 @@ class Lightness:
 
 
 @dataclass(frozen=True)
-class Edges:
+class DrawnEdges:
     """Edges of a photo, as dark lines on white.
 
     Args:
-        detector: `canny` or `sobel`.
-        low: Slope below which nothing is an edge; white to black is 4.
-        high: Slope from which on everything is an edge.
+        edges: How they are drawn.
     """
 
-    detector: Detector
-    low: float
-    high: float
+    edges: p2pkit.Edges
 
     def spec(self, photo: ImageSpec) -> ImageSpec:
         """One plane of 8 bits."""
@@ -61,15 +58,7 @@ class Edges:
 
         Shape: (C, H, W) -> (1, H, W), uint8.
         """
-        from kornia.filters import canny, sobel
-
-        luma = replace(spec, channels=1)
-        grey = (p2pkit.to_network(p2pkit.conform(photo, luma)[None], luma) + 1) / 2
-        if self.detector == "canny":
-            lines: Tensor = canny(grey, self.low, self.high)[1][0]
-        else:
-            lines = (sobel(grey, normalized=False)[0] - self.low) / (self.high - self.low)
-        return ((1 - lines.clamp(0, 1)) * 255).round().to(torch.uint8)
+        return p2pkit.draw_edges(photo, spec, self.edges)
 
 
 def colorize(
@@ -77,6 +66,7 @@ def colorize(
     root: Root,
     half: PhotoHalf = "whole",
     size: Size = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -88,7 +78,7 @@ def colorize(
     Raises:
         p2pkit.ComponentError: There are no photos, or the first can't be used.
     """
-    target = Intensity("root", 3, float_range)
+    target = Intensity("target", 3, target_range, float_range, "root")
     return open_pairs(photos(root, half, held_out), size=size, source=Lightness(), target=target)
 
 
@@ -105,6 +95,7 @@ def edges(
     high: Annotated[float, Field(gt=0, le=8, description="Slope from which on everything is an edge.")] = 0.8,
     size: Size = None,
     target_channels: TargetChannels = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -117,6 +108,6 @@ def edges(
     """
     if low >= high:
         raise p2pkit.ComponentError(f"low: {low:g} is not below high: {high:g}", parameter="low")
-    target = Intensity("target_channels", target_channels, float_range)
-    source = Edges(detector, low, high)
+    target = Intensity("target", target_channels, target_range, float_range)
+    source = DrawnEdges(p2pkit.Edges(detector, low, high))
     return open_pairs(photos(root, half, held_out), size=size, source=source, target=target)

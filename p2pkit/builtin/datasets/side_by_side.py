@@ -7,7 +7,15 @@ from pathlib import Path
 
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, halves
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
+from p2pkit.builtin.datasets.sides import (
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    SourceRange,
+    TargetChannels,
+    TargetRange,
+)
 
 
 def side_by_side(
@@ -17,6 +25,8 @@ def side_by_side(
     size: Size = None,
     source_channels: SourceChannels = None,
     target_channels: TargetChannels = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -28,8 +38,8 @@ def side_by_side(
     Raises:
         p2pkit.ComponentError: There are no such files, or the first can't be used.
     """
-    source = Intensity("source_channels", source_channels, float_range)
-    target = Intensity("target_channels", target_channels, float_range)
+    source = Intensity("source", source_channels, source_range, float_range)
+    target = Intensity("target", target_channels, target_range, float_range)
     return open_pairs(halves(root, direction, held_out), size=size, source=source, target=target)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import Field
@@ -12,6 +13,7 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import ImageSpec
+from p2pkit.builtin.datasets.ranges import WINDOWS, Found, Range, told, undeclared
 
 Side = Annotated[int, Field(ge=1, le=16384)]
 Size = Annotated[
@@ -19,50 +21,97 @@ Size = Annotated[
     Field(description="Side, or height and width, that images are resized to; null: as the first target."),
 ]
 SourceChannels = Annotated[
-    int | None, Field(ge=1, le=1024, description="Channels of the source; null: as the first file has.")
+    int | None, Field(ge=1, le=1024, description="Channels of the source; null: as most files have.")
 ]
 TargetChannels = Annotated[
-    int | None, Field(ge=1, le=1024, description="Channels of the target; null: as the first file has.")
+    int | None, Field(ge=1, le=1024, description="Channels of the target; null: as most files have.")
 ]
+_Pair = tuple[float, float]
 FloatRange = Annotated[
-    tuple[float, float], Field(description="Values of float images that become -1 and 1; others keep their full scale.")
+    _Pair | tuple[_Pair, _Pair],
+    Field(description="Values of float images that become -1 and 1; or two such ranges, of sources and of targets."),
 ]
+_Window = Literal["brain", "subdural", "stroke", "bone", "soft_tissue", "mediastinum", "lung", "liver"]
+_RANGE = "Values of the {}s that become -1 and 1, or a window of CT by its name; null: the type's full scale."
+SourceRange = Annotated[_Pair | _Window | None, Field(description=_RANGE.format("source"))]
+TargetRange = Annotated[_Pair | _Window | None, Field(description=_RANGE.format("target"))]
+_Band = Annotated[int, Field(ge=0, le=65535)]
+Bands = Annotated[
+    tuple[_Band, ...],
+    Field(description="Bands or pages of each source file that are taken, from 0, in this order; empty: all."),
+]
+_ORDER = (torch.uint8, torch.uint16, torch.int16, torch.int32, torch.float32)
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """Values on a scale, with the channels given or those of the first file.
+    """Values on a scale, with the channels given or those of most files.
 
     Args:
-        parameter: The parameter to blame where the channels don't fit.
-        channels: Channels wanted; by default those of the first file.
-        float_range: Values of float images that become -1 and 1.
+        side: `source` or `target`.
+        channels: How many; None for those of most files.
+        declared: The range, or a window's name.
+        float_range: The range of floats, where none is declared.
+        parameter: The parameter to blame for channels that can't be had.
     """
 
-    parameter: str
-    channels: int | None
-    float_range: tuple[float, float] = (0.0, 1.0)
+    side: Literal["source", "target"]
+    channels: int | None = None
+    declared: Range = None
+    float_range: _Pair | tuple[_Pair, _Pair] = (0.0, 1.0)
+    parameter: str = ""
     indexed: ClassVar[bool] = False
 
-    def spec(self, first: Tensor) -> ImageSpec:
-        """Take the scale from the first image's type; `ComponentError` where it can't have the channels."""
-        spec = ImageSpec(self.channels or first.shape[0])
-        if first.dtype == torch.uint16:
-            spec = replace(spec, high=65535.0)
-        elif first.is_floating_point():
-            low, high = self.float_range
-            if not low < high:
-                cause = f"the lower end {low:g} is not below the upper end {high:g}"
-                raise p2pkit.ComponentError(cause, parameter="float_range")
-            if (low, high) in ((0, 255), (0, 65535)):  # a hair more, or floats would be taken for whole numbers
-                high = math.nextafter(high, math.inf)
-            spec = replace(spec, low=low, high=high)
+    def spec(self, sample: Sequence[Found]) -> tuple[ImageSpec, list[str]]:
+        """Settle channels, type and range by a sample of images; `ComponentError` where they can't be had.
+
+        Returns:
+            What the images are, and what is to be known of it.
+        """
+        counts = Counter(found.image.shape[0] for found in sample)
+        channels = self.channels or counts.most_common(1)[0][0]
+        kind = max((found.image.dtype for found in sample), key=_ORDER.index)
+        low, high = self._range(sample, kind)
+        full = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(kind)
+        plain = (low, high) == (0, full) or (kind == torch.float32 and (low, high) not in ((0, 255), (0, 65535)))
+        dtype = "" if plain else str(kind).removeprefix("torch.")
+        spec = ImageSpec(channels, low=low, high=high, dtype=dtype)
+        notes = [] if self.declared in WINDOWS else told(sample, spec, self.side, declared=self._own is not None)
+        self._fit(sample[0].image, spec)
+        return spec, notes
+
+    @property
+    def _own(self) -> _Pair | None:
+        if isinstance(self.declared, str):
+            return WINDOWS[self.declared]
+        return self.declared
+
+    def _range(self, sample: Sequence[Found], kind: torch.dtype) -> _Pair:
+        key = f"{self.side}_range"
+        own = self._own
+        if own is None and kind == torch.float32:
+            key = "float_range"
+            first, second = self.float_range
+            chosen = (first, second)[self.side == "target"]
+            own = chosen if isinstance(chosen, tuple) else (float(first), float(second))  # type: ignore[arg-type]
+        elif own is None and kind in (torch.uint8, torch.uint16):
+            own = (0.0, 255.0 if kind == torch.uint8 else 65535.0)
+        elif own is None:
+            raise undeclared(
+                sample, self.side, f"holds {str(kind).removeprefix('torch.')}, which has no scale of its own"
+            )
+        if not own[0] < own[1]:
+            cause = f"the lower end {own[0]:g} is not below the upper end {own[1]:g}"
+            raise p2pkit.ComponentError(cause, parameter=key)
+        return own
+
+    def _fit(self, first: Tensor, spec: ImageSpec) -> None:
         try:
             p2pkit.conform(first[:, :1, :1], spec)
         except OSError as error:
-            remedy = f"give {first.shape[0]}, or leave it out" if self.parameter.endswith("channels") else ""
-            raise p2pkit.ComponentError(f"the first image {error}", remedy=remedy, parameter=self.parameter) from None
-        return spec
+            parameter = self.parameter or f"{self.side}_channels"
+            remedy = f"give {first.shape[0]}, or leave it out" if parameter.endswith("channels") else ""
+            raise p2pkit.ComponentError(f"the first image {error}", remedy=remedy, parameter=parameter) from None
 
 
 @dataclass(frozen=True)
@@ -77,16 +126,38 @@ class Labels:
 
     classes: int
     palette: tuple[tuple[int, int, int], ...] = ()
-    unlabelled: tuple[int, ...] = ()
+    unlabelled: tuple[int, ...] | None = None
     indexed: ClassVar[bool] = True
 
-    def spec(self, first: Tensor) -> ImageSpec:
-        """Check that the first mask has indices, or colours and a palette to decode them."""
-        if first.shape[0] == 1 or (self.palette and first.shape[0] in (3, 4)):
-            return ImageSpec(self.classes, kind="labels", palette=self.palette, unlabelled=self.unlabelled)
-        cause = f"the first mask has {first.shape[0]} channels, not one of class indices"
-        remedy = "list the red, green and blue of each class, in the order of the classes"
-        raise p2pkit.ComponentError(cause, remedy=remedy, parameter="palette")
+    def spec(self, sample: Sequence[Found]) -> tuple[ImageSpec, list[str]]:
+        """Check that masks have indices, or colours and a palette to decode them, and that all are classes."""
+        spec = ImageSpec(self.classes, kind="labels", palette=self.palette, unlabelled=self.unlabelled or ())
+        for found in sample:
+            if found.image.shape[0] != 1 and not (self.palette and found.image.shape[0] in (3, 4)):
+                cause = f"the first mask has {found.image.shape[0]} channels, not one of class indices"
+                remedy = "list the red, green and blue of each class, in the order of the classes"
+                raise p2pkit.ComponentError(cause, remedy=remedy, parameter="palette")
+        values = sorted({int(v) for found in sample if found.image.shape[0] == 1 for v in torch.unique(found.image)})
+        beyond = [value for value in values if value >= self.classes and value not in spec.unlabelled]
+        if beyond == [_IGNORE] and self.unlabelled is None and max(values[:-1], default=0) > 0:
+            return replace(spec, unlabelled=(_IGNORE,)), [
+                f"{_IGNORE} in a mask means that a pixel's class is not known"
+            ]
+        if beyond:
+            raise self._beyond(beyond, values)
+        return spec, []
+
+    def _beyond(self, beyond: list[int], values: list[int]) -> p2pkit.ComponentError:
+        cause = (
+            f"masks hold {', '.join(map(str, beyond[:8]))}, where {self.classes} classes have 0 to {self.classes - 1}"
+        )
+        remedy = f"write classes: {max(beyond) + 1}, or unlabelled: {beyond} where these mean that a class is not known"
+        if values == [0, _IGNORE]:
+            remedy = f"for masks of black and white write palette: [[0, 0, 0], [255, 255, 255]]; {remedy}"
+        return p2pkit.ComponentError(cause, remedy=remedy, parameter="classes")
+
+
+_IGNORE = 255
 
 
 class Derivation(Protocol):
@@ -98,4 +169,9 @@ class Derivation(Protocol):
 
     def __call__(self, photo: Tensor, spec: ImageSpec) -> Tensor:
         """Make the stored source of a stored target; `OSError` where it can't be made."""
+        ...
+
+    @property
+    def edges(self) -> p2pkit.Edges | None:
+        """How edges are drawn, where these are the source."""
         ...

@@ -13,8 +13,17 @@ from pydantic import AfterValidator, Field
 import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
 from p2pkit.builtin.datasets.arrays import count_records, holds_arrays
+from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, samples_of
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
+from p2pkit.builtin.datasets.sides import (
+    FloatRange,
+    Intensity,
+    Size,
+    SourceChannels,
+    SourceRange,
+    TargetChannels,
+    TargetRange,
+)
 
 
 def _place(written: str) -> str:
@@ -22,15 +31,15 @@ def _place(written: str) -> str:
     return written if "://" in written else str(Path(written).expanduser().absolute())
 
 
-Place = Annotated[str, AfterValidator(_place)]
+Location = Annotated[str, AfterValidator(_place)]
 Counts = int | tuple[int, ...]
 
 
 def webdataset(
     *,
-    root: Annotated[Place | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
+    root: Annotated[Location | None, Field(description="Folder or URL that holds shards.json and its shards.")] = None,
     shards: Annotated[
-        dict[str, Place] | None,
+        dict[str, Location] | None,
         Field(description="Without an index: the shards of each split, as `DIR/train-{000..099}.tar`."),
     ] = None,
     pairs: Annotated[
@@ -42,6 +51,8 @@ def webdataset(
     size: Size = None,
     source_channels: SourceChannels = None,
     target_channels: TargetChannels = None,
+    source_range: SourceRange = None,
+    target_range: TargetRange = None,
     float_range: FloatRange = (0.0, 1.0),
     buffer: Annotated[
         int, Field(ge=1, le=1_000_000, description="Pairs that are mixed in memory, beside the order of the shards.")
@@ -67,8 +78,8 @@ def webdataset(
     else:
         found, fingerprints = _listed(shards or {}, pairs or {}), {}
         sides = (
-            Intensity("source_channels", source_channels, float_range),
-            Intensity("target_channels", target_channels, float_range),
+            Intensity("source", source_channels, source_range, float_range),
+            Intensity("target", target_channels, target_range, float_range),
         )
         spec = _first(found, (source, target), sides, size)
     streams = {split: ShardStream(listed, spec, source, target, buffer) for split, listed in found.items()}
@@ -148,4 +159,5 @@ def _first(
     except OSError as error:
         raise p2pkit.ComponentError(f"{file}: the first pair {error}", parameter="shards") from None
     height, width = target.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
-    return PairSpec(sides[0].spec(source), sides[1].spec(target), height, width)
+    made_from, made_of = sides[0].spec([Found(file, source)])[0], sides[1].spec([Found(file, target)])[0]
+    return PairSpec(made_from, made_of, height, width)

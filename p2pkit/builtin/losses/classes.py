@@ -48,7 +48,7 @@ class CrossEntropy(nn.Module):
             cause = f"there are {len(class_weights)} weights for {classes} classes"
             raise ComponentError(cause, remedy="give one for each class", parameter="class_weights")
         weights = torch.tensor(class_weights or [1.0] * classes, dtype=torch.float32)
-        weights[list(images.target.unlabelled)] = 0
+        weights[[index for index in images.target.unlabelled if index < classes]] = 0
         self.register_buffer("weights", weights, persistent=False)
 
     def generator(self, view: View) -> Tensor:
@@ -56,5 +56,5 @@ class CrossEntropy(nn.Module):
         shares = (view.fake.float() + 1) / 2 + EPSILON
         classes = view.target.argmax(1, keepdim=True)
         sure = (shares.gather(1, classes) / shares.sum(1, keepdim=True)).log()
-        counts = self.weights[classes]
+        counts = self.weights[classes] * (view.target.amax(1, keepdim=True) > 0)
         return -(sure * counts).sum() / counts.sum().clamp(min=EPSILON)

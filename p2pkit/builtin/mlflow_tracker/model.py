@@ -92,8 +92,7 @@ def signature(images: PairSpec) -> ModelSignature:
     """Return the form of what a model is given, stored as the data set has it, and of what it makes of that."""
     from mlflow.models import ModelSignature
 
-    fake = p2pkit.fake_spec(images, p2pkit.stored_type(images.source))
-    return ModelSignature(image_schema(images.source), image_schema(fake))
+    return ModelSignature(image_schema(images.source), image_schema(images.target))
 
 
 def _save(data: Path, folder: Path, signature: ModelSignature, pip_requirements: list[str], **identity: str) -> None:

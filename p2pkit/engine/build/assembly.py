@@ -15,6 +15,7 @@ from p2pkit.engine.build.parameters import count_parameters
 from p2pkit.engine.build.seeding import derive_seed, seed_everything
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.placement import Placement, choose_placement
+from p2pkit.engine.device.precision import allow_tf32
 from p2pkit.engine.distributed.ddp import wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
@@ -108,8 +109,8 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
         discriminator = convert_sync_batch_norm(discriminator) if discriminator is not None else None
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_placement(engine, *networks)
-    if place.device.type == "cuda" and not engine.deterministic:
-        torch.set_float32_matmul_precision("high")  # TF32
+    if place.device.type == "cuda":
+        allow_tf32(not engine.deterministic)
     for network in networks:
         place.put(network)
         if engine.compile == "on":

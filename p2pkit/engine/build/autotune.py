@@ -22,10 +22,10 @@ from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.engine.step.cuda_graph import GraphedStep
 from p2pkit.errors import DeviceError, Problem, StorageError
 
-Settings = dict[str, str]
+TunedSettings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
 WORTH_STEPS = 500
 """Runs shorter than this take the first choice of each key: measuring would cost them more than it saves."""
@@ -96,7 +96,7 @@ def autotune(
     return engine.model_copy(update=known[key])
 
 
-def tuned_settings(engine: EngineConfig, device: torch.device) -> Settings:
+def tuned_settings(engine: EngineConfig, device: torch.device) -> TunedSettings:
     """Return what `settle` settled, for a checkpoint."""
     return {"device": device.type, **{key: getattr(engine, key) for key in KEYS}}
 
@@ -131,7 +131,9 @@ def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:
     return choices
 
 
-def _fastest(checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool) -> Settings:
+def _fastest(
+    checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], steps: int, captured: bool
+) -> TunedSettings:
     """Try one key after the other, each with the best of those before it."""
     best = {key: values[0] for key, values in choices.items()}
     least = _seconds(checked, best, captured)
@@ -145,7 +147,7 @@ def _fastest(checked: ValidatedRun, choices: Mapping[str, tuple[str, ...]], step
     return best
 
 
-def _seconds(checked: ValidatedRun, settings: Settings, captured: bool, least: float = math.inf) -> float:
+def _seconds(checked: ValidatedRun, settings: TunedSettings, captured: bool, least: float = math.inf) -> float:
     """Time a step on random images; infinite where a setting does not work here."""
     try:
         engine = checked.plan.config.engine
@@ -155,8 +157,8 @@ def _seconds(checked: ValidatedRun, settings: Settings, captured: bool, least: f
         first = timed(lambda: step(batches, 0), device)
         if first > 4 * least and device.type == "cpu":
             return first
-        for _ in range(WARM_UP if captured else 0):
-            step(batches, 0)
+        for number in (*step.warm_up, 0) if isinstance(step, GraphedStep) else ():
+            step(batches, number)
         return min(timed(lambda: step(batches, 0), device) for _ in range(5))
     except RuntimeError:
         if math.isinf(least):
@@ -179,7 +181,7 @@ def _key(checked: ValidatedRun, choices: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _read(file: Path) -> dict[str, Settings]:
+def _read(file: Path) -> dict[str, TunedSettings]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -187,7 +189,7 @@ def _read(file: Path) -> dict[str, Settings]:
     return known if isinstance(known, dict) else {}
 
 
-def _write(file: Path, known: Mapping[str, Settings]) -> None:
+def _write(file: Path, known: Mapping[str, TunedSettings]) -> None:
     """Remember; a cache that can't be written costs the next run its measuring, not this one its training."""
     try:
         with atomic_file(file) as partial:

@@ -11,9 +11,8 @@ from p2pkit.config.model import EngineConfig
 from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import choose_device
-from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.engine.step.cuda_graph import GraphedStep, sync_debug
 from p2pkit.engine.step.training_step import PairTensors
 from p2pkit.errors import first_line
 
@@ -35,8 +34,6 @@ def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | Non
         return "engine.cuda_graph is off"
     if world().several:
         return "gradients are exchanged with other processes"
-    if choose_precision(engine.precision, device).name == "fp16":
-        return "the loss scaler of fp16 leaves updates out"
     return _tried(assemble(checked, engine))
 
 
@@ -44,26 +41,27 @@ def _tried(assembly: Assembly) -> str | None:
     """Take some steps on random images, first watching for waits, then captured."""
     step = GraphedStep(assembly.step)
     batches = assembly.trial()
+    waits = _waits(step, batches)
+    if waits:
+        return f"a component waits for the device ({waits})"
+    for number in step.warm_up:  # what fails here fails without a graph too
+        step(batches, number)
     try:
-        waits = _waits(step, batches)
-        if waits:
-            return f"a component waits for the device ({waits})"
-        for _ in range(WARM_UP):
-            step(batches, 0)
+        for number in step.examples:
+            step(batches, number)
         torch.cuda.synchronize()
     except RuntimeError as error:
-        return f"the step can't be captured ({first_line(error)})"
+        short = isinstance(error, torch.OutOfMemoryError)
+        why = "there is too little memory for its graph" if short else "the step can't be captured"
+        return f"{why} ({first_line(error)})"
     return None
 
 
 def _waits(step: GraphedStep, batches: Sequence[PairTensors]) -> str:
     """Return what torch says of a step in which the host waits for the device, empty where it does not."""
-    step(batches, 0)
+    step.step(batches, 0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            step(batches, 0)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+        with sync_debug("warn"):
+            step.step(batches, 0)
     return next((str(found.message) for found in caught if "synchroniz" in str(found.message)), "")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from torch import nn
 
 from p2pkit.config import Plan
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.checkpoint import Shape, load_discriminator, load_generator, read_config, tensor_shapes
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ModelError, Problem
@@ -47,6 +50,43 @@ def initial_problems(plan: Plan, generator: nn.Module) -> list[Problem]:
     )
     cause = f"the weights of {checkpoint} are of another network than this run's generator"
     return [Problem(PATH, cause, f"write generator: {written.strip()}")]
+
+
+def resume_problems(checked: ValidatedRun, checkpoint: Path) -> list[Problem]:
+    """List in what a run's networks are others than those of the checkpoint that it is to go on from.
+
+    Args:
+        checked: The run, whose config may have been changed since.
+        checkpoint: The checkpoint's folder.
+    """
+    before = read_config(checkpoint)
+    problems = []
+    for key, part, there in zip(
+        ("generator", "discriminator"),
+        (checked.generator, checked.discriminator),
+        tensor_shapes(checkpoint),
+        strict=True,
+    ):
+        if part is None:
+            continue
+        with torch.device("meta"):
+            matches = state_dict_matches(there, part.build(checked.spec))
+        if not matches:
+            problems += _changed(key, before[key], part.resolved())
+    return problems
+
+
+def _changed(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:
+    remedy = (
+        f"a run goes on with the {key} it began with; for another one begin a new run, with engine.init if you like"
+    )
+    if before["use"] != now["use"]:
+        return [Problem(key, f"was {before['use']} in the checkpoint, is {now['use']}", remedy)]
+    return [
+        Problem(f"{key}.params.{name}", f"was {before['params'].get(name)} in the checkpoint, is {value}", remedy)
+        for name, value in now["params"].items()
+        if value != before["params"].get(name)
+    ]
 
 
 def load_initial(assembly: Assembly, note: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -15,11 +15,12 @@ from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
 from p2pkit.engine.data.streaming import StreamedPairs
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import Pair, PairSpec, PairStream, optional
+from p2pkit.types import Pair, PairDataset, PairSpec, PairStream, optional
 
 OnProgress = Callable[[str, int, int], None]
 _MOST_NAMED = 20
 _AHEAD = 64
+_SAMPLE = 16
 T = TypeVar("T")
 
 
@@ -79,6 +80,45 @@ def load_split(
     if store.source is None or store.target is None:
         return Uncached(names, pairs, kept, workers), problems
     return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
+
+
+def read_sample(dataset: PairDataset, *, every_file: bool = False, report: OnProgress | None = None) -> list[Problem]:
+    """Look for pairs that can't be read: at all that can be told without reading, and at a few pairs or at all of them.
+
+    Args:
+        dataset: The data.
+        every_file: Whether all pairs are read, also those of a stream.
+        report: Called with (what, done, total).
+    """
+    problems: dict[str, Problem] = {}
+    for split in dataset.splits:
+        pairs = dataset.pairs(split)
+        found = list(optional.problems(pairs)() if isinstance(pairs, PairStream) else optional.faults(dataset)(split))
+        step = 1 if every_file else max(1, len(pairs) // _SAMPLE)
+        read: Sequence[Pair] | PairStream = pairs
+        if isinstance(pairs, PairStream):
+            read = pairs if every_file else ()
+        elif step > 1:
+            read = _Every(pairs, step)
+        for done, outcome in enumerate(decode_in_threads(read, lambda pair: None, dataset.spec), 1):
+            found += outcome.problems if isinstance(outcome, DataError) else ()
+            if report is not None:
+                report(f"reading {split}", done, len(read))
+        problems |= {problem.path: problem for problem in found if problem.path not in problems}
+    return list(problems.values())
+
+
+class _Every(Sequence[Pair]):
+    """Every so manieth pair of a sequence."""
+
+    def __init__(self, pairs: Sequence[Pair], step: int) -> None:
+        self.pairs, self.places = pairs, range(0, len(pairs), step)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.pairs[self.places[index]]
 
 
 def raise_unreadable(problems: Sequence[Problem]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ class Loader:
         if self.place.device.type != "cuda":
             yield from map(self._moved, stored)
             return
-        stream = torch.cuda.Stream(self.place.device)  # type: ignore[no-untyped-call]  # torch's
+        stream = self._stream
         before: tuple[Images, torch.cuda.Event] | None = None
         for images in stored:
             with torch.cuda.stream(stream):
@@ -107,11 +108,17 @@ class Loader:
         if before is not None:
             yield _handed_over(*before)
 
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        """The stream of all epochs' copies: memory that is freed is kept for the stream that it was made on."""
+        return torch.cuda.Stream(self.place.device)  # type: ignore[no-untyped-call]  # torch's
+
     def _moved(self, images: Images) -> Images:
         device = self.place.device
+        cuda = device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
         with record_function("host_to_device"):
-            source, target = (image.pin_memory() if device.type == "cuda" else image for image in images)
-            return source.to(device, non_blocking=True), target.to(device, non_blocking=True)
+            source, target = (image.pin_memory() if cuda else image for image in images)
+            return source.to(device, non_blocking=cuda), target.to(device, non_blocking=cuda)
 
     def _seen(self, images: Images) -> Images:
         return to_network(images[0], self.images.source), to_network(images[1], self.images.target)

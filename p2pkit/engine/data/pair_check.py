@@ -64,7 +64,10 @@ def _misfit(image: Any, spec: ImageSpec, size: tuple[int, int]) -> str:
 def _wrong_classes(image: Tensor, spec: ImageSpec) -> str:
     if image.is_floating_point():
         return f"is a label map of {image.dtype}, where whole numbers are wanted"
-    low, high = _ends(image)
+    known = image.to(torch.int64)
+    for index in spec.unlabelled:
+        known = known[known != index]
+    low, high = _ends(known) if known.numel() else (0.0, 0.0)
     if low < 0 or high >= spec.channels:
         return f"has classes from {low:g} to {high:g}, where 0 to {spec.channels - 1} is stated"
     return ""

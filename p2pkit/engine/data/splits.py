@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import PairSource
+from p2pkit.engine.data.parts import load_parts
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
 from p2pkit.engine.distributed.world import World
-from p2pkit.errors import Problem
+from p2pkit.errors import ConfigError, Problem
 from p2pkit.progress import ProgressReporter
-from p2pkit.types import optional
+from p2pkit.types import PairStream, optional
+from p2pkit.types.optional import Attribute
+
+T = TypeVar("T")
 
 
 class Splits:
@@ -65,9 +69,15 @@ class Splits:
 
     def _decode(self, *splits: str) -> None:
         config = self.checked.plan.config
+        for note in optional.notes(self.checked.dataset) if "train" in splits else ():
+            self.reporter.note(note)
+        scales = self._asked(optional.parts)
         for split in splits:
             dataset = self.checked.dataset
-            loads = self._loads() if split == "train" else None
+            if scales is not None:
+                self.sources[split] = self._parts(split, scales)
+                continue
+            loads = self._asked(optional.loads) if split == "train" else None
             resized = optional.at(dataset)
             if loads is not None and split != self.checked.split and resized is not None:
                 dataset = resized(*loads)
@@ -87,7 +97,29 @@ class Splits:
     def _left_out(self, problem: Problem) -> None:
         self.reporter.note(f"left out: {problem}")
 
-    def _loads(self) -> tuple[int, int] | None:
-        parts = self.checked.plan.augment
-        wanted = (optional.loads(part.build(self.checked.spec)) for part in parts)
-        return next((size for size in wanted if size is not None), None)
+    def _parts(self, split: str, scales: tuple[float, float]) -> PairSource:
+        """Read a split whose images are at their own sizes."""
+        dataset, config = self.checked.dataset, self.checked.plan.config
+        native = optional.native(dataset)
+        pairs = native().pairs(split) if native is not None else None
+        if pairs is None or isinstance(pairs, PairStream):
+            cause = "the images of this data set can't be had at their own sizes, of which crop takes parts"
+            raise ConfigError(Problem("augment", cause, "use jitter_crop"))
+        source, left_out = load_parts(
+            pairs,
+            dataset.spec,
+            scales,
+            cache=config.engine.cache,
+            unreadable=config.dataset.unreadable,
+            workers=config.engine.workers,
+            what=f"reading {split}",
+            report=self.reporter.working,
+        )
+        for problem in left_out:
+            self._left_out(problem)
+        return source
+
+    def _asked(self, attribute: Attribute[T | None]) -> T | None:
+        """Return the first augmentation's attribute that has one."""
+        made = (part.build(self.checked.spec) for part in self.checked.plan.augment)
+        return next((found for each in made if (found := attribute(each)) is not None), None)

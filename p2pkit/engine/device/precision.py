@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -27,6 +29,7 @@ class Precision:
         self.device = device
         self.products = products and name == "fp32" and device.type == "cpu"
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+        self._updated = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
@@ -40,21 +43,66 @@ class Precision:
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Take the scale out of an optimiser's gradients."""
-        self.scaler.unscale_(optimizer)
+        if _has_gradients(optimizer):
+            self.scaler.unscale_(optimizer)
 
     def step(self, optimizer: Optimizer) -> None:
         """Update an optimiser's parameters; fp16 leaves out an update that overflowed."""
-        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+        if _has_gradients(optimizer):
             self.scaler.step(optimizer)
+            self._updated = True
 
     def update(self) -> None:
-        """Adapt the scale after a step."""
-        if self.scaler.is_enabled():
+        """Adapt the scale after a step; where no term was due there is nothing to go by."""
+        if self.scaler.is_enabled() and self._updated:
             self.scaler.update()
+        self._updated = False
 
 
 def choose_precision(wanted: str, device: torch.device, *, products: bool = False) -> Precision:
     """Return the arithmetic that a config's `engine.precision` means on a device."""
     if wanted == "auto":
-        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        wanted = _fastest_on_gpu(device) if device.type == "cuda" else "fp32"
     return Precision(wanted, device, products=products)
+
+
+def _fastest_on_gpu(device: torch.device) -> str:
+    """Return what a GPU computes in hardware: compute capability 7 has fp16 alone, and emulates bf16 slowly."""
+    with torch.cuda.device(device):
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "fp16" if torch.cuda.get_device_capability() >= (7, 0) else "fp32"
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU round the factors of fp32 products and convolutions to TF32, or not."""
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextmanager
+def full_fp32() -> Iterator[None]:
+    """Context without TF32, so that what is computed in fp32 is the same on every device."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    allow_tf32(False)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def forked(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context that puts the random numbers of the CPU and of a device back at its end."""
+    context: AbstractContextManager[None] = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    return context
+
+
+def uncompiled(wanted: bool = True) -> AbstractContextManager[object]:
+    """Return a context in which compiled networks compute step by step: their gradient can be differentiated."""
+    import_is_dear = "torch._dynamo" not in sys.modules  # and without it nothing is compiled
+    return nullcontext() if import_is_dear or not wanted else torch.compiler.set_stance("force_eager")
+
+
+def _has_gradients(optimizer: Optimizer) -> bool:
+    return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.device.precision import full_fp32
 from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
@@ -64,6 +65,7 @@ class Evaluator:
         self.unwritten = unwritten
         self.gathered: Statistics | None = None  # what the last evaluation used
 
+    @full_fp32()
     def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
         """Score a generator.
 
@@ -98,6 +100,7 @@ class Evaluator:
                 raise
             self.unwritten(error)
 
+    @full_fp32()
     def statistics(self, generator: nn.Module) -> Statistics | None:
         """Gather batch norm's statistics anew, where the mode asks for it."""
         if self.mode.batch_norm != "recalibrated" or self.calibration is None:

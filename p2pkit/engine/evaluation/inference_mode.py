@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from p2pkit.engine.device.precision import forked
 from p2pkit.engine.distributed.sync_batch_norm import local_batch_norm
 
 Statistics = Mapping[str, Tensor]
@@ -33,30 +34,26 @@ class InferenceMode:
 
 
 @contextmanager
-def run_in_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistics | None = None) -> Iterator[None]:
+def run_in_mode(
+    generator: nn.Module, mode: InferenceMode, statistics: Statistics | None = None, *, seed: int = 0
+) -> Iterator[None]:
     """Put a generator into a mode, without a trace in its weights, statistics or seeds.
 
     Args:
         generator: The network.
         mode: The mode.
         statistics: What `recalibrate` returned, for the mode that wants it.
+        seed: What dropout's noise is drawn by.
     """
+    device = next(generator.parameters(), torch.empty(0)).device
     norms = _norms(generator)
     before = {module: module.training for module in generator.modules()}
     momenta = {norm: norm.momentum for norm in norms.values()}
     kept = {name: tensor.clone() for name, tensor in _statistics(norms).items()}
-    generator.eval()
-    for module in before:
-        if mode.batch_norm == "batch" and module in momenta:
-            module.momentum = 0.0  # type: ignore[assignment]  # a norm's is a number
-            module.train()
-        if mode.dropout == "on" and isinstance(module, _DropoutNd):
-            module.train()
-    if mode.batch_norm == "recalibrated":
-        _put(norms, statistics or {})
+    set_mode(generator, mode, statistics)
     try:
-        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm(generator):
-            torch.manual_seed(0)
+        with torch.no_grad(), forked(device), local_batch_norm(generator):
+            torch.manual_seed(seed)
             yield
     finally:
         for module, training in before.items():
@@ -64,6 +61,26 @@ def run_in_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistic
         for norm, momentum in momenta.items():
             norm.momentum = momentum
         _put(norms, kept)
+
+
+def set_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistics | None = None) -> None:
+    """Put a generator into a mode for good, so that calling it does what translating does.
+
+    Args:
+        generator: The network.
+        mode: The mode.
+        statistics: What `recalibrate` returned, for the mode that wants it.
+    """
+    norms = _norms(generator)
+    generator.eval()
+    for module in generator.modules():
+        if mode.batch_norm == "batch" and any(module is norm for norm in norms.values()):
+            module.momentum = 0.0  # type: ignore[assignment]  # a norm's is a number
+            module.train()
+        if mode.dropout == "on" and isinstance(module, _DropoutNd):
+            module.train()
+    if mode.batch_norm == "recalibrated":
+        _put(norms, statistics or {})
 
 
 def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = "off") -> dict[str, Tensor]:

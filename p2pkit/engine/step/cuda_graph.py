@@ -5,9 +5,13 @@ A step at batch 1 is about a thousand short kernels, and launching them one by o
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -15,7 +19,13 @@ from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
 
 WARM_UP = 3
-"""Steps that run uncaptured first: they make the optimisers' moments and let cuDNN choose its algorithms."""
+"""Steps that run uncaptured first: they make the optimisers' moments and let cuDNN choose its algorithms.
+
+Each combination of due terms is among them, where it comes up at all: once there is a graph, which keeps its memory to
+itself, an uncaptured step would need as much again.
+"""
+LONGEST = 1000
+"""Steps that are looked ahead for combinations of due terms."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,15 @@ class GraphedStep:
         self.step = step
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
         self.pool = torch.cuda.graph_pool_handle()
+        self.examples = _examples([term.part.every for term in step.objective.terms])
+        self._awaited = {self._due(number) for number in self.examples}
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
+
+    @property
+    def warm_up(self) -> tuple[int, ...]:
+        """Numbers of steps after which every combination of due terms is captured as soon as it comes."""
+        return (self.examples * WARM_UP)[: max(WARM_UP, len(self.examples))]
 
     def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players.
@@ -61,14 +78,18 @@ class GraphedStep:
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
         """
         shapes = tuple(image.shape for batch in batches for image in batch)
-        due = tuple(number % term.part.every == 0 for term in self.step.objective.terms)
+        due = self._due(number)
         key = (shapes, due)
+        self._awaited.discard(due)
         self._seen[key] += 1
-        if self._seen[key] <= WARM_UP:
+        if self._awaited or self._seen[key] == 1 or self._seen.total() <= WARM_UP:
             return self._uncaptured(batches, number)
         if key not in self._captured:
             self._captured[key] = self._capture(batches, number)
         return self._captured[key].replay(batches)
+
+    def _due(self, number: int) -> tuple[bool, ...]:
+        return tuple(number % term.part.every == 0 for term in self.step.objective.terms)
 
     def _uncaptured(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Take a step as it is, on the stream that is captured later."""
@@ -86,7 +107,58 @@ class GraphedStep:
         """Record a step without taking it."""
         inputs = [(torch.empty_like(source), torch.empty_like(target)) for source, target in batches]
         graph = torch.cuda.CUDAGraph()
-        # Other threads, which read data or watch the machine, may go on as they like.
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+        with capturing(graph, pool=self.pool, stream=self.stream):
             scalars = self.step(inputs, number)
         return _Captured(graph, inputs, scalars)
+
+
+def _examples(every: Sequence[int]) -> tuple[int, ...]:
+    """Return for each combination of due terms that comes up the number of the first step in which it does."""
+    found: dict[tuple[bool, ...], int] = {}
+    for number in range(min(math.lcm(*every), LONGEST)):
+        found.setdefault(tuple(number % each == 0 for each in every), number)
+    return tuple(found.values())
+
+
+@contextmanager
+def capturing(graph: torch.cuda.CUDAGraph, **options: Any) -> Iterator[None]:
+    """Context that is captured; where that fails the stream is what it was before, and the first error is what is said.
+
+    Args:
+        graph: What records.
+        options: Those of `torch.cuda.graph`, by its names.
+    """
+    errors: list[RuntimeError] = []
+    # Other threads, which read data or watch the machine, may go on as they like.
+    capture = torch.cuda.graph(graph, capture_error_mode="thread_local", **options)
+    with torch.cuda.stream(torch.cuda.current_stream()):  # torch stays on the capture's where it fails
+        try:
+            with capture:
+                try:
+                    yield
+                except RuntimeError as error:
+                    errors.append(error)
+                    raise
+        except RuntimeError as error:
+            raise (errors or [error])[0] from None
+
+
+@contextmanager
+def sync_debug(mode: str | int) -> Iterator[None]:
+    """Context in which torch warns or raises where the host waits for a GPU.
+
+    Args:
+        mode: `warn` or `error`.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    _set_sync_debug(mode)
+    try:
+        yield
+    finally:
+        _set_sync_debug(before)
+
+
+def _set_sync_debug(mode: str | int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says once that it does not know every operation
+        torch.cuda.set_sync_debug_mode(mode)

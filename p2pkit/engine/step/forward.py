@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from p2pkit.engine.device.precision import Precision
+from p2pkit.engine.device.precision import Precision, uncompiled
 from p2pkit.engine.step.players import Players
 from p2pkit.types import Discriminate, Verdict, View
 
@@ -47,12 +47,24 @@ class ForwardPasses:
         adversary = self.players.discriminator
         return View(source, target, fake, self.judge(adversary.network) if adversary else None)
 
-    def judge(self, discriminator: nn.Module) -> Discriminate:
+    def judge(self, discriminator: nn.Module, *, own_turn: bool = False) -> Discriminate:
         """Return how losses ask a discriminator, or its other self among several processes."""
-        return partial(self._judge, discriminator)
+        return partial(self._judge, discriminator, own_turn)
 
-    def _judge(self, discriminator: nn.Module, source: Tensor, image: Tensor) -> Verdict:
-        with self.precision.autocast():
+    def _judge(self, discriminator: nn.Module, own_turn: bool, source: Tensor, image: Tensor) -> Verdict:
+        penalty = own_turn and image.requires_grad  # whose gradient is differentiated again
+        with self.precision.autocast(), uncompiled(penalty):
             verdict: Verdict = discriminator(source, image)
-        logits = tuple(map(Tensor.float, verdict.logits))
-        return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
+        return _InFp32(tuple(map(Tensor.float, verdict.logits)), verdict.features)
+
+
+class _InFp32(Verdict):
+    """A verdict whose features, which are large, are cast only where a loss reads them."""
+
+    def __init__(self, logits: tuple[Tensor, ...], features: tuple[tuple[Tensor, ...], ...]) -> None:
+        vars(self)["computed"] = features
+        object.__setattr__(self, "logits", logits)
+
+    @cached_property
+    def features(self) -> tuple[tuple[Tensor, ...], ...]:
+        return tuple(tuple(map(Tensor.float, scale)) for scale in vars(self)["computed"])

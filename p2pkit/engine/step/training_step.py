@@ -66,7 +66,7 @@ class TrainingStep:
             for (source, target), made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
                     fake = self.forward.generate_without_history(source) if made is None else made.detach()
-                    view = View(source, target, fake, self.forward.judge(player.learning))
+                    view = View(source, target, fake, self.forward.judge(player.learning, own_turn=True))
                     total, values = self.objective.total("discriminator", view, number)
                     self._backward(total / len(batches))
                 measured.append(values | verdict_scalars(view, self.objective.threshold))

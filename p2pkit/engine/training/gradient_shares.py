@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.data.loader import Batch, Loader
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.device.precision import forked, uncompiled
+
+FEW = 4
+"""Pairs that are looked at: memory for more may be missing where the step is a CUDA graph, which keeps its own."""
 
 
 class GradientShares:
-    """Measures the terms' gradients on the first training batch, always the same, outside of the training step.
+    """Measures the terms' gradients on a few training pairs, always the same, outside of the training step.
 
     Weights, statistics, gradients and random numbers are left as they were.
 
@@ -29,7 +32,7 @@ class GradientShares:
     def __init__(self, assembly: Assembly, loader: Loader) -> None:
         self.assembly = assembly
         self.loader = loader
-        self._batch: Batch | None = None
+        self._pairs: tuple[Tensor, Tensor] | None = None
 
     def __call__(self) -> dict[str, float]:
         """Measure.
@@ -42,7 +45,7 @@ class GradientShares:
         terms = [term for term in step.objective.terms if term.judges("generator")]
         modules = [player.network for player in self.assembly.players.named.values()]
         modules += [term.loss for term in terms if isinstance(term.loss, nn.Module)]
-        with preserve_state(modules, self.assembly.place.device), _uncompiled():
+        with preserve_state(modules, self.assembly.place.device), uncompiled():
             source, target = self._fixed()
             with torch.enable_grad():
                 fake = step.forward.generate(source)
@@ -57,9 +60,10 @@ class GradientShares:
         return _described([term.name for term in terms], torch.stack(gradients))
 
     def _fixed(self) -> tuple[Tensor, Tensor]:
-        if self._batch is None:
-            self._batch = next(self.loader.epoch())
-        return self._batch.source, self._batch.target
+        if self._pairs is None:
+            batch = next(self.loader.epoch())
+            self._pairs = batch.source[:FEW].clone(), batch.target[:FEW].clone()  # the rest is not kept
+        return self._pairs
 
 
 def last_weight(output: Tensor) -> Tensor | None:
@@ -96,7 +100,7 @@ def preserve_state(modules: Sequence[nn.Module], device: torch.device) -> Iterat
     owners = {owner for module in modules for owner in module.modules()}
     buffers = [(o, name, b, b.clone()) for o in owners for name, b in o._buffers.items() if b is not None]
     before = random.getstate(), np.random.get_state()  # noqa: NPY002  plugins may use the global generator
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+    with forked(device), torch.enable_grad():
         torch.manual_seed(0)
         try:
             yield
@@ -106,12 +110,6 @@ def preserve_state(modules: Sequence[nn.Module], device: torch.device) -> Iterat
             with torch.no_grad():
                 for owner, name, buffer, value in buffers:
                     owner._buffers[name] = buffer.copy_(value)
-
-
-def _uncompiled() -> AbstractContextManager[object]:
-    """Let compiled networks compute step by step, as their graph is to be walked."""
-    import_is_dear = "torch._dynamo" not in sys.modules  # and without it nothing is compiled
-    return nullcontext() if import_is_dear else torch.compiler.set_stance("force_eager")
 
 
 def _gradient(value: Tensor, weight: Tensor) -> Tensor:

@@ -134,6 +134,7 @@ class Loop:
         self.stopping = EarlyStopping(self.settings)
         self.seed = loader.seed
         self.status = LoopStatus()
+        self.began_at = 0
 
     def run(self, progress: Progress, state: LoopState, leave: GracefulExit) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
@@ -148,6 +149,7 @@ class Loop:
             StorageError: The last checkpoint can't be written, or any where the config says to stop then.
         """
         self._restore_state(progress, state)
+        self.began_at = progress.step
         with leave.deferred():
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save_if_possible()
@@ -200,6 +202,10 @@ class Loop:
         step = self.status.progress.step
         if self.status.signal is not None:
             return f"stopped at step {step} by a signal"
+        if self.began_at >= self.status.steps:
+            reason = f"all {self.status.steps} steps were done before, so nothing was trained"
+            self.reporter.note(f"{reason}; give the run more: -s schedule.epochs=N, or schedule.steps=N")
+            return reason
         if step >= self.status.steps:
             return f"all {self.status.steps} steps are done"
         reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"

@@ -84,11 +84,11 @@ def rollback(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int)
     if assembly.checked.plan.config.engine.on_nan == "stop" or not saved or rollbacks == _MOST_ROLLBACKS:
         raise error
     position = load_checkpoint(saved[-1], assembly)
-    memory = LoopState.of(read_state(saved[-1]))
-    memory.rollbacks = rollbacks + 1
+    state = LoopState.of(read_state(saved[-1]))
+    state.rollbacks = rollbacks + 1
     for device in {torch.device("cpu"), assembly.place.device}:
-        torch.rand(memory.rollbacks, device=device)
-    return position, memory
+        torch.rand(state.rollbacks, device=device)
+    return position, state
 
 
 def rollback_lr_factor(rollbacks: int) -> float:

@@ -34,7 +34,7 @@ class VerticalFlip:
     def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Change a batch."""
         drawn = torch.rand(len(source)) < self.probability
-        flipped = drawn.to(source.device, non_blocking=True).view(-1, 1, 1, 1)
+        flipped = drawn.to(source.device, non_blocking=source.is_cuda).view(-1, 1, 1, 1)
         return torch.where(flipped, source.flip(2), source), torch.where(flipped, target.flip(2), target)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from p2pkit.engine.step.cuda_graph import capturing, sync_debug
 from p2pkit.engine.step.objective import PlayerName
 from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
@@ -31,13 +30,13 @@ def on_gpu(subject: Subject) -> Subject:
     return replace(subject, device=subject.device if subject.device.startswith("cuda") else "cuda")
 
 
-@rule("generator", "discriminator", "loss", "augmentation", "metric")
+@rule("generator", "discriminator", "loss", "augmentation")
 def no_host_sync(subject: Subject) -> None:
     """On a GPU it never waits for the device."""
     subject = on_gpu(subject)
-    call = _call(subject)
+    call = call_of(subject)
     call()  # the first call may allocate and choose algorithms
-    with _synchronisations_raise():
+    with sync_debug("error"):
         try:
             call()
         except RuntimeError as error:
@@ -51,7 +50,7 @@ def no_host_sync(subject: Subject) -> None:
 def captured(subject: Subject) -> None:
     """Captured in a CUDA graph and replayed, it does the same."""
     subject = on_gpu(subject)
-    call = _call(subject, training=False)
+    call = call_of(subject, training=False)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -60,7 +59,7 @@ def captured(subject: Subject) -> None:
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):
+        with capturing(graph):
             replayed = call()
     except RuntimeError as error:
         cause = first_line(error)
@@ -73,18 +72,7 @@ def captured(subject: Subject) -> None:
     require(same(expected, list(replayed), 1e-2), sentence)
 
 
-@contextmanager
-def _synchronisations_raise() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says once that it does not know every operation
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
-def _call(subject: Subject, *, training: bool = True) -> Call:
+def call_of(subject: Subject, *, training: bool = True) -> Call:
     """Return what the engine does with the component in a step, with all tensors made beforehand."""
     batch = subject.batch()
     if subject.kind in ("generator", "discriminator"):
@@ -97,9 +85,7 @@ def _call(subject: Subject, *, training: bool = True) -> Call:
         judge = Judge(images.source.channels + images.target.channels).to(subject.device)
         fake = functional.avg_pool2d(batch[1], 3, 1, 1).requires_grad_()
         return lambda: [_value(built, player, View(*batch, fake, judge)) for player in roles(built)]
-    if subject.kind == "augmentation":
-        return lambda: built(*batch)
-    return lambda: built.update(batch[1], batch[1]) or ()
+    return lambda: built(*batch)
 
 
 def _value(loss: object, player: PlayerName, view: View) -> Tensor:

@@ -15,10 +15,10 @@ from p2pkit.testing.subject import Subject
 from p2pkit.types import optional
 
 COUNT = 4
-Batch = tuple[Tensor, Tensor]
+ImagePair = tuple[Tensor, Tensor]
 
 
-def score(subject: Subject, *batches: Batch) -> list[float]:
+def score(subject: Subject, *batches: ImagePair) -> list[float]:
     """Return a new metric's values of fakes and their targets, whose sources are always the same."""
     source, _ = subject.batch(count=COUNT)
     fakes = iter([fake for fake, _ in batches])

@@ -79,12 +79,44 @@ def test_unlabelled_classes_are_a_part_of_the_spec(tmp_path, save):
     assert dataset.pairs("train")[0].source.max() == 2  # they stay classes
 
 
-def test_an_index_that_is_no_class_is_named(tmp_path, save):
+def test_an_index_that_is_no_class_is_named_before_training(tmp_path, save):
     save("source/train/a.png", mask(16, 5))
     save("target/train/a.png")
+    with pytest.raises(ComponentError, match="masks hold 3, 4, where 3 classes have 0 to 2") as caught:
+        labels(root=tmp_path, classes=3)
+    assert "classes: 5" in caught.value.remedy
+
+
+def test_an_index_that_is_no_class_in_a_mask_beyond_the_sample_is_named(tmp_path, save):
+    for index in range(40):
+        save(f"source/train/{index:02}.png", mask(16, 5 if index == 1 else 3))
+        save(f"target/train/{index:02}.png")
+    pairs = labels(root=tmp_path, classes=3).pairs("train")
     with pytest.raises(DataError, match="class index 3, where 3 classes have 0 to 2") as caught:
-        labels(root=tmp_path, classes=3).pairs("train")[0]
-    assert caught.value.problems[0].path == str(tmp_path / "source/train/a.png")
+        pairs[1]
+    assert caught.value.problems[0].path == str(tmp_path / "source/train/01.png")
+
+
+@pytest.mark.parametrize("listed", [None, (255,), (255, 254)])
+def test_255_is_no_class_and_minus_one_in_all_planes(tmp_path, save, listed):
+    array = mask()
+    array[:4] = 255
+    save("source/a.png", array)
+    save("target/a.png")
+    dataset = labels(root=tmp_path, classes=3, unlabelled=listed, held_out=0)
+    assert dataset.spec.source.channels == 3
+    assert 255 in dataset.spec.source.unlabelled
+    seen = to_network(dataset.pairs("train")[0].source[None], dataset.spec.source)[0]
+    assert (seen[:, :4] == -1).all()
+    assert (seen[:, 4:].amax(0) == 1).all()
+
+
+def test_a_mask_of_black_and_white_is_not_taken_for_unlabelled(tmp_path, save):
+    save("source/a.png", (mask(16, 2) * 255).astype(np.uint8))
+    save("target/a.png")
+    with pytest.raises(ComponentError, match="masks hold 255") as caught:
+        labels(root=tmp_path, classes=2)
+    assert "palette: [[0, 0, 0], [255, 255, 255]]" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -93,7 +125,6 @@ def test_an_index_that_is_no_class_is_named(tmp_path, save):
         ({}, "classes", "number of classes is not given"),
         ({"palette": PALETTE, "classes": 4}, "palette", "4 classes, but 3 colours"),
         ({"classes": 3}, "palette", "first mask has 3 channels"),
-        ({"palette": PALETTE, "unlabelled": (0, 3)}, "unlabelled", "no class 3, 3 classes have 0 to 2"),
         ({"palette": PALETTE, "channels": 7}, "channels", "has 3 channels, where 7 are wanted"),
     ],
 )

@@ -207,8 +207,8 @@ def test_a_missing_folder(tmp_path):
 
 def test_an_empty_folder(tmp_path):
     assert refuse("holds no images", root=tmp_path).parameter == "root"
-    (tmp_path / "training").mkdir()
-    error = refuse("its folders: training", root=tmp_path)
+    (tmp_path / "pictures").mkdir()
+    error = refuse("its folders: pictures", root=tmp_path)
     assert "train, val, test" in error.remedy
 
 

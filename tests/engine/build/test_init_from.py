@@ -7,7 +7,7 @@ import torch
 
 from p2pkit import ConfigError, api
 from p2pkit.engine.build.assembly import assemble
-from p2pkit.engine.build.init_from import load_initial
+from p2pkit.engine.build.init_from import load_initial, resume_problems
 from p2pkit.engine.storage.checkpoint import tensor_shapes
 
 
@@ -65,3 +65,15 @@ def test_training_learns_on_and_resuming_needs_the_model_no_more(tiny, quiet, fi
     first.rename(tmp_path / "gone")
     resumed = api.resume(second.folder, registry=quiet, **{"schedule.epochs": 2})
     assert resumed.step == 2 * second.step
+
+
+def test_a_run_goes_on_with_the_networks_it_began_with(work, checked, tmp_path):
+    checkpoint = work(tmp_path / "run").train().checkpoint
+    assert resume_problems(checked(), checkpoint) == []
+    wider = resume_problems(checked(**{"discriminator.params.width": 16}), checkpoint)
+    assert [(problem.path, problem.cause) for problem in wider] == [
+        ("discriminator.params.width", "was 8 in the checkpoint, is 16")
+    ]
+    (other,) = resume_problems(checked(generator={"use": "resnet", "params": {"width": 8, "blocks": 1}}), checkpoint)
+    assert (other.path, other.cause) == ("generator", "was p2pkit:unet in the checkpoint, is p2pkit:resnet")
+    assert "engine.init" in other.remedy

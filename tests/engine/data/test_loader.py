@@ -112,3 +112,21 @@ def test_augmentations_run_in_order_on_network_images():
     plain = next(iter(loader(stored).epoch()))
     torch.testing.assert_close(batch.source, (plain.source + 1) * 2)
     torch.testing.assert_close(batch.target, plain.target)
+
+
+def test_only_copies_to_a_gpu_are_not_waited_for(monkeypatch):
+    """Elsewhere they start from memory that is not pinned, and may be read before they have ended."""
+    stored, _ = load_split(Numbers(2))
+    asked = []
+    move = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda image, *args, **options: asked.append(options) or move(image, *args))
+    loader(stored)._moved((torch.zeros(1), torch.zeros(1)))
+    assert asked == [{"non_blocking": False}] * 2
+
+
+def test_all_epochs_are_copied_on_one_stream(monkeypatch):
+    """torch keeps freed memory for the stream that it was made on: new streams would each keep their own."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: object())
+    stored, _ = load_split(Numbers(2))
+    batches = loader(stored)
+    assert batches._stream is batches._stream

@@ -13,7 +13,7 @@ from p2pkit.engine.device.malloc import keep_freed_memory
 MIB = 40
 CODE = f"""
     import ctypes, json, resource
-    from p2pkit.engine.device.malloc import memory_kept
+    from p2pkit.engine.device.malloc import keep_freed_memory
 
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
@@ -32,13 +32,13 @@ CODE = f"""
 
     told = {{"before": min(fetched() for _ in range(5))}}
     try:
-        with memory_kept():
+        with keep_freed_memory():
             told["kept"] = min(fetched() for _ in range(5))  # the first ones may still find another place
             told["held"] = held()
-            with memory_kept():
+            with keep_freed_memory():
                 pass
             told["still"] = min(fetched() for _ in range(5))
-            with memory_kept(False):
+            with keep_freed_memory(False):
                 told["not held"] = held()
             fetched()
             raise KeyboardInterrupt

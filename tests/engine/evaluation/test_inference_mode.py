@@ -77,3 +77,12 @@ def test_a_run_in_recalibrated_mode_can_be_used(work):
     assert abs(plain.report.metrics["l1"] - outcome.report.metrics["l1"]) > 2e-3
     with pytest.raises(p2pkit.ModelError, match="no statistics of batch norm"):
         p2pkit.load(plain.checkpoint, device="cpu", **{"evaluate.batch_norm": "recalibrated"})
+
+
+def test_random_numbers_of_other_devices_are_left_alone(network, sources, monkeypatch):
+    asked = []
+    fork = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: asked.append(devices) or fork(devices))
+    with run_in_mode(network, InferenceMode()):
+        network(sources[0])
+    assert asked == [[]]

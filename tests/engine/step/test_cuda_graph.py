@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from p2pkit.engine.build import graph_trial
 from p2pkit.engine.build.graph_trial import why_not_capturable
-from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep, _examples, capturing, sync_debug
 from p2pkit.engine.step.scalars import Scalars
 from p2pkit.errors import DeviceError
 
@@ -95,25 +97,143 @@ def test_each_combination_of_due_terms_is_captured_once_and_sees_each_batch(play
         batch = (torch.rand(2, 3, 4, 4, generator=dice), torch.rand(2, 3, 4, 4, generator=dice))
         kept.append((played([batch], number)["sum"], batch[0].sum() + batch[1].sum()))
     assert len(played._captured) == 2
-    assert played.step.taken == 2 * (WARM_UP + 1)  # later steps are replayed
+    assert played.step.taken == WARM_UP + 2  # later steps are replayed
     for found, expected in kept:  # none was overwritten by a later replay
         assert found.item() == pytest.approx(expected.item())
 
 
 def test_a_batch_of_another_size_has_a_graph_of_its_own(played):
-    for number in range(1, 3 * WARM_UP, 3):
+    for number in range(WARM_UP + 2):
         for count in (2, 1):
             images = torch.ones(count, 3, 4, 4)
             assert played([(images, images)], number)["sum"].item() == count * 2 * 3 * 16
     for count in (2, 1, 2):
         images = torch.full((count, 3, 4, 4), 0.5)
         assert played([(images, images)], 1)["sum"].item() == count * 3 * 16
+    assert len(played._captured) == 4  # of each size with both terms and with one
+
+
+def test_nothing_is_captured_before_each_combination_of_due_terms_was_taken_once(played):
+    images = torch.ones(1, 3, 4, 4)
+    for number in (1, 2, 4, 5, 7, 8):  # a run that goes on from a checkpoint
+        played([(images, images)], number)
+    assert not played._captured
+    for number in (9, 10, 12):
+        played([(images, images)], number)
     assert len(played._captured) == 2
+
+
+def test_numbers_of_steps_to_warm_up_with():
+    for every, examples, warm_up in (
+        ([1], (0,), (0, 0, 0)),
+        ([1, 3], (0, 1), (0, 1, 0)),
+        ([2, 3], (0, 1, 2, 3), (0, 1, 2, 3)),
+        ([1, 10**9], (0, 1), (0, 1, 0)),
+        ([], (0,), (0, 0, 0)),
+    ):
+        step = SimpleNamespace(examples=_examples(every))
+        assert (step.examples, GraphedStep.warm_up.fget(step)) == (examples, warm_up)
+
+
+@pytest.fixture
+def debugged(monkeypatch):
+    """torch's sync-debug mode as far as a CPU can play it, with its remark."""
+    modes = [0]
+
+    def change(mode):
+        warnings.warn("Synchronization debug mode is a prototype feature", UserWarning, stacklevel=1)
+        modes.append(mode)
+
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", change)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    return modes
+
+
+def test_what_torch_says_of_its_debug_mode_is_no_wait(debugged):
+    def waits(batches, number):
+        if debugged[-1] == "warn":
+            warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
+
+    assert graph_trial._waits(SimpleNamespace(step=lambda batches, number: None), []) == ""
+    assert graph_trial._waits(SimpleNamespace(step=waits), []) == "called a synchronizing CUDA operation"
+    assert debugged == [0, "warn", 0, "warn", 0]
+
+
+def test_the_debug_mode_is_put_back_where_warnings_are_errors(debugged):
+    with pytest.raises(KeyError), sync_debug("error"):
+        raise KeyError
+    assert debugged == [0, "error", 0]
+
+
+class TestAFailedCapture:
+    @pytest.fixture
+    def streams(self, monkeypatch):
+        """Streams that are current one in the other, and a capture that fails as torch's does."""
+        current = ["outside"]
+
+        class Stream:
+            def __init__(self, stream):
+                self.stream = stream
+
+            def __enter__(self):
+                self.before, current[0] = current[0], self.stream
+
+            def __exit__(self, *error):
+                current[0] = self.before
+
+        class Capture:
+            def __init__(self, graph, **options):
+                pass
+
+            def __enter__(self):
+                current[0] = "captured"
+
+            def __exit__(self, *error):
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: current[0])
+        monkeypatch.setattr(torch.cuda, "stream", Stream)
+        monkeypatch.setattr(torch.cuda, "graph", Capture)
+        return current
+
+    def test_leaves_the_stream_and_tells_the_first_error(self, streams):
+        with pytest.raises(torch.OutOfMemoryError, match="tried to allocate 2 GiB"), capturing(None):
+            raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+        assert streams == ["outside"]
+
+    def test_without_an_error_within_tells_that_of_the_capture(self, streams):
+        with pytest.raises(RuntimeError, match="previous error"), capturing(None):
+            pass
+        assert streams == ["outside"]
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (torch.OutOfMemoryError("2 GiB\nmore"), "there is too little memory for its graph (2 GiB)"),
+            (RuntimeError("not permitted\nmore"), "the step can't be captured (not permitted)"),
+        ],
+    )
+    def test_has_its_reason(self, played, debugged, monkeypatch, error, reason):
+        def fail(self, batches, number):
+            raise error
+
+        monkeypatch.setattr(GraphedStep, "_capture", fail)
+        images = torch.ones(1, 3, 4, 4)
+        assert graph_trial._tried(SimpleNamespace(step=_Sums(), trial=lambda: [(images, images)])) == reason
+
+    def test_memory_that_is_short_without_a_graph_is_no_reason_against_it(self, played, debugged):
+        class Short(_Sums):
+            def __call__(self, batches, number):
+                raise torch.OutOfMemoryError("2 GiB")
+
+        with pytest.raises(torch.OutOfMemoryError):
+            graph_trial._tried(SimpleNamespace(step=Short(), trial=list))
 
 
 class TestOnAGpu:
     pytestmark = gpu
 
+    @pytest.mark.numbers
     @pytest.mark.parametrize("option", OPTIONS)
     def test_fp32_learns_exactly_the_same(self, assembled, batches, option, monkeypatch):
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -127,6 +247,7 @@ class TestOnAGpu:
             for name, value in expected.items():
                 assert torch.equal(found[name], value), name
 
+    @pytest.mark.numbers
     def test_bf16_stays_within_two_percent(self, assembled, batches):
         plain, captured = self._trained(assembled, batches, {**CUDA, "engine.precision": "bf16"})
         for expected, found in zip(plain, captured, strict=True):
@@ -151,6 +272,7 @@ class TestOnAGpu:
                 assert step._captured
         return results
 
+    @pytest.mark.numbers
     def test_the_learning_rate_is_read_at_each_step(self, assembled, batches):
         from p2pkit.engine.build.optimizer import set_learning_rate
 
@@ -163,9 +285,9 @@ class TestOnAGpu:
         step(data, WARM_UP + 2)
         assert all(map(torch.equal, before, assembly.players.generator.network.parameters()))
 
-    def test_fp16_has_its_reason(self, checked):
+    def test_fp16_is_captured_too(self, checked):
         run = checked(**CUDA, **{"engine.precision": "fp16"})
-        assert "fp16" in why_not_capturable(run, run.plan.config.engine)
+        assert why_not_capturable(run, run.plan.config.engine) is None
 
     def test_a_component_that_waits_has_its_reason(self, checked, monkeypatch):
         from p2pkit.builtin.losses.distances import Distance
@@ -180,4 +302,4 @@ class TestOnAGpu:
         assert "waits for the device" in why_not_capturable(run, engine)
 
     def test_whole_runs_are_captured(self, work):
-        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().position.step == 12
+        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().progress.step == 12

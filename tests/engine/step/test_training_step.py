@@ -173,3 +173,30 @@ def test_compiled_networks_learn_the_same(assembled, batches):
         for name, value in expected.items():
             assert found[name].item() == pytest.approx(value.item(), rel=1e-3, abs=1e-4), name
     assert compiled.evaluated.state_dict().keys() == plain.evaluated.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own
+@pytest.mark.parametrize("loss", ["r1", "gradient_penalty"])
+def test_penalties_differentiate_a_compiled_network_twice(assembled, loss):
+    plain, compiled = assembled(**{f"losses.{loss}": 1}), assembled(**{f"losses.{loss}": 1})
+    compiled.players.discriminator.network.compile(backend="aot_eager")
+    batches = plain.trial()
+    scalars = []
+    for assembly in (plain, compiled):
+        torch.manual_seed(0)
+        scalars.append(assembly.step(batches, 0))
+    for name, value in scalars[0].items():
+        assert scalars[1][name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_features_are_cast_once_and_only_where_a_loss_reads_them(assembled):
+    assembly = assembled(**{"engine.precision": "bf16"})
+    computed = []
+    assembly.players.discriminator.network.register_forward_hook(lambda net, given, verdict: computed.append(verdict))
+    (source, target), *_ = assembly.trial()
+    verdict = assembly.step.forward.view(source, target, target).on_target
+    assert {logits.dtype for logits in verdict.logits} == {torch.float32}
+    assert "features" not in vars(verdict)
+    assert torch.bfloat16 in {layer.dtype for scale in computed[0].features for layer in scale}
+    assert {layer.dtype for scale in verdict.features for layer in scale} == {torch.float32}
+    assert verdict.features is verdict.features

@@ -13,6 +13,7 @@ from torch import nn
 from p2pkit import ImageSpec, PairSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.training import gradient_shares
 from p2pkit.engine.training.gradient_shares import GradientShares, last_weight, preserve_state
 
 RICH = {
@@ -145,3 +146,13 @@ def test_untouched_puts_back_statistics_and_random_numbers():
     assert random.getstate() == states[1]
     assert (np.random.get_state()[1] == states[2]).all()  # noqa: NPY002
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_only_a_few_pairs_are_looked_at(shares, monkeypatch):
+    monkeypatch.setattr(gradient_shares, "FEW", 2)
+    measure = shares()
+    seen = []
+    network = measure.assembly.players.generator.network
+    network.register_forward_pre_hook(lambda module, images: seen.append(len(images[0])))
+    measure()
+    assert seen == [2]

@@ -160,3 +160,39 @@ def test_events_come_in_order(tiny, tmp_path):
     assert diary[2] == "evaluated 0 ['l1'] 2"
     assert diary[5] == "evaluated 3 ['l1'] 2"
     assert diary[-1] == "ended None"
+
+
+def test_a_run_that_has_all_its_steps_says_so(work, tmp_path):
+    whole = work(tmp_path / "run").train()
+    again = work(tmp_path / "run")
+    notes = []
+    again.reporter.note = notes.append
+    found = again.train(whole.checkpoint)
+    assert found.progress == whole.progress
+    assert found.reason == "all 6 steps were done before, so nothing was trained"
+    assert "schedule.epochs=N" in notes[-1]
+
+
+def test_alarms_and_sums_go_on_after_an_interruption(work, signalled, tmp_path):
+    """The first reading after a resumption is the mean over all steps since the one before, as if nothing had been."""
+    rare = {**RICH, "engine.log_every": 4, "schedule.epochs": 4}
+    readings = {}
+
+    def watch(name):
+        return lambda loop: readings.setdefault(name, {}).update({loop.status.progress.step: dict(loop.status.latest)})
+
+    work(tmp_path / "whole", **rich(rare)).train(on_step=watch("whole"))
+    stop, note = signalled(5), watch("cut")
+    stopped = work(tmp_path / "cut", **rich(rare)).train(on_step=lambda loop: (note(loop), stop(loop)))
+    assert stopped.progress.step == 6
+    work(tmp_path / "cut", **rich(rare)).train(stopped.checkpoint, on_step=watch("resumed"))
+    for step in (9, 11):
+        whole, resumed = (
+            {key: value for key, value in readings[name][step].items() if not key.startswith("speed/")}
+            for name in ("whole", "resumed")
+        )
+        assert resumed == pytest.approx(whole)
+
+
+def rich(options):
+    return {**options, "engine.cache": "memory", "engine.workers": 0}

@@ -53,6 +53,16 @@ class Root(Fine):
         return super().generator(view).sqrt()
 
 
+class Reads(Fine):
+    __doc__ = DOC
+
+    def generator(self, view):
+        value = super().generator(view)
+        if not value.is_cuda:  # where there is a GPU, other rules say so
+            value.detach().item()
+        return value
+
+
 class DoubledGradient(Fine):
     __doc__ = DOC
 
@@ -134,6 +144,7 @@ def p2pkit_losses():
     yield p2pkit.Loss("gradient", Detached)
     yield p2pkit.Loss("gradient_2", DetachedVerdict)
     yield p2pkit.Loss("at_target", Root)
+    yield p2pkit.Loss("no_host_read", Reads)
     yield p2pkit.Loss("gradcheck", DoubledGradient)
     yield p2pkit.Loss("gradcheck_2", DoubledPenalty)
     yield p2pkit.Loss("mean_of_pairs", Sum)

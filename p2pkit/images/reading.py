@@ -1,0 +1,138 @@
+"""How files become sources: the same for the data set that trains a network and for what it translates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from p2pkit.images.convert import conform, full_scale, resize, stored_type, to_network
+from p2pkit.types import Edges, ImageSpec, PairSpec, Reading
+
+Given = Literal["auto", "source", "file"]
+"""What files are: sources as they are, files as the data set's, or whichever of them a file looks like."""
+_ALIKE = 0.02
+_COLOUR = 8 / 255
+_PAPER = 0.5
+_SINGLE = 0.75
+_SAY = "say what files are by --given source or --given file"
+
+
+def cut_half(image: Tensor, half: str) -> Tensor:
+    """Take one half of an image's width, or all of it.
+
+    Raises:
+        OSError: It has no halves.
+
+    Shape: (C, H, W) -> (C, H, W) or (C, H, W / 2).
+    """
+    if half == "whole":
+        return image
+    width = image.shape[2]
+    if width % 2:
+        raise OSError(f"is {width} pixels wide, which can't be cut into two halves")
+    start = 0 if half == "left" else width // 2
+    return image[:, :, start : start + width // 2].contiguous()
+
+
+def choose_bands(image: Tensor, bands: Sequence[int]) -> Tensor:
+    """Take bands of an image, or all of them where none is named.
+
+    Raises:
+        OSError: It has fewer.
+
+    Shape: (C, H, W) -> (C_chosen, H, W).
+    """
+    if not bands:
+        return image
+    if max(bands) >= image.shape[0]:
+        raise OSError(f"has {image.shape[0]} bands, from 0 to {image.shape[0] - 1}, and no band {max(bands)}")
+    return torch.stack([image[band] for band in bands])
+
+
+def draw_edges(photo: Tensor, spec: ImageSpec, edges: Edges) -> Tensor:
+    """Draw the edges of a stored photo, dark on white.
+
+    Args:
+        photo: The photo.
+        spec: What it is.
+        edges: How they are drawn.
+
+    Shape: (C, H, W) -> (1, H, W), uint8.
+    """
+    from kornia.filters import canny, sobel
+
+    luma = replace(spec, channels=1)
+    grey = (to_network(conform(photo, luma)[None], luma) + 1) / 2
+    if edges.detector == "canny":
+        lines: Tensor = canny(grey, edges.low, edges.high)[1][0]
+    else:
+        lines = (sobel(grey, normalized=False)[0] - edges.low) / (edges.high - edges.low)
+    return ((1 - lines.clamp(0, 1)) * 255).round().to(torch.uint8)
+
+
+def read_source(
+    image: Tensor, images: PairSpec, *, given: Given = "auto", size: tuple[int, int] | None = None
+) -> Tensor:
+    """Do to the image of a file what the data set did to it, and return what the network is given.
+
+    Args:
+        image: The file's image, as stored.
+        images: What the network was trained on.
+        given: What the file is.
+        size: Height and width to resize it to.
+
+    Raises:
+        OSError: It can't be told what it is, or it can't be made a source.
+
+    Shape: (C, H, W) -> (C_source, H', W') in [-1, 1].
+    """
+    reading = images.reading
+    if given == "file" or (given == "auto" and reading.bands and image.shape[0] != images.source.channels):
+        image = choose_bands(image, reading.bands)
+    if reading.half != "whole" and (given == "file" or (given == "auto" and _is_pair(image, reading))):
+        image = cut_half(image, reading.half)
+    spec = images.source
+    if reading.edges is not None and (given == "file" or (given == "auto" and _is_photo(image))):
+        photo = _at_depth(images.target, image)
+        image = draw_edges(_resized(conform(image, photo), photo, size), photo, reading.edges)
+    spec = _at_depth(spec, image)
+    return to_network(_resized(conform(image, spec), spec, size)[None], spec)[0]
+
+
+def _at_depth(spec: ImageSpec, image: Tensor) -> ImageSpec:
+    """Return a spec on the full scale of an image's own depth, where it is on a full scale."""
+    full = {torch.uint8: 255.0, torch.uint16: 65535.0}
+    whole = spec.kind == "intensity" and spec.low == 0 and full.get(stored_type(spec)) == spec.high
+    return replace(spec, high=full[image.dtype], dtype="") if whole and image.dtype in full else spec
+
+
+def _resized(image: Tensor, spec: ImageSpec, size: tuple[int, int] | None) -> Tensor:
+    return resize(image, *size, nearest=spec.kind == "labels") if size else image
+
+
+def _is_pair(image: Tensor, reading: Reading) -> bool:
+    """Tell files of both images from sources alone by their shape."""
+    height, width = image.shape[1:]
+    wide = width / height / reading.aspect if reading.aspect else 0.0
+    if abs(wide - 1) <= _ALIKE:
+        return True
+    if 0 < wide <= _SINGLE:
+        return False
+    known = f"; files of a pair were {reading.aspect:.3g} times as wide as high" if reading.aspect else ""
+    raise OSError(f"is {width} x {height}: it can't be told whether it is a source or a pair{known} ({_SAY})")
+
+
+def _is_photo(image: Tensor) -> bool:
+    """Tell photos from drawings: colours are none of a drawing's, and paper is white."""
+    values = image[:3].float() / full_scale(image)
+    if len(values) == 3 and (values.amax(0) - values.amin(0)).mean() > _COLOUR:
+        return True
+    if (values > 1 - _COLOUR).float().mean() >= _PAPER:
+        return False
+    raise OSError(
+        f"is grey and not mostly white: it can't be told whether it is a photo or a drawing of its edges ({_SAY})"
+    )

@@ -1,0 +1,155 @@
+"""Which file becomes which: inputs found, outputs named, and nothing of the user's overwritten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from p2pkit.errors import DataError, Problem
+from p2pkit.images.files import is_fake, suffix_for
+from p2pkit.images.listing import IMAGE_SUFFIXES, find_images
+from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
+from p2pkit.types import PairSpec
+
+_TIFF = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fake to make.
+
+    Args:
+        sources: The files that make one source.
+        out: The file to write.
+    """
+
+    sources: tuple[Path, ...]
+    out: Path
+
+
+def plan_jobs(
+    inputs: Sequence[Path], output: Path, images: PairSpec, *, skip_existing: bool = False, overwrite: bool = False
+) -> list[Job]:
+    """Pair inputs with the files to write; folders are searched, their structure kept.
+
+    Args:
+        inputs: Image files, folders of images, and tables that list sources.
+        output: A folder, which is left out of the inputs; or for one image the file to write.
+        images: What fakes are.
+        skip_existing: Whether fakes that are there are left as they are.
+        overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
+
+    Raises:
+        DataError: Inputs are missing, or files would be overwritten; nothing has been written.
+    """
+    problems: list[Problem] = []
+    named = _single(inputs, output)
+    jobs = [Job((inputs[0],), named)] if named else list(_found(inputs, output, images, problems))
+    kept = [job for job in jobs if not (skip_existing and job.out.is_file() and job.out not in job.sources)]
+    problems += [*_twice(jobs), *_overwritten(kept, overwrite), *_folder(named.parent if named else output)]
+    if named and named.suffix != suffix_for(images.target, named.suffix):
+        problems.append(
+            Problem(str(named), f"a {named.suffix} file can't hold what the fakes are", "write .tif or .npy")
+        )
+    if problems or not jobs:
+        raise DataError(problems or Problem("", "there is nothing to translate"))
+    return kept
+
+
+def _single(inputs: Sequence[Path], output: Path) -> Path | None:
+    """Return the output where it names a file for one image."""
+    if output.suffix.lower() not in IMAGE_SUFFIXES or output.is_dir():
+        return None
+    if len(inputs) == 1 and not inputs[0].is_dir() and not is_manifest(inputs[0]):
+        return output if inputs[0].exists() else None
+    raise DataError(Problem(str(output), "names one file, and there may be several fakes", "name a folder"))
+
+
+def _found(inputs: Sequence[Path], output: Path, images: PairSpec, problems: list[Problem]) -> Iterator[Job]:
+    for given in inputs:
+        if given.is_dir():
+            found = find_images(given, without=output if output.resolve() != given.resolve() else None)
+            yield from (_job((path,), output / path.relative_to(given), images) for path in found)
+            if not found:
+                problems.append(Problem(str(given), "there are no images in this folder"))
+        elif is_manifest(given) and given.is_file():
+            yield from _listed(given, output, images, problems)
+        elif given.exists():
+            yield _job((given,), output / given.name, images)
+        else:
+            problems.append(Problem(str(given), "there is no such file or folder"))
+
+
+def _listed(table: Path, output: Path, images: PairSpec, problems: list[Problem]) -> Iterator[Job]:
+    for line, row in manifest_rows(table, ("source",)):
+        paths = [table.parent / path for path in paths_of(row.get("source"))]
+        missing = [path for path in paths if not path.is_file()]
+        problems += [Problem(str(table), f"line {line}: source {path} does not exist") for path in missing]
+        if not paths:
+            problems.append(Problem(str(table), f"line {line}: no source"))
+            continue
+        name = PurePath(str(row.get("name") or paths_of(row["source"])[0]))
+        inside = [part for part in name.parts if part not in (name.anchor, "..", ".")]
+        out = output.joinpath(*inside)
+        yield _job(tuple(paths), out if not row.get("name") else out.with_name(f"{out.name}{paths[0].suffix}"), images)
+
+
+def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
+    return Job(sources, named.with_suffix(fake_suffix(images, sources[0])))
+
+
+def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
+    """Return what a fake's file ends with: a TIFF for a TIFF, or what targets were, or what keeps all values."""
+    given = source.suffix.lower() if source is not None else ""
+    if given not in _TIFF:
+        given = images.reading.suffix or (given if given == ".npy" else ".png")
+    return suffix_for(images.target, given)
+
+
+def _folder(output: Path) -> Iterator[Problem]:
+    existing = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        yield Problem(str(output), f"{existing} is a file, where a folder is wanted", "give another name")
+
+
+def _twice(jobs: Iterable[Job]) -> Iterator[Problem]:
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.out in taken:
+            cause = f"would be written to {job.out}, as {taken[job.out]} is"
+            yield Problem(str(job.sources[0]), cause, "rename one")
+        taken[job.out] = job.sources[0]
+
+
+def _overwritten(jobs: Sequence[Job], overwrite: bool) -> Iterator[Problem]:
+    """Compare what would be written with what is read, whatever it is called there, and with what is there."""
+    read = {_identity(path): path for job in jobs for path in job.sources}
+    for job in jobs:
+        if not os.path.lexists(job.out):
+            continue
+        source = read.get(_identity(job.out))
+        if source is not None:
+            yield Problem(str(job.out), f"would overwrite its own source {source}", "give another folder")
+        elif not overwrite and not is_ours(job.out):
+            yield Problem(str(job.out), "exists, and can't be told to be a fake", OVERWRITE)
+
+
+OVERWRITE = "give another folder, or say --skip-existing or --overwrite"
+
+
+def is_ours(path: Path) -> bool:
+    """Say whether a file that exists is a fake."""
+    try:
+        return path.is_file() and not path.is_symlink() and is_fake(path)
+    except OSError:
+        return False
+
+
+def _identity(path: Path) -> object:
+    try:
+        facts = path.stat()
+    except OSError:
+        return path
+    return facts.st_dev, facts.st_ino

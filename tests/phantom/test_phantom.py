@@ -1,0 +1,96 @@
+"""The step and whole trainings on a GPU that computes nothing: what is captured, what waits, and what stays outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+pytestmark = [pytest.mark.phantom, pytest.mark.timeout(1200)]  # the first test of a class runs its program
+HERE = Path(__file__).parent
+TABLE, RUNS = (yaml.safe_load((HERE / file).read_text(encoding="utf-8")) for file in ("steps.yaml", "runs.yaml"))
+LARGE = [name for name in RUNS["runs"] if name.startswith("large")]
+TINY = [name for name in RUNS["runs"] if name not in LARGE]
+
+
+@pytest.fixture(scope="session")
+def on_phantom(tmp_path_factory):
+    """Run one of the programs beside this file, and return its rows by name."""
+    make = runpy.run_path(str(HERE / "make.py"))
+    why_not = make["reason_against"]()
+    if why_not:
+        pytest.skip(why_not)
+    folder = tmp_path_factory.mktemp("phantom")
+    preload = make["build"](folder)
+    preload["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[1]), preload["PYTHONPATH"]])
+
+    def run(program, *args, **options):
+        environment = {**os.environ, **preload, "P2PKIT_CACHE": str(folder), **options}
+        command = [sys.executable, str(HERE / program), *args]
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return {row.pop("name"): row for row in found}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def counted(on_phantom):
+    return on_phantom("steps.py")
+
+
+@pytest.fixture(scope="session")
+def trained(on_phantom):
+    return on_phantom("runs.py", *TINY, PHANTOM_GPUS="2")
+
+
+@pytest.fixture(scope="session")
+def large(on_phantom):
+    return on_phantom("runs.py", *LARGE, PHANTOM_GB="8")
+
+
+class TestSteps:
+    @pytest.mark.parametrize("name", TABLE["steps"])
+    def test_a_captured_step_is_as_the_table_says(self, counted, name):
+        """A change of these numbers is written into the table on purpose, or it is a fault."""
+        row = counted[name]
+        assert row.pop("warnings") == []
+        assert row.pop("graphs", None) == 1, row
+        assert row["waits"] == 0
+        if torch.__version__.startswith(TABLE["torch"]):
+            assert {"settings": TABLE["steps"][name]["settings"], **row} == TABLE["steps"][name]
+
+
+class TestTrainings:
+    @pytest.mark.parametrize("name", TINY)
+    def test_whole_trainings(self, trained, name):
+        row = trained[name]
+        assert "failed" not in row, row
+        assert row["warnings"] == []
+        assert row["evaluated"]
+        assert row["graph"] == ("off: engine.cuda_graph is off" if name == "uncaptured" else "active")
+        assert row["steps"] == {"resume": 18, "accumulate": 4, "all, fp16": 4}.get(name, 12)
+        assert row["device"] == (1 if name == "cuda:1" else 0)
+        assert row["tf32"] == (name != "deterministic")
+        assert any("went back to step" in note for note in row["notes"]) == (name == "rollback")
+        assert row["streams"] <= 5  # of loaders and of what is captured, not of epochs
+
+
+class TestLarge:
+    @pytest.mark.parametrize("name", LARGE)
+    def test_what_fits_uncaptured_fits_captured(self, large, name):
+        assert "failed" not in large[name], large[name]
+        assert large[name]["graph"] == "active"
+        assert large[name]["gigabytes"] <= 8
+
+    def test_a_gpu_that_emulates_bf16_trains_in_fp16(self, on_phantom):
+        row = on_phantom("runs.py", "captured", PHANTOM_CC="7")["captured"]
+        assert (row["precision"], row["graph"]) == ("fp16", "active")
