@@ -15,6 +15,7 @@ from p2pkit.errors import (
     PluginError,
     Problem,
     RegistryError,
+    StorageError,
     TrainingError,
     first_line,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "Samples",
     "Shard",
     "ShardIndex",
+    "StorageError",
     "TrainedRun",
     "TrainingError",
     "Translator",

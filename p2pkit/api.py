@@ -21,6 +21,7 @@ from p2pkit.engine.distributed.collectives import (
     process_group,
     raise_on_all_ranks,
 )
+from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
@@ -160,7 +161,7 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = registry or load_registry()
-    with process_group():
+    with GracefulExit(), process_group():
         checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
@@ -183,7 +184,7 @@ def resume(
         As `train`.
     """
     registry = registry or load_registry()
-    with process_group():
+    with GracefulExit(), process_group():
         checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
@@ -235,7 +236,7 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = registry or load_registry()
-    with process_group():
+    with GracefulExit(), process_group():
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
         folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(

@@ -74,6 +74,10 @@ class ModelError(P2pkitError):
     """A run or checkpoint can't be found, read or used."""
 
 
+class StorageError(P2pkitError):
+    """A file can't be written: there is no room, no permission, or the disk can only be read."""
+
+
 class DeviceError(P2pkitError):
     """This machine can't do what the config asks of it."""
 

@@ -117,6 +117,34 @@ def python() -> Python:
     return run
 
 
+class SmallDisk:
+    """A disk of eight megabytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fill(self, leave: int = 0) -> None:
+        """Use all of it but some bytes."""
+        found = os.statvfs(self.path)
+        (self.path / "filler").write_bytes(b"x" * (found.f_bavail * found.f_bsize - leave))
+
+    def lock(self) -> None:
+        """Let it only be read."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.path)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Mount a small disk, where that is allowed."""
+    disk = SmallDisk(tmp_path / "disk")
+    disk.path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk.path)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a disk can't be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk.path)], check=True)
+
+
 @pytest.fixture
 def write_plugin(tmp_path: Path) -> WritePlugin:
     """Write a one-file plugin; `import p2pkit` comes before its code."""

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from p2pkit import StorageError
 from p2pkit.atomic_files import atomic_file, atomic_folder
 
 
@@ -25,7 +26,7 @@ def test_a_file_is_there_once_it_is_whole(tmp_path):
 def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
     file = tmp_path / "a.json"
     file.write_text("old")
-    with pytest.raises(FileNotFoundError), atomic_file(file) as partial:
+    with pytest.raises(StorageError, match="no such file"), atomic_file(file) as partial:
         partial.with_name("absent").rename(partial)
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.json"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -52,17 +54,36 @@ def main() -> None:
     os.environ.update(SAFE_PATH)  # also for processes that libraries start
     try:
         app([argument for argument in sys.argv[1:] if argument != _TRACEBACK])  # it may stand anywhere
-    except P2pkitError as error:
-        if _speaks():
-            count = len(error.problems)
-            typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
-            for problem in error.problems:
-                typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
-        _exit(error, 2)
+    except SystemExit as ended:
+        cause = getattr(ended.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):  # of which typer keeps no more than that there was one
+            number = getattr(cause, "signal", signal.SIGINT)
+            typer.echo(f"stopped by {signal.Signals(number).name}", err=True)
+            sys.exit(128 + number)
+        raise
     except Exception as error:
+        for_user = _for_user(error)
         if _speaks():
-            _tell_unforeseen(error)
-        _exit(error, 1)
+            _tell_unforeseen(error) if for_user is None else _tell(for_user)
+        _exit(error, 1 if for_user is None else 2)
+
+
+def _for_user(error: Exception) -> P2pkitError | None:
+    """Return the error as one for users, which a disk that is full is too, whoever was told first."""
+    if isinstance(error, P2pkitError):
+        return error
+    from p2pkit.atomic_files import is_refusal, refusal
+
+    if not (isinstance(error, OSError) and is_refusal(error)):
+        return None
+    return refusal(Path(error.filename or "a file"), error)
+
+
+def _tell(error: P2pkitError) -> None:
+    count = len(error.problems)
+    typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
+    for problem in error.problems:
+        typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
 
 
 def _tell_unforeseen(error: Exception) -> None:

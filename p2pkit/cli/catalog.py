@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.cli.options import AsJson, PluginFiles, RegistryFile, registry
-from p2pkit.errors import P2pkitError, Problem
 
 
 def list_(
@@ -89,11 +89,8 @@ def schema(
 
 
 def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        problem = Problem(str(file), f"can't be written: {error.strerror}", "name a file in a folder that exists")
-        raise P2pkitError(problem) from None
+    with atomic_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 COMMANDS = (list_, show, plugins, schema)

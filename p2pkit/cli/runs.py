@@ -235,7 +235,8 @@ def compare(
     folders, elsewhere = (comparing.find_runs(runs), 0) if runs else comparing.runs_of_experiment(str(experiment))
     if elsewhere:
         typer.echo(f"left out: {elsewhere} runs whose folders are not on this machine", err=True)
-    compared = comparing.compare(folders, by_protocol=by_protocol)
+    note = functools.partial(typer.echo, err=True)
+    compared = comparing.compare(folders, by_protocol=by_protocol, note=lambda problem: note(f"left out: {problem}"))
     if html is not None:
         comparing.write_page(compared, html)
     if sheet is not None:

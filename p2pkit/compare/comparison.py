@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -180,17 +181,27 @@ class Comparison:
         return {"label": point.label, "settings": dict(point.settings), "runs": runs, "metrics": metrics}
 
 
-def compare(runs: Sequence[Path], *, by_protocol: bool = False) -> Comparison:
-    """Compare runs.
+def compare(
+    runs: Sequence[Path], *, by_protocol: bool = False, note: Callable[[Problem], None] | None = None
+) -> Comparison:
+    """Compare runs; what is damaged is left out.
 
     Args:
         runs: Their folders.
         by_protocol: Whether scores that were measured differently get a column each; else they are refused.
+        note: Hears of each run and report that is left out; by default a warning says so.
 
     Raises:
-        ModelError: No run was scored, or no protocol is common to all.
+        ModelError: No run can be read, none was scored, or no protocol is common to all.
     """
-    records = tuple(read_record(folder) for folder in dict.fromkeys(map(Path, runs)))
+    found = [read_record(folder, note or _warn) for folder in dict.fromkeys(map(Path, runs))]
+    records = tuple(record for record in found if record is not None)
+    if not records:
+        raise ModelError(Problem("", "none of these runs can be read", "name others"))
     if not any(record.latest for record in records):
         raise ModelError(Problem("", "none of these runs has been scored yet", "train on, or p2pkit evaluate RUN"))
     return Comparison(records, choose_protocols(records, by_protocol=by_protocol))
+
+
+def _warn(problem: Problem) -> None:
+    warnings.warn(f"left out: {problem}", stacklevel=2)

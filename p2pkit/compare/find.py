@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.compare.records import run_config
 from p2pkit.engine.storage.find import find_run, run_folders
 from p2pkit.engine.storage.layout import CONFIG
 from p2pkit.errors import ModelError, P2pkitError, Problem
@@ -62,19 +63,25 @@ def runs_of_experiment(experiment: str, parent: Path = RUNS) -> tuple[list[Path]
     Raises:
         ModelError: There is none.
     """
-    own = [folder for folder in run_folders(parent).values() if _experiment(folder) == experiment]
+    experiments = {folder: _experiment(folder) for folder in run_folders(parent).values()}
+    own = [folder for folder, name in experiments.items() if name == experiment]
     recorded = _recorded_folders(experiment)
     here = [folder for folder in recorded if (folder / CONFIG).is_file()]
     found = _once((*own, *here))
     if not found:
-        known = sorted({_experiment(folder) for folder in run_folders(parent).values()})
+        known = sorted({name for name in experiments.values() if name is not None})
         remedy = f"experiments in {parent}: {', '.join(known)}" if known else f"there are no runs in {parent} yet"
         raise ModelError(Problem("", f"there are no runs of an experiment {experiment!r}", remedy))
     return found, len(recorded) - len(here)
 
 
-def _experiment(folder: Path) -> str:
-    return str(read_config(folder)["tracking"]["experiment"])
+def _experiment(folder: Path) -> str | None:
+    """Return a run's experiment; None where its config can't be read, which may be of any."""
+    try:
+        return str(run_config(folder)["tracking"]["experiment"])
+    except ModelError as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return None
 
 
 def _recorded_folders(experiment: str) -> list[Path]:

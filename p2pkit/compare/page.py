@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.comparison import Column, Comparison, Point
 from p2pkit.compare.plots import figures
 from p2pkit.compare.settings import shown
@@ -39,8 +40,8 @@ def write_page(comparison: Comparison, path: Path, *, title: str = "Runs compare
         subtitle=escape(_subtitle(comparison)),
         sections="\n".join(f"<section>\n<h2>{heading}</h2>\n{body}\n</section>" for heading, body in sections),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _subtitle(comparison: Comparison) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.comparison import Column, Comparison, Point
 from p2pkit.compare.records import Record, Scored
 from p2pkit.compare.settings import label, short_names, shown
@@ -44,11 +45,11 @@ def figures(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
 
 def save_plots(comparison: Comparison, folder: Path) -> list[Path]:
     """Write the plots as PNG files, and return where they are."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, figure in figures(comparison):
         files.append(folder / (re.sub(r"[^\w.=+-]+", "-", name)[:150] + ".png"))
-        figure.savefig(files[-1], dpi=120)
+        with atomic_file(files[-1]) as partial:
+            figure.savefig(partial, dpi=120, format="png")
     return files
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from p2pkit.config import flat_config
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.evaluations import load_report
 from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
+from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.types import Report
 
@@ -93,23 +94,48 @@ class Record:
         return {scored.protocol: scored for scored in every if scored.step == last}
 
 
-def read_record(folder: Path) -> Record:
-    """Read a run's folder.
+def read_record(folder: Path, note: Callable[[Problem], None]) -> Record | None:
+    """Read a run's folder; None for a run whose config can't be read.
+
+    Args:
+        folder: The run's folder.
+        note: Hears of what is damaged, half written or gone, and therefore left out.
+    """
+    try:
+        config = run_config(folder)
+        began = (folder / CONFIG).stat().st_mtime
+    except (ModelError, OSError) as error:
+        for problem in error.problems if isinstance(error, ModelError) else [Problem(str(folder), first_line(error))]:
+            note(problem)
+        return None
+    history = _scored((folder / SAMPLES).glob("step-*.json"), began, note)
+    later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None, note)
+    return Record(folder, config, tuple(history), tuple(later))
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """Read a run's config, which has at least what comparisons go by.
 
     Raises:
-        ModelError: A file in it is damaged.
+        ModelError: It can't be read, or is not a run's.
     """
-    began = (folder / CONFIG).stat().st_mtime
-    history = list(_scored((folder / SAMPLES).glob("step-*.json"), began))
-    later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None)
-    return Record(folder, read_config(folder), tuple(history), tuple(later))
+    config = read_config(folder)
+    for section, key in (("tracking", "experiment"), ("engine", "seed")):
+        if not isinstance(config.get(section), dict) or key not in config[section]:
+            raise ModelError(Problem(str(folder / CONFIG), f"is not the config of a run: it has no {section}.{key}"))
+    return config
 
 
-def _scored(files: Iterable[Path], began: float | None) -> Iterable[Scored]:
+def _scored(files: Iterable[Path], began: float | None, note: Callable[[Problem], None]) -> Iterable[Scored]:
     """Read evaluations by step; a run's own first one, before training, is where its time begins."""
     by_step = sorted((int(re.findall(r"\d+", file.stem)[-1]), file.stat().st_mtime, file) for file in files)
     if began is not None and by_step:
         began = by_step[0][1] if by_step[0][0] == 0 else min(began, by_step[0][1])
     for step, written, file in by_step:
-        report, _ = load_report(file)
+        try:
+            report, _ = load_report(file)
+        except ModelError as error:
+            for problem in error.problems:
+                note(problem)
+            continue
         yield Scored(step, 0.0 if began is None else max(0.0, written - began), report, file.with_suffix(".png"))

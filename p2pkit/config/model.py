@@ -244,6 +244,11 @@ class CheckpointConfig(Section):
     every: int = Field(10, ge=0, le=Many, description="Epochs between checkpoints; 0 for the end only.")
     keep: int = Field(2, ge=1, le=Many, description="How many of the latest checkpoints are kept.")
     best: str | None = Field(None, description="Metric by which the best checkpoint is kept too; null for none.")
+    on_error: Literal["continue", "stop"] = Field(
+        "continue",
+        description="Where a checkpoint or samples can't be written: train on, say so and try again after the epoch, "
+        "or end the run. The last checkpoint must be written either way.",
+    )
     better: Literal["auto", "higher", "lower"] = Field(
         "auto", description="Which values of that metric are better; auto is what the metric itself says."
     )

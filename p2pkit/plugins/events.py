@@ -27,6 +27,8 @@ class Events:
         self.note = note
         self.strict = strict
         self.listening = [plugin.name for plugin in plugins.found if plugin.state == "loaded" and plugin.events]
+        self.interrupted: set[str] = set()
+        self.told: set[str] = set()  # that the run has ended
 
     def started(self) -> None:
         """The run begins; a plugin that fails here stops it, since nothing is lost yet."""
@@ -50,16 +52,23 @@ class Events:
 
     def ended(self, error: BaseException | None, reason: str = "") -> None:
         """The run is over; each plugin hears of it, whatever the others do."""
-        self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False)
+        self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False, last=True)
 
-    def _tell(self, hook: str, *, strict: bool | None = None, **values: Any) -> None:
-        for name in list(self.listening):
+    def _tell(self, hook: str, *, strict: bool | None = None, last: bool = False, **values: Any) -> None:
+        for name in [name for name in self.listening if name not in self.told]:
             module = self.manager.get_plugin(name)
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
                 self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
+                if last:
+                    self.told.add(name)
+            except KeyboardInterrupt:  # a signal, which is no fault of the plugin's
+                self.interrupted.add(name)
+                raise
             except Exception as error:
                 self.listening.remove(name)
+                if name in self.interrupted:
+                    continue
                 fatal = self.strict if strict is None else strict
                 if fatal and isinstance(error, P2pkitError):
                     raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
 from p2pkit.config import PublishedConfig
 from p2pkit.sweep.points import Child, goal_of
@@ -112,7 +113,7 @@ def write_results(swept: Sweep) -> list[Path]:
 def _write_table(swept: Sweep) -> Path:
     rows = [{**row, **swept.points[row["label"]][0].settings} for row in swept.table()]
     path = swept.folder / TABLE
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(itertools.chain.from_iterable(rows))))
         writer.writeheader()
         writer.writerows(rows)

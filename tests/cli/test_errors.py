@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
+
+from p2pkit import api
+from p2pkit.engine.distributed.signals import GracefulExit
 
 
 @pytest.fixture
@@ -48,8 +52,8 @@ def test_the_traceback_is_shown_when_asked_for(p2pkit, tiny, tmp_path, broken):
 
 
 def test_what_the_system_refuses_is_said_in_its_words(p2pkit, tiny, tmp_path, broken):
-    broken(OSError(errno.ENOSPC, "No space left on device", "runs/a/state.json"))
-    assert "  runs/a/state.json: no space left on device\n" in p2pkit("train", tiny).err
+    broken(OSError(errno.EIO, "Input/output error", "runs/a/state.json"))
+    assert "  runs/a/state.json: input/output error\n" in p2pkit("train", tiny).err
 
 
 def test_a_folder_that_can_not_be_written_to(p2pkit, tiny, tmp_path, broken, monkeypatch):
@@ -58,3 +62,14 @@ def test_a_folder_that_can_not_be_written_to(p2pkit, tiny, tmp_path, broken, mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
     monkeypatch.setattr("p2pkit.cli.crash.Path.cwd", lambda: tmp_path / "gone")
     assert str(tmp_path / "elsewhere" / "p2pkit-error-") in p2pkit("train", tiny).err
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_ends_in_a_sentence(p2pkit, monkeypatch, name, code):
+    def act(*_, **__):
+        with GracefulExit():
+            signal.raise_signal(getattr(signal, name))
+
+    monkeypatch.setattr(api, "check_plan", act)
+    told = p2pkit("train", "demo")
+    assert (told.code, told.err) == (code, f"stopped by {name}\n")

@@ -23,7 +23,7 @@ from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import GraphedStep
-from p2pkit.errors import DeviceError, Problem
+from p2pkit.errors import DeviceError, Problem, StorageError
 
 TunedSettings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
@@ -192,8 +192,7 @@ def _read(file: Path) -> dict[str, TunedSettings]:
 def _write(file: Path, known: Mapping[str, TunedSettings]) -> None:
     """Remember; a cache that can't be written costs the next run its measuring, not this one its training."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as partial:
             partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    except OSError:
+    except StorageError:
         return

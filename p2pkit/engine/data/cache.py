@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
+from p2pkit.atomic_files import writing
 from p2pkit.engine.distributed.world import world
 from p2pkit.types import Pair
 
@@ -41,5 +45,8 @@ def _empty(count: int, like: Tensor, memory: bool) -> Tensor:
     if memory:
         return torch.empty(shape, dtype=like.dtype)
     kind = like.numpy().dtype
-    file = tempfile.NamedTemporaryFile(prefix="p2pkit-cache-")  # noqa: SIM115  lives as long as the map
-    return torch.from_numpy(np.memmap(file, dtype=kind, mode="w+", shape=shape))
+    with writing(Path(tempfile.gettempdir(), "p2pkit-cache")):
+        file = tempfile.NamedTemporaryFile(prefix="p2pkit-cache-")  # noqa: SIM115  lives as long as the map
+        if hasattr(os, "posix_fallocate"):  # else a disk that is full ends the process, when the map is written to
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
+        return torch.from_numpy(np.memmap(file, dtype=kind, mode="w+", shape=shape))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from p2pkit.engine.data.workers import ignore_interrupts, read_by_workers
 from p2pkit.types import Pair
 
 Images = tuple[Tensor, Tensor]
@@ -114,9 +115,13 @@ class Uncached(Indexed):
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
         groups = [[self.kept[i] for i in group] for group in indices]
-        yield from make_dataloader(
-            _Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate
-        )
+
+        def make(done: int) -> DataLoader[Any]:
+            return make_dataloader(
+                _Pairs(self.pairs), batch_sampler=groups[done:], num_workers=self.workers, collate_fn=collate
+            )
+
+        return read_by_workers(make, lambda done: " or ".join(self.names[i] for i in indices[done]))
 
 
 class _Pairs(Dataset[Pair]):
@@ -129,7 +134,7 @@ class _Pairs(Dataset[Pair]):
 
 def make_dataloader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
     """Return a torch loader that takes nothing from the run's random numbers: a resumed run would come by others."""
-    return DataLoader(dataset, generator=torch.Generator(), **options)
+    return DataLoader(dataset, generator=torch.Generator(), worker_init_fn=ignore_interrupts, **options)
 
 
 def collate(pairs: Sequence[Pair]) -> Images:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p2pkit.atomic_files import atomic_folder
+from p2pkit.atomic_files import atomic_folder, writing
 from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images.files import png
@@ -73,6 +73,7 @@ def write_shards(
 
     Raises:
         DataError: Pairs can't be read, all of them named; or `out` is there.
+        StorageError: The shards can't be written.
     """
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
@@ -84,12 +85,13 @@ def write_shards(
         for split in splits:
             facts = hashlib.sha256(repr(dataset.spec).encode())
             samples = _samples(dataset, split, form, facts, problems, report)
-            written[split] = tuple(_shards(samples, form, unfinished, split, per_shard))
+            written[split] = tuple(_shards(samples, form, unfinished, out, split, per_shard))
             fingerprints[split] = facts.hexdigest()[:12]
         if unreadable == "stop" or not all(written.values()):
             raise_unreadable(problems)
         index = ShardIndex(dataset.spec, written, fingerprints, dict(made_from or {}))
-        (unfinished / ShardIndex.FILE).write_text(index.text(), encoding="utf-8")
+        with writing(out):
+            (unfinished / ShardIndex.FILE).write_text(index.text(), encoding="utf-8")
     return index, problems
 
 
@@ -119,13 +121,15 @@ def _samples(
         report(f"writing {split}", done, len(pairs))
 
 
-def _shards(samples: Iterator[Sample], form: _Format, folder: Path, split: str, per_shard: int) -> Iterator[Shard]:
+def _shards(
+    samples: Iterator[Sample], form: _Format, folder: Path, out: Path, split: str, per_shard: int
+) -> Iterator[Shard]:
     for number in count():
         group = list(islice(samples, per_shard))
         if not group:
             return
         path = folder / f"{split}-{number:06d}{form.suffix}"
-        with path.open("wb") as file:
+        with writing(out), path.open("wb") as file:
             form.write(file, group)
         yield Shard(path.name, len(group), path.stat().st_size)
 
@@ -174,9 +178,13 @@ def _array(image: Tensor) -> bytes:
 
 def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> None:
     tar = tar_writer(file, encoder=False, mtime=0)
-    for key, members in group:
-        tar.write({"__key__": key, **members})
-    tar.close()
+    try:
+        for key, members in group:
+            tar.write({"__key__": key, **members})
+        tar.close()
+    except OSError:
+        tar.tarstream.fileobj.closed = True  # else it would write its rest to a closed file when it is collected
+        raise
 
 
 def _tar_writer() -> Any:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from p2pkit.engine.data.pair_check import hold_against
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
 from p2pkit.engine.data.prefetch import prefetch
+from p2pkit.engine.data.workers import read_by_workers
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairSpec, PairStream, optional
 
@@ -56,7 +57,13 @@ class StreamedPairs:
     def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
         if not processes:
             return iter(reading) if optional.resident(self.stream) else prefetch(iter(reading), _DEPTH)
-        return iter(make_dataloader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
+
+        def make(done: int) -> DataLoader[Any]:
+            order = replace(reading.order, skip=reading.order.skip + done)
+            rest = _Reading(self.stream, self.images, order, reading.lanes, skips=reading.skips)
+            return make_dataloader(rest, batch_size=None, num_workers=processes, collate_fn=_as_it_is)
+
+        return read_by_workers(make, lambda done: f"batch {reading.order.skip + done} of the stream")
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield the first pairs: to see others, all before them would have to be read."""

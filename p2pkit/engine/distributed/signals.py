@@ -63,12 +63,34 @@ def _leave(error: TrainingError, ended: Callable[[TrainingError], None]) -> None
         os._exit(2)
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal ends the run where there is nothing to save, or for the second time.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.signal = number
+
+
 class GracefulExit:
-    """Context in which the first signal only sets `signal`, the number of the signal that came."""
+    """Context in which a signal raises `Stopped`; in `deferred` the first one only sets `signal`, its number."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._deferred = False
         self._before: dict[int, Any] = {}
+
+    @contextmanager
+    def deferred(self) -> Iterator[GracefulExit]:
+        """Context of the loop, which looks at `signal` after each step, so as to save and leave."""
+        self._deferred = True
+        try:
+            yield self
+        finally:
+            self._deferred = False
 
     def __enter__(self) -> GracefulExit:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
@@ -83,6 +105,9 @@ class GracefulExit:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        again = self.signal is not None
+        if again and number == signal.SIGTERM:
+            return  # leaving is under way, and whoever sends it to a group and to each process sends it twice
         self.signal = number
+        if not self._deferred or (again and number == signal.SIGINT):
+            raise Stopped(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
+from p2pkit.errors import StorageError
 from p2pkit.images.convert import to_picture
 from p2pkit.types import Report, Samples, optional
 
@@ -41,6 +42,7 @@ class Evaluator:
         mean: The mean of the training targets, for the baseline.
         mode: How the generator is run; by default as the plan says.
         calibration: Training sources, for the mode that gathers statistics anew.
+        unwritten: Hears of samples that can't be written, where that is no error.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Evaluator:
         mean: Tensor | None = None,
         mode: InferenceMode | None = None,
         calibration: BatchNormCalibrationSet | None = None,
+        unwritten: Callable[[StorageError], None] | None = None,
     ) -> None:
         self.checked = checked
         self.plan = checked.plan
@@ -59,6 +62,7 @@ class Evaluator:
         self.config = checked.plan.config.evaluate
         self.mode = mode or InferenceMode(self.config.batch_norm, self.config.dropout)
         self.calibration = calibration
+        self.unwritten = unwritten
         self.gathered: Statistics | None = None  # what the last evaluation used
 
     @full_fp32()
@@ -79,11 +83,22 @@ class Evaluator:
             with run_in_mode(generator, mode, statistics):
                 values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
         with run_in_mode(generator, self.mode, statistics):
-            samples = self._samples(generator, sheet) if world().main else Samples((), (), sheet)
+            rows = self._rows(generator) if world().main else []
         report = self._report(values)
+        names, pictures = tuple(row.name for row in rows), tuple(side_by_side(row.pictures) for row in rows)
+        samples = Samples(names, pictures, sheet)
         if world().main:
-            save_evaluation(report, samples)
+            self._save(rows, report, samples)
         return report, samples
+
+    def _save(self, rows: Sequence[Row], report: Report, samples: Samples) -> None:
+        try:
+            draw_sheet(rows, ("source", "fake", "target"), samples.sheet)
+            save_evaluation(report, samples)
+        except StorageError as error:
+            if self.unwritten is None:
+                raise
+            self.unwritten(error)
 
     @full_fp32()
     def statistics(self, generator: nn.Module) -> Statistics | None:
@@ -194,7 +209,7 @@ class Evaluator:
         fake: Tensor = generator(source)
         return fake
 
-    def _samples(self, generator: nn.Module, sheet: Path) -> Samples:
+    def _rows(self, generator: nn.Module) -> list[Row]:
         """Show a few pairs, the same in every evaluation."""
         rows = []
         for name, (source, target) in self.loader.samples(self.config.samples):
@@ -202,8 +217,7 @@ class Evaluator:
             specs = (self.images.source, self.images.target, self.images.target)
             shown = zip((source[0], fake, target[0]), specs, strict=True)
             rows.append(Row(name, [to_picture(image, spec) for image, spec in shown]))
-        draw_sheet(rows, ("source", "fake", "target"), sheet)
-        return Samples(tuple(row.name for row in rows), tuple(side_by_side(row.pictures) for row in rows), sheet)
+        return rows
 
 
 def mean_target(loader: Loader) -> Tensor:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from p2pkit.atomic_files import atomic_file
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -59,8 +61,8 @@ def draw_sheet(rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
         if index % deep == 0:
             _draw_titles(sheet, columns, left, cell[0])
         _draw_row(sheet, row, (left, top), cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with atomic_file(path) as partial:
+        sheet.save(partial, "PNG")
 
 
 def _draw_titles(sheet: Image.Image, columns: Sequence[str], left: int, width: int) -> None:

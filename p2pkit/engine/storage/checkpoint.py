@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from p2pkit.atomic_files import atomic_file, atomic_folder
+from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
@@ -58,9 +58,14 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        StorageError: There is no room for it, or the disk refuses it.
     """
+    tensors = (*contents.generator.values(), *contents.training.values(), *(contents.statistics or {}).values())
+    require_room(final, sum(tensor.nbytes for tensor in tensors))
     known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
-    with atomic_folder(final) as partial:
+    with writing(final), atomic_folder(final) as partial:
         save_file(_contiguous(contents.generator), partial / GENERATOR)
         save_file(_contiguous(contents.training), partial / TRAINING)
         if contents.statistics is not None:
@@ -102,7 +107,8 @@ def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved config of a run's or checkpoint's folder."""
-    (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+    with atomic_file(folder / CONFIG) as partial:
+        partial.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
 
 
 def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = None) -> None:
@@ -118,15 +124,15 @@ def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = Non
     if statistics is not None:
         with atomic_file(path / STATISTICS) as partial:
             shutil.copyfile(statistics / STATISTICS, partial)
-    with atomic_file(path / CONFIG) as partial:
-        partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    write_config(path, config)
     state = read_state(path)
     write_state(path, {**state, "images": asdict(state["images"]), "files": records(path)})
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
     """Write the batch-norm statistics that were gathered anew."""
-    save_file(_contiguous(statistics), folder / STATISTICS)
+    with atomic_file(folder / STATISTICS) as partial:
+        save_file(_contiguous(statistics), partial)
 
 
 def read_config(path: Path) -> dict[str, Any]:

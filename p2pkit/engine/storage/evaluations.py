@@ -9,19 +9,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import SAMPLES
-from p2pkit.errors import ModelError, Problem
+from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import Report, Samples
 
 
 def save_evaluation(report: Report, samples: Samples) -> None:
-    """Write `step-N.json` and the folder `step-N` beside the sheet `step-N.png`."""
+    """Write the folder `step-N` and, once it is whole, `step-N.json` beside the sheet `step-N.png`.
+
+    Raises:
+        StorageError: They can't be written.
+    """
     folder = samples.sheet.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, picture in enumerate(samples.pictures):
-        Image.fromarray(picture).save(folder / f"{index:02}.png")
+    with writing(folder), atomic_folder(folder) as partial:
+        for index, picture in enumerate(samples.pictures):
+            Image.fromarray(picture).save(partial / f"{index:02}.png")
     data = {"report": asdict(report), "names": samples.names}
-    samples.sheet.with_suffix(".json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    with atomic_file(samples.sheet.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
 def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
@@ -33,9 +39,12 @@ def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         report = {**data["report"], "warnings": tuple(data["report"].get("warnings", ()))}
-        return Report(**report), tuple(data["names"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
+        found = Report(**report)
+        if not all(isinstance(value, int | float) for value in found.metrics.values()):
+            raise ValueError("a score is not a number")
+        return found, tuple(data["names"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(Problem(str(path), f"can't be read: {first_line(error)}")) from None
 
 
 def load_evaluation(sheet: Path) -> tuple[Report, Samples]:

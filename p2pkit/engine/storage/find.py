@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from p2pkit.atomic_files import writing
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, NOTES, STATE, TRAINING
 from p2pkit.engine.storage.state import read_state, verify
-from p2pkit.errors import ModelError, Problem
+from p2pkit.errors import ModelError, Problem, StorageError
 
 
 def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
@@ -19,8 +20,11 @@ def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
     for attempt in range(1, 10_000):
         folder = parent / (base if attempt == 1 else f"{base}-{attempt}")
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
+            with writing(folder):
+                folder.mkdir(parents=True)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
             continue
         return folder
     raise ModelError(Problem(str(parent / base), "there are ten thousand runs of this name", "choose another name"))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from p2pkit.atomic_files import remove_folder, sweep_leftovers
+from p2pkit.atomic_files import remove_folder, sweep_leftovers, writing
 
 CONFIG = "run.yaml"
 TRACEBACK = "error.txt"
@@ -80,15 +80,16 @@ def abandon_later(folder: Path, step: int) -> list[str]:
             number = path.name.removeprefix("step-").partition(".")[0]
             if number.isdigit() and int(number) > step:
                 aside = folder / ABANDONED / room / path.name
-                aside.parent.mkdir(parents=True, exist_ok=True)
                 if aside.is_dir():
                     remove_folder(aside)
-                path.replace(aside)
+                with writing(aside):
+                    aside.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(aside)
                 moved.append(f"{room}/{path.name}")
     return moved
 
 
 def tidy(folder: Path) -> None:
-    """Remove what an earlier process, killed while it wrote or removed a checkpoint, has left of it."""
-    for room in (CHECKPOINTS, BEST):
+    """Remove what an earlier process, killed while it wrote or removed something, has left of it."""
+    for room in (CHECKPOINTS, BEST, SAMPLES):
         sweep_leftovers(folder / room)

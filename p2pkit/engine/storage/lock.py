@@ -7,11 +7,12 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from p2pkit.atomic_files import writing
 from p2pkit.errors import ModelError, Problem
 
 LOCK = ".lock"
@@ -24,19 +25,23 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         ModelError: Another process trains it; says which.
+        StorageError: The folder can't be written to.
     """
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        with writing(folder):
+            lock.acquire(timeout=0)
     except Timeout:
         cause = f"this run is being trained by {_owner(folder)}"
         raise ModelError(Problem(str(folder), cause, "wait until it has ended, or train under another name")) from None
     try:
         mine = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        (folder / OWNER).write_text(json.dumps(mine), encoding="utf-8")
+        with suppress(OSError):  # who holds it is told as far as it is known
+            (folder / OWNER).write_text(json.dumps(mine), encoding="utf-8")
         yield
     finally:
-        (folder / OWNER).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / OWNER).unlink(missing_ok=True)
         lock.release()
 
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from p2pkit.engine.build.autotune import tuned_settings
 from p2pkit.engine.build.seeding import derive_seed
-from p2pkit.engine.distributed.collectives import all_gather
+from p2pkit.engine.distributed.collectives import all_gather, raise_on_all_ranks
 from p2pkit.engine.distributed.world import world
 
 if TYPE_CHECKING:
@@ -48,20 +48,27 @@ def save_checkpoint(
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        StorageError: It can't be written; the same in all processes.
     """
     states = all_gather(_random_state(assembly.place.device))
     final = folder / checkpoint_name(position.step)
-    if not world().main:
-        return final
     state = {
         "pairs_per_batch": assembly.pairs_per_batch,
         "settled": tuned_settings(assembly.engine, assembly.place.device),
         "scaler": assembly.place.precision.scaler.state_dict(),
         **(notes or {}),
     }
-    generator = assembly.evaluated.state_dict()
-    training, images = _training_tensors(assembly, states), assembly.checked.spec
-    return write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
+
+    def write() -> None:
+        if world().main:
+            generator = assembly.evaluated.state_dict()
+            training, images = _training_tensors(assembly, states), assembly.checked.spec
+            write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
+
+    raise_on_all_ranks(write)
+    return final
 
 
 def load_checkpoint(path: Path, assembly: Assembly) -> Progress:

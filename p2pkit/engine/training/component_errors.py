@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.config import Part, Plan
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.layout import TRACEBACK
-from p2pkit.errors import P2pkitError, Problem, TrainingError, first_line
+from p2pkit.errors import P2pkitError, Problem, StorageError, TrainingError, first_line
 
 
 @contextmanager
@@ -36,10 +37,14 @@ def attribute_errors(plan: Plan, folder: Path) -> Iterator[None]:
             raise
         rank = world().rank
         file = folder / (f"error-{rank}.txt" if rank else TRACEBACK)
-        folder.mkdir(parents=True, exist_ok=True)  # the main process made it, maybe on another machine
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        try:  # the main process made the folder, maybe on another machine
+            with atomic_file(file) as partial:
+                partial.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            where = f"the traceback is in {file}"
+        except StorageError as refused:  # what failed first is what the user must hear of
+            where = f"its traceback {refused.problems[0].cause}"
         path, name = (" or ".join(dict.fromkeys(names)) for names in zip(*map(_names, parts), strict=True))
-        remedy = f"{_advice(error)}the traceback is in {file}"
+        remedy = f"{_advice(error)}{where}"
         raise TrainingError(Problem(path, f"{name} failed: {first_line(error, typed=True)}", remedy)) from error
 
 

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
-from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
-from p2pkit.engine.distributed.world import world
+from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.evaluation.evaluator import Evaluator
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
@@ -32,6 +32,7 @@ from p2pkit.engine.training.nan_recovery import (
     rollback,
     rollback_lr_factor,
 )
+from p2pkit.errors import StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.progress import ProgressReporter
 from p2pkit.types import Report, Samples
@@ -76,6 +77,7 @@ class LoopStatus:
         evaluation: The last evaluation.
         evaluated_at: Its step.
         checkpoint: The last checkpoint.
+        owed: Whether a checkpoint that was due could not be written.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -87,6 +89,7 @@ class LoopStatus:
     evaluation: tuple[Report, Samples] | None = None
     evaluated_at: int = -1
     checkpoint: Path | None = None
+    owed: bool = False
 
 
 class Loop:
@@ -133,21 +136,23 @@ class Loop:
         self.status = LoopStatus()
         self.began_at = 0
 
-    def run(self, progress: Progress, state: LoopState) -> TrainResult:
+    def run(self, progress: Progress, state: LoopState, leave: GracefulExit) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
 
         Args:
             progress: Where to begin.
             state: What an earlier part of the run remembers.
+            leave: Hears signals.
 
         Raises:
             TrainingError: A loss is no longer a finite number.
+            StorageError: The last checkpoint can't be written, or any where the config says to stop then.
         """
         self._restore_state(progress, state)
         self.began_at = progress.step
-        with GracefulExit() as leave, signal_watchdog(leave, self.events.ended):
+        with leave.deferred():
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
-                self._save()
+                self._save_if_possible()
             elif self.best.kept is not None:
                 self.events.checkpointed(step_of(self.best.kept), self.best.kept, best=True)
             while True:
@@ -175,8 +180,9 @@ class Loop:
         if status.signal is None and status.evaluated_at != status.progress.step:
             self._evaluate()
         if status.checkpoint is None or step_of(status.checkpoint) != status.progress.step:
-            status.checkpoint = self._save()
+            self._save()
         report, samples = status.evaluation or (None, None)
+        assert status.checkpoint is not None
         return TrainResult(
             status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason()
         )
@@ -257,8 +263,8 @@ class Loop:
         begun, epoch = time.perf_counter(), self.status.progress.epoch
         if _due(self.settings.evaluate.every, epoch):
             self._evaluate()
-        if _due(self.settings.checkpoint.every, epoch):
-            self._save()
+        if self.status.owed or _due(self.settings.checkpoint.every, epoch):
+            self._save_if_possible()
         self.meter.pause(time.perf_counter() - begun)
 
     def _read(self) -> None:
@@ -289,17 +295,32 @@ class Loop:
             status.state.evaluated = step
             self.stopping.count(step, report, status.state)
         if on_main_rank(lambda: self.best.is_best(step, report)):
-            self._keep_best()
+            with self._unless_told_to_stop():
+                self._keep_best()
 
-    def _save(self) -> Path:
+    def _save_if_possible(self) -> None:
+        self.status.owed = True
+        with self._unless_told_to_stop():
+            self._save()
+
+    @contextmanager
+    def _unless_told_to_stop(self) -> Iterator[None]:
+        """Context in which a checkpoint that can't be written does not end the run; all processes agree on that."""
+        try:
+            yield
+        except StorageError as error:
+            if self.settings.checkpoint.on_error == "stop":
+                raise
+            self.reporter.warn(f"{error.problems[0]}; the training goes on, and tries again after the epoch")
+
+    def _save(self) -> None:
         step = self.status.progress.step
         check_weights(step, self.assembly, self.folder)
         folder = self.folder / CHECKPOINTS
         path = self.status.checkpoint = self._write(folder)
-        if world().main:
-            prune(folder, self.settings.checkpoint.keep)
+        self.status.owed = False
+        on_main_rank(lambda: prune(folder, self.settings.checkpoint.keep))
         self.events.checkpointed(step, path)
-        return path
 
     def _keep_best(self) -> None:
         path = self._write(self.folder / BEST, **{BEST: self.best.note()})

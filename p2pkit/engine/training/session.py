@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +15,7 @@ from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.collectives import raise_on_all_ranks
 from p2pkit.engine.distributed.failure import propagate_failure
+from p2pkit.engine.distributed.signals import GracefulExit, Stopped, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
@@ -27,6 +28,7 @@ from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnStep, TrainResult
 from p2pkit.engine.training.run_record import dataset_facts, versions
+from p2pkit.errors import StorageError, TrainingError
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
 from p2pkit.progress import ProgressReporter, Silent
@@ -58,6 +60,7 @@ class RunSession:
         self.strict = strict
         self.config = checked.plan.resolved()
         self.splits = Splits(checked, self.reporter)
+        self.events: Events | None = None
 
     def train(self, resume: Path | None = None, on_step: OnStep | None = None) -> TrainResult:
         """Train, from the beginning or from a checkpoint.
@@ -70,10 +73,21 @@ class RunSession:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
         lock = run_lock(self.folder) if world().main else nullcontext()
-        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory(), lock:
-            return self._train(resume, on_step)
+        with self._guard() as leave, lock:
+            return self._train(resume, on_step, leave)
 
-    def _train(self, resume: Path | None, on_step: OnStep | None) -> TrainResult:
+    @contextmanager
+    def _guard(self) -> Iterator[GracefulExit]:
+        """Context of the whole of a run: what ends it is told by name, be it a component or a signal."""
+        blame = attribute_errors(self.checked.plan, self.folder)
+        with blame, keep_freed_memory(), GracefulExit() as leave, signal_watchdog(leave, self._ended):
+            yield leave
+
+    def _ended(self, error: TrainingError) -> None:
+        if self.events is not None:
+            self.events.ended(error)
+
+    def _train(self, resume: Path | None, on_step: OnStep | None, leave: GracefulExit) -> TrainResult:
         engine = self.checked.plan.config.engine
         self.splits.read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
@@ -92,9 +106,10 @@ class RunSession:
         def act(events: Events) -> TrainResult:
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), **own)
-            evaluator = self._evaluator(assembly.place)
+            goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
+            evaluator = self._evaluator(assembly.place, self._unwritten if goes_on else None)
             loop = Loop(assembly, loader, evaluator, events, self.reporter, self.folder, self.config, on_step)
-            return loop.run(progress, state)
+            return loop.run(progress, state, leave)
 
         return self._tracked(run, act)
 
@@ -118,7 +133,7 @@ class RunSession:
         Raises:
             TrainingError: A component failed.
         """
-        with attribute_errors(self.checked.plan, self.folder), keep_freed_memory():
+        with self._guard():
             return self._evaluate(checkpoint)
 
     def _evaluate(self, checkpoint: Path) -> tuple[Report, Samples]:
@@ -142,21 +157,22 @@ class RunSession:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = Events(self.plugins, run, self.reporter.warn, strict=self.strict)
+        events = self.events = Events(self.plugins, run, self.reporter.warn, strict=self.strict)
         if not world().main:
             events.listening.clear()
         try:
             raise_on_all_ranks(events.started)
             with propagate_failure():
                 result = act(events)
+            self.reporter.close()
+            trained = result if isinstance(result, TrainResult) else None
+            stopped = Stopped(trained.signal) if trained and trained.signal is not None else None
+            events.ended(stopped, trained.reason if trained else "")
         except BaseException as error:
             events.ended(error)
             raise
         finally:
             self.reporter.close()
-        trained = result if isinstance(result, TrainResult) else None
-        stopped = trained is not None and trained.signal is not None
-        events.ended(KeyboardInterrupt("stopped by a signal") if stopped else None, trained.reason if trained else "")
         return result
 
     def _splits_beside(self) -> tuple[str, ...]:
@@ -165,7 +181,10 @@ class RunSession:
         wanted = evaluate.baselines or evaluate.batch_norm == "recalibrated"
         return ("train",) if wanted and "train" in self.checked.dataset.splits else ()
 
-    def _evaluator(self, place: Placement) -> Evaluator:
+    def _unwritten(self, error: StorageError) -> None:
+        self.reporter.warn(f"{error.problems[0]}; the training goes on without it")
+
+    def _evaluator(self, place: Placement, unwritten: Callable[[StorageError], None] | None = None) -> Evaluator:
         evaluate, split = self.checked.plan.config.evaluate, self.checked.split
         train = self.splits.sources.get("train")
         mean, calibration = None, None
@@ -174,7 +193,7 @@ class RunSession:
             mean = mean_target(self.splits.loader("train", place, evaluate.batch)) if evaluate.baselines else None
         enough = self.splits.counts[split] >= world().count  # no process may be without a pair
         loader = self.splits.loader(split, place, evaluate.batch, among=world() if enough else None)
-        return Evaluator(self.checked, loader, mean, calibration=calibration)
+        return Evaluator(self.checked, loader, mean, calibration=calibration, unwritten=unwritten)
 
     def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:
         return Run(

@@ -91,23 +91,3 @@ def test_a_step_that_fails_says_why_in_a_line(on_gpu, at):
 
     said = on_gpu(step, precision="fp32")
     assert said == "the step can't be captured (operation not permitted when stream is capturing)"
-
-
-@needs_gpu
-@pytest.mark.gpu
-def test_fp16_has_its_reason_on_a_gpu(checked):
-    run = checked(**CUDA, **{"engine.precision": "fp16"})
-    assert "fp16" in why_not_capturable(run, run.plan.config.engine)
-
-
-@needs_gpu
-@pytest.mark.gpu
-def test_a_component_that_waits_has_its_reason(checked, monkeypatch):
-    from p2pkit.builtin.losses.distances import Distance
-
-    run = checked(**CUDA)
-    engine = run.plan.config.engine
-    assert why_not_capturable(run, engine) is None
-    measure = Distance.generator
-    monkeypatch.setattr(Distance, "generator", lambda self, view: measure(view) * (view.fake.max().item() > -2))
-    assert "waits for the device" in why_not_capturable(run, engine)
