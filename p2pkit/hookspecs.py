@@ -59,7 +59,7 @@ def p2pkit_run_started(run: Run) -> None:
 
 
 @hookspec
-def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> str | None:
     """Receive what was measured since the last call, every `engine.log_every` steps.
 
     Args:
@@ -70,7 +70,7 @@ def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
 
 
 @hookspec
-def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> None:
+def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> str | None:
     """Receive the outcome of an evaluation.
 
     Args:
@@ -82,7 +82,7 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
 
 
 @hookspec
-def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
+def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> str | None:
     """Learn that a checkpoint is complete on disk.
 
     One that is the best so far is told of first as the best, which is kept apart, and again as the latest where it is
@@ -97,7 +97,7 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
 
 
 @hookspec
-def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> str | None:
     """Receive what a run comes to as a whole; what comes later replaces what came before.
 
     A sweep says so which point is best, and hands over its table, contact sheet and plots.
@@ -110,13 +110,27 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
 
 
 @hookspec
-def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> None:
+def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> str | None:
     """Learn that a run is over.
 
     Args:
         run: The run.
         error: What ended it; None where it ended as planned.
         reason: Why a training ended: its schedule, early stopping or a signal; empty after an error.
+    """
+
+
+@hookspec
+def p2pkit_replay(folder: Path) -> str | None:
+    """Send what has not got through to a tracker, for the runs in a folder, and end the records of those that were killed.
+
+    Called by `p2pkit tracking replay`, and by commands that look at many runs. Must send nothing twice.
+
+    Args:
+        folder: A run's folder, a sweep's, or the folder of all runs.
+
+    Returns:
+        What was done, in a line for each run; None where there was nothing to do.
     """
 
 
