@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,16 @@ class Events:
         self._tell("p2pkit_summarised", facts=facts, files=files)
 
     def ended(self, error: BaseException | None, reason: str = "") -> None:
-        """The run is over; each plugin hears of it, whatever the others do."""
-        self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False)
+        """The run is over; each plugin hears of it, whatever the others do.
 
-    def _tell(self, hook: str, *, strict: bool | None = None, **values: Any) -> None:
+        What a plugin has to say then is told to those who want to see no progress, too.
+        """
+        say = logging.getLogger("p2pkit").warning
+        self._tell("p2pkit_run_ended", say=say, error=error, reason=reason, strict=False)
+
+    def _tell(
+        self, hook: str, *, strict: bool | None = None, say: Callable[[str], None] | None = None, **values: Any
+    ) -> None:
         for name in list(self.listening):
             module = self.manager.get_plugin(name)
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
@@ -69,7 +76,7 @@ class Events:
                 self.note(f"{cause}; the run goes on without it")
             else:
                 for sentence in told:
-                    self.note(str(sentence))
+                    (say or self.note)(str(sentence))
 
 
 def replay(plugins: Plugins, folder: Path) -> list[str]:

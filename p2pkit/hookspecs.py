@@ -122,7 +122,7 @@ def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> str 
 
 @hookspec
 def p2pkit_replay(folder: Path) -> str | None:
-    """Send what has not got through to a tracker, for the runs in a folder, and end the records of those that were killed.
+    """Send what runs in a folder have not got through to a tracker, and end the records of those that were killed.
 
     Called by `p2pkit tracking replay`, and by commands that look at many runs. Must send nothing twice.
 

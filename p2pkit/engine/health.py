@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,19 @@ class Health:
         self._right = [0.5, 0.5]
         self._read_at = 0
         self._variety: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return what has been seen, as JSON can hold it."""
+        rings = {alarm.name: alarm.rings for alarm in (self._wins, self._collapsed)}
+        return {"right": self._right, "read_at": self._read_at, "variety": self._variety, "rings": rings}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with what an earlier part of the run has seen; with nothing, where its checkpoint holds nothing."""
+        self._right = list(state.get("right", self._right))
+        self._read_at = state.get("read_at", self._read_at)
+        self._variety = state.get("variety", self._variety)
+        for alarm in (self._wins, self._collapsed):
+            alarm.rings = state.get("rings", {}).get(alarm.name, alarm.rings)
 
     def read(self, step: int, scalars: Mapping[str, float]) -> dict[str, float]:
         """Look at what was measured since the last reading.

@@ -162,6 +162,7 @@ class Loop:
 
     def _remember(self, memory: Memory) -> None:
         self.memory = memory
+        self.health.restore(memory.health)
         self.loader.seed = self.seed + 1000 * memory.rollbacks  # another order than the one that led astray
 
     def _back(self, error: NotFinite) -> Position:
@@ -205,9 +206,13 @@ class Loop:
 
     def _between(self, position: Position) -> None:
         begun = time.perf_counter()
-        if _due(self.settings.evaluate.every, position.epoch):
+        evaluates = _due(self.settings.evaluate.every, position.epoch)
+        saves = _due(self.settings.checkpoint.every, position.epoch)
+        if evaluates or saves:  # a run that is resumed from here counts its next means from here too
+            self._read(position.step)
+        if evaluates:
             self._evaluate(position)
-        if _due(self.settings.checkpoint.every, position.epoch):
+        if saves:
             self._save(position)
         self.meter.pause(time.perf_counter() - begun)
 
@@ -261,6 +266,7 @@ class Loop:
 
     def _write(self, folder: Path, position: Position, **notes: Any) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
+        self.memory.health = self.health.state()
         notes["memory"] = asdict(self.memory)
         return save_checkpoint(folder, self.assembly, position, self.config, statistics, notes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -19,6 +19,7 @@ class Memory:
         reference_step: When that was reached.
         waited: Evaluations since then.
         rollbacks: How often the run went back after a number that was not finite.
+        health: What the alarms have seen.
     """
 
     evaluations: int = 0
@@ -28,6 +29,7 @@ class Memory:
     reference_step: int = 0
     waited: int = 0
     rollbacks: int = 0
+    health: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Memory:

@@ -77,7 +77,9 @@ def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Mappin
             shutil.copy2(checkpoint / file, data / file)
         source, target = (Schema.from_json(schema) for schema in entry["schemas"])
         identity = {"artifact_path": logged.artifact_location, "model_uuid": logged.model_id}
-        _save(data, folder, (source, target), entry["requirements"], run_id=run_id, model_id=logged.model_id, **identity)
+        _save(
+            data, folder, (source, target), entry["requirements"], run_id=run_id, model_id=logged.model_id, **identity
+        )
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     if logged.model_id not in [output.model_id for output in recorded.outputs.model_outputs]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import math
 import re
 import shlex
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,22 +17,20 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from PIL import Image
 
-from p2pkit import PluginError, Problem, Report, Run, Samples, tracking_uri
+from p2pkit import Report, Run, Samples
 from p2pkit.builtin.mlflow_tracker import parameters, store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
+from p2pkit.builtin.mlflow_tracker.gains import gains
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.journal import Journal
 from p2pkit.builtin.mlflow_tracker.model import model_entry
+from p2pkit.builtin.mlflow_tracker.opening import kinship, open_record
 from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.builtin.mlflow_tracker.sender import PATIENCE, Sender
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
 
-NOTE = "mlflow.id"
-"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
 _LEAST_HEIGHT = 128
 
 
@@ -73,31 +69,16 @@ class Recorder:
         Raises:
             PluginError: The store does not answer, or refuses.
         """
-        import mlflow
-        from mlflow.exceptions import MlflowException
-
-        with quiet(), store.limited():
-            uri = tracking_uri()
-            store.check_reachable(uri)
-            try:
-                client = mlflow.MlflowClient(tracking_uri=uri)
-                active = mlflow.active_run()
-                owned = active is None or _of_a_sweep(run)  # several runs can't share one record
-                run_id = (_reopened(client, run) or _created(client, uri, run)) if owned else active.info.run_id
-                known = client.get_run(run_id).data.params
-            except MlflowException as error:
-                cause = f"{store.shown(uri)} does not take the run: {next(iter(str(error).splitlines()), '')}"
-                raise PluginError(Problem("MLFLOW_TRACKING_URI", cause, "see p2pkit doctor")) from error
-            journal = Journal.of(run.folder.absolute(), run_id)
-            siblings = Path(run.config["tracking"].get("folder", run.folder.parent)).absolute()
-            others = partial(replay, siblings, except_for=journal.run_folder)
-            sender = Sender(Delivery(client, journal), uri, first=others)
-            recorder = cls(run, journal, sender, owned=owned, known=known)
-            recorder._write_start(uri)
+        record = open_record(run)
+        journal = Journal.of(run.folder.absolute(), record.run_id)
+        siblings = Path(run.config["tracking"].get("folder", run.folder.parent)).absolute()
+        dead = partial(replay, siblings, living=False)
+        sender = Sender(Delivery(record.client, journal), record.uri, first=dead)
+        recorder = cls(run, journal, sender, owned=record.owned, known=record.params)
+        recorder._write_start(record.uri)
         return recorder
 
     def _write_start(self, uri: str) -> None:
-        (self.run.folder / NOTE).write_text(f"{self.run_id}\n", encoding="utf-8")
         self.journal.live()
         wanted = store.fitting_params(parameters.parameters(self.run))
         settings = _settings(wanted)
@@ -107,7 +88,7 @@ class Recorder:
         self.journal.append({"settings": settings, "uri": store.shown(uri)})
         if self.owned:
             self.journal.append({"status": "RUNNING"})
-        self._log_params_and_tags(wanted, {**parameters.tags(self.run), **changed, **_kinship(self.run)})
+        self._log_params_and_tags(wanted, {**parameters.tags(self.run), **changed, **kinship(self.run)})
         text = yaml.safe_dump(dict(self.run.config), sort_keys=False)
         self.journal.append({"inputs": dataset_inputs(self.run)}, {"text": text, "path": "run.yaml"})
         watched = self.run.kind != "sweep" and self.run.config["tracking"]["system_metrics"]
@@ -154,7 +135,10 @@ class Recorder:
                 file = folder / _image_file(key, step)
                 shown.save(file, compress_level=1)
                 where = file.relative_to(self.journal.run_folder).as_posix()
-                self.journal.append({"tags": {"mlflow.loggedImages": "True"}}, {"image": where, "key": key, "step": step})
+                self.journal.append(
+                    {"tags": {"mlflow.loggedImages": "True"}}, {"image": where, "key": key, "step": step}
+                )
+        self._log_params_and_tags({}, {"mlflow.loggedImages": "True"})
         self._log_files([samples.sheet])
 
     def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
@@ -241,54 +225,6 @@ class Recorder:
             self.journal.append({"file": where.as_posix(), "under": None if folder == "." else folder})
 
 
-def gains(report: Report) -> dict[str, float]:
-    """Return by how many percent each metric is better than the better of its baselines.
-
-    Args:
-        report: Scores, baselines, and which direction is good.
-
-    Returns:
-        Percent by metric; those without a direction, or whose baseline is zero or not finite, are left out.
-    """
-    found = {}
-    for name, value in report.metrics.items():
-        higher = report.higher_is_better.get(name)
-        scores = [scores[name] for scores in report.baselines.values() if math.isfinite(scores.get(name, math.nan))]
-        if higher is None or not scores:
-            continue
-        best = max(scores) if higher else min(scores)
-        if best != 0 and math.isfinite(value):
-            found[name] = 100 * (value - best if higher else best - value) / abs(best)
-    return found
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow's and its database tool's progress notes off the user's screen; warnings still come through."""
-    import mlflow  # noqa: F401  its import sets the level that is changed here
-    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT as addresses_unprinted
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    unprinted = addresses_unprinted.get_raw()
-    for logger in loggers:
-        logger.setLevel(max(logger.level, logging.WARNING))
-    addresses_unprinted.set(True)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if unprinted is None:
-            addresses_unprinted.unset()
-        else:
-            addresses_unprinted.set(unprinted)
-
-
-def _of_a_sweep(run: Run) -> bool:
-    return "p2pkit.sweep" in run.config["tracking"]["tags"]
-
-
 def _settings(params: Mapping[str, str]) -> str:
     """Return what is equal for two lives of a run where, and only where, nothing was changed but the schedule."""
     kept = {key: value for key, value in params.items() if not key.startswith("schedule.")}
@@ -309,42 +245,3 @@ def _image_key(split: str, name: str) -> str:
 def _image_file(key: str, step: int) -> str:
     """Return a name by which MLflow 3.17 finds a picture's key, step and time."""
     return f"{key.replace('/', '~')}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}.png"
-
-
-def _created(client: MlflowClient, uri: str, run: Run) -> str:
-    from mlflow.tracking.context.registry import resolve_tags
-
-    experiment = store.experiment_id(client, uri, run.config["tracking"]["experiment"])
-    about = "\n\n".join(filter(None, (run.config["summary"], run.config["origin"])))
-    tags: dict[str, Any] = resolve_tags()
-    if "git" in run.versions:
-        tags["mlflow.source.git.commit"] = run.versions["git"]
-    if about:
-        tags["mlflow.note.content"] = about
-    created: str = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
-    return created
-
-
-def _reopened(client: MlflowClient, run: Run) -> str | None:
-    """Return the id of the run that a resumed training was, set to running again; None where the store lacks it."""
-    from mlflow.exceptions import MlflowException
-
-    note = run.folder / NOTE
-    if not (run.resumed and note.is_file()):
-        return None
-    run_id = note.read_text(encoding="utf-8").strip()
-    try:
-        if client.get_run(run_id).info.lifecycle_stage != "active":
-            return None
-    except MlflowException:
-        return None
-    return run_id
-
-
-def _kinship(run: Run) -> dict[str, str]:
-    """Return the tag that ties an evaluation to the training whose folder it lies in."""
-    if run.kind != "evaluation":
-        return {}
-    notes = (folder / NOTE for folder in run.folder.absolute().parents)
-    note = next((note for note in notes if note.is_file()), None)
-    return {"p2pkit.evaluates": note.read_text(encoding="utf-8").strip()} if note else {}

@@ -11,12 +11,12 @@ from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, journals
 
 
-def replay(folder: Path, *, except_for: Path | None = None) -> str | None:
+def replay(folder: Path, *, living: bool = True) -> str | None:
     """Send what the journals in and below a folder still hold, and set runs whose process is gone to KILLED.
 
     Args:
         folder: A run's folder, a sweep's, or the folder of all runs.
-        except_for: A run's folder to leave alone.
+        living: Whether to send for runs that still go on, too, which do so themselves.
 
     Returns:
         What was done, in a sentence; None where there was nothing to do.
@@ -26,16 +26,17 @@ def replay(folder: Path, *, except_for: Path | None = None) -> str | None:
     """
     said = []
     for journal in journals(folder):
-        if journal.run_folder != except_for and (told := _settle(journal)):
+        alive = journal.is_alive()
+        if (living or not alive) and (told := _settle(journal, alive)):
             said.append(f"{journal.run_folder}: {told}")
     return "\n".join(said) or None
 
 
-def _settle(journal: Journal) -> str:
-    killed = journal.status == "RUNNING" and not journal.is_alive()
+def _settle(journal: Journal, alive: bool) -> str:
+    killed = not alive and journal.status == "RUNNING"
     if killed:
-        time = int(journal.path.stat().st_mtime * 1000)
-        journal.append({"status": "KILLED", "time": time})
+        last_sign = int(journal.path.stat().st_mtime * 1000)
+        journal.append({"status": "KILLED", "time": last_sign})
     if not journal.pending:
         return ""
     uri = _uri(journal)

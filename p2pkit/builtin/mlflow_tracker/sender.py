@@ -46,10 +46,11 @@ class Sender(threading.Thread):
         with store.limited(), store.hushed():
             while not self._given_up.is_set():
                 self._try()
-                if self._closing.is_set() and not self.outage:
+                closing = self._closing.is_set()
+                if closing and not self.outage:
                     return
-                pause = min(_PACE * 2**self._failures, _SLOWEST) if self._failures else _PACE
-                (self._given_up if self._closing.is_set() else self._closing).wait(min(pause, _SLOWEST))
+                pause = min(_PACE * 2**self._failures, _PACE if closing else _SLOWEST)
+                (self._given_up if closing else self._closing).wait(pause)
 
     def _try(self) -> None:
         try:

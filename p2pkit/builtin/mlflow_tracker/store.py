@@ -67,6 +67,22 @@ def hushed() -> Iterator[None]:
             handler.removeFilter(others)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's and its database tool's progress notes off the user's screen; warnings still come through."""
+    import mlflow  # noqa: F401  its import sets the level that is changed here
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def check_reachable(uri: str) -> None:
     """Ask a server whether it is well, within seconds; MLflow itself would try for minutes.
 
