@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from p2pkit import DatasetFacts, DeviceError, ImageSpec, PairSpec, PluginError, Report, Run, Samples
-from p2pkit.events import Events
+from p2pkit.events import Events, replay
 from p2pkit.plugins import Plugins
 
 HEARD: list[tuple] = []
@@ -119,3 +119,25 @@ def test_the_end_is_heard_by_all_even_when_strict(events, error):
     run.ended(reason)
     assert said() == [("ended", reason)]
     assert len(notes) == 1
+
+
+TALKING = """
+    @p2pkit.hookimpl
+    def p2pkit_scalars(step): return f"at {step} all is well" if step == 2 else None
+    @p2pkit.hookimpl
+    def p2pkit_run_ended(): return "3 % is missing"
+    @p2pkit.hookimpl
+    def p2pkit_replay(folder): return f"sent what was left in {folder}"
+"""
+
+
+def test_what_plugins_say_is_told_and_at_the_end_to_those_who_see_no_progress_too(write_plugin, caplog):
+    plugins = Plugins(files=[write_plugin(TALKING, "talking")], discover=False, block=["p2pkit.mlflow"])
+    notes: list[str] = []
+    run = Events(plugins, RUN, notes.append)
+    run.scalars(1, {})
+    run.scalars(2, {})
+    run.ended(None)
+    assert notes == ["at 2 all is well"]
+    assert caplog.messages == ["3 % is missing"]
+    assert replay(plugins, Path("runs")) == ["sent what was left in runs"]

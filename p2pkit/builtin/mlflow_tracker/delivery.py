@@ -98,6 +98,7 @@ class Delivery:
             metrics=metrics,
             params=[Param(key, value) for key, value in params.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
+            synchronous=True,  # whatever MLFLOW_ENABLE_ASYNC_LOGGING says: what is acknowledged must have arrived
         )
 
     def _missing(self, metrics: Sequence[Metric]) -> list[Metric]:

@@ -95,8 +95,9 @@ class Recorder:
         if self.owned and watched:  # a caller's run may have a monitor already
             from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
 
-            self._monitor = SystemWatch(self.journal, self._past, uri)
-            self._monitor.start()
+            with store.quiet():
+                self._monitor = SystemWatch(self.journal, self._past, uri)
+                self._monitor.start()
         self.sender.start()
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -186,7 +187,8 @@ class Recorder:
 
     def _end(self, error: BaseException | None) -> str | None:
         if self._monitor is not None:
-            self._monitor.finish()
+            with store.quiet():
+                self._monitor.finish()
         if error is not None:
             cause = next(iter(str(error).splitlines()), "")
             self._log_params_and_tags({}, {"p2pkit.error": f"{type(error).__name__}: {cause}"})

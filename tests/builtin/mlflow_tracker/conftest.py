@@ -18,14 +18,16 @@ from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mlflow import MlflowClient
 
 import p2pkit
-from p2pkit.api import TrainedRun, check
-from p2pkit.registry import Registry
+
+if TYPE_CHECKING:
+    from p2pkit.api import TrainedRun
+    from p2pkit.registry import Registry
 
 TINY: dict[str, Any] = {
     "summary": "A tiny run.",
@@ -71,7 +73,7 @@ def tiny_run(tmp_path: Path) -> p2pkit.Run:
     """What the hooks are given of a tiny run."""
     image = p2pkit.ImageSpec(3)
     data = p2pkit.DatasetFacts("shapes", p2pkit.PairSpec(image, image, 16, 16), {"train": 8, "val": 8}, "aa11-bb22")
-    config = check(TINY).plan.resolved()
+    config = p2pkit.check(TINY).plan.resolved()
     config["tracking"]["folder"] = str(tmp_path)
     return p2pkit.Run("tiny", "training", tmp_path, config, data, {"torch": "2.11.0+cpu"})
 

@@ -21,7 +21,7 @@ from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.doctor import records
 
 KILLER = """
-import os, pathlib, signal
+import os, pathlib, signal, time
 import p2pkit
 
 @p2pkit.hookimpl
@@ -29,14 +29,15 @@ def p2pkit_scalars(run, step):
     told = pathlib.Path(f"killed-{step}")
     if step in (6, 9) and not told.exists():
         told.touch()
+        time.sleep(3 if step == 6 else 0)  # once with all sent, once with points in the journal alone
         os.kill(os.getpid(), signal.SIGKILL)
 """
 CODE = """
-import sys
+import pathlib, sys
 import p2pkit
 from p2pkit.api import resume
 from p2pkit.registry import load_registry
-names = load_registry(discover=False, plugin_files=sys.argv[2:])
+names = load_registry(discover=False, plugin_files=[pathlib.Path(file) for file in sys.argv[2:]])
 resume("runs/tiny", registry=names) if sys.argv[1] == "resume" else p2pkit.train("tiny.yaml", registry=names)
 """
 
@@ -55,6 +56,7 @@ def histories(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_histories_of_a_run_killed_twice_equal_those_of_an_uninterrupted_one(
     mlflow_here: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,7 @@ def test_what_is_no_mlflow_server_is_said_so() -> None:
 
 
 def test_an_address_without_http_is_told_how_it_is_written() -> None:
-    with pytest.raises(p2pkit.PluginError, match="-> write http://127.0.0.1:5000"):
+    with pytest.raises(p2pkit.PluginError, match=r"-> write http://127\.0\.0\.1:5000"):
         store.check_reachable("127.0.0.1:5000")
 
 
