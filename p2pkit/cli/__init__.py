@@ -7,7 +7,7 @@ import sys
 import typer
 
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing, tracking
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
 
 app = typer.Typer(
@@ -55,8 +55,8 @@ def main() -> None:
 
 def _speaks() -> bool:
     """Whether it falls to this process to tell the error, which several may have."""
-    if not processes().several:
+    if not world().several:
         return True
-    from p2pkit.engine.fate import speaks
+    from p2pkit.engine.distributed.failure import is_reporter
 
-    return speaks()
+    return is_reporter()

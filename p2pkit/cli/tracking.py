@@ -24,8 +24,8 @@ def replay(
     registry_file: RegistryFile = None,
 ) -> None:
     """Send what a run could not get through to MLflow; what has arrived is not sent again."""
-    from p2pkit.engine.runs import find_run
-    from p2pkit.events import replay as send
+    from p2pkit.engine.storage.find import find_run
+    from p2pkit.plugins.events import replay as send
 
     folder = Path(run) if Path(run).is_dir() else find_run(run)
     for line in send(registry(registry_file, plugin).plugins, folder) or [f"{folder}: nothing is left to send"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p2pkit.doctor.finding import Finding
 from p2pkit.errors import P2pkitError
-from p2pkit.events import replay
+from p2pkit.plugins.events import replay
 from p2pkit.registry import load_registry
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from p2pkit.ui import Addresses
+from p2pkit.mlflow_store import Addresses
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 PATIENCE = 90.0
