@@ -35,12 +35,13 @@ MODULES = {
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
-    "p2pkit.images": "Images",
+    "p2pkit.images.files": "Images on disk",
+    "p2pkit.images.convert": "Images",
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
-    "p2pkit.weights": "Weights of other people's networks",
+    "p2pkit.weights.files": "Weights of other people's networks",
     "p2pkit.weights.networks": "Their networks",
-    "p2pkit.mlflow_ui.server": "MLflow",
+    "p2pkit.mlflow_store": "MLflow",
     "p2pkit.errors": "Errors",
 }
 

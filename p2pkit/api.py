@@ -22,6 +22,7 @@ from p2pkit.engine.distributed.collectives import (
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
@@ -180,7 +181,7 @@ def _train(
     work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
-    step = outcome.position.step
+    step = outcome.progress.step
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )
@@ -211,9 +212,7 @@ def evaluate(
     registry = registry or load_registry()
     with process_group():
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
-        folder = on_main_rank(
-            lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
-        )
+        folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )
@@ -343,10 +342,10 @@ def outline(checked: ValidatedRun) -> list[str]:
         f"dataset        {_name(plan.dataset)}: {splits}",
         f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
     ]
-    for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
-        if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
-    if not checked.adversarial:
+    for key, part in (("generator", checked.generator), ("discriminator", checked.discriminator)):
+        if part is not None:
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
+    if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")

@@ -115,12 +115,14 @@ def addresses(experiment: str | None = None, *, base: str | None = None) -> Addr
 
 
 def check_exists(uri: str) -> None:
+    """Raise a `ModelError` where the store is a database that is not there yet."""
     database = database_file(uri)
     if database is not None and not database.is_file():
         raise nothing_recorded(uri)
 
 
 def nothing_recorded(uri: str) -> ModelError:
+    """Return the error for a store without runs."""
     remedy = "train first (p2pkit demo), go to the folder you trained in, or set MLFLOW_TRACKING_URI"
     return ModelError(Problem("", f"there are no runs yet in {database_file(uri) or uri}", remedy))
 
@@ -131,4 +133,5 @@ def database_file(uri: str) -> Path | None:
 
 
 def is_server(uri: str) -> bool:
+    """Whether a store is reached over the network."""
     return uri.startswith(("http://", "https://"))

@@ -231,8 +231,8 @@ def print_component(about: Mapping[str, Any]) -> None:
     """Print all about a component."""
     console = Console()
     console.print(f"[bold]{about['name']}[/]  {about['kind']}, {about['component']}")
-    if about["parameter_count"] is not None:
-        console.print(f"{about['parameter_count']:,} parameters for 3 -> 3 channels at 256 x 256")
+    if about["size"]:
+        console.print(about["size"])
     console.print(f"\n{escape(about['doc'])}\n")
     table = Table("parameter", "type", "default", "description", show_edge=False)
     for parameter in about["parameters"]:

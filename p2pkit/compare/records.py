@@ -14,7 +14,7 @@ from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.evaluations import load_report
-from p2pkit.engine.storage.layout import CONFIG
+from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
 from p2pkit.types import Report
 
 
@@ -99,8 +99,8 @@ def read_record(folder: Path) -> Record:
         ModelError: A file in it is damaged.
     """
     began = (folder / CONFIG).stat().st_mtime
-    history = list(_scored((folder / "samples").glob("step-*.json"), began))
-    later = _scored((folder / "evaluations").glob("*/samples/*-step-*.json"), None)
+    history = list(_scored((folder / SAMPLES).glob("step-*.json"), began))
+    later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None)
     return Record(folder, read_config(folder), tuple(history), tuple(later))
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -74,6 +74,10 @@ class LossPart(Part):
     weight: float = 1.0
     every: int = 1
 
+    def resolved(self) -> dict[str, Any]:
+        """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
+        return {"weight": self.weight, "every": self.every, **super().resolved()}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -104,6 +108,17 @@ class Plan:
     losses: Mapping[str, LossPart]
     metrics: Mapping[str, Part]
     idle: Mapping[str, LossPart] = field(default_factory=dict)
+
+    def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
+        """Return a part that has to be there.
+
+        Raises:
+            ConfigError: It is missing, and `problems` say why.
+        """
+        found: Part | None = getattr(self, key)
+        if found is None:
+            raise ConfigError(self.problems)
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.training.session import dataset_facts, versions
+from p2pkit.engine.training.run_record import dataset_facts, versions
 from p2pkit.plugins.events import Events
 from p2pkit.registry import Registry
 from p2pkit.sweep.plan import Planned

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import p2pkit
-from p2pkit import Run
+from p2pkit import PairSpec, Run
 from p2pkit.builtin.mlflow_tracker.inputs import image_schema
 
 if TYPE_CHECKING:
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities import Run as RecordedRun
-    from mlflow.types import Schema
+    from mlflow.models import ModelSignature
     from numpy.typing import NDArray
 
 NAME = "generator"
-_NEEDED = ("generator.safetensors", "state.json", "run.yaml")  # and not what only training goes on with
 
 
 class Model:
@@ -53,10 +52,13 @@ def _load_pyfunc(data_path: str) -> Model:
 
 def model_entry(run: Run, checkpoint: Path, step: int) -> dict[str, Any]:
     """Return what a journal notes of a checkpoint, so that it can become a model without the run at hand."""
-    spec = run.dataset.spec
-    schemas = [image_schema(image).to_json() for image in (spec.source, spec.target)]
     where = checkpoint.absolute().relative_to(run.folder.absolute()).as_posix()
-    return {"model": where, "step": step, "schemas": schemas, "requirements": requirements(run)}
+    return {
+        "model": where,
+        "step": step,
+        "signature": signature(run.dataset.spec).to_dict(),
+        "requirements": requirements(run),
+    }
 
 
 def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Mapping[str, Any]) -> str:
@@ -66,20 +68,18 @@ def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Mappin
         The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
     """
     from mlflow.entities import LoggedModelOutput
-    from mlflow.types import Schema
+    from mlflow.models import ModelSignature
 
     recorded = client.get_run(run_id)
     logged = _begun(client, recorded, entry["step"])
     with tempfile.TemporaryDirectory() as temporary:
         data, folder = Path(temporary, "checkpoint"), Path(temporary, "model")
         data.mkdir()
-        for file in _NEEDED:
-            shutil.copy2(checkpoint / file, data / file)
-        source, target = (Schema.from_json(schema) for schema in entry["schemas"])
+        for file in p2pkit.inference_files(checkpoint):
+            shutil.copy2(file, data)
+        form = ModelSignature.from_dict(entry["signature"])
         identity = {"artifact_path": logged.artifact_location, "model_uuid": logged.model_id}
-        _save(
-            data, folder, (source, target), entry["requirements"], run_id=run_id, model_id=logged.model_id, **identity
-        )
+        _save(data, folder, form, entry["requirements"], run_id=run_id, model_id=logged.model_id, **identity)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     if logged.model_id not in [output.model_id for output in recorded.outputs.model_outputs]:
@@ -105,21 +105,26 @@ def _begun(client: MlflowClient, run: RecordedRun, step: int) -> LoggedModel:
     )
 
 
-def _save(
-    data: Path, folder: Path, signature: tuple[Schema, Schema], pip_requirements: list[str], **identity: str
-) -> None:
+def signature(images: PairSpec) -> ModelSignature:
+    """Return the form of what a model is given, stored as the data set has it, and of what it makes of that."""
+    from mlflow.models import ModelSignature
+
+    fake = p2pkit.fake_spec(images, p2pkit.stored_type(images.source))
+    return ModelSignature(image_schema(images.source), image_schema(fake))
+
+
+def _save(data: Path, folder: Path, signature: ModelSignature, pip_requirements: list[str], **identity: str) -> None:
     """Write a model's folder as MLflow wants it, without its advice on examples and on its own type hints."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*(input example was not provided|Any type hint is inferred)")
         import mlflow.pyfunc
         from mlflow.models import Model as Description
-        from mlflow.models import ModelSignature
 
         mlflow.pyfunc.save_model(
             folder,
             loader_module=__name__,
             data_path=str(data),
-            signature=ModelSignature(*signature),
+            signature=signature,
             pip_requirements=pip_requirements,
             mlflow_model=Description(**identity),
         )

@@ -20,7 +20,6 @@ from PIL import Image
 from p2pkit import Report, Run, Samples
 from p2pkit.builtin.mlflow_tracker import parameters, store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
-from p2pkit.builtin.mlflow_tracker.gains import gains
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.journal import Journal
 from p2pkit.builtin.mlflow_tracker.model import model_entry
@@ -113,7 +112,7 @@ class Recorder:
     def log_report(self, step: int, report: Report) -> None:
         """Log scores and gains over the better baseline; baselines and protocols, which never change, once."""
         values = {f"{report.split}/{name}": value for name, value in report.metrics.items()}
-        values |= {f"{report.split}/gain_percent/{name}": gain for name, gain in gains(report).items()}
+        values |= {f"{report.split}/gain_percent/{name}": 100 * gain for name, gain in report.gains.items()}
         if not self._protocols_logged:
             ids = {f"p2pkit.protocol.{report.split}.{name}": value for name, value in report.protocol_ids.items()}
             self._log_params_and_tags({}, {parameters.name(key): value for key, value in ids.items()})

@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from p2pkit.engine.evaluation.inference_mode import InferenceMode
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ModelError, Problem
@@ -67,7 +66,7 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
         save_statistics(contents.statistics, partial)
     known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
     (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
-    (partial / CONFIG).write_text(yaml.safe_dump(dict(contents.config), sort_keys=False), encoding="utf-8")
+    write_config(partial, contents.config)
     for path in (*partial.iterdir(), partial):
         _sync(path)
     shutil.rmtree(final, ignore_errors=True)
@@ -106,10 +105,15 @@ def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
-def keep_mode(path: Path, mode: InferenceMode) -> None:
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved config of a run's or checkpoint's folder."""
+    (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+
+
+def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
     """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
     config = read_config(path)
-    config["evaluate"] |= asdict(mode)
+    config["evaluate"] |= mode
     partial = path / f".{CONFIG}.partial"
     partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     _sync(partial)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import p2pkit
 from p2pkit.api import TrainedRun
+from p2pkit.registry import Registry
 
 
 def files(client: MlflowClient, run_id: str, path: str | None = None) -> list[str]:
@@ -124,3 +125,16 @@ def test_the_model_is_the_generator_without_the_state_of_training(run_of: Any, t
     assert kept == ["generator.safetensors", "run.yaml", "state.json"]
     assert f"p2pkit=={p2pkit.__version__}" in (folder / "requirements.txt").read_text().splitlines()
     assert logged.status == "READY"
+
+
+def test_the_model_has_the_statistics_that_its_mode_wants(
+    run_of: Any, mlflow_here: Path, registry: Registry, train: Any
+) -> None:
+    mode = {"evaluate.batch_norm": "recalibrated", "schedule.epochs": 1}
+    outcome = train(generator={"use": "unet_tiny", "params": {"norm": "batch"}}, **mode)
+    loaded = mlflow.pyfunc.load_model(f"runs:/{run_of(outcome.folder).info.run_id}/generator")
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    fakes = loaded.predict(images)
+    assert np.array_equal(fakes, p2pkit.load(outcome.folder, registry=registry).translate(images))
+    running = p2pkit.load(outcome.folder, registry=registry, **{"evaluate.batch_norm": "running"})
+    assert not np.array_equal(fakes, running.translate(images))
