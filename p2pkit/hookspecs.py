@@ -66,6 +66,9 @@ def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> str | N
         run: The run.
         step: Number of updates of the generator so far; in a sweep the number of finished runs.
         scalars: Values by name: `train/...` for losses and verdicts, `speed/...` for throughput, `best/...` in a sweep.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
@@ -78,6 +81,9 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> s
         step: Number of updates of the generator so far.
         report: Metrics and baselines.
         samples: The fixed samples' pictures.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
@@ -93,6 +99,9 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> str | No
         step: Number of updates of the generator so far.
         path: The checkpoint's folder.
         best: Whether it is the run's best one so far, by `checkpoint.best`.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
@@ -106,6 +115,9 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
         run: The run.
         facts: Short values by name; whole numbers, fractions and texts.
         files: Files in the run's folder, or in folders within it.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
@@ -117,6 +129,9 @@ def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> str 
         run: The run.
         error: What ended it; None where it ended as planned.
         reason: Why a training ended: its schedule, early stopping or a signal; empty after an error.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
