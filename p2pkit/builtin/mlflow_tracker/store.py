@@ -111,7 +111,9 @@ def _why_unwell(uri: str, timeout: float) -> tuple[str, str] | None:
     try:
         answer = http_request(get_default_host_creds(uri), "/health", "GET", **options)
     except Exception as error:
-        cause = str(error.__cause__ or error).partition("\n")[0]
+        text = str(error).partition("\n")[0]
+        known = {"timed out": f"nothing comes within {timeout:g} s", "refused": "the connection is refused"}
+        cause = next((plain for sign, plain in known.items() if sign in text), text)
         return f"no MLflow server answers at {shown(uri)}: {cause}", _UNSET
     if answer.status_code in (401, 403):
         return f"{shown(uri)} wants to know who asks", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
