@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
+from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing, tracking
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
 
@@ -22,6 +22,7 @@ for module in (runs, bridge, catalog, plugins, testing):
         app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
+app.add_typer(tracking.app, name="tracking")
 
 
 def _version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
 from p2pkit.engine.distributed.world import world
+from p2pkit.errors import P2pkitError
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -224,7 +226,10 @@ def ui(
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
     from p2pkit.mlflow_ui.server import serve
+    from p2pkit.plugins.events import replay
 
+    with suppress(P2pkitError):  # a store that is away now has what it lacks sent later
+        replay(registry(None, None).plugins, Path("runs"))
     serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo)
 
 

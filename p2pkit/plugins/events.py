@@ -57,7 +57,7 @@ class Events:
             module = self.manager.get_plugin(name)
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
-                self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
+                told = self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
             except Exception as error:
                 self.listening.remove(name)
                 fatal = self.strict if strict is None else strict
@@ -67,3 +67,18 @@ class Events:
                 if fatal:
                     raise PluginError(Problem("", cause, f"block {name} in registry.yaml to do without it")) from error
                 self.note(f"{cause}; the run goes on without it")
+            else:
+                for sentence in told:
+                    self.note(str(sentence))
+
+
+def replay(plugins: Plugins, folder: Path) -> list[str]:
+    """Let trackers send what has not got through, for the runs in a folder, and end the records of those killed.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        PluginError: A tracker can't be reached.
+    """
+    return [str(sentence) for sentence in plugins.manager.hook.p2pkit_replay(folder=folder)]
