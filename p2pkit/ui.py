@@ -132,7 +132,12 @@ def addresses(experiment: str | None = None, *, base: str | None = None) -> Addr
 
 
 def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> str:
-    """Return the address of the page that is of most use, having saved the view that it shows.
+    """Return the address of the page that is of most use, having saved the view that it shows; as `pages` does."""
+    return pages(runs, experiment, base=base)[0]
+
+
+def pages(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> tuple[str, str]:
+    """Return the addresses of the pages that are of most use, having saved the views that they show.
 
     Args:
         runs: Runs, or a sweep for all of its, as for `p2pkit compare`; MLflow's ids of runs elsewhere count too.
@@ -140,28 +145,30 @@ def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str |
         base: The server's address, as for `addresses`.
 
     Returns:
-        Charts in which the runs are seen by what differs between them, with their samples and scores.
+        Charts in which the runs are seen by what differs between them, with their samples and scores; and the same
+        with one mean for each point, empty where no point has several seeds.
 
     Raises:
         ModelError: There are no such runs, or they lie in several experiments.
     """
-    from p2pkit.views import save_view
+    from p2pkit.views import TRAININGS, save_view
 
-    if not runs:
-        found = addresses(experiment, base=base)
-        save_view(client(), found.experiment_id, VIEW)
-        return found.view(VIEW)
     store = client()
-    recorded = _recorded(store, runs)
-    experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
-    if len(experiments) > 1:
-        cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
-        raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
-    found = addresses(experiments[0], base=base)
-    ids = [run.info.run_id for run in recorded]
-    key = f"{VIEW}-{zlib.crc32(' '.join(sorted(ids)).encode()):08x}"
-    save_view(store, found.experiment_id, key, _search(store, recorded))
-    return found.view(key)
+    if not runs:
+        found, key, search = addresses(experiment, base=base), VIEW, TRAININGS
+    else:
+        recorded = _recorded(store, runs)
+        experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
+        if len(experiments) > 1:
+            cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
+            raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
+        ids = sorted(run.info.run_id for run in recorded)
+        key = f"{VIEW}-{zlib.crc32(' '.join(ids).encode()):08x}"
+        found, search = addresses(experiments[0], base=base), _search(store, recorded)
+    if not save_view(store, found.experiment_id, key, search):
+        return found.view(key), ""
+    save_view(store, found.experiment_id, f"{key}-means", search, means=True)
+    return found.view(key), found.view(f"{key}-means")
 
 
 def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:
@@ -229,6 +236,7 @@ def serve(
     experiment: str | None = None,
     open_browser: bool = True,
     report: Callable[[str], None] = print,
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Show recorded runs until interrupted; where the store is a server, only say (and open) the address.
 
@@ -238,17 +246,20 @@ def serve(
         experiment: The experiment to open; by default the one with the latest run.
         open_browser: Whether to open the address in a browser.
         report: Called with the address.
+        note: Called with what is waited for, what else there is to see, and how it is ended.
 
     Raises:
         ModelError: Nothing is recorded yet, or there is no such experiment or run.
         P2pkitError: The port is taken, or MLflow's server does not start.
     """
     if _is_server(tracking_uri()):
-        _present(page(runs, experiment), open_browser, report)
+        _present(pages(runs, experiment), open_browser, report, note)
         return
-    found = page(runs, experiment, base="")  # before the server is started: an error comes at once
+    found = pages(runs, experiment, base="")  # before the server is started: an error comes at once
+    note("starting MLflow's server, which takes some seconds ...")
     with suppress(KeyboardInterrupt), _termination_interrupts(), server(port) as (base, process):
-        _present(base + found, open_browser, report)
+        _present(tuple(base + each if each else "" for each in found), open_browser, report, note)
+        note("it runs until you press Ctrl-C")
         process.wait()
         raise P2pkitError(Problem("", f"MLflow's server ended by itself, with code {process.returncode}"))
 
@@ -293,8 +304,13 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             _stop(process)
 
 
-def _present(address: str, open_browser: bool, report: Callable[[str], None]) -> None:
+def _present(
+    found: tuple[str, ...], open_browser: bool, report: Callable[[str], None], note: Callable[[str], None]
+) -> None:
+    address, means = found
     report(address)
+    if means:
+        note(f"means over seeds: {means}")
     if open_browser:
         webbrowser.open(address)
 

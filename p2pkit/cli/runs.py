@@ -225,7 +225,8 @@ def ui(
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
     from p2pkit.ui import serve
 
-    serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo)
+    note = functools.partial(typer.echo, err=True)
+    serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo, note=note)
 
 
 COMMANDS = (demo, train, check, evaluate, translate, sweep, compare, ui)

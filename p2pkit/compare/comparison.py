@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
-from p2pkit.compare.settings import differing, label
+from p2pkit.compare.settings import differing, label, with_absent_terms
 from p2pkit.errors import ModelError, Problem
 
 
@@ -190,7 +190,9 @@ def compare(runs: Sequence[Path], *, by_protocol: bool = False) -> Comparison:
     Raises:
         ModelError: No run was scored, or no protocol is common to all.
     """
-    records = tuple(read_record(folder) for folder in dict.fromkeys(map(Path, runs)))
+    found = [read_record(folder) for folder in dict.fromkeys(map(Path, runs))]
+    settings = with_absent_terms([record.settings for record in found])
+    records = tuple(replace(record, settings=own) for record, own in zip(found, settings, strict=True))
     if not any(record.latest for record in records):
         raise ModelError(Problem("", "none of these runs has been scored yet", "train on, or p2pkit evaluate RUN"))
     return Comparison(records, choose_protocols(records, by_protocol=by_protocol))

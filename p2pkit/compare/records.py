@@ -46,12 +46,14 @@ class Record:
     Args:
         folder: The run's folder.
         config: Its resolved config.
+        settings: Its keys and values; how it is measured, watched and saved is left out.
         history: Evaluations during training, in order.
         later: Evaluations of its checkpoints by `p2pkit evaluate`, in order.
     """
 
     folder: Path
     config: Mapping[str, Any]
+    settings: Mapping[str, Any]
     history: tuple[Scored, ...] = ()
     later: tuple[Scored, ...] = ()
 
@@ -59,11 +61,6 @@ class Record:
     def name(self) -> str:
         """The run's name."""
         return self.folder.name
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Its keys and values; how it is measured, watched and saved is left out."""
-        return compared(flat_config(self.config))
 
     @property
     def sweep(self) -> str:
@@ -100,7 +97,8 @@ def read_record(folder: Path) -> Record:
     began = (folder / CONFIG).stat().st_mtime
     history = list(_scored((folder / "samples").glob("step-*.json"), began))
     later = _scored((folder / "evaluations").glob("*/samples/*-step-*.json"), None)
-    return Record(folder, read_config(folder), tuple(history), tuple(later))
+    config = read_config(folder)
+    return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later))
 
 
 def _scored(files: Iterable[Path], began: float | None) -> Iterable[Scored]:

@@ -11,11 +11,10 @@ from p2pkit.engine.check import Checked
 from p2pkit.engine.work import dataset_facts, versions
 from p2pkit.events import Events
 from p2pkit.registry import Registry
+from p2pkit.sweep.naming import SWEEP
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.result import Sweep
 from p2pkit.types import Run
-
-TAG = "p2pkit.sweep"
 
 
 class Parent:
@@ -40,7 +39,7 @@ class Parent:
             folder=folder,
             config={
                 **config,
-                "tracking": {**tracking, "tags": {**tracking["tags"], TAG: folder.name}},
+                "tracking": {**tracking, "tags": {**tracking["tags"], SWEEP: folder.name}},
                 "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published"}),
             },
             dataset=dataset_facts(planned.first, _counts(planned.first)),

@@ -15,14 +15,13 @@ from p2pkit.engine.runs import new_folder
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
-from p2pkit.sweep.parent import TAG, Parent
+from p2pkit.sweep.naming import Naming
+from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.plan import Axes, Config, Planned, plan, shared_keys
 from p2pkit.sweep.points import Child
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.search import Search
 from p2pkit.sweep.store import STATE, Store
-
-POINT = "p2pkit.point"
 
 
 def sweep(
@@ -225,7 +224,8 @@ class _Worker:
         """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""
         folder = self.store.folder
         begun = _begun(folder, child)
-        tags = {"tracking.tags": {TAG: folder.name, POINT: child.label}}
+        everyone = (each for unit in self.store.units for each in self.store.children(unit))
+        tags = {"tracking.tags": Naming(folder.name, self.planned.wanted).tags(child, everyone)}
         own = {"tracking.folder": str(folder), "tracking.name": child.name, "engine.seed": child.seed, **tags}
         try:
             if begun is not None:

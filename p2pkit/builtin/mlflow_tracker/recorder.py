@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from p2pkit import Report, Run, Samples, tracking_uri
-from p2pkit.builtin.mlflow_tracker import parameters, store
+from p2pkit.builtin.mlflow_tracker import naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.model import log_model
 
@@ -116,6 +116,12 @@ class Recorder:
                 shown = picture.repeat(factor, 0).repeat(factor, 1)
                 self.client.log_image(self.run_id, shown, key=_image_key(split, called), step=step)
             self.client.log_artifact(self.run_id, str(samples.sheet), "samples")
+
+    def log_description(self, step: int, report: Report, samples: Samples) -> None:
+        """Let the run's page begin with the latest scores and pictures; a run of the caller's keeps its own words."""
+        if self.owned:
+            text = naming.description(self.run, self.run_id, step, report, samples.sheet)
+            store.log(self.client, self.run_id, {}, {naming.DESCRIPTION: text})
 
     def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts."""
@@ -224,13 +230,14 @@ def _created(client: MlflowClient, uri: str, run: Run) -> str:
     from mlflow.tracking.context.registry import resolve_tags
 
     experiment = store.experiment_id(client, uri, run.config["tracking"]["experiment"])
-    about = "\n\n".join(filter(None, (run.config["summary"], run.config["origin"])))
-    tags: dict[str, Any] = resolve_tags()
+    about = naming.about(run.config)
+    tags: dict[str, Any] = resolve_tags() | naming.colour_tag(client, experiment, run)
     if "git" in run.versions:
         tags["mlflow.source.git.commit"] = run.versions["git"]
     if about:
-        tags["mlflow.note.content"] = about
-    created: str = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
+        tags[naming.DESCRIPTION] = about
+    name = naming.run_name(run, _evaluated_name(client, run))
+    created: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     return created
 
 
@@ -249,6 +256,16 @@ def _reopened(client: MlflowClient, run: Run) -> str | None:
         return None
     client.update_run(run_id, status="RUNNING")
     return run_id
+
+
+def _evaluated_name(client: MlflowClient, run: Run) -> str | None:
+    """Return what the training is called that an evaluation scores; None where the store lacks it."""
+    from mlflow.exceptions import MlflowException
+
+    for run_id in _kinship(run).values():
+        with suppress(MlflowException):
+            return str(client.get_run(run_id).info.run_name)
+    return None
 
 
 def _kinship(run: Run) -> dict[str, str]:
