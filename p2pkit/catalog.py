@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -155,12 +155,21 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     default = filled.get(name, None if required else field.get_default(call_default_factory=True))
     return {
         "name": name,
-        "type": type_name(field.annotation),
+        "type": type_name(field.annotation) + _range(field.metadata),
         "default": default if isinstance(default, int | float | str | bool | list | dict | None) else str(default),
         "required": required,
         "filled_by_alias": name in filled,
         "description": field.description or "",
     }
+
+
+def _range(limits: Iterable[Any]) -> str:
+    """Write what a number must keep to: ` 2..10`, ` >= 0 < 1`."""
+    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+    found = {key: value for limit in limits for key, _ in signs if (value := getattr(limit, key, None)) is not None}
+    if set(found) == {"ge", "le"}:
+        return f" {found['ge']}..{found['le']}"
+    return "".join(f" {sign} {found[key]}" for key, sign in signs if key in found)
 
 
 def type_name(annotation: Any) -> str:

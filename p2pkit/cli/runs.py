@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+from p2pkit.cli.output import say_waiting
 from p2pkit.engine.processes import processes
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
+    say_waiting("reading runs")
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
     from p2pkit.ui import way_to
@@ -223,6 +225,7 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
+    say_waiting("reading MLflow's store")
     from p2pkit.ui import serve
 
     note = functools.partial(typer.echo, err=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -58,9 +58,8 @@ class Bar:
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             _Left(),
-            TextColumn("{task.fields[terms]}"),
         )
-        self._progress = Progress(*columns, console=console, transient=False)
+        self._progress = _WithTerms(*columns, console=console, transient=False)
         self._tasks: dict[str, TaskID] = {}
 
     def note(self, text: str) -> None:
@@ -85,6 +84,15 @@ class Bar:
             self._tasks[key] = self._progress.add_task(description, total=total, completed=0, terms=terms)
             self._progress.reset(self._tasks[key], completed=done, total=total)
         self._progress.update(self._tasks[key], description=description, completed=done, terms=terms)
+
+
+class _WithTerms(Progress):
+    """Bars, and below them what the losses are: lines of their own, so that nothing is cut off on a narrow terminal."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bars and the lines."""
+        yield from super().get_renderables()
+        yield from (Text(task.fields["terms"]) for task in self.tasks if task.fields.get("terms"))
 
 
 class _Left(TimeRemainingColumn):
@@ -145,4 +153,4 @@ def watcher(show: bool) -> Watcher:
     if not show:
         return Silent()
     console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else Lines(console)
+    return Bar(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
