@@ -12,7 +12,9 @@ from p2pkit.engine.assemble import parameter_count
 from p2pkit.engine.check import Checked, open_dataset
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.checkpoint import read_config
+from p2pkit.engine.costs import save_costs
 from p2pkit.engine.parallel import agreed, by_main, check_same, together
+from p2pkit.engine.processes import processes
 from p2pkit.engine.progress import watcher
 from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
 from p2pkit.engine.scoring import wanted
@@ -171,6 +173,9 @@ def _train(
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
+    if processes().main:
+        size = parameter_count(checked.plan.generator, checked.images)
+        save_costs(folder, size, outcome.images_per_second)
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )

@@ -129,7 +129,9 @@ def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -
     said: list[str] = []
     asked: list[object] = []
     monkeypatch.setattr(ui, "tracking_uri", lambda: "http://tracking.example/")
-    monkeypatch.setattr(ui, "pages", lambda *arguments: asked.append(arguments) or ("http://tracking.example/#/page", ""))
+    monkeypatch.setattr(
+        ui, "pages", lambda *arguments: asked.append(arguments) or ("http://tracking.example/#/page", "")
+    )
     monkeypatch.setattr("webbrowser.open", opened.append)
     ui.serve(["first"], report=said.append)
     assert said == opened == ["http://tracking.example/#/page"]

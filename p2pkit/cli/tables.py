@@ -16,6 +16,7 @@ from p2pkit.cli.fitting import Grid
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
+from p2pkit.engine.costs import cost
 from p2pkit.survey import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
@@ -155,13 +156,16 @@ def print_sweep(swept: Sweep) -> None:
     rows = swept.table()
     names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))
     names = [name for name in names if not name.endswith("_spread")]
+    costs = swept.costs()
+    spends = list(dict.fromkeys(name for found in costs.values() for name in found))
     cells = []
     for row in rows:
         spreads = {name: f" ± {row[f'{name}_spread']:.4f}" if row["runs"] > 1 else "" for name in names}
         scores = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
-        cells.append([escape(row["label"]), str(row["runs"]), *scores])
+        spent = [cost(name, value) if (value := costs[row["label"]].get(name)) else "" for name in spends]
+        cells.append([escape(row["label"]), str(row["runs"]), *scores, *spent])
     console = Console()
-    Grid(["point", "runs", *names], cells, title=f"{swept.folder}").print(console)
+    Grid(["point", "runs", *names, *spends], cells, title=f"{swept.folder}").print(console)
     for child in swept.children:
         if child.state == "failed":
             console.print(f"[red]failed[/] {escape(child.name)}: {escape(child.error)}", soft_wrap=True)
@@ -188,10 +192,11 @@ def print_comparison(compared: Comparison) -> None:
         settings = [escape(shown(value)) for value in point.settings.values()] or [point.label]
         scores = [(point.summary(column), best[column] is point) for column in compared.columns]
         cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
-        rows.append([*settings, str(len(point.runs)), *cells])
+        costs = [cost(name, value) if (value := point.cost(name)) is not None else "" for name in compared.costs]
+        rows.append([*settings, str(len(point.runs)), *cells, *costs])
     titles = [f"{escape(column.title)}{ARROWS[column.higher_is_better]}" for column in compared.columns]
     labels = [escape(point.label) for point in compared.points]
-    grid = Grid([*heads, "runs", *titles], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
+    grid = Grid([*heads, "runs", *titles, *compared.costs], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
     console = Console()
     grid.print(console if console.is_terminal else Console(width=_PIPED))
     for title, fields in compared.protocols.described().items():

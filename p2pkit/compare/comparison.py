@@ -75,6 +75,11 @@ class Point:
         """What differs, in few words."""
         return self.name or label(self.settings) or "all alike"
 
+    def cost(self, name: str) -> float | None:
+        """Return the mean of what its runs cost; None where no run says."""
+        found = [run.costs[name] for run in self.runs if name in run.costs]
+        return statistics.fmean(found) if found else None
+
     def summary(self, column: Column) -> Summary | None:
         """Return a metric's mean and spread; None where no run was scored by it."""
         found = (run.latest.get(column.protocol) for run in self.runs)
@@ -111,6 +116,13 @@ class Comparison:
     def implied(self) -> tuple[str, ...]:
         """Parameters that differ because a component does."""
         return self._differing[1]
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """What the points cost, where networks are what differs: size and speed."""
+        if not any(key.startswith(("generator", "discriminator")) for key in self.keys):
+            return ()
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.costs))
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -177,7 +189,9 @@ class Comparison:
             if summary is not None
         }
         runs = [{"folder": str(run.folder), "seed": run.seed} for run in point.runs]
-        return {"label": point.label, "settings": dict(point.settings), "runs": runs, "metrics": metrics}
+        costs = {name: point.cost(name) for name in self.costs}
+        about = {"label": point.label, "settings": dict(point.settings), "runs": runs}
+        return {**about, "metrics": metrics, **({"costs": costs} if costs else {})}
 
 
 def compare(runs: Sequence[Path], *, by_protocol: bool = False) -> Comparison:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
 from p2pkit.engine.checkpoint import CONFIG, read_config
+from p2pkit.engine.costs import load_costs
 from p2pkit.engine.evaluation_files import load_report
 from p2pkit.types import Report
 
@@ -49,6 +50,7 @@ class Record:
         settings: Its keys and values; how it is measured, watched and saved is left out.
         history: Evaluations during training, in order.
         later: Evaluations of its checkpoints by `p2pkit evaluate`, in order.
+        costs: The generator's size and the speed of training, where they are known.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Record:
     settings: Mapping[str, Any]
     history: tuple[Scored, ...] = ()
     later: tuple[Scored, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -98,7 +101,7 @@ def read_record(folder: Path) -> Record:
     history = list(_scored((folder / "samples").glob("step-*.json"), began))
     later = _scored((folder / "evaluations").glob("*/samples/*-step-*.json"), None)
     config = read_config(folder)
-    return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later))
+    return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later), load_costs(folder))
 
 
 def _scored(files: Iterable[Path], began: float | None) -> Iterable[Scored]:

@@ -41,6 +41,7 @@ class Outcome:
         signal: The signal that stopped it, if one did.
         best: The best checkpoint, where the run keeps one.
         reason: Why it ended, in a sentence.
+        images_per_second: How fast it was by the last reading.
     """
 
     position: Position
@@ -50,6 +51,7 @@ class Outcome:
     signal: int | None = None
     best: Path | None = None
     reason: str = ""
+    images_per_second: float | None = None
 
 
 class Loop:
@@ -138,7 +140,8 @@ class Loop:
         assert self.checkpoint is not None
         report, samples = self.evaluation or (None, None)
         reason = self._reason(position)
-        return Outcome(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason)
+        speed = self.latest.get("speed/images_per_second")
+        return Outcome(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason, speed)
 
     def _plan(self, position: Position) -> Position:
         """Count what is left, in epochs as long as they are now; return the position within them."""

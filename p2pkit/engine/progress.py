@@ -127,7 +127,7 @@ class Lines:
             return
         self._last = now
         left = (now - self._begun[0]) / max(step - self._begun[1], 1) * (total - step)
-        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {left / 60:.1f} min left"
+        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {timespan(left)} left"
         self.console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:
@@ -146,6 +146,13 @@ def terms_line(scalars: Mapping[str, float]) -> str:
     if "speed/images_per_second" in scalars:
         parts.append(f"{scalars['speed/images_per_second']:.3g} images/s")
     return "  ".join(parts)
+
+
+def timespan(seconds: float) -> str:
+    """Write a time as `40 s`, `1.5 min` or `3.2 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def watcher(show: bool) -> Watcher:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from p2pkit import api
 from p2pkit.engine.processes import refuse_several
-from p2pkit.engine.progress import watcher
+from p2pkit.engine.progress import timespan, watcher
 from p2pkit.engine.runs import new_folder
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.registry import Registry, load_registry
@@ -140,6 +142,7 @@ class _Worker:
         self.parent = Parent(store.folder, planned, registry, watcher(progress).note, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
+        self._took: list[float] = []
         self._again = set(failed) if again else set[int]()
 
     def _search(self, first: bool) -> Search | None:
@@ -210,15 +213,29 @@ class _Worker:
                 continue
             if self.progress:
                 print(f"[{unit + 1}/{len(self.store.units)}] {child.label} seed={child.seed}", flush=True)
+            begun = time.monotonic()
             done = self._train(child)
             if done is None:
                 return False
             children[index] = done
+            self._took.append(time.monotonic() - begun)
             self.store.save(unit, children)
+            if self.progress:
+                print(self._told(done), flush=True)
         self._again.discard(unit)
         if self.search is not None:
             self.search.tell(children)
         return True
+
+    def _told(self, done: Child) -> str:
+        """Say what a run came to, and how long the rest will take at the pace so far."""
+        scores = "  ".join(f"{name} {value:.4g}" for name, value in done.metrics.items())
+        outcome = scores if done.state == "finished" else f"failed: {done.error}"
+        units = [self.store.children(unit) for unit in self.store.units]
+        waiting = sum(child.state == "waiting" for unit in units for child in unit)
+        waiting += sum(self.planned.wanted.seeds for unit in units if not unit)
+        left = f"; {waiting} more, about {timespan(waiting * statistics.fmean(self._took))}" if waiting else ""
+        return f"    {outcome}{left}"
 
     def _train(self, child: Child) -> Child | None:
         """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""

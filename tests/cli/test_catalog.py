@@ -39,7 +39,7 @@ def test_show_parameters(p2pkit):
     depth = next(parameter for parameter in about["parameters"] if parameter["name"] == "depth")
     assert depth == {
         "name": "depth",
-        "type": "int",
+        "type": "int 2..10",
         "default": 8,
         "required": False,
         "filled_by_alias": False,
