@@ -78,6 +78,12 @@ class TrainedRun:
     best: Path | None = None
     reason: str = ""
 
+    @property
+    def mlflow_run_id(self) -> str | None:
+        """MLflow's id of the run; None where it is not recorded there."""
+        note = self.folder / "mlflow.id"
+        return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+
     def load(self) -> Translator:
         """Return the trained generator, ready to translate images."""
         return load(self.checkpoint)

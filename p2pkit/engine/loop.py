@@ -234,12 +234,12 @@ class Loop:
         self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
         self.evaluation_step = step
         report, samples = self.evaluation
+        self.events.evaluated(step, report, samples)  # scores first: MLflow's page for comparing opens on what is first
         found = self.health.evaluated(step, report.split, samples)
         if _due(self.settings.health.gradient_shares, self.memory.evaluations):
             found |= self.shares()
         if found:
             self.events.scalars(step, found)
-        self.events.evaluated(step, report, samples)
         if self.memory.evaluated != step:
             self.memory.evaluations += 1
             self.memory.evaluated = step

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from p2pkit import Report, Run, Samples, tracking_uri
-from p2pkit.builtin.mlflow_tracker import naming, parameters, store
+from p2pkit.builtin.mlflow_tracker import home, naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.model import log_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 NOTE = "mlflow.id"
@@ -56,11 +57,11 @@ class Recorder:
             uri = tracking_uri()
             store.check_reachable(uri)
             client = mlflow.MlflowClient(tracking_uri=uri)
-            active = mlflow.active_run()
-            if active is not None and not _of_a_sweep(run):  # several runs can't share one record
-                recorder = cls(run, client, active.info.run_id, owned=False)
-            else:
-                recorder = cls(run, client, _reopened(client, run) or _created(client, uri, run), owned=True)
+            found = home.find_home(client, run)
+            if found.run_id is not None and found.owned:
+                client.update_run(found.run_id, status="RUNNING")
+            run_id = found.run_id or _reopened(client, run) or _created(client, uri, run, found.parent)
+            recorder = cls(run, client, run_id, owned=found.owned)
             try:
                 recorder._log_start(uri)
             except BaseException as error:
@@ -211,10 +212,6 @@ def quiet() -> Iterator[None]:
             addresses_unprinted.set(unprinted)
 
 
-def _of_a_sweep(run: Run) -> bool:
-    return "p2pkit.sweep" in run.config["tracking"]["tags"]
-
-
 def _status(error: BaseException | None) -> str:
     if error is None:
         return "FINISHED"
@@ -226,14 +223,16 @@ def _image_key(split: str, name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", f"{split}/samples/{name}")
 
 
-def _created(client: MlflowClient, uri: str, run: Run) -> str:
+def _created(client: MlflowClient, uri: str, run: Run, parent: MlflowRun | None = None) -> str:
     from mlflow.tracking.context.registry import resolve_tags
 
-    experiment = store.experiment_id(client, uri, run.config["tracking"]["experiment"])
+    experiment = parent.info.experiment_id if parent else home.experiment_id(client, uri, run)
     about = naming.about(run.config)
     tags: dict[str, Any] = resolve_tags() | naming.colour_tag(client, experiment, run)
     if "git" in run.versions:
         tags["mlflow.source.git.commit"] = run.versions["git"]
+    if parent:
+        tags[home.PARENT] = parent.info.run_id
     if about:
         tags[naming.DESCRIPTION] = about
     name = naming.run_name(run, _evaluated_name(client, run))
