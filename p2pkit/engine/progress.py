@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
+_TIE = "\0"  # stands for a space at which no line ends
 
 
 class Watcher(Protocol):
@@ -72,7 +74,7 @@ class Bar:
 
     def trained(self, step: int, total: int, epoch: str, scalars: Mapping[str, float]) -> None:
         """Move the bar of the training."""
-        self._move("training", f"epoch {epoch}", step, total, terms_line(scalars))
+        self._move("training", f"epoch {epoch}", step, total, terms_line(scalars, self._progress.console.width))
 
     def close(self) -> None:
         """Leave the terminal in order."""
@@ -134,18 +136,19 @@ class Lines:
         """Do nothing."""
 
 
-def terms_line(scalars: Mapping[str, float]) -> str:
-    """Write the terms and the speed on one line: `G gan 0.41 l1 0.12  D gan 0.38  210 images/s`."""
+def terms_line(scalars: Mapping[str, float], width: int | None = None) -> str:
+    """Write the terms and the speed: `G gan 0.41 l1 0.12  D gan 0.38  210 images/s`; in lines of a width, if given."""
     parts = []
     for letter, player in (("G", "generator"), ("D", "discriminator")):
         prefix = f"train/{player}/"
         names = [name.removeprefix(prefix) for name in scalars if name.startswith(prefix)]
         shown = [name for name in names if not name.endswith("_weighted") and name != "total"]
         if shown:
-            parts.append(" ".join([letter, *(f"{name} {scalars[prefix + name]:.3g}" for name in shown)]))
+            parts.append(" ".join([letter, *(f"{name}{_TIE}{scalars[prefix + name]:.3g}" for name in shown)]))
     if "speed/images_per_second" in scalars:
-        parts.append(f"{scalars['speed/images_per_second']:.3g} images/s")
-    return "  ".join(parts)
+        parts.append(f"{scalars['speed/images_per_second']:.3g}{_TIE}images/s")
+    line = "  ".join(parts)
+    return (line if width is None else textwrap.fill(line, width)).replace(_TIE, " ")
 
 
 def timespan(seconds: float) -> str:
