@@ -179,7 +179,7 @@ def _train(
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
-    if processes().main:
+    if processes().main and checked.plan.generator is not None:
         size = parameter_count(checked.plan.generator, checked.images)
         save_costs(folder, size, outcome.images_per_second)
     return TrainedRun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 import typer
 
@@ -13,7 +14,9 @@ from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.processes import processes
 from p2pkit.errors import P2pkitError, Problem
 
-_UsageError = typer.BadParameter.__mro__[2]  # the base of them all, which typer itself does not export
+_UsageError = cast(
+    type[Exception], typer.BadParameter.__mro__[2]
+)  # the base of them all, which typer itself does not export
 
 app = typer.Typer(
     name="p2pkit",

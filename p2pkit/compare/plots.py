@@ -119,8 +119,10 @@ def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None
 
 def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
     order = list(dict.fromkeys(names))
-    crowded = sum(map(len, order)) > _LETTERS
-    axes.set_xticks(range(len(order)), order, **({"rotation": 30, "ha": "right"} if crowded else {}))
+    axes.set_xticks(range(len(order)), order)
+    if sum(map(len, order)) > _LETTERS:
+        for text in axes.get_xticklabels():
+            text.set(rotation=30, horizontalalignment="right")
     axes.set_xlim(-0.5, len(order) - 0.5)
     return lambda value: float(order.index(shown(value)))
 
