@@ -23,7 +23,7 @@ from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import recipe_names
-from p2pkit.plugins import BUILTIN
+from p2pkit.plugins.loading import BUILTIN
 from p2pkit.registry import Registry, load_registry
 
 FOLDER = Path(__file__).parent / "generated"
@@ -39,8 +39,8 @@ MODULES = {
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
     "p2pkit.weights": "Weights of other people's networks",
-    "p2pkit.pretrained": "Their networks",
-    "p2pkit.ui": "MLflow",
+    "p2pkit.weights.networks": "Their networks",
+    "p2pkit.mlflow_ui.server": "MLflow",
     "p2pkit.errors": "Errors",
 }
 

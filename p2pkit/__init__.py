@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images import conform, read_image, resize, to_network, to_picture, to_stored, write_image
+    from p2pkit.images.convert import conform, resize, to_network, to_picture, to_stored
+    from p2pkit.images.files import read_image, write_image
     from p2pkit.inference.translate import Translator
-    from p2pkit.pretrained import classifier_features, lpips_network
+    from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
     from p2pkit.types import (
         DatasetFacts,
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
         Verdict,
         View,
     )
-    from p2pkit.ui import tracking_uri
-    from p2pkit.weights import Weights, WeightsFile, fill_weights, fingerprint, read_weights
+    from p2pkit.weights.files import Weights, WeightsFile, fill_weights, fingerprint, read_weights
+    from p2pkit.weights.networks import classifier_features, lpips_network
 
 __version__ = "0.1.0"
 
@@ -131,9 +132,9 @@ _LAZY = {
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
     "Translator": "p2pkit.inference.translate",
-    **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.pretrained"),
+    **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights"),
-    "tracking_uri": "p2pkit.ui",
+    "tracking_uri": "p2pkit.mlflow_ui.server",
 }
 
 

@@ -8,22 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2pkit.config import Part, Plan, load_config, recipe_names, resolve
-from p2pkit.engine.assemble import parameter_count
-from p2pkit.engine.check import Checked, open_dataset
+from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
-from p2pkit.engine.checkpoint import read_config
+from p2pkit.engine.check import open_dataset
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.costs import save_costs
-from p2pkit.engine.parallel import agreed, by_main, check_same, together
-from p2pkit.engine.processes import processes
-from p2pkit.engine.progress import watcher
-from p2pkit.engine.runs import find_checkpoint, new_folder, run_of
-from p2pkit.engine.scoring import wanted
-from p2pkit.engine.sharding import write_shards
-from p2pkit.engine.work import Work
+from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.distributed.collectives import (
+    check_equal_across_ranks,
+    on_main_rank,
+    process_group,
+    raise_on_all_ranks,
+)
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.evaluation.metrics import metric_inputs
+from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.image_pairs import image_pairs
-from p2pkit.images import conform, full_scale, to_network
+from p2pkit.images.convert import conform, full_scale, to_network
+from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
+from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry, parameter_problems
 from p2pkit.shards import ShardIndex
 from p2pkit.types import ImageSpec, PairSpec, Report
@@ -89,7 +95,9 @@ class TrainedRun:
         return load(self.checkpoint)
 
 
-def check(config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any) -> Checked:
+def check(
+    config: str | Path | Mapping[str, Any], *, registry: Registry | None = None, **overrides: Any
+) -> ValidatedRun:
     """Look for everything that can be wrong with a config, without training.
 
     Args:
@@ -137,10 +145,10 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = registry or load_registry()
-    with together():
-        checked = agreed(lambda: check(config, registry=registry, **overrides))
+    with process_group():
+        checked = raise_on_all_ranks(lambda: check(config, registry=registry, **overrides))
         tracking = checked.plan.config.tracking
-        folder = by_main(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
+        folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
         return _train(checked, registry, folder, None, progress, strict)
 
 
@@ -160,27 +168,29 @@ def resume(
         As `train`.
     """
     registry = registry or load_registry()
-    with together():
-        checkpoint = agreed(lambda: find_checkpoint(run))
+    with process_group():
+        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        plan = agreed(lambda: plan_run(read_config(checkpoint), overrides, registry))
-        checked = agreed(lambda: check_plan(plan, begins=False))
+        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
+        checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         return _train(checked, registry, folder, checkpoint, progress, strict)
 
 
 def _train(
-    checked: Checked, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
+    checked: ValidatedRun, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
 ) -> TrainedRun:
-    check_same("the configs", checked.plan.resolved(), "start torchrun with the same command on all machines")
-    work = Work(checked, registry.plugins, folder, watcher(progress), strict=strict)
+    check_equal_across_ranks(
+        "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
+    )
+    work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.position.step
-    if processes().main and checked.plan.generator is not None:
-        size = parameter_count(checked.plan.generator, checked.images)
+    if world().main and checked.plan.generator is not None:
+        size = count_parameters_on_meta(checked.plan.generator, checked.spec)
         save_costs(folder, size, outcome.images_per_second)
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
@@ -210,16 +220,20 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = registry or load_registry()
-    with together():
-        checkpoint, checked = agreed(lambda: prepared(model, split, registry, overrides))
-        folder = by_main(lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split))
-        report, samples = Work(checked, registry.plugins, folder, watcher(progress), strict=strict).evaluate(checkpoint)
+    with process_group():
+        checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
+        folder = on_main_rank(
+            lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
+        )
+        report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
+            checkpoint
+        )
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 
 
 def prepared(
     model: str | Path, split: str | None, registry: Registry, overrides: Mapping[str, Any]
-) -> tuple[Path, Checked]:
+) -> tuple[Path, ValidatedRun]:
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
@@ -258,7 +272,7 @@ def translate(
     progress: bool = False,
 ) -> list[Path]:
     """Translate files and folders, and show how it comes along; see `Translator.translate_files`."""
-    shown = watcher(progress)
+    shown = reporter(progress)
     try:
         return translator.translate_files(
             inputs, output, batch=batch, size=size, report=lambda done, total: shown.working("translating", done, total)
@@ -303,7 +317,7 @@ def shard(
     if unknown:
         cause = f"the data set has no split {', '.join(unknown)}"
         raise ConfigError(Problem("dataset", cause, f"its splits: {', '.join(opened.splits)}"))
-    shown = watcher(progress)
+    shown = reporter(progress)
     try:
         index, left_out = write_shards(
             opened,
@@ -328,9 +342,9 @@ def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, A
     return plan_run(dataset if ready_made else {"dataset": str(dataset)}, overrides, registry)
 
 
-def outline(checked: Checked) -> list[str]:
+def outline(checked: ValidatedRun) -> list[str]:
     """Say in a few lines what a checked config would do."""
-    plan, images = checked.plan, checked.images
+    plan, images = checked.plan, checked.spec
     splits = ", ".join(f"{len(checked.dataset.pairs(split))} {split}" for split in checked.dataset.splits)
     sides = [
         f"{image.channels} {'classes' if image.kind == 'labels' else 'channels'}"
@@ -342,7 +356,7 @@ def outline(checked: Checked) -> list[str]:
     ]
     for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
         if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {parameter_count(part, images):,} parameters")
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
     if not checked.adversarial:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
@@ -391,15 +405,15 @@ def score(
         raise ConfigError(problems)
     spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
     built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
-    if set(wanted(built)) - {"fake", "target"}:
-        cause = f"{metric} wants {', '.join(wanted(built))} and does not compare two images"
+    if set(metric_inputs(built)) - {"fake", "target"}:
+        cause = f"{metric} wants {', '.join(metric_inputs(built))} and does not compare two images"
         raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
     for pair in pairs:
         images = pair()
         if wrong := _size_problems(*images):
             raise ConfigError(wrong)
         fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
-        built.update(*({"fake": fake, "target": target}[name] for name in wanted(built)))
+        built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
     return float(built.compute())
 
 

@@ -190,10 +190,10 @@ def type_name(annotation: Any) -> str:
 def _size(kind: str, resolved: Resolved) -> int | None:
     if kind not in ("generator", "discriminator"):
         return None
-    from p2pkit.engine.assemble import parameter_count
+    from p2pkit.engine.build.parameters import count_parameters_on_meta
 
     images = PairSpec(ImageSpec(3), ImageSpec(3), 256, 256)
     try:
-        return parameter_count(Part(kind, resolved.offer, resolved.params), images)
+        return count_parameters_on_meta(Part(kind, resolved.offer, resolved.params), images)
     except Exception:  # what a plugin makes of these images may not even be a network
         return None

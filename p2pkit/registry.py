@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2pkit.components import KIND_NAMES, Component
-from p2pkit.documents import did_you_mean, read_mapping, structural_problem
 from p2pkit.errors import Problem, RegistryError
-from p2pkit.plugins import OWN, Offer, Plugins
+from p2pkit.plugins.loading import OWN, Offer, Plugins
+from p2pkit.yaml_files import did_you_mean, read_mapping, structural_problem
 
 FILE = "registry.yaml"
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from p2pkit import Augmentation, Dataset, Discriminator, Generator, ImageSpec, Loss, Metric, PairSpec
 from p2pkit.components import KIND_NAMES, KINDS
-from p2pkit.plugins import Plugins
+from p2pkit.plugins.loading import Plugins
 
 if TYPE_CHECKING:  # a name that does not exist at run time, as in a plugin that imports it for type checkers only
     from nowhere import Spec

@@ -15,9 +15,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from p2pkit.engine.assemble import assemble
-from p2pkit.engine.check import Checked
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
 
 _ROUNDS = 3
 
@@ -51,7 +52,7 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def bench_loader(checked: Checked, root: Path, *, workers: int) -> dict[str, Any]:
+def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str, Any]:
     """Measure batches on the device per second, for the recipe's loader and for a decode of every image.
 
     Args:
@@ -63,12 +64,12 @@ def bench_loader(checked: Checked, root: Path, *, workers: int) -> dict[str, Any
         Images per second of both, the seconds that decoding once takes, and the ratio.
     """
     assembly = assemble(checked)
-    images = checked.images
+    images = checked.spec
     batch = checked.plan.config.engine.batch
     loads = next((size for size in (getattr(a, "loads", None) for a in assembly.augmentations) if size), None)
     dataset: Any = checked.dataset.at(*loads) if loads and hasattr(checked.dataset, "at") else checked.dataset
     begun = time.perf_counter()
-    stored, _ = prepare(dataset.pairs("train"))
+    stored, _ = load_split(dataset.pairs("train"))
     decoding = time.perf_counter() - begun
     ours = Loader(stored, images, batch=batch, place=assembly.place, augmentations=assembly.augmentations, shuffle=True)
     files = sorted(path for path in (root / "train").iterdir() if path.suffix.lower() in (".jpg", ".png"))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from p2pkit.engine.machine import timed
+from p2pkit.engine.device.timing import timed
 
 _SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 _PIXELS = 64

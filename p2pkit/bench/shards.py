@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 
 from p2pkit.bench.reading import loader, open_shards
-from p2pkit.engine.data import Loader
-from p2pkit.engine.machine import describe
-from p2pkit.engine.sharding import write_shards
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.device.timing import describe
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import PairDataset
 

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pkit.bench.eager import EagerStep
 from p2pkit.bench.machine import ceiling, memory, peak_memory
-from p2pkit.bench.parts import parts
-from p2pkit.bench.trial import feed, trial
+from p2pkit.bench.step_profile import parts
+from p2pkit.bench.synthetic_run import feed, trial
+from p2pkit.bench.textbook_step import EagerStep
 from p2pkit.config import Plan
-from p2pkit.engine.allocator import memory_kept
-from p2pkit.engine.assemble import Assembly
-from p2pkit.engine.machine import describe, timed
+from p2pkit.engine.build.assembly import Assembly
+from p2pkit.engine.device.malloc import keep_freed_memory
+from p2pkit.engine.device.timing import describe, timed
 from p2pkit.errors import ConfigError, Problem
 
 Row = dict[str, Any]
@@ -89,7 +89,7 @@ def bench(
                     ceilings[precision] = ceiling(device, precision)
             timings = _interleaved(variants, device, seconds)
             rows += _rows(variants, timings, batch, flops, ceilings, device)
-            with memory_kept():
+            with keep_freed_memory():
                 rows[-len(variants)]["parts"] = parts(assembly)
     return {"machine": describe(device), "ceiling_tflops": ceilings, "rows": rows}
 
@@ -131,7 +131,7 @@ def _whole(assembly: Assembly) -> Callable[[], None]:
 
 def _textbook(assembly: Assembly) -> Callable[[], None]:
     """Return the textbook step on the same networks."""
-    plan, images, device = assembly.checked.plan, assembly.checked.images, assembly.place.device
+    plan, images, device = assembly.checked.plan, assembly.checked.spec, assembly.place.device
     assert plan.generator is not None
     assert plan.discriminator is not None
     step = EagerStep(plan.generator.build(images).to(device), plan.discriminator.build(images).to(device))
@@ -168,7 +168,7 @@ def _interleaved(variants: Sequence[_Variant], device: torch.device, seconds: fl
     ends = time.monotonic() + seconds
     while time.monotonic() < ends or len(times[0]) < 5:
         for variant, own in zip(variants, times, strict=True):
-            with memory_kept(variant.name != EAGER):
+            with keep_freed_memory(variant.name != EAGER):
                 variant.act()
                 own.append(timed(lambda variant=variant: some(variant), device) / at_once)  # type: ignore[misc]  # a closure
     return times

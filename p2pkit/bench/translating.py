@@ -16,10 +16,10 @@ from PIL import Image
 from torch import nn
 
 from p2pkit.config import Plan
-from p2pkit.engine.assemble import seed_everything
-from p2pkit.engine.machine import describe
-from p2pkit.engine.modes import Mode, inference
-from p2pkit.engine.precision import choose_place
+from p2pkit.engine.build.seeding import seed_everything
+from p2pkit.engine.device.placement import choose_placement
+from p2pkit.engine.device.timing import describe
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
 from p2pkit.errors import ConfigError
 from p2pkit.inference.translate import Translator
 from p2pkit.types import ImageSpec, PairSpec
@@ -56,7 +56,7 @@ def bench_translate(
     spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
     seed_everything(plan.config.engine.seed)
     generator: nn.Module = plan.generator.build(spec)
-    place = choose_place(plan.config.engine, generator)
+    place = choose_placement(plan.config.engine, generator)
     modes = plan.config.evaluate
     plain = copy.deepcopy(generator).to(place.device)
     translator = Translator(place.put(generator), spec, place, modes.batch_norm, modes.dropout)
@@ -90,7 +90,7 @@ def _draw(folder: Path, count: int, side: int) -> None:
 def _one_by_one(generator: nn.Module, translator: Translator, inputs: Path, output: Path) -> None:
     """Translate as a tutorial would: fp32, one image at a time, each step after the other."""
     output.mkdir(exist_ok=True)
-    with inference(generator, Mode(translator.batch_norm, translator.dropout)):
+    with run_in_mode(generator, InferenceMode(translator.batch_norm, translator.dropout)):
         for path in sorted(inputs.iterdir()):
             with Image.open(path) as opened:
                 array = np.array(opened.convert("RGB"))

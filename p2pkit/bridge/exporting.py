@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from p2pkit.bridge.generators import GENERATORS
 from p2pkit.bridge.layout import Layout, name_tensors
 from p2pkit.config import Part, Plan, load_config, resolve
-from p2pkit.engine.checkpoint import GENERATOR, load_statistics, read_config, read_state
-from p2pkit.engine.runs import find_checkpoint
+from p2pkit.engine.storage.checkpoint import load_statistics, read_config, read_state
+from p2pkit.engine.storage.find import find_checkpoint
+from p2pkit.engine.storage.layout import GENERATOR
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairSpec

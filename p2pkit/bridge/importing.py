@@ -14,7 +14,8 @@ from p2pkit.bridge.files import read_tensors, sha256
 from p2pkit.bridge.layout import Params, image_specs, swap_colours
 from p2pkit.bridge.recognise import Recognised, recognise, split
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.checkpoint import Contents, Position, write_checkpoint
+from p2pkit.engine.storage.checkpoint import Contents, write_checkpoint
+from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairSpec
@@ -106,7 +107,7 @@ def import_checkpoint(
     training = {f"discriminator.{key}": value for key, value in _weights(judge, discriminator, images).items()}
     noted = {"scaler": {}, "imported": [asdict(network) for network in (generator, discriminator) if network]}
     weights = _weights(found, generator, images)
-    write_checkpoint(output, Contents(weights, training, Position(), images, config, noted))
+    write_checkpoint(output, Contents(weights, training, Progress(), images, config, noted))
     modes = config["evaluate"]
     return ImportedModel(output, generator, discriminator, images, modes["batch_norm"], modes["dropout"])
 

@@ -11,7 +11,7 @@ import typer
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
 from p2pkit.cli.groups import Group, usage_problem
 from p2pkit.cli.output import survive_any_encoding
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
 
 _UsageError = cast(
@@ -62,7 +62,7 @@ def main() -> None:
     except _UsageError as error:
         if hasattr(error, "show") and type(error).__name__ == "NoArgsIsHelpError":
             error.show()
-        elif processes().main:
+        elif world().main:
             _tell([usage_problem(error)])
     sys.exit(2)
 
@@ -75,8 +75,8 @@ def _tell(problems: Sequence[Problem]) -> None:
 
 def _speaks() -> bool:
     """Whether it falls to this process to tell the error, which several may have."""
-    if not processes().several:
+    if not world().several:
         return True
-    from p2pkit.engine.fate import speaks
+    from p2pkit.engine.distributed.failure import is_reporter
 
-    return speaks()
+    return is_reporter()

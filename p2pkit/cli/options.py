@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from p2pkit.cli.output import say_waiting
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 
 if TYPE_CHECKING:
     from p2pkit.registry import Registry
@@ -41,6 +41,6 @@ def registry(path: Path | None, files: list[Path] | None) -> Registry:
     from p2pkit.registry import load_registry
 
     loaded = load_registry(path, plugin_files=files or ())
-    for plugin in loaded.plugins.failed if processes().main else ():
+    for plugin in loaded.plugins.failed if world().main else ():
         typer.echo(f"warning: plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", err=True)
     return loaded

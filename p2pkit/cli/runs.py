@@ -12,7 +12,7 @@ import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
 from p2pkit.cli.output import say_waiting
-from p2pkit.engine.processes import processes
+from p2pkit.engine.distributed.world import world
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -88,13 +88,13 @@ def evaluate(
         raise typer.BadParameter("--keep chooses among the modes; give --modes too")
     names = registry(registry_file, plugin)
     if modes or gap:
-        from p2pkit.survey import survey
+        from p2pkit.evaluate_modes import survey
 
         act = functools.partial(survey, model, modes=modes, gap=gap, keep=keep, split=split)
         print_survey(act(registry=names, progress=not quiet, **settings(set_)))
         return
     run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
-    if processes().main:
+    if world().main:
         print_report(run.report)
         typer.echo(f"samples  {run.sheet}")
 
@@ -193,7 +193,7 @@ def compare(
     say_waiting("reading runs")
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
-    from p2pkit.ui import way_to
+    from p2pkit.mlflow_ui.page import way_to
 
     if bool(runs) == (experiment is not None):
         raise typer.BadParameter("name runs, or else give --experiment NAME")
@@ -226,7 +226,7 @@ def ui(
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
     say_waiting("reading MLflow's store")
-    from p2pkit.ui import serve
+    from p2pkit.mlflow_ui.server import serve
 
     note = functools.partial(typer.echo, err=True)
     serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo, note=note)
@@ -250,7 +250,7 @@ def _size(written: str | None) -> tuple[int, int] | None:
 
 
 def _print_run(run: TrainedRun) -> None:
-    if processes().main:
+    if world().main:
         _print_outcome(run)
     if run.signal is not None:
         sys.exit(128 + run.signal)
@@ -258,7 +258,7 @@ def _print_run(run: TrainedRun) -> None:
 
 def _print_outcome(run: TrainedRun) -> None:
     from p2pkit.cli.tables import print_report
-    from p2pkit.ui import way_to
+    from p2pkit.mlflow_ui.page import way_to
 
     if run.report is not None:
         print_report(run.report)

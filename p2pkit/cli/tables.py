@@ -17,7 +17,7 @@ from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.costs import cost
-from p2pkit.survey import Survey
+from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 
@@ -151,7 +151,7 @@ def _figure(key: str, value: float) -> str:
 
 def print_sweep(swept: Sweep) -> None:
     """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
-    from p2pkit.ui import way_to
+    from p2pkit.mlflow_ui.page import way_to
 
     rows = swept.table()
     names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from p2pkit.engine.checkpoint import CONFIG, read_config
-from p2pkit.engine.runs import find_run, run_folders
+from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.find import find_run, run_folders
+from p2pkit.engine.storage.layout import CONFIG
 from p2pkit.errors import ModelError, P2pkitError, Problem
 
 RUNS = Path("runs")
@@ -78,7 +79,7 @@ def _experiment(folder: Path) -> str:
 
 def _recorded_folders(experiment: str) -> list[Path]:
     """Ask MLflow for the folders of an experiment's trainings; a store that is not there knows none."""
-    from p2pkit.ui import addresses, client
+    from p2pkit.mlflow_store import addresses, client
 
     try:
         experiment_id = addresses(experiment).experiment_id

@@ -12,9 +12,10 @@ from typing import Any
 
 from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
-from p2pkit.engine.checkpoint import CONFIG, read_config
 from p2pkit.engine.costs import load_costs
-from p2pkit.engine.evaluation_files import load_report
+from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.evaluations import load_report
+from p2pkit.engine.storage.layout import CONFIG
 from p2pkit.types import Report
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2pkit.compare.comparison import Comparison, Point
-from p2pkit.engine.evaluation_files import load_evaluation
-from p2pkit.engine.sheet import Row, draw_sheet
+from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet
+from p2pkit.engine.storage.evaluations import load_evaluation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from p2pkit.config.model import ComponentConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
-from p2pkit.documents import structural_problem
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError
-from p2pkit.plugins import Offer
+from p2pkit.plugins.loading import Offer
 from p2pkit.registry import Registry, parameter_problems
 from p2pkit.types import PairSpec
+from p2pkit.yaml_files import structural_problem
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from p2pkit.config.model import RunConfig
-from p2pkit.documents import did_you_mean, not_yaml, read_mapping
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.yaml_files import did_you_mean, not_yaml, read_mapping
 
 Raw = dict[str, Any]
 SINGLE = ("dataset", "generator", "discriminator")

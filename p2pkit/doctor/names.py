@@ -8,7 +8,7 @@ from pathlib import Path
 
 from p2pkit.doctor.finding import Finding
 from p2pkit.errors import P2pkitError, RegistryError
-from p2pkit.plugins import OWN, Plugin
+from p2pkit.plugins.loading import OWN, Plugin
 from p2pkit.registry import FILE, Registry, load_registry
 
 _PLUGINS = "plugins"

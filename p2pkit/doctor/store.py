@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from p2pkit.doctor.finding import Finding
-from p2pkit.ui import tracking_uri
+from p2pkit.mlflow_store import tracking_uri
 
 _PATIENCE = 5.0
 _SQLITE = "sqlite:///"

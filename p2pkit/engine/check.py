@@ -4,44 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
-from p2pkit.engine.objective import Objective, Player, Term
-from p2pkit.engine.precision import device_problems
-from p2pkit.engine.processes import processes
-from p2pkit.engine.scoring import OFFERED, wanted
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.device.choose import device_problems
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.evaluation.metrics import OFFERED, metric_inputs
+from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A plan whose data, shapes and environment are in order.
-
-    Args:
-        plan: The plan.
-        dataset: The data, opened but not read.
-        split: The part of it that evaluations use.
-        adversarial: Whether any term trains a discriminator.
-    """
-
-    plan: Plan
-    dataset: PairDataset
-    split: str
-    adversarial: bool
-
-    @property
-    def images(self) -> PairSpec:
-        """What the run's images are."""
-        return self.dataset.spec
-
-
-def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
+def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
     """Look for everything that can be wrong with a plan.
 
     Args:
@@ -74,7 +52,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Checked:
     if problems:
         raise ConfigError(problems)
     assert dataset is not None
-    return Checked(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, adversarial)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -120,7 +98,7 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         found = ", ".join(dataset.splits) or "none"
         problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
         return
-    wanted = plan.config.engine.batch * plan.config.engine.accumulate * processes().count
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count
     count = len(dataset.pairs("train"))
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
@@ -176,7 +154,9 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
         if initial and generator is not None:
-            from p2pkit.engine.initial import initial_problems  # which reads checkpoints, and these know checked runs
+            from p2pkit.engine.build.init_from import (
+                initial_problems,  # which reads checkpoints, and these know checked runs
+            )
 
             problems += initial_problems(plan, generator)
         if generator is not None:
@@ -190,7 +170,7 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
 
 
 def _check_wishes(part: Part, metric: Any, problems: list[Problem]) -> None:
-    unknown = [name for name in wanted(metric) if name not in OFFERED]
+    unknown = [name for name in metric_inputs(metric) if name not in OFFERED]
     if unknown:
         cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
         problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))
@@ -233,7 +213,7 @@ def _judged(discriminator: Any, source: Tensor, fake: Tensor, problems: list[Pro
 
 
 def _check_terms(terms: list[Term], view: View, problems: list[Problem]) -> None:
-    players: tuple[Player, ...] = ("generator", "discriminator")
+    players: tuple[PlayerName, ...] = ("generator", "discriminator")
     for term in terms:
         path = f"losses.{term.name}"
         for player in (player for player in players if term.judges(player)):

@@ -16,23 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.config import Plan
-from p2pkit.engine.ahead import mapped
-from p2pkit.engine.allocator import memory_kept
-from p2pkit.engine.checkpoint import load_generator, load_statistics, read_state
-from p2pkit.engine.modes import Mode, Statistics, inference
-from p2pkit.engine.precision import Place, choose_place
+from p2pkit.engine.data.prefetch import map_in_threads
+from p2pkit.engine.device.malloc import keep_freed_memory
+from p2pkit.engine.device.placement import Placement, choose_placement
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
+from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images import (
-    SUFFIXES,
-    conform,
-    full_scale,
-    image_tensor,
-    read_image,
-    resize,
-    to_network,
-    to_stored,
-    write_image,
-)
+from p2pkit.images.convert import conform, full_scale, resize, to_network, to_stored
+from p2pkit.images.files import SUFFIXES, image_tensor, read_image, write_image
 from p2pkit.types import ImageSpec, PairSpec
 
 Job = tuple[Path, Path]
@@ -56,7 +47,7 @@ class Translator:
 
     generator: nn.Module
     images: PairSpec
-    place: Place
+    place: Placement
     batch_norm: str = "running"
     dropout: str = "off"
     statistics: Statistics | None = None
@@ -68,7 +59,7 @@ class Translator:
         images: PairSpec = read_state(checkpoint)["images"]
         generator = plan.generator.build(images)
         load_generator(checkpoint, generator)
-        place = choose_place(plan.config.engine, generator)
+        place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate
         statistics = load_statistics(checkpoint) if modes.batch_norm == "recalibrated" else None
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics)
@@ -92,7 +83,7 @@ class Translator:
         fake = self._fakes([self._prepared(stored, "the image")], [stored])[0]
         return _like(image, fake)
 
-    @memory_kept()
+    @keep_freed_memory()
     def translate_files(
         self,
         inputs: Iterable[Path],
@@ -154,7 +145,7 @@ class Translator:
             except OSError as error:
                 return Problem(str(job[0]), f"can't be read: {error}")
 
-        for outcome in mapped(read, jobs, threads=_THREADS, depth=depth):
+        for outcome in map_in_threads(read, jobs, threads=_THREADS, depth=depth):
             if isinstance(outcome, Problem):
                 problems.append(outcome)
             else:
@@ -175,8 +166,8 @@ class Translator:
         padded = _padded(batch, getattr(self.generator, "multiple", 1))
         padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         parts = torch.split(padded, 1) if self.batch_norm == "batch" else (padded,)
-        mode = Mode(self.batch_norm, self.dropout)
-        with inference(self.generator, mode, self.statistics), self.place.precision.autocast():
+        mode = InferenceMode(self.batch_norm, self.dropout)
+        with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
             fakes = torch.cat([self.generator(part) for part in parts]).float().cpu()
         fakes = fakes[..., : batch.shape[2], : batch.shape[3]]
         return [to_stored(f[None], self._target_as(s))[0] for f, s in zip(fakes, stored, strict=True)]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pkit.engine.check import Checked
-from p2pkit.engine.work import dataset_facts, versions
-from p2pkit.events import Events
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.training.session import dataset_facts, versions
+from p2pkit.plugins.events import Events
 from p2pkit.registry import Registry
 from p2pkit.sweep.naming import SWEEP
 from p2pkit.sweep.plan import Planned
@@ -86,7 +86,7 @@ def _common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return common
 
 
-def _counts(checked: Checked) -> dict[str, int]:
+def _counts(checked: ValidatedRun) -> dict[str, int]:
     """Return the number of pairs of each split that is used, where the data set knows it."""
     splits = {split: checked.dataset.pairs(split) for split in dict.fromkeys(("train", checked.split))}
     return {split: len(pairs) for split, pairs in splits.items() if hasattr(pairs, "__len__")}

@@ -10,12 +10,12 @@ from typing import Any
 
 from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
-from p2pkit.documents import did_you_mean
-from p2pkit.engine.check import Checked
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
+from p2pkit.yaml_files import did_you_mean
 
 Config = str | Path | Mapping[str, Any]
 Axes = Sequence[str] | Mapping[str, Sequence[Any]]
@@ -35,10 +35,10 @@ class Planned:
     source: Source
     wanted: SweepConfig
     units: tuple[tuple[Child, ...], ...]
-    checked: Mapping[str, Checked]
+    checked: Mapping[str, ValidatedRun]
 
     @property
-    def first(self) -> Checked:
+    def first(self) -> ValidatedRun:
         """The first point's run."""
         return next(iter(self.checked.values()))
 
@@ -120,7 +120,7 @@ def _wanted(source: Source, registry: Registry) -> SweepConfig:
 
 def _checked(
     shared: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]], registry: Registry
-) -> dict[str, Checked]:
+) -> dict[str, ValidatedRun]:
     """Check each point; of a problem that several points have, the first is named."""
     checked, problems = {}, dict[str, Problem]()
     for label, settings in points.items():

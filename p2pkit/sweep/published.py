@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from p2pkit.engine.evaluation_files import last_evaluation
+from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.sweep.result import Sweep
 
 GROUND_TRUTH = "ground truth"

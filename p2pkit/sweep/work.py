@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit import api
-from p2pkit.engine.processes import refuse_several
-from p2pkit.engine.progress import timespan, watcher
-from p2pkit.engine.runs import new_folder
+from p2pkit.engine.distributed.world import require_single_process
+from p2pkit.engine.storage.find import new_folder
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
+from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
 from p2pkit.sweep.naming import Naming
@@ -54,7 +54,7 @@ def sweep(
         ConfigError: Points can't be run; holds all problems.
         P2pkitError: torchrun has started several processes.
     """
-    refuse_several("a sweep")
+    require_single_process("a sweep")
     registry = registry or load_registry()
     planned = plan(config, axes, registry=registry, **overrides)
     tracking = planned.first.plan.config.tracking
@@ -89,7 +89,7 @@ def join_sweep(
         ModelError: There is no such sweep.
         ConfigError: Its points can't be run here; holds all problems.
     """
-    refuse_several("a sweep")
+    require_single_process("a sweep")
     registry = registry or load_registry()
     store = Store(_find(sweep))
     planned = plan(store.config, registry=registry, **overrides)
@@ -139,7 +139,7 @@ class _Worker:
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.parent = Parent(store.folder, planned, registry, watcher(progress).note, resumed=not first)
+        self.parent = Parent(store.folder, planned, registry, reporter(progress).note, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
         self._took: list[float] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.components import Component
-from p2pkit.plugins import OWN, Offer
+from p2pkit.plugins.loading import OWN, Offer
 
 BUILTIN: dict[str, dict[str, Any]] = {
     "generator/unet": {"depth": 5, "width": 4},
@@ -100,8 +100,9 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 def _network() -> Path:
     """Write a checkpoint of a segmentation network as it is before training."""
     from p2pkit import api
-    from p2pkit.engine.assemble import assemble
-    from p2pkit.engine.checkpoint import Position, save_checkpoint
+    from p2pkit.engine.build.assembly import assemble
+    from p2pkit.engine.storage.loop_state import Progress
+    from p2pkit.engine.training.checkpointing import save_checkpoint
     from p2pkit.registry import load_registry
 
     folder = Path(_folder().name)
@@ -109,4 +110,4 @@ def _network() -> Path:
     network = {"use": "fcn", "params": {"width": 4}}
     config = {"dataset": {"use": "labels", "params": data}, "generator": network, "losses": {"cross_entropy": 1}}
     checked = api.check({**config, "engine": {"device": "cpu"}}, registry=load_registry(discover=False))
-    return save_checkpoint(folder / "network", assemble(checked), Position(), checked.plan.resolved())
+    return save_checkpoint(folder / "network", assemble(checked), Progress(), checked.plan.resolved())

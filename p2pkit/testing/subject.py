@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem
-from p2pkit.images import to_network
-from p2pkit.plugins import Offer
+from p2pkit.images.convert import to_network
+from p2pkit.plugins.loading import Offer
 from p2pkit.types import ImageSpec, PairSpec
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")

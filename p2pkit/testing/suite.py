@@ -17,7 +17,7 @@ from p2pkit.testing.rule import RULES, Rule, Skip
 if TYPE_CHECKING:
     import pytest
 
-    from p2pkit.plugins import Plugin, Plugins
+    from p2pkit.plugins.loading import Plugin, Plugins
     from p2pkit.testing.subject import Subject
 
 Examples = Mapping[str, Mapping[str, Any]]
@@ -117,7 +117,7 @@ class Suite:
         return plugins, chosen
 
     def _load(self) -> Plugins:
-        from p2pkit.plugins import Plugins
+        from p2pkit.plugins.loading import Plugins
 
         return Plugins(enable=[self.plugin], files=self.files)
 
@@ -272,7 +272,7 @@ def _again(plugins: Plugins, name: str) -> list[Any]:
 
 
 def _namespace(plugin: Plugin) -> str:
-    from p2pkit.plugins import OWN
+    from p2pkit.plugins.loading import OWN
 
     return OWN if plugin.origin == OWN else plugin.name
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 import p2pkit
 from p2pkit.bench import machine
-from p2pkit.bench.eager import EagerStep
 from p2pkit.bench.machine import ceiling
 from p2pkit.bench.measure import measure, measure_shards, measure_translation
+from p2pkit.bench.textbook_step import EagerStep
 from p2pkit.bench.training import _flops
-from p2pkit.engine.machine import timed
+from p2pkit.engine.device.timing import timed
 
 SMALL = {
     "dataset": {"use": "shapes", "params": {"size": 32}},

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import p2pkit
-from p2pkit.engine.checkpoint import load_discriminator, read_config
+from p2pkit.engine.storage.checkpoint import load_discriminator, read_config
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

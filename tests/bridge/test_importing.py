@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import p2pkit
 from p2pkit import ConfigError, ModelError
-from p2pkit.engine.checkpoint import read_config, read_state
+from p2pkit.engine.storage.checkpoint import read_config, read_state
 
 ATOL = 1e-6
 RECORDED = {"atol": 1e-5, "rtol": 1e-5}

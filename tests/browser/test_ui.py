@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from p2pkit.ui import Addresses
+from p2pkit.mlflow_store import Addresses
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 PATIENCE = 90.0

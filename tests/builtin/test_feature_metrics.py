@@ -23,7 +23,7 @@ from p2pkit.builtin.feature_scores import (
     kernel_distance_of,
 )
 from p2pkit.builtin.metrics import p2pkit_metrics
-from p2pkit.engine.scoring import update
+from p2pkit.engine.evaluation.metrics import update_metrics
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_diversity_of_a_generator_with_and_without_dropout(spec, dropout):
     network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(0.5 if dropout else 0.0))
     metric = make("diversity", spec, 16, distance="l1")
     with torch.no_grad():
-        update({"diversity": metric}, torch.rand(2, 3, 16, 16), torch.zeros(2, 3, 16, 16), network)
+        update_metrics({"diversity": metric}, torch.rand(2, 3, 16, 16), torch.zeros(2, 3, 16, 16), network)
     assert (metric.compute() > 0) == dropout
 
 

@@ -243,7 +243,7 @@ def test_an_error_ends_the_run_so(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("p2pkit.engine.loop.Loop._evaluate", fail)
+    monkeypatch.setattr("p2pkit.engine.training.loop.Loop._evaluate", fail)
     with pytest.raises(type(error)):
         train(registry)
     run = run_of(mlflow_here / "runs" / "tiny")

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from p2pkit.cli.fitting import Grid
-from p2pkit.engine.progress import Bar, Lines, timespan, watcher
+from p2pkit.progress import Bar, LogLines, reporter, timespan
 
 SCALARS = {
     **{f"train/generator/{name}": 0.123 for name in ("gan", "l1", "perceptual", "feature_matching", "total_variation")},
@@ -58,9 +58,9 @@ def test_a_dumb_terminal_gets_lines(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(watcher(True), Bar)
+    assert isinstance(reporter(True), Bar)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(watcher(True), Lines)
+    assert isinstance(reporter(True), LogLines)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12.4, "12 s"), (90, "1.5 min"), (11520, "3.2 h")])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from p2pkit.engine.evaluation_files import save_evaluation
+from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.types import Report, Samples
 
 CONFIG = {

@@ -10,9 +10,10 @@ import pytest
 
 import p2pkit
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
-from p2pkit.engine.data import Loader, prepare
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
 
 GOLDEN = Path(__file__).parent / "first_losses.json"
 CONFIG = {
@@ -41,8 +42,8 @@ def test_first_losses_are_those_on_file(quiet):
     Set P2PKIT_WRITE_GOLDEN=1 to write them anew.
     """
     assembly = assemble(check(resolve(load_config(CONFIG), quiet)))
-    stored, _ = prepare(assembly.checked.dataset.pairs("train"))
-    loader = Loader(stored, assembly.checked.images, batch=8, place=assembly.place, shuffle=True)
+    stored, _ = load_split(assembly.checked.dataset.pairs("train"))
+    loader = Loader(stored, assembly.checked.spec, batch=8, place=assembly.place, shuffle=True)
     steps = [
         {name: value.item() for name, value in assembly.step([(batch.source, batch.target)], number).items()}
         for number, batch in zip(range(5), loader.epoch(), strict=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.assemble import assemble
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.check import check
-from p2pkit.engine.data import Loader, prepare
-from p2pkit.engine.progress import Silent
-from p2pkit.engine.work import Work
+from p2pkit.engine.data.decode import load_split
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 
 TINY = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 12}},
@@ -43,8 +44,8 @@ def batches(checked):
     """The first training batches of the tiny data, as networks see them."""
 
     def make(assembly, count=3):
-        stored, _ = prepare(assembly.checked.dataset.pairs("train"))
-        loader = Loader(stored, assembly.checked.images, batch=4, place=assembly.place, shuffle=True)
+        stored, _ = load_split(assembly.checked.dataset.pairs("train"))
+        loader = Loader(stored, assembly.checked.spec, batch=4, place=assembly.place, shuffle=True)
         return [(batch.source, batch.target) for batch in list(loader.epoch())[:count]]
 
     return make
@@ -53,7 +54,7 @@ def batches(checked):
 @pytest.fixture
 def work(checked, quiet, tmp_path):
     """A whole run in a temporary folder."""
-    return lambda folder=None, **overrides: Work(
+    return lambda folder=None, **overrides: RunSession(
         checked(**overrides), quiet.plugins, _made(folder or tmp_path / "run"), Silent()
     )
 

@@ -7,7 +7,8 @@ from PIL import Image
 from torch import nn
 
 from p2pkit import DataError, ImageSpec, PairSpec, Translator
-from p2pkit.engine.precision import Place, Precision
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 
 CPU = torch.device("cpu")
 
@@ -29,7 +30,7 @@ class Negative(nn.Module):
 
 def translator(**images):
     spec = PairSpec(images.get("source", ImageSpec(3)), images.get("target", ImageSpec(3)), 16, 16)
-    return Translator(Negative(), spec, Place(CPU, Precision("fp32", CPU), torch.channels_last))
+    return Translator(Negative(), spec, Placement(CPU, Precision("fp32", CPU), torch.channels_last))
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_each_image_its_own_batch_where_its_statistics_count(picture, tmp_path):
     for index in range(3):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
     spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16)
-    place = Place(CPU, Precision("fp32", CPU), torch.channels_last)
+    place = Placement(CPU, Precision("fp32", CPU), torch.channels_last)
     model = Translator(Negative(), spec, place, batch_norm="batch")
     model.translate_files([tmp_path / f"{index}.png" for index in range(3)], tmp_path / "out")
     assert [shape[0] for shape in model.generator.seen] == [1, 1, 1]

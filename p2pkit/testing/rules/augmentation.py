@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from p2pkit.errors import ComponentError
-from p2pkit.images import to_network
+from p2pkit.images.convert import to_network
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import COLOUR, LABELS, Subject
 from p2pkit.types import ImageSpec, PairSpec

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p2pkit.images import stored_type
+from p2pkit.images.convert import stored_type
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream

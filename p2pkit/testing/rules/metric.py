@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from p2pkit.engine.scoring import score as score_all
-from p2pkit.engine.scoring import update, values_of, wanted
+from p2pkit.engine.evaluation.metrics import metric_inputs, update_metrics, values_of
+from p2pkit.engine.evaluation.metrics import score as score_all
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 
@@ -84,9 +84,9 @@ def _better(subject: Subject, one: list[float], other: list[float]) -> bool:
     higher = getattr(metric, "higher_is_better", None)
     if higher is None:
         raise Skip("it does not say whether higher is better")
-    if "target" not in wanted(metric):
+    if "target" not in metric_inputs(metric):
         raise Skip("it does not compare fakes with their targets")
-    update({"it": metric}, *subject.batch(count=COUNT), lambda _: _other(subject))
+    update_metrics({"it": metric}, *subject.batch(count=COUNT), lambda _: _other(subject))
     for said in getattr(metric, "warnings", tuple)():
         raise Skip(said)  # so few images mean nothing to it
     return all(a > b if higher else a < b for a, b in zip(one, other, strict=True))
@@ -111,8 +111,8 @@ def merge(subject: Subject) -> None:
     whole = score(subject, (fake[:1], target[:1]), (fake[1:], target[1:]))
     first, second = subject.build(), subject.build()
     source, _ = subject.batch(count=COUNT)
-    update({"it": first}, source[:1], target[:1], lambda _: fake[:1])
-    update({"it": second}, source[1:], target[1:], lambda _: fake[1:])
+    update_metrics({"it": first}, source[:1], target[:1], lambda _: fake[:1])
+    update_metrics({"it": second}, source[1:], target[1:], lambda _: fake[1:])
     try:
         first.merge_state(second)
     except (RuntimeError, AttributeError) as error:

@@ -63,4 +63,4 @@ def test_the_recipe_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     checked = p2pkit.check(FOLDER / "recipes" / "shallow_unet.yaml")
-    assert checked.images.height == 32
+    assert checked.spec.height == 32

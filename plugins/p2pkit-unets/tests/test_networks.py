@@ -182,4 +182,4 @@ def test_a_few_steps_lower_the_held_out_error(name):
 @pytest.mark.usefixtures("quiet")
 def test_the_recipe_can_be_run():
     checked = p2pkit.check(RECIPE)
-    assert checked.images.height == checked.images.width == 64
+    assert checked.spec.height == checked.spec.width == 64

@@ -14,7 +14,7 @@ from p2pkit.builtin.datasets.mapped import mapped_samples
 from p2pkit.builtin.datasets.shapes import shapes
 from p2pkit.builtin.datasets.shards import decoded, read_samples
 from p2pkit.builtin.datasets.webdataset import webdataset
-from p2pkit.engine.sharding import write_shards
+from p2pkit.engine.data.shard_writer import write_shards
 
 HEADER, BLOCK = 512, 512
 

@@ -5,7 +5,7 @@ import torch
 
 from p2pkit import ComponentError, resize
 from p2pkit.builtin.datasets import paired_folders
-from p2pkit.images import read_image
+from p2pkit.images.files import read_image
 
 
 @pytest.mark.parametrize("pattern", ["{side}/{split}", "{split}/{side}"])

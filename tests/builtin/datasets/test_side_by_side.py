@@ -12,7 +12,7 @@ import p2pkit
 from p2pkit import ComponentError, DataError
 from p2pkit.builtin.datasets import emoji, side_by_side
 from p2pkit.builtin.datasets.files import SUFFIXES
-from p2pkit.images import SUFFIXES as READABLE
+from p2pkit.images.files import SUFFIXES as READABLE
 
 
 def planes(array):

@@ -18,7 +18,7 @@ import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec
 from p2pkit.builtin.datasets.shapes import shapes
 from p2pkit.builtin.datasets.webdataset import webdataset
-from p2pkit.engine.sharding import write_shards
+from p2pkit.engine.data.shard_writer import write_shards
 
 
 class Fixed:
@@ -38,9 +38,9 @@ def noise(spec, count, size=(6, 9)):
 
     def image(side):
         if side.kind == "labels":
-            return torch.randint(side.channels, (1, *size), generator=dice).to(p2pkit.images.stored_type(side))
+            return torch.randint(side.channels, (1, *size), generator=dice).to(p2pkit.images.convert.stored_type(side))
         values = torch.rand(side.channels, *size, generator=dice) * (side.high - side.low) + side.low
-        return values.to(p2pkit.images.stored_type(side))
+        return values.to(p2pkit.images.convert.stored_type(side))
 
     names = ["a", "deep/b.c", "__c__", "d e", "100%", "grün"]
     return [Pair(image(spec.source), image(spec.target), (names * count)[i] + f"-{i}") for i in range(count)]

@@ -1,0 +1,1 @@
+"""From a validated run to networks on their device, with `auto` settled."""

@@ -1,0 +1,148 @@
+"""From a checked plan to networks, optimisers and the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from p2pkit.config import Part, Plan
+from p2pkit.config.model import EngineConfig, OptimizerConfig
+from p2pkit.engine.build.optimizer import make_optimizer
+from p2pkit.engine.build.parameters import count_parameters
+from p2pkit.engine.build.seeding import derive_seed, seed_everything
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.device.placement import Placement, choose_placement
+from p2pkit.engine.distributed.ddp import wrap_ddp
+from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.step.ema import EMA
+from p2pkit.engine.step.objective import Objective, Term
+from p2pkit.engine.step.training_step import Player, Players, TrainingStep, Update
+from p2pkit.types import ImageSpec, PairSpec
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a run works with.
+
+    Args:
+        checked: The plan and its data.
+        engine: The engine's config, as it is in force.
+        place: Where and how the networks compute.
+        players: Networks, optimisers and the generator's average.
+        step: The training step.
+        augmentations: Changes of training batches, in order.
+        update: How the loop takes a step: the step itself, or what replays it.
+        graph: Whether the step is one CUDA graph: `active`, or `off` and why.
+    """
+
+    checked: ValidatedRun
+    engine: EngineConfig
+    place: Placement
+    players: Players
+    step: TrainingStep
+    augmentations: tuple[Any, ...]
+    update: Update
+    graph: str = "off"
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The generator that counts: its average where there is one."""
+        average = self.players.average
+        return average.network if average else self.players.generator.network
+
+    @property
+    def pairs_per_batch(self) -> int:
+        """Pairs of one batch of all processes."""
+        return self.checked.plan.config.engine.batch * world().count
+
+    def trial(self) -> list[tuple[Tensor, Tensor]]:
+        """Return random batches of the run's form, to try the step on; for an assembly that is not trained further.
+
+        Shape: each image (B, C, H, W) in [-1, 1].
+        """
+        images = self.checked.spec
+
+        def random(spec: ImageSpec) -> Tensor:
+            size = (self.engine.batch, spec.channels, images.height, images.width)
+            image = torch.rand(size, device=self.place.device) * 2 - 1
+            return image.contiguous(memory_format=self.place.memory_format)
+
+        return [(random(images.source), random(images.target)) for _ in range(self.engine.accumulate)]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the engine settled, for trackers."""
+        facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
+        facts["cuda_graph"] = self.graph
+        facts["processes"] = world().count
+        facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
+        facts["generator_parameters"] = count_parameters(self.players.generator.network)
+        if self.players.discriminator is not None:
+            facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)
+        return facts
+
+
+def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assembly:
+    """Build a run, seeded.
+
+    Args:
+        checked: The plan and its data.
+        engine: What is in force instead of the plan's own engine config.
+
+    Returns:
+        Everything a run works with, on its device.
+    """
+    plan = checked.plan
+    engine = engine or plan.config.engine
+    seed_everything(engine.seed, deterministic=engine.deterministic)
+    assert plan.generator is not None
+    generator: nn.Module = plan.generator.build(checked.spec)
+    discriminator: nn.Module | None = None
+    if checked.adversarial:
+        assert plan.discriminator is not None
+        discriminator = plan.discriminator.build(checked.spec)
+    networks = [network for network in (generator, discriminator) if network is not None]
+    place = choose_placement(engine, *networks)
+    if place.device.type == "cuda" and not engine.deterministic:
+        torch.set_float32_matmul_precision("high")  # TF32
+    for network in networks:
+        if engine.sync_batch_norm:
+            convert_sync_batch_norm(network, place.device)
+        place.put(network)
+        if engine.compile == "on":
+            network.compile()
+    players = _players(plan, generator, discriminator, checked.spec)
+    objective = Objective(_terms(plan, checked.spec, place.device), engine.discriminator_factor)
+    generator_first = engine.order == "generator_first"
+    step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
+    augmentations = tuple(part.build(checked.spec) for part in plan.augment)
+    if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
+        seed_everything(derive_seed(engine.seed, world().rank), deterministic=engine.deterministic)
+    return Assembly(checked, engine, place, players, step, augmentations, update=step)
+
+
+def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
+    terms = []
+    for name, part in plan.losses.items():
+        loss = part.build(images)
+        loss = loss.to(device) if isinstance(loss, nn.Module) else loss
+        terms.append(Term(name, loss, part.weight, part.every))
+    return terms
+
+
+def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec) -> Players:
+    optimizers = plan.config.optimizers
+    ema = plan.config.engine.ema
+    adversary = None
+    if discriminator is not None:
+        adversary = _side(discriminator, plan.discriminator, optimizers.discriminator, images)
+    average = EMA(generator, ema) if ema else None
+    return Players(_side(generator, plan.generator, optimizers.generator, images), adversary, average)
+
+
+def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Player:
+    assert part is not None
+    return Player(network, make_optimizer(optimizer, network), wrap_ddp(network, part, images))

@@ -1,0 +1,68 @@
+"""Whether a run's step can be one CUDA graph: tried on a second, short-lived assembly."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from p2pkit.config.model import EngineConfig
+from p2pkit.engine.build.assembly import Assembly, assemble
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.device.choose import choose_device
+from p2pkit.engine.device.precision import choose_precision
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.engine.step.training_step import PairTensors
+
+
+def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | None:
+    """Say why a run's step can't be one CUDA graph; None if it can.
+
+    The step of a second, short-lived assembly is tried, so that a component that can't be captured leaves no trace
+    in the run.
+
+    Args:
+        checked: The plan and its data.
+        engine: The engine's config in force.
+    """
+    device = choose_device(engine.device)
+    if device.type != "cuda":
+        return f"{device.type} has no CUDA graphs"
+    if engine.cuda_graph == "off":
+        return "engine.cuda_graph is off"
+    if world().several:
+        return "gradients are exchanged with other processes"
+    if choose_precision(engine.precision, device).name == "fp16":
+        return "the loss scaler of fp16 leaves updates out"
+    return _tried(assemble(checked, engine))
+
+
+def _tried(assembly: Assembly) -> str | None:
+    """Take some steps on random images, first watching for waits, then captured."""
+    step = GraphedStep(assembly.step)
+    batches = assembly.trial()
+    try:
+        waits = _waits(step, batches)
+        if waits:
+            return f"a component waits for the device ({waits})"
+        for _ in range(WARM_UP):
+            step(batches, 0)
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        return f"the step can't be captured ({str(error).strip().splitlines()[0]})"
+    return None
+
+
+def _waits(step: GraphedStep, batches: Sequence[PairTensors]) -> str:
+    """Return what torch says of a step in which the host waits for the device, empty where it does not."""
+    step(batches, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            step(batches, 0)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return next((str(found.message) for found in caught if "synchroniz" in str(found.message)), "")

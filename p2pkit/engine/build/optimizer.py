@@ -1,0 +1,34 @@
+"""Optimisers of the players, and their learning rates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from p2pkit.config.model import OptimizerConfig
+
+
+def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.use]
+    device = parameters[0].device
+    cuda = device.type == "cuda"
+    return kind(
+        parameters,
+        lr=torch.tensor(config.lr, device=device) if cuda else config.lr,  # a captured step reads it where it lies
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=cuda or device.type == "cpu",
+        capturable=cuda,
+    )
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set an optimiser's learning rate, in place where it lies on the device."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

@@ -1,0 +1,99 @@
+"""Decode a split once, before training: what is damaged is found now and not in the last epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Literal, TypeVar
+
+import torch
+
+from p2pkit.engine.data.cache import _Store
+from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
+from p2pkit.engine.data.streaming import StreamedPairs
+from p2pkit.errors import DataError, Problem
+from p2pkit.types import Pair, PairStream
+
+OnProgress = Callable[[str, int, int], None]
+_MOST_NAMED = 20
+_AHEAD = 64
+T = TypeVar("T")
+
+
+def load_split(
+    pairs: Sequence[Pair] | PairStream,
+    *,
+    cache: Literal["auto", "memory", "disk", "off"] = "auto",
+    unreadable: Literal["stop", "skip"] = "stop",
+    workers: int = 0,
+    what: str = "pairs",
+    report: OnProgress | None = None,
+    note: Callable[[Problem], None] = lambda problem: None,
+) -> tuple[PairSource, list[Problem]]:
+    """Decode all pairs once, so that a damaged file is found now and not in the last epoch; a stream is only looked at.
+
+    Args:
+        pairs: The pairs of a split.
+        cache: Where decoded pairs are kept.
+        unreadable: Whether a file that can't be read is an error or left out.
+        workers: Processes that decode when nothing is kept.
+        what: What is being read, for the progress report.
+        report: Called with (what, done, total).
+        note: Hears later what of a stream is left out.
+
+    Returns:
+        The pairs, and what was left out.
+
+    Raises:
+        DataError: Files can't be read, all of them named; or nothing is left.
+    """
+    if isinstance(pairs, PairStream):
+        found = list(getattr(pairs, "problems", list)())
+        if unreadable == "stop":
+            raise_unreadable(found)
+        return StreamedPairs(pairs, workers, unreadable, note), found
+    store = _Store(len(pairs), cache)
+    names: list[str] = []
+    kept: list[int] = []
+    problems: list[Problem] = []
+    for index, outcome in enumerate(decode_in_threads(pairs, lambda pair: pair)):
+        if isinstance(outcome, DataError):
+            problems += outcome.problems
+        else:
+            store.put(len(kept), outcome)
+            names.append(outcome.name)
+            kept.append(index)
+        if report is not None:
+            report(what, index + 1, len(pairs))
+    if unreadable == "stop" or not kept:
+        raise_unreadable(problems)
+    if store.source is None or store.target is None:
+        return Uncached(names, pairs, kept, workers), problems
+    return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
+
+
+def raise_unreadable(problems: Sequence[Problem]) -> None:
+    """Raise a `DataError` that names what can't be read, if there is anything."""
+    if problems:
+        hint = Problem("dataset.unreadable", f"{len(problems)} files can't be read", "mend them, or write skip here")
+        raise DataError([*problems[:_MOST_NAMED], hint])
+
+
+def decode_in_threads(pairs: Sequence[Pair] | PairStream, act: Callable[[Pair], T]) -> Iterator[T | DataError]:
+    """Decode and act in threads, a bounded number ahead, so that a large data set never lies in the queue."""
+
+    def outcome(decode: Callable[[], Pair]) -> T | DataError:
+        try:
+            return act(decode())
+        except DataError as error:
+            return error
+
+    if isinstance(pairs, PairStream):
+        decoders = pairs.decoders()
+    else:
+        decoders = (partial(pairs.__getitem__, index) for index in range(len(pairs)))
+    with ThreadPoolExecutor(min(8, torch.get_num_threads() + 2)) as pool:
+        while group := list(islice(decoders, _AHEAD)):
+            yield from pool.map(outcome, group)

@@ -1,0 +1,137 @@
+"""Decoded pairs as batches, and which of them an epoch wants."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from p2pkit.types import Pair
+
+Images = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """Which batches of a split, and in what order.
+
+    Args:
+        batch: Pairs of a batch.
+        seed: Settles a random order, in which what does not fill a batch is left out; None for the stored order.
+        skip: Batches at the beginning that are left out, to go on after an interruption.
+        part: Which part of the split, where several processes share it.
+        parts: How many parts there are.
+    """
+
+    batch: int
+    seed: int | None = None
+    skip: int = 0
+    part: int = 0
+    parts: int = 1
+
+    def length(self, count: int) -> int:
+        """Return the number of batches of a split of `count` pairs, before any is left out."""
+        if self.seed is None:
+            return math.ceil(len(range(self.part, count, self.parts)) / self.batch)
+        return count // (self.batch * self.parts)
+
+
+class PairSource(Protocol):
+    """Stored pairs that can be fetched as batches."""
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        ...
+
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
+        """Yield (source, target) of each batch, as stored."""
+        ...
+
+    def samples(self, count: int) -> Iterator[tuple[str, Images]]:
+        """Yield a few pairs with their names, each as a batch of one, always the same ones."""
+        ...
+
+
+class Indexed(ABC):
+    """Pairs that can be fetched in any order."""
+
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
+        """Yield (source, target) of each group of indices, as stored."""
+
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
+        """Yield (source, target) of each batch, as stored; the processes of a run take turns in one order."""
+        indices = torch.arange(len(self))
+        if order.seed is None:
+            groups = torch.split(indices[order.part :: order.parts], order.batch)
+        else:
+            indices = torch.randperm(len(self), generator=torch.Generator().manual_seed(order.seed))
+            groups = torch.split(indices, order.batch)[order.part :: order.parts][: order.length(len(self))]
+        return self.batches([group.tolist() for group in groups[order.skip :] if len(group)])
+
+    def samples(self, count: int) -> Iterator[tuple[str, Images]]:
+        """Yield pairs spread evenly over the split."""
+        count = min(count, len(self))
+        chosen = [round(i * (len(self) - 1) / max(count - 1, 1)) for i in range(count)]
+        return zip((self.names[i] for i in chosen), self.batches([[i] for i in chosen]), strict=True)
+
+
+@dataclass(frozen=True)
+class Cached(Indexed):
+    """Decoded pairs in memory, or in a file that is mapped into it."""
+
+    names: Sequence[str]
+    source: Tensor
+    target: Tensor
+
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
+        """Yield (source, target) of each group of indices, as stored."""
+        for group in indices:
+            chosen = torch.tensor(group)
+            yield self.source.index_select(0, chosen), self.target.index_select(0, chosen)
+
+
+@dataclass(frozen=True)
+class Uncached(Indexed):
+    """Pairs that are decoded anew each time, by worker processes."""
+
+    names: Sequence[str]
+    pairs: Sequence[Pair]
+    kept: Sequence[int]
+    workers: int
+
+    def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
+        """Yield (source, target) of each group of indices, as stored."""
+        groups = [[self.kept[i] for i in group] for group in indices]
+        yield from make_dataloader(
+            _Pairs(self.pairs), batch_sampler=groups, num_workers=self.workers, collate_fn=collate
+        )
+
+
+class _Pairs(Dataset[Pair]):
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.pairs[index]
+
+
+def make_dataloader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
+    """Return a torch loader that takes nothing from the run's random numbers: a resumed run would come by others."""
+    return DataLoader(dataset, generator=torch.Generator(), **options)
+
+
+def collate(pairs: Sequence[Pair]) -> Images:
+    """Make a batch of pairs."""
+    return torch.stack([pair.source for pair in pairs]), torch.stack([pair.target for pair in pairs])

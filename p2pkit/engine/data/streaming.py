@@ -1,0 +1,132 @@
+"""Batches from a stream of pairs: read by several processes, in an order that a seed settles, from any position on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from torch.utils.data import IterableDataset, get_worker_info
+
+from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
+from p2pkit.engine.data.prefetch import prefetch
+from p2pkit.errors import DataError, Problem
+from p2pkit.types import Pair, PairStream
+
+_DEPTH = 2
+"""Batches that are read ahead, by each process."""
+
+
+@dataclass(frozen=True)
+class StreamedPairs:
+    """Pairs that are read one after another each time.
+
+    The order depends on `workers`, since each process reads a part of its own.
+
+    Args:
+        stream: The pairs.
+        workers: Processes that read and decode; 0 for this one, in a thread where the stream is not resident.
+        unreadable: Whether a pair that can't be read ends the run, or another one of its part comes in its place.
+        note: Hears of each pair that is left out.
+    """
+
+    stream: PairStream
+    workers: int
+    unreadable: Literal["stop", "skip"] = "stop"
+    note: Callable[[Problem], None] = lambda problem: None
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def epoch(self, order: BatchOrder) -> Iterator[Images]:
+        """Yield (source, target) of each batch, as stored; in the stored order one process reads."""
+        lanes = max(1, self.workers) if order.seed is not None else 1
+        reading = _Reading(self.stream, order, lanes, skips=self.unreadable == "skip")
+        for images, problems in self._read(reading, min(self.workers, lanes)):
+            if images is None:
+                raise DataError(problems)
+            for problem in problems:
+                self.note(problem)
+            yield images
+
+    def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
+        if not processes:
+            return iter(reading) if getattr(self.stream, "resident", False) else prefetch(iter(reading), _DEPTH)
+        return iter(make_dataloader(reading, batch_size=None, num_workers=processes, collate_fn=_as_it_is))
+
+    def samples(self, count: int) -> Iterator[tuple[str, Images]]:
+        """Yield the first pairs: to see others, all before them would have to be read."""
+        reading = _Reading(self.stream, BatchOrder(batch=1), lanes=1, skips=self.unreadable == "skip")
+        for pair in islice(reading.pairs(0, 1, 0, []), count):
+            yield pair.name, collate([pair])
+
+
+_Read = tuple[Images | None, Sequence[Problem]]
+"""A batch and what was left out for it; without a batch, why there is none."""
+
+
+class _Reading(IterableDataset[_Read]):
+    """What one process reads: a lane, whose batches come in turn with those of the other lanes.
+
+    Args:
+        stream: The pairs.
+        order: Which batches.
+        lanes: How many processes read.
+        skips: Whether pairs that can't be read are left out.
+    """
+
+    def __init__(self, stream: PairStream, order: BatchOrder, lanes: int, *, skips: bool) -> None:
+        self.stream = stream
+        self.order = order
+        self.lanes = lanes
+        self.skips = skips
+
+    def __iter__(self) -> Iterator[_Read]:
+        order, info = self.order, get_worker_info()
+        lane = (order.skip + (info.id if info else 0)) % self.lanes  # the first process gives the first batch
+        done = len(range(lane, order.skip, self.lanes))
+        wanted = len(range(lane, order.length(len(self.stream)), self.lanes)) - done
+        problems: list[Problem] = []
+        part, parts = order.part * self.lanes + lane, order.parts * self.lanes
+        pairs = self.pairs(part, parts, done * order.batch, problems)
+        try:
+            for _ in range(wanted):
+                if group := list(islice(pairs, order.batch)):
+                    yield collate(group), tuple(problems)
+                    problems.clear()
+        except DataError as error:
+            yield None, error.problems
+
+    def pairs(self, part: int, parts: int, start: int, problems: list[Problem]) -> Iterator[Pair]:
+        """Yield a part's pairs from a position on; in a random order without end, so that none left out is missed.
+
+        Where pairs are left out, a position is found by counting those that are not.
+        """
+        if self.skips:
+            yield from islice(self._passes(part, parts, 0, problems), start, None)
+        else:
+            yield from self._passes(part, parts, start, problems)
+
+    def _passes(self, part: int, parts: int, start: int, problems: list[Problem]) -> Iterator[Pair]:
+        while True:
+            found = False
+            for decode in self.stream.decoders(part=part, parts=parts, seed=self.order.seed, start=start):
+                try:
+                    pair = decode()
+                except DataError as error:
+                    if not self.skips:
+                        raise
+                    problems += error.problems
+                    continue
+                found = True
+                yield pair
+            if self.order.seed is None:
+                return
+            if not found and not start:
+                raise DataError(problems or Problem("", "the stream has ended without a pair"))
+            start = 0
+
+
+def _as_it_is(read: Any) -> Any:
+    return read

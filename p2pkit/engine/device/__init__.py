@@ -1,0 +1,1 @@
+"""Where and in which arithmetic networks compute; imports only the distributed room."""

@@ -1,0 +1,1 @@
+"""Ranks, collectives and signals; nothing of a run."""

@@ -1,0 +1,80 @@
+"""What processes exchange of a network: gradients in its backward pass, buffers before it is judged."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from p2pkit.config import Part
+from p2pkit.engine.distributed.collectives import is_initialized
+from p2pkit.types import PairSpec, Verdict
+
+
+def wrap_ddp(network: nn.Module, part: Part, images: PairSpec) -> DistributedDataParallel | None:
+    """Return a network's other self, whose backward pass leaves the gradient's mean over all processes.
+
+    Args:
+        network: The network.
+        part: What made it.
+        images: What the run's images are.
+
+    Returns:
+        torch's wrapper; None where a process is on its own.
+    """
+    if not is_initialized():
+        return None
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.15
+    options: dict[str, Any] = {name: False, "find_unused_parameters": has_unused_parameters(part, images)}
+    return DistributedDataParallel(network, gradient_as_bucket_view=True, **options)
+
+
+@torch.no_grad()
+def broadcast_buffers(network: nn.Module) -> None:
+    """Give a network the main process's buffers, such as the statistics of batch norm, which each process gathers."""
+    if is_initialized():
+        for buffer in network.buffers():
+            shared = buffer.contiguous()
+            dist.broadcast(shared, src=0)
+            buffer.copy_(shared)
+
+
+def has_unused_parameters(part: Part, images: PairSpec) -> bool:
+    """Whether a network has parameters that nothing it makes depends on; seen on the meta device, without computing."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        network = part.build(images)
+        made = (torch.zeros(2, spec.channels, images.height, images.width) for spec in (images.source, images.target))
+        source, target = made
+        try:
+            output = network(source) if part.offer.component.kind == "generator" else network(source, target)
+        except NotImplementedError:  # the meta device's own limit
+            return False
+    reached = set(map(id, _leaves(_tensors(output))))
+    return any(parameter.requires_grad and id(parameter) not in reached for parameter in network.parameters())
+
+
+def _tensors(output: Tensor | Verdict) -> list[Tensor]:
+    if isinstance(output, Tensor):
+        return [output]
+    return [*output.logits, *(tensor for scale in output.features for tensor in scale)]
+
+
+def _leaves(tensors: list[Tensor]) -> Iterator[Tensor]:
+    """Yield the parameters that tensors were made from."""
+    waiting = [tensor.grad_fn for tensor in tensors]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        if hasattr(node, "variable"):
+            yield node.variable
+        before = {function for function, _ in node.next_functions} - seen
+        seen |= before
+        waiting += before

@@ -1,0 +1,88 @@
+"""What ends one process of a run ends them all, with one cause, told once."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
+
+from p2pkit.engine.distributed.world import world
+from p2pkit.errors import Problem, TrainingError
+
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others before it gives the run up."""
+_LAST_WORD = 3.0
+
+
+@contextmanager
+def propagate_failure() -> Iterator[None]:
+    """Let the error that ends one process be the cause that the others end with.
+
+    Raises:
+        TrainingError: Another process is gone; says why, where that one could.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not world().several:
+            raise
+        _hear_no_more()
+        if _is_loss(error):
+            raise TrainingError(lost_process_problem()) from error
+        if is_reporter():
+            rendezvous_store().set("word", str(error).partition("\n")[0] or type(error).__name__)
+        raise
+
+
+def _hear_no_more() -> None:
+    """Go on to the end: torchrun tells all that is left to end as soon as one process has."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def is_reporter() -> bool:
+    """Whether it falls to this process to tell the user why the run ends: to the first one that asks."""
+    here = world()
+    if not here.several:
+        return True
+    try:
+        return bool(rendezvous_store().compare_set("teller", "", str(here.rank)) == str(here.rank).encode())
+    except RuntimeError:  # torchrun, who keeps the store, may be gone
+        return True
+
+
+@functools.cache
+def rendezvous_store() -> Store:
+    """Return what torchrun keeps for all processes: a few words by name."""
+    kept: Store = next(rendezvous("env://", timeout=PATIENCE))[0]
+    return kept
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether an error says no more than that another process did not answer; gloo's have no type of their own."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+
+
+def lost_process_problem() -> Problem:
+    """Say why another process does not answer; one that went by an error has left a word."""
+    remedy = "the run goes on from its last checkpoint by p2pkit train --resume RUN"
+    deadline = time.monotonic() + _LAST_WORD
+    try:
+        while not rendezvous_store().check(["word"]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if rendezvous_store().check(["word"]):
+            return Problem(
+                "", f"another process of this run has failed: {rendezvous_store().get('word').decode()}", remedy
+            )
+    except RuntimeError:
+        pass
+    cause = "another process of this run does not answer: killed, out of memory, or its machine is lost"
+    return Problem("", cause, f"{remedy}; torchrun's summary has its exit code")

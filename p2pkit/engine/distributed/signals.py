@@ -1,0 +1,88 @@
+"""Signals: the first asks a run to save and leave; a main thread that can't hear one is ended by a watchdog."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from p2pkit.engine.distributed.collectives import is_initialized
+from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem
+from p2pkit.errors import TrainingError
+
+GRACE = 15.0
+"""Seconds from a signal until the main thread must have heard it; torchrun kills after 30."""
+
+
+@contextmanager
+def signal_watchdog(interrupt: GracefulExit, ended: Callable[[TrainingError], None]) -> Iterator[None]:
+    """Context in which a signal that the main thread can't hear ends the process, where there are several.
+
+    Args:
+        interrupt: What hears signals, if the main thread can.
+        ended: Called with the error before the process ends.
+    """
+    if not is_initialized() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard, woken = socket.socketpair()
+    woken.setblocking(False)
+    before = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(heard, over, interrupt, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        over.set()
+        woken.close()
+
+
+def _watch(
+    heard: socket.socket, over: threading.Event, interrupt: GracefulExit, ended: Callable[[TrainingError], None]
+) -> None:
+    with heard:
+        while number := heard.recv(1):
+            if number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(GRACE) and interrupt.signal is None:
+                _leave(TrainingError(lost_process_problem()), ended)
+
+
+def _leave(error: TrainingError, ended: Callable[[TrainingError], None]) -> None:
+    try:
+        ended(error)
+        if is_reporter():
+            sys.stderr.write(f"error:\n  {error}\n")
+            sys.stderr.flush()
+    finally:
+        os._exit(2)
+
+
+class GracefulExit:
+    """Context in which the first signal only sets `signal`, the number of the signal that came."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GracefulExit:
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,0 +1,1 @@
+"""Scores and shows a network; trains nothing."""

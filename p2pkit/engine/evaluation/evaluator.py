@@ -1,0 +1,225 @@
+"""Score a generator on held-out pairs, beside predictions that need no learning."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.distributed.ddp import broadcast_buffers
+from p2pkit.engine.distributed.world import world
+from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, recalibrate, run_in_mode
+from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
+from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
+from p2pkit.engine.storage.evaluations import save_evaluation
+from p2pkit.images.convert import to_picture
+from p2pkit.types import Report, Samples
+
+_MOST_FOR_MEAN = 4096
+"""Targets that make up the mean: more would change nothing but the time before the first step."""
+_KNOWN_BY = 8
+"""Pairs by which a protocol tells data from other data."""
+
+
+class Evaluator:
+    """Scores generators on one split, always in the same way; each process has its share, and metrics merge them.
+
+    Args:
+        checked: The run's plan and data; its split is the one that is scored.
+        loader: The split's batches.
+        mean: The mean of the training targets, for the baseline.
+        mode: How the generator is run; by default as the plan says.
+        calibration: Training sources, for the mode that gathers statistics anew.
+    """
+
+    def __init__(
+        self,
+        checked: ValidatedRun,
+        loader: Loader,
+        mean: Tensor | None = None,
+        mode: InferenceMode | None = None,
+        calibration: BatchNormCalibrationSet | None = None,
+    ) -> None:
+        self.checked = checked
+        self.plan = checked.plan
+        self.images = checked.spec
+        self.loader = loader
+        self.mean = mean
+        self.config = checked.plan.config.evaluate
+        self.mode = mode or InferenceMode(self.config.batch_norm, self.config.dropout)
+        self.calibration = calibration
+        self.gathered: Statistics | None = None  # what the last evaluation used
+
+    def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
+        """Score a generator.
+
+        Args:
+            generator: The network.
+            sheet: Where the picture of the samples goes.
+
+        Returns:
+            The scores, and the fixed samples, which only the main process draws.
+        """
+        broadcast_buffers(generator)
+        self.gathered = statistics = self.statistics(generator)
+        values: dict[str, float] = {}
+        for mode, metrics in self._by_mode:
+            with run_in_mode(generator, mode, statistics):
+                values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
+        with run_in_mode(generator, self.mode, statistics):
+            samples = self._samples(generator, sheet) if world().main else Samples((), (), sheet)
+        report = self._report(values)
+        if world().main:
+            save_evaluation(report, samples)
+        return report, samples
+
+    def statistics(self, generator: nn.Module) -> Statistics | None:
+        """Gather batch norm's statistics anew, where the mode asks for it."""
+        if self.mode.batch_norm != "recalibrated":
+            return None
+        assert self.calibration is not None
+        return recalibrate(generator, self.calibration, self.mode.dropout)
+
+    def _report(self, values: Mapping[str, float]) -> Report:
+        """Lay out values, of which a metric may have several, with what is said of each metric."""
+        metrics = self._metrics
+        whose = {value: value if value in metrics else value.partition("/")[0] for value in values}
+        own = {name: self._own_protocol(mode, name) for mode, group in self._by_mode for name in group}
+        higher = {name: metric.higher_is_better for name, metric in metrics.items()}
+        warnings = [f"{name}: {said}" for name, metric in metrics.items() for said in self._warnings(metric)]
+        return Report(
+            self.checked.split,
+            len(self.loader.stored),
+            dict(values),
+            self.baselines,
+            {value: higher[name] for value, name in whose.items()},
+            self._protocol,
+            {value: own[name] for value, name in whose.items()},
+            tuple(warnings),
+            self.ground_truth,
+        )
+
+    def _warnings(self, metric: Any) -> list[str]:
+        """Return what a metric has to say of its values, having seen the pairs of all processes."""
+        if not hasattr(metric, "warnings"):
+            return []
+        with metric.sync_context(should_sync=self.loader.parts > 1):
+            return list(metric.warnings())
+
+    def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Any]:
+        forced = {"dropout": mode.dropout} if mode != self.mode else {}
+        return {**forced, **own_protocol(self.plan.metrics[name], self._metrics[name])}
+
+    @cached_property
+    def _protocol(self) -> dict[str, Any]:
+        """What all metrics' protocols have in common; the data are known by a few of the pairs."""
+        assert self.plan.dataset is not None
+        scored = hashlib.sha256()
+        for name, images in self.loader.stored.samples(_KNOWN_BY):
+            scored.update(name.encode())
+            for image in images:
+                scored.update(image.numpy().tobytes())
+        gathered = self.calibration.protocol() if self.calibration and self.mode.batch_norm == "recalibrated" else {}
+        return {
+            "dataset": self.plan.dataset.name,
+            "split": self.checked.split,
+            "count": len(self.loader.stored),
+            "pairs": scored.hexdigest()[:8],
+            "size": f"{self.images.height}x{self.images.width}",
+            "resize": getattr(self.checked.dataset, "resampling", "not stated"),
+            **asdict(self.mode),
+            **gathered,
+        }
+
+    @cached_property
+    def _metrics(self) -> dict[str, Any]:
+        device = self.loader.place.device
+        metrics = {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
+        for metric in metrics.values():
+            metric.sync_on_compute = self.loader.parts > 1
+        return metrics
+
+    @property
+    def _by_mode(self) -> list[tuple[InferenceMode, dict[str, Any]]]:
+        """The metrics by the mode they need: several fakes of a source differ only where dropout is on."""
+        metrics = self._metrics.items()
+        plain = {name: metric for name, metric in metrics if not needs_several_fakes(metric)}
+        noisy = {name: metric for name, metric in metrics if needs_several_fakes(metric)}
+        return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((batch.source, batch.target) for batch in self.loader.epoch())
+
+    @cached_property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """Scores of the source itself, where it has the target's form, and of the mean of the training targets."""
+        source, target = self.images.source, self.images.target
+        simple: dict[str, Predict] = {}
+        if source.kind == target.kind and source.channels in (1, target.channels):
+            simple["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
+        if self.mean is not None:
+            mean = self.mean
+            simple["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
+        metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
+        with torch.no_grad():
+            offered = simple.items() if self.config.baselines else ()
+            return {name: score(metrics, self._pairs(), predict) for name, predict in offered}
+
+    @cached_property
+    def ground_truth(self) -> Mapping[str, float]:
+        """Scores of the targets in the place of fakes; a metric that knows the target would say nothing new."""
+        metrics = {
+            n: metric for n, metric in self._metrics.items() if not {"target", "fakes"} & {*metric_inputs(metric)}
+        }
+        targets = (target for _, target in self._pairs())
+        with torch.no_grad():
+            return score(metrics, self._pairs(), lambda _: next(targets))
+
+    def _generate(self, generator: nn.Module, source: Tensor) -> Tensor:
+        """Run the generator, in fp32 whatever it was trained in, so that a score is the same on every device.
+
+        With statistics of the images at hand each image is a batch of its own.
+        """
+        if self.mode.batch_norm == "batch":
+            return torch.cat([generator(image) for image in torch.split(source, 1)])
+        fake: Tensor = generator(source)
+        return fake
+
+    def _samples(self, generator: nn.Module, sheet: Path) -> Samples:
+        """Show a few pairs, the same in every evaluation."""
+        rows = []
+        for name, (source, target) in self.loader.samples(self.config.samples):
+            fake = self._generate(generator, source)[0]
+            specs = (self.images.source, self.images.target, self.images.target)
+            shown = zip((source[0], fake, target[0]), specs, strict=True)
+            rows.append(Row(name, [to_picture(image, spec) for image, spec in shown]))
+        draw_sheet(rows, ("source", "fake", "target"), sheet)
+        return Samples(tuple(row.name for row in rows), tuple(side_by_side(row.pictures) for row in rows), sheet)
+
+
+def mean_target(loader: Loader) -> Tensor:
+    """Return the per-pixel mean of a split's first targets, at the size of the run's images.
+
+    Shape: (1, C_target, H, W) in [-1, 1].
+    """
+    total: Tensor | None = None
+    count = 0
+    for batch in loader.epoch():
+        added = batch.target.sum(0, keepdim=True)
+        total = added if total is None else total + added
+        count += len(batch.target)
+        if count >= _MOST_FOR_MEAN:
+            break
+    assert total is not None
+    size = (loader.images.height, loader.images.width)
+    return functional.interpolate(total / count, size, mode="bilinear", antialias=True)

@@ -1,0 +1,149 @@
+"""From a run under way to a checkpoint, and back to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from p2pkit.engine.build.autotune import tuned_settings
+from p2pkit.engine.build.seeding import derive_seed
+from p2pkit.engine.distributed.collectives import all_gather
+from p2pkit.engine.distributed.world import world
+
+if TYPE_CHECKING:
+    from p2pkit.engine.build.assembly import Assembly
+from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, read_state, write_checkpoint
+from p2pkit.engine.storage.layout import GENERATOR, TRAINING
+from p2pkit.engine.storage.loop_state import Progress
+
+
+def save_checkpoint(
+    folder: Path,
+    assembly: Assembly,
+    position: Progress,
+    config: Mapping[str, Any],
+    statistics: Mapping[str, Tensor] | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a run's checkpoint.
+
+    The main process does; the others give it the state of their random numbers.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        assembly: The run.
+        position: How far it has come.
+        config: The resolved config.
+        statistics: Batch norm's, gathered anew, where the config's mode asks for them.
+        notes: What the state says besides, as JSON can hold it.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    random = all_gather(_random_state(assembly.place.device))
+    final = folder / f"step-{position.step:08d}"
+    if not world().main:
+        return final
+    state = {
+        "pairs_per_batch": assembly.pairs_per_batch,
+        "settled": tuned_settings(assembly.engine, assembly.place.device),
+        "scaler": assembly.place.precision.scaler.state_dict(),
+        **(notes or {}),
+    }
+    generator = assembly.evaluated.state_dict()
+    training, images = _training_tensors(assembly, random), assembly.checked.spec
+    return write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
+
+
+def load_checkpoint(path: Path, assembly: Assembly) -> Progress:
+    """Put a run back to where it was, in every process.
+
+    Args:
+        path: The checkpoint's folder.
+        assembly: The run, built from the checkpoint's config.
+
+    Returns:
+        How far the run had come, in batches of as many pairs as they have now.
+    """
+    state = read_state(path)
+    tensors = _tensors(path / TRAINING)
+    players = assembly.players
+    _load(players.generator.network, _under(tensors, "generator"), path)
+    _load_optimizer(players.generator.optimizer, _under(tensors, "optimizer.generator"))
+    if players.discriminator is not None:
+        _load(players.discriminator.network, _under(tensors, "discriminator"), path)
+        _load_optimizer(players.discriminator.optimizer, _under(tensors, "optimizer.discriminator"))
+    if players.average is not None:
+        _load(players.average.network, _tensors(path / GENERATOR), path)
+        players.average.count.copy_(tensors["average.count"])
+    if assembly.place.precision.scaler.is_enabled():
+        assembly.place.precision.scaler.load_state_dict(state["scaler"])
+    position = Progress(**state["position"])
+    _set_random_state(_under(tensors, _random_name(world().rank)), assembly, position.step)
+    return _rescaled(position, state.get("pairs_per_batch", assembly.pairs_per_batch), assembly)
+
+
+def _rescaled(position: Progress, pairs: int, assembly: Assembly) -> Progress:
+    """Count in batches of another size; what does not come out even is seen again, so that no pair is left out."""
+    now, accumulate = assembly.pairs_per_batch, assembly.checked.plan.config.engine.accumulate
+    if pairs == now:
+        return position
+    return replace(position, batches=position.batches * pairs // (now * accumulate) * accumulate)
+
+
+def _random_name(rank: int) -> str:
+    return f"random.{rank}" if rank else "random"
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    return {**state, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
+
+
+def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int) -> None:
+    """Go on with this process's random numbers; one that was not there before begins with some of its own."""
+    if "cpu" not in state:
+        torch.manual_seed(derive_seed(assembly.checked.plan.config.engine.seed, world().rank, step))
+        return
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and assembly.place.device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], assembly.place.device)
+
+
+def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    players = assembly.players
+    tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(random) for k, value in state.items()}
+    if players.average is not None:
+        tensors["average.count"] = players.average.count
+    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
+        if side is not None:
+            tensors |= {f"{name}.{key}": value for key, value in side.network.state_dict().items()}
+            for index, moments in side.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+    return tensors
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Restore moments; those of a run under way where they lie, since a captured step reads them there.
+
+    In the layout of their parameters, too: a fused update walks both in the order of memory.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if optimizer.state:
+        for number, parameter in enumerate(parameters):
+            for moment, held in optimizer.state.get(parameter, {}).items():
+                held.copy_(tensors.get(f"{number}.{moment}", torch.zeros(())))  # before the first step all are zero
+        return
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, moment = key.partition(".")
+        like = parameters[int(index)]
+        laid_out = torch.empty_like(like, dtype=value.dtype).copy_(value) if value.shape == like.shape else value
+        state.setdefault(int(index), {})[moment] = laid_out
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

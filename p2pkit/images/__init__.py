@@ -1,0 +1,1 @@
+"""Images on disk, as tensors, and as pairs for scoring."""

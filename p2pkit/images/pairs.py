@@ -1,0 +1,55 @@
+"""Images beside those they are to be like: one and one, a batch and a batch, or two folders matched by names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from p2pkit.errors import DataError, Problem
+from p2pkit.images.files import SUFFIXES, image_tensor
+
+Read = Callable[[], tuple[Tensor, Tensor]]
+
+
+def image_pairs(image: Any, reference: Any) -> list[Read]:
+    """Return a function for each pair that reads it, as stored.
+
+    Args:
+        image: A folder, a tensor or array of several images, or one image in any form.
+        reference: The same in the same form.
+
+    Raises:
+        DataError: Folders have no images, or other names.
+    """
+    folders = [isinstance(given, str | Path) and Path(given).is_dir() for given in (image, reference)]
+    if all(folders):
+        return _in_folders(Path(image), Path(reference))
+    if any(folders):
+        raise DataError(Problem("", "one is a folder and the other is none", "give two folders, or two images"))
+    if isinstance(image, Tensor) and isinstance(reference, Tensor) and image.ndim == reference.ndim == 4:
+        if len(image) != len(reference) or not len(image):
+            raise DataError(Problem("", f"there are {len(image)} images and {len(reference)} to compare them with"))
+        return [partial(_read, *pair) for pair in zip(image, reference, strict=True)]
+    return [partial(_read, image, reference)]
+
+
+def _in_folders(image: Path, reference: Path) -> list[Read]:
+    first, second = (_by_name(folder) for folder in (image, reference))
+    alone = sorted(first.keys() ^ second.keys())
+    if alone or not first:
+        cause = f"{alone[0]} is in one of the folders only" if alone else "there are no images in this folder"
+        raise DataError(Problem(str(image), cause, f"images are matched by name with those of {reference}"))
+    return [partial(_read, first[name], second[name]) for name in sorted(first)]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return {str(path.relative_to(folder).with_suffix("")): path for path in found}
+
+
+def _read(image: Any, reference: Any) -> tuple[Tensor, Tensor]:
+    return image_tensor(image), image_tensor(reference)

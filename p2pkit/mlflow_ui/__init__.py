@@ -1,0 +1,1 @@
+"""MLflow's interface: the page that shows runs, its saved views, and its server."""

@@ -1,0 +1,1 @@
+"""Plugins: found, isolated, registered, and told of what happens to a run."""

@@ -1,0 +1,69 @@
+"""Tell plugins what happens to a run; a plugin that fails is named and left out, and the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from p2pkit.errors import P2pkitError, PluginError, Problem
+from p2pkit.plugins.loading import Plugins
+from p2pkit.types import Report, Run, Samples
+
+
+class Events:
+    """The run-event hooks of one run.
+
+    Args:
+        plugins: The loaded plugins.
+        run: The run.
+        note: Called with a sentence for the user.
+        strict: Whether a plugin's failure ends the run.
+    """
+
+    def __init__(self, plugins: Plugins, run: Run, note: Callable[[str], None], *, strict: bool = False) -> None:
+        self.manager = plugins.manager
+        self.run = run
+        self.note = note
+        self.strict = strict
+        self.listening = [plugin.name for plugin in plugins.found if plugin.state == "loaded" and plugin.events]
+
+    def started(self) -> None:
+        """The run begins; a plugin that fails here stops it, since nothing is lost yet."""
+        self._tell("p2pkit_run_started", strict=True)
+
+    def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Losses and speed were read."""
+        self._tell("p2pkit_scalars", step=step, scalars=scalars)
+
+    def evaluated(self, step: int, report: Report, samples: Samples) -> None:
+        """An evaluation is complete."""
+        self._tell("p2pkit_evaluated", step=step, report=report, samples=samples)
+
+    def checkpointed(self, step: int, path: Path, *, best: bool = False) -> None:
+        """A checkpoint is complete."""
+        self._tell("p2pkit_checkpointed", step=step, path=path, best=best)
+
+    def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """It is known what the run comes to as a whole."""
+        self._tell("p2pkit_summarised", facts=facts, files=files)
+
+    def ended(self, error: BaseException | None, reason: str = "") -> None:
+        """The run is over; each plugin hears of it, whatever the others do."""
+        self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False)
+
+    def _tell(self, hook: str, *, strict: bool | None = None, **values: Any) -> None:
+        for name in list(self.listening):
+            module = self.manager.get_plugin(name)
+            others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
+            try:
+                self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
+            except Exception as error:
+                self.listening.remove(name)
+                fatal = self.strict if strict is None else strict
+                if fatal and isinstance(error, P2pkitError):
+                    raise
+                cause = f"plugin {name} failed in {hook}: {type(error).__name__}: {error}"
+                if fatal:
+                    raise PluginError(Problem("", cause, f"block {name} in registry.yaml to do without it")) from error
+                self.note(f"{cause}; the run goes on without it")

@@ -1,0 +1,1 @@
+"""Weights from files, and the published networks that they fill."""

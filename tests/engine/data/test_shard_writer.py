@@ -1,0 +1,145 @@
+"""Shards are whole or not there, and a run on them can be interrupted like any other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from p2pkit import DataError, Pair, PairSpec, Problem, ShardIndex
+from p2pkit.api import shard
+from p2pkit.config import load_config, resolve
+from p2pkit.engine.check import check
+from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
+from p2pkit.types import ImageSpec
+
+
+class Broken:
+    """Pairs of which some can't be read."""
+
+    spec = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2)
+    splits = ("train",)
+
+    def pairs(self, split):
+        return self
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        if index in (1, 3):
+            raise DataError(Problem(f"{index}.png", "is damaged"))
+        image = torch.full((1, 2, 2), index, dtype=torch.uint8)
+        return Pair(image, image, str(index))
+
+
+def test_what_can_not_be_read_leaves_nothing_behind(tmp_path):
+    with pytest.raises(DataError) as caught:
+        write_shards(Broken(), tmp_path / "out", splits=("train",))
+    assert "1.png: is damaged" in str(caught.value)
+    assert "3.png: is damaged" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_can_be_left_out(tmp_path):
+    index, left_out = write_shards(Broken(), tmp_path / "out", splits=("train",), per_shard=2, unreadable="skip")
+    assert [each.pairs for each in index.splits["train"]] == [2, 1]
+    assert [problem.path for problem in left_out] == ["1.png", "3.png"]
+
+
+def test_the_same_pairs_make_the_same_files(tmp_path, quiet):
+    one = shard({"dataset": {"use": "shapes", "params": {"size": 8, "count": 5}}}, tmp_path / "a", registry=quiet)
+    again = shard("shapes", tmp_path / "b", registry=quiet, **{"dataset.params": {"size": 8, "count": 5}})
+    assert one == again == ShardIndex.parse((tmp_path / "a" / "shards.json").read_text())
+    assert (tmp_path / "a" / "train-000000.tar").read_bytes() == (tmp_path / "b" / "train-000000.tar").read_bytes()
+    other = shard("shapes", tmp_path / "c", registry=quiet, **{"dataset.params": {"size": 8, "count": 6}})
+    assert other.fingerprints["train"] != one.fingerprints["train"]
+    with pytest.raises(DataError, match="is there already"):
+        shard("shapes", tmp_path / "c", registry=quiet)
+
+
+KILLED = """
+import os, signal
+from p2pkit.builtin.datasets.shapes import shapes
+from pathlib import Path
+from p2pkit.engine.data.shard_writer import write_shards
+
+def report(what, done, total):
+    if done == 150:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+write_shards(shapes(size=8, count=400), Path("out"), splits=("train",), per_shard=50, report=report)
+"""
+
+
+def test_a_killed_run_leaves_no_half_that_looks_whole(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
+    assert not list(tmp_path.rglob("shards.json"))
+    from p2pkit.builtin.datasets.shapes import shapes
+
+    write_shards(shapes(size=8, count=4), tmp_path / "out", splits=("train",))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.fixture
+def streaming(tiny, quiet, tmp_path):
+    """A run on shards of the tiny data."""
+    shard(tiny, tmp_path / "shards", per_shard=5, registry=quiet)
+    config = {**tiny, "dataset": {"use": "webdataset", "params": {"root": str(tmp_path / "shards"), "buffer": 3}}}
+
+    def make(name, **overrides):
+        (tmp_path / name).mkdir(exist_ok=True)
+        checked = check(resolve(load_config(config, {"engine.ema": 0.9, **overrides}), quiet))
+        return RunSession(checked, quiet.plugins, tmp_path / name, Silent())
+
+    return make
+
+
+def weights(outcome):
+    return load_file(outcome.checkpoint / "training.safetensors")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_interrupted_in_an_epoch_and_resumed_equals_uninterrupted(streaming, monkeypatch, workers):
+    overrides = {"engine.workers": workers, "engine.batch": 2, "schedule.epochs": 1, "augment": ["flip"]}
+    whole = streaming("whole", **overrides).train()
+    original = Loop._set_learning_rates
+
+    def interrupting(self, epoch, step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, epoch, step)
+
+    monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
+    stopped = streaming("cut", **overrides).train()
+    assert stopped.position.batches == 4
+    monkeypatch.setattr(Loop, "_set_learning_rates", original)
+    resumed = streaming("cut", **overrides).train(stopped.checkpoint)
+    assert resumed.position == whole.position
+    assert whole.position.step == 6
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+    assert resumed.report.metrics == whole.report.metrics
+
+
+def test_the_stored_order_scores_as_the_files_do(streaming, work):
+    assert streaming("shards").train().report.baselines == work().train().report.baselines
+
+
+def test_a_shard_that_is_missing_stops_the_run_before_it_begins(streaming, tmp_path):
+    ready = streaming("run")
+    (tmp_path / "shards" / "train-000001.tar").unlink()
+    with pytest.raises(DataError, match=r"train-000001\.tar: there is no such file"):
+        ready.train()
+    skipping = streaming("skip", **{"dataset.unreadable": "skip", "engine.workers": 0, "engine.batch": 2})
+    assert skipping.train().position.step == 12

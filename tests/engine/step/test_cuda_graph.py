@@ -1,0 +1,178 @@
+"""The step as one CUDA graph: the same learning, and a reason where it can't be."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from p2pkit.engine.build.graph_trial import why_not_capturable
+from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
+from p2pkit.errors import TrainingError
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+CUDA = {"engine.device": "cuda"}
+STEPS = 20
+
+OPTIONS = {
+    "plain": {},
+    "average": {"engine.ema": 0.9},
+    "accumulation": {"engine.accumulate": 2},
+    "clipping": {"engine.clip": 0.1},
+    "every": {"losses.l1": {"weight": 100, "every": 3}},
+    "r1": {"losses.r1": {"weight": 1, "every": 4}},
+    "no adversary": {"losses.gan.weight": 0},
+    "generator first": {"engine.order": "generator_first"},
+    "adamw": {"optimizers.generator.use": "adamw"},
+}
+
+
+def test_a_cpu_has_none_and_says_so(checked, work):
+    run = checked()
+    assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
+    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
+        work(**{"engine.cuda_graph": "on"}).train()
+
+
+def test_the_run_says_whether_it_was_captured(work, monkeypatch):
+    job = work()
+    facts = []
+    record = job._record
+    monkeypatch.setattr(job, "_record", lambda kind, found, **rest: facts.append(found) or record(kind, found, **rest))
+    job.train()
+    assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
+
+
+class _Sums:
+    """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
+
+    objective = SimpleNamespace(terms=[SimpleNamespace(every=1), SimpleNamespace(every=3)])
+
+    def __init__(self):
+        self.taken = 0
+
+    def __call__(self, batches, number):
+        self.taken += 1
+        return {"sum": sum(source.sum() + target.sum() for source, target in batches)}
+
+
+class _Graph:
+    """What is recorded is done anew at each replay, on the images that were put into it."""
+
+    owner: GraphedStep
+
+    def replay(self):
+        captured = next(each for each in self.owner._captured.values() if each.graph is self)
+        captured.values.copy_(torch.stack(list(_Sums()(captured.batches, 0).values())))
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """A graphed step, with CUDA graphs as far as a CPU can play them."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", _Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **options: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
+    _Graph.owner = GraphedStep(_Sums())
+    return _Graph.owner
+
+
+def test_each_combination_of_due_terms_is_captured_once_and_sees_each_batch(played):
+    dice = torch.Generator().manual_seed(0)
+    kept = []
+    for number in range(20):
+        batch = (torch.rand(2, 3, 4, 4, generator=dice), torch.rand(2, 3, 4, 4, generator=dice))
+        kept.append((played([batch], number)["sum"], batch[0].sum() + batch[1].sum()))
+    assert len(played._captured) == 2
+    assert played.step.taken == 2 * (WARM_UP + 1)  # later steps are replayed
+    for found, expected in kept:  # none was overwritten by a later replay
+        assert found.item() == pytest.approx(expected.item())
+
+
+def test_a_batch_of_another_size_has_a_graph_of_its_own(played):
+    for number in range(1, 3 * WARM_UP, 3):
+        for count in (2, 1):
+            images = torch.ones(count, 3, 4, 4)
+            assert played([(images, images)], number)["sum"].item() == count * 2 * 3 * 16
+    for count in (2, 1, 2):
+        images = torch.full((count, 3, 4, 4), 0.5)
+        assert played([(images, images)], 1)["sum"].item() == count * 3 * 16
+    assert len(played._captured) == 2
+
+
+class TestOnAGpu:
+    pytestmark = gpu
+
+    @pytest.mark.parametrize("option", OPTIONS)
+    def test_fp32_learns_exactly_the_same(self, assembled, batches, option, monkeypatch):
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        settings = {**CUDA, "engine.precision": "fp32", "engine.deterministic": True, **OPTIONS[option]}
+        try:
+            plain, captured = self._trained(assembled, batches, settings)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        for expected, found in zip(plain, captured, strict=True):
+            assert expected.keys() == found.keys()
+            for name, value in expected.items():
+                assert torch.equal(found[name], value), name
+
+    def test_bf16_stays_within_two_percent(self, assembled, batches):
+        plain, captured = self._trained(assembled, batches, {**CUDA, "engine.precision": "bf16"})
+        for expected, found in zip(plain, captured, strict=True):
+            for name, value in expected.items():
+                assert found[name].item() == pytest.approx(value.item(), rel=0.02, abs=0.01), name
+
+    def _trained(self, assembled, batches, settings):
+        """Train twice, as it is and captured; return each step's scalars and the last weights."""
+        results = []
+        for wrap in (lambda step: step, GraphedStep):
+            assembly = assembled(**settings)
+            data = batches(assembly)
+            count = settings.get("engine.accumulate", 1)
+            step = wrap(assembly.step)
+            scalars = []
+            for number in range(STEPS):
+                group = [data[(number + i) % len(data)] for i in range(count)]
+                scalars.append({name: value.clone() for name, value in step(group, number).items()})
+            weights = assembly.evaluated.state_dict()
+            results.append([*scalars, {name: value.clone() for name, value in weights.items()}])
+            if wrap is GraphedStep:
+                assert step._captured
+        return results
+
+    def test_the_learning_rate_is_read_at_each_step(self, assembled, batches):
+        from p2pkit.engine.build.optimizer import set_learning_rate
+
+        assembly = assembled(**CUDA)
+        data, step = batches(assembly, 1), GraphedStep(assembly.step)
+        for number in range(WARM_UP + 2):
+            step(data, number)
+        set_learning_rate(assembly.players.generator.optimizer, 0.0)
+        before = [p.clone() for p in assembly.players.generator.network.parameters()]
+        step(data, WARM_UP + 2)
+        assert all(map(torch.equal, before, assembly.players.generator.network.parameters()))
+
+    def test_fp16_has_its_reason(self, checked):
+        run = checked(**CUDA, **{"engine.precision": "fp16"})
+        assert "fp16" in why_not_capturable(run, run.plan.config.engine)
+
+    def test_a_component_that_waits_has_its_reason(self, checked, monkeypatch):
+        from p2pkit.builtin.losses.distances import Distance
+
+        run = checked(**CUDA)
+        engine = run.plan.config.engine
+        assert why_not_capturable(run, engine) is None
+        measure = Distance.generator
+        monkeypatch.setattr(
+            Distance, "generator", lambda self, view: measure(self, view) * (view.fake.max().item() > -2)
+        )
+        assert "waits for the device" in why_not_capturable(run, engine)
+
+    def test_whole_runs_are_captured(self, work):
+        assert work(**CUDA, **{"engine.cuda_graph": "on", "schedule.epochs": 4}).train().position.step == 12

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from p2pkit import ModelError
+from p2pkit.engine.storage.find import find_checkpoint, find_run, new_folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for name in ("facades-1", "facades-2"):
+        (tmp_path / name / "checkpoints" / "step-00000010").mkdir(parents=True)
+        (tmp_path / name / "run.yaml").write_text("{}")
+        (tmp_path / name / "checkpoints" / "step-00000010" / "state.json").write_text("{}")
+    (tmp_path / "facades-2" / "mlflow.id").write_text("0123abc\n")
+    return tmp_path
+
+
+def test_by_name_folder_and_trackers_id(runs):
+    assert find_run("facades-1", runs) == runs / "facades-1"
+    assert find_run(runs / "facades-1", runs) == runs / "facades-1"
+    assert find_run("0123abc", runs) == runs / "facades-2"
+
+
+def test_checkpoint_by_run_or_itself(runs):
+    checkpoint = runs / "facades-1" / "checkpoints" / "step-00000010"
+    assert find_checkpoint("facades-1", runs) == checkpoint
+    assert find_checkpoint(checkpoint, runs) == checkpoint
+
+
+def test_unknown_run_offers_near_names(runs):
+    with pytest.raises(ModelError, match=r"no run or checkpoint 'facade-2'(.|\n)*facades-2"):
+        find_run("facade-2", runs)
+    with pytest.raises(ModelError, match="there are no runs in"):
+        find_run("x", runs / "nowhere")
+
+
+def test_run_without_checkpoint(runs):
+    (runs / "facades-1" / "checkpoints" / "step-00000010" / "state.json").unlink()
+    with pytest.raises(ModelError, match="has no checkpoint yet"):
+        find_checkpoint("facades-1", runs)
+
+
+def test_folders_are_never_reused(tmp_path):
+    assert new_folder(tmp_path, "a", "x") == tmp_path / "a"
+    assert new_folder(tmp_path, "a", "x") == tmp_path / "a-2"
+    assert new_folder(tmp_path, None, "facades").name.startswith("facades-20")

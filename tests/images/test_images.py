@@ -1,0 +1,447 @@
+"""Images on disk, as stored tensors, as networks see them, and as pictures."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from p2pkit import ImageSpec
+from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
+from p2pkit.images.files import image_tensor, read_image, write_image
+
+GREY, RGB, RGBA = ImageSpec(1), ImageSpec(3), ImageSpec(4)
+DEEP = ImageSpec(1, high=65535.0)
+UNIT = ImageSpec(1, high=1.0)
+
+
+def random_image(channels=3, height=6, width=5, dtype=np.uint8, seed=0):
+    top = {"uint8": 256, "uint16": 65536}[np.dtype(dtype).name]
+    return np.random.default_rng(seed).integers(0, top, (height, width, channels)).astype(dtype)
+
+
+def chw(array):
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels", "dtype"),
+    [
+        ("1", 1, torch.uint8),
+        ("L", 1, torch.uint8),
+        ("LA", 2, torch.uint8),
+        ("P", 3, torch.uint8),
+        ("PA", 4, torch.uint8),
+        ("RGB", 3, torch.uint8),
+        ("RGBA", 4, torch.uint8),
+        ("RGBa", 4, torch.uint8),
+        ("RGBX", 3, torch.uint8),
+        ("CMYK", 3, torch.uint8),
+        ("YCbCr", 3, torch.uint8),
+        ("HSV", 3, torch.uint8),
+        ("I", 1, torch.uint16),
+        ("I;16", 1, torch.uint16),
+        ("F", 1, torch.float32),
+    ],
+)
+def test_every_mode_of_pillow_has_a_type_and_channels(mode, channels, dtype):
+    stored = image_tensor(Image.new(mode, (7, 4)))
+    assert stored.shape == (channels, 4, 7)
+    assert stored.dtype == dtype
+    assert stored.is_contiguous()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_8_bit_png_is_read_as_it_is(tmp_path, channels):
+    array = random_image(channels)
+    Image.fromarray(array[..., 0] if channels == 1 else array).save(tmp_path / "x.png")
+    assert torch.equal(read_image(tmp_path / "x.png"), chw(array))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm", ".jp2"])
+def test_16_bit_grey_keeps_its_depth(tmp_path, suffix):
+    array = random_image(1, dtype=np.uint16)
+    Image.fromarray(array[..., 0]).save(tmp_path / f"x{suffix}")
+    stored = read_image(tmp_path / f"x{suffix}")
+    assert stored.dtype == torch.uint16
+    assert torch.equal(stored.int(), chw(array).int())
+
+
+def test_big_endian_16_bit_is_read(tmp_path):
+    values = np.array([[1, 256, 65535]], dtype=">u2")
+    Image.frombytes("I;16B", (3, 1), values.tobytes()).save(tmp_path / "x.tif")
+    assert read_image(tmp_path / "x.tif").tolist() == [[[1, 256, 65535]]]
+
+
+def test_a_bitmap_is_black_and_white():
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    assert image_tensor(image).tolist() == [[[0, 255]]]
+
+
+def test_palette_image_is_read_as_colours_or_as_indices(tmp_path):
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    for x in range(3):
+        image.putpixel((x, 0), x)
+    image.save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png")[:, 0].T.tolist() == [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
+    assert read_image(tmp_path / "x.png", indexed=True).tolist() == [[[0, 1, 2]]]
+    assert image_tensor(tmp_path / "x.png", indexed=True).shape == (1, 1, 3)
+
+
+def test_transparent_palette_keeps_its_alpha(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "x.png", transparency=1)
+    assert read_image(tmp_path / "x.png")[:, 0].T.tolist() == [[10, 20, 30, 255], [40, 50, 60, 0]]
+
+
+def test_a_photo_is_turned_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(tmp_path / "x.jpg", exif=exif)
+    assert read_image(tmp_path / "x.jpg").shape == (3, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (np.zeros((4, 5), np.uint8), torch.uint8),
+        (np.zeros((4, 5, 7), np.uint16), torch.uint16),
+        (np.full((4, 5), 300, np.int64), torch.uint16),
+        (np.full((4, 5), 70000, np.int64), torch.float32),
+        (np.full((4, 5), -1, np.int16), torch.float32),
+        (np.zeros((4, 5), np.float64), torch.float32),
+        (np.zeros((4, 5), np.float16), torch.float32),
+        (np.ones((4, 5), bool), torch.float32),
+    ],
+)
+def test_arrays_of_any_type_and_channels_are_read(tmp_path, array, dtype):
+    np.save(tmp_path / "x.npy", array)
+    (tmp_path / "x.npy").rename(tmp_path / "x.NPY")
+    stored = read_image(tmp_path / "x.NPY")
+    assert stored.dtype == dtype
+    assert stored.shape == (array.shape[2] if array.ndim == 3 else 1, 4, 5)
+    assert torch.equal(stored, read_image(io.BytesIO((tmp_path / "x.NPY").read_bytes())))
+    assert torch.equal(stored, image_tensor(array))
+
+
+def test_a_tensor_becomes_a_stored_image():
+    stored = torch.zeros(2, 3, 4, dtype=torch.uint16)
+    assert image_tensor(stored) is stored
+    assert image_tensor(torch.zeros(2, 3, 4, dtype=torch.float64)).dtype == torch.float32
+    assert image_tensor(torch.zeros(2, 3, 4, dtype=torch.bfloat16)).shape == (2, 3, 4)
+    assert image_tensor(torch.zeros(3, 4, dtype=torch.uint8)).shape == (1, 3, 4)
+
+
+def truncated(kind):
+    file = io.BytesIO()
+    Image.fromarray(random_image(3, 64, 64)).save(file, kind)
+    return file.getvalue()[: len(file.getvalue()) // 2]
+
+
+def png_with_wrong_checksum():
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"\0" * 52), b"IEND": b""}
+    written = (struct.pack(">I", len(data)) + name + data + b"\0\0\0\0" for name, data in chunks.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("text.png", b"not an image"),
+        ("empty.png", b""),
+        ("half.png", truncated("PNG")),
+        ("half.jpg", truncated("JPEG")),
+        ("half.webp", truncated("WEBP")),
+        ("half.tif", truncated("TIFF")),
+        ("half.bmp", truncated("BMP")),
+        ("half.gif", truncated("GIF")),
+        ("sum.png", png_with_wrong_checksum()),
+        ("text.npy", b"not an array"),
+        ("empty.npy", b""),
+    ],
+)
+def test_a_damaged_file_is_an_os_error_without_its_own_path(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OSError, match=r"\w") as caught:
+        read_image(tmp_path / name)
+    assert str(tmp_path) not in str(caught.value)
+    assert "BytesIO" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "cause"),
+    [
+        (np.zeros(3), "two or three dimensions, not 1"),
+        (np.zeros((2, 2, 2, 2)), "two or three dimensions, not 4"),
+        (np.zeros((0, 4)), "empty: 0 x 4"),
+        (np.array([["a"]]), "holds numbers"),
+        (np.zeros((2, 2), complex), "holds numbers"),
+        (np.array([[0.5, np.nan]]), "not finite"),
+        (np.array([[0.5, np.inf]]), "not finite"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path, array, cause):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(OSError, match=cause):
+        read_image(tmp_path / "x.npy")
+
+
+def test_pickled_arrays_are_not_opened(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[{}]], dtype=object), allow_pickle=True)
+    with pytest.raises(OSError, match="not an image array"):
+        read_image(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "suffix"),
+    [
+        (1, np.uint8, ".png"),
+        (3, np.uint8, ".png"),
+        (2, np.uint8, ".png"),
+        (4, np.uint8, ".png"),
+        (4, np.uint8, ".tif"),
+        (3, np.uint8, ".bmp"),
+        (1, np.uint16, ".png"),
+        (1, np.uint16, ".tiff"),
+        (5, np.uint8, ".npy"),
+    ],
+)
+def test_images_that_fit_their_format_come_back_equal(tmp_path, channels, dtype, suffix):
+    stored = chw(random_image(channels, dtype=dtype))
+    path = tmp_path / f"x{suffix}"
+    assert write_image(stored, path) == path
+    back = read_image(path)
+    assert back.dtype == stored.dtype
+    assert torch.equal(back.int(), stored.int())
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "suffix"),
+    [
+        (5, np.uint8, ".png"),
+        (2, np.uint8, ".jpg"),
+        (4, np.uint8, ".jpg"),
+        (4, np.uint8, ".bmp"),
+        (3, np.uint16, ".png"),
+        (1, np.uint16, ".jpg"),
+        (1, np.uint16, ".webp"),
+        (1, np.uint16, ".gif"),
+    ],
+)
+def test_what_a_format_would_narrow_becomes_an_array(tmp_path, channels, dtype, suffix):
+    stored = chw(random_image(channels, dtype=dtype))
+    written = write_image(stored, tmp_path / f"x{suffix}")
+    assert written == tmp_path / "x.npy"
+    assert not (tmp_path / f"x{suffix}").exists()
+    assert torch.equal(read_image(written).int(), stored.int())
+
+
+@pytest.mark.parametrize(("channels", "suffix", "kept"), [(1, ".tif", True), (1, ".png", False), (3, ".tif", False)])
+def test_floats_keep_their_values(tmp_path, channels, suffix, kept):
+    stored = torch.randn(channels, 4, 5, generator=torch.Generator().manual_seed(0))
+    written = write_image(stored, tmp_path / f"x{suffix}")
+    assert written.suffix == (suffix if kept else ".npy")
+    assert torch.equal(read_image(written), stored)
+
+
+def test_an_unknown_suffix_is_told(tmp_path):
+    with pytest.raises(ValueError, match="unknown file extension"):
+        write_image(torch.zeros(3, 2, 2, dtype=torch.uint8), tmp_path / "x.what")
+
+
+def pixel(*values, dtype=torch.uint8):
+    return torch.tensor(values, dtype=dtype).view(-1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("image", "spec", "expected"),
+    [
+        (pixel(7), RGB, [7, 7, 7]),
+        (pixel(7), RGBA, [7, 7, 7, 255]),
+        (pixel(1, 2, 3), RGBA, [1, 2, 3, 255]),
+        (pixel(255, 0, 0), GREY, [76]),
+        (pixel(0, 255, 0), GREY, [150]),
+        (pixel(0, 0, 255), GREY, [29]),
+        (pixel(255, 255, 255), GREY, [255]),
+        (pixel(100, 0), GREY, [255]),
+        (pixel(100, 255), RGB, [100, 100, 100]),
+        (pixel(10, 20, 30, 0), RGB, [255, 255, 255]),
+        (pixel(0, 0, 0, 51), RGB, [204, 204, 204]),
+        (pixel(9, 128), RGBA, [9, 9, 9, 128]),
+        (pixel(255), DEEP, [65535]),
+        (pixel(65535, dtype=torch.uint16), GREY, [255]),
+        (pixel(257 * 3, dtype=torch.uint16), RGB, [3, 3, 3]),
+        (pixel(1.0, dtype=torch.float32), GREY, [255]),
+        (pixel(-0.01, dtype=torch.float32), GREY, [0]),
+        (pixel(51), UNIT, [pytest.approx(0.2)]),
+        (pixel(255), ImageSpec(1, low=-1000.0, high=3000.0), [3000.0]),
+        (pixel(0), ImageSpec(1, low=-1000.0, high=3000.0), [-1000.0]),
+        (pixel(-1000.0, 3000.0, dtype=torch.float32), ImageSpec(1, low=-1000.0, high=3000.0), [-1000.0]),
+        (pixel(1.0, 1.0, 1.0, dtype=torch.float32), ImageSpec(1, high=1.0, lightness=True), [pytest.approx(1.0)]),
+    ],
+)
+def test_conform_gives_the_channels_and_the_scale_of_the_spec(image, spec, expected):
+    stored = conform(image, spec)
+    assert stored.flatten().tolist() == expected
+    assert stored.dtype == stored_type(spec)
+
+
+def test_alpha_of_floats_is_on_their_own_scale():
+    clear = pixel(-5.0, -5.0, dtype=torch.float32)
+    assert conform(clear, ImageSpec(1, low=-5.0, high=5.0)).item() == 5.0
+
+
+def test_conform_leaves_what_fits_alone():
+    image = torch.zeros(3, 2, 2, dtype=torch.uint8)
+    assert conform(image, RGB) is image
+
+
+@pytest.mark.parametrize(("channels", "spec"), [(3, ImageSpec(5)), (5, RGB), (5, GREY), (1, ImageSpec(2))])
+def test_channels_without_a_rule_are_refused(channels, spec):
+    with pytest.raises(OSError, match=f"has {channels} channels, where {spec.channels} are wanted"):
+        conform(torch.zeros(channels, 2, 2, dtype=torch.uint8), spec)
+
+
+def test_floats_on_another_scale_are_refused_by_whole_numbers():
+    with pytest.raises(OSError, match="floats from 0 to 200, where 0 to 1 is wanted"):
+        conform(pixel(0.0, 200.0, dtype=torch.float32)[:1].expand(1, 1, 1) + torch.tensor([0.0, 200.0]), GREY)
+
+
+def test_lightness_is_cie_and_not_luma():
+    red = pixel(255, 0, 0)
+    lightness = conform(red, ImageSpec(1, lightness=True))
+    assert lightness.item() == round(53.24 / 100 * 255)  # L* of sRGB red
+    assert conform(pixel(65535, 0, 0, dtype=torch.uint16), ImageSpec(1, high=65535.0, lightness=True)).item() == (
+        pytest.approx(0.5324 * 65535, rel=1e-3)
+    )
+
+
+PALETTE = ((0, 0, 0), (250, 0, 0), (255, 0, 0))
+LABELS = ImageSpec(3, kind="labels", palette=PALETTE)
+
+
+def test_colours_become_the_nearest_class():
+    image = torch.stack([pixel(9, 4, 0), pixel(251, 0, 0), pixel(253, 1, 1), pixel(255, 0, 0)], 2)[..., 0]
+    assert conform(image, LABELS).tolist() == [[[0, 1, 2, 2]]]
+    deep = (image.int() * 257).to(torch.uint16)
+    assert conform(deep, LABELS).tolist() == [[[0, 1, 2, 2]]]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_indices_of_any_type_stay(dtype):
+    stored = conform(torch.tensor([[[0, 1, 2]]], dtype=dtype), LABELS)
+    assert stored.tolist() == [[[0, 1, 2]]]
+    assert stored.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("image", "cause"),
+    [
+        (pixel(3), "class index 3, where 3 classes have 0 to 2"),
+        (pixel(-1.0, dtype=torch.float32), "class index -1"),
+        (pixel(0.5, dtype=torch.float32), "fractions"),
+        (pixel(0, 0), "has 2 channels"),
+    ],
+)
+def test_wrong_indices_are_refused(image, cause):
+    with pytest.raises(OSError, match=cause):
+        conform(image, LABELS)
+
+
+def test_many_classes_are_stored_in_16_bits():
+    spec = ImageSpec(300, kind="labels")
+    assert conform(pixel(299, dtype=torch.uint16), spec).dtype == torch.uint16
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("size", [(9, 14), (40, 30)])
+def test_resizing_is_pillows_bicubic(channels, size):
+    array = random_image(channels, 23, 31)
+    stored = resize(chw(array), *size)
+    assert stored.dtype == torch.uint8
+    for plane in range(channels):
+        image = Image.fromarray(array[..., plane]).resize(size[::-1], Image.Resampling.BICUBIC)
+        assert np.abs(stored[plane].numpy().astype(int) - np.asarray(image).astype(int)).max() <= 1
+
+
+def test_resizing_keeps_16_bits_and_floats_inside_their_range():
+    deep = chw(random_image(1, 16, 16, np.uint16))
+    assert resize(deep, 37, 11).dtype == torch.uint16
+    step = torch.zeros(1, 16, 16)
+    step[..., 8:] = 1
+    large = resize(step, 61, 61)
+    assert large.min() == 0
+    assert large.max() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_labels_are_resized_to_existing_classes(dtype):
+    mask = torch.zeros(1, 8, 8, dtype=dtype)
+    mask[..., 4:] = 7
+    large = resize(mask, 16, 16, nearest=True)
+    assert large.dtype == dtype
+    assert torch.equal(large.int(), mask.int().repeat_interleave(2, 1).repeat_interleave(2, 2))
+    assert set(resize(mask, 5, 5, nearest=True).flatten().tolist()) == {0, 7}
+
+
+@pytest.mark.parametrize(
+    ("spec", "stored"),
+    [
+        (GREY, torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)),
+        (DEEP, torch.arange(65536).to(torch.uint16).view(1, 1, 256, 256)),
+        (LABELS, torch.tensor([0, 1, 2, 1], dtype=torch.uint8).view(1, 1, 2, 2)),
+        (ImageSpec(300, kind="labels"), torch.tensor([0, 256, 299, 7]).to(torch.uint16).view(1, 1, 2, 2)),
+    ],
+)
+def test_stored_to_network_and_back_is_the_identity(spec, stored):
+    seen = to_network(stored, spec)
+    assert seen.dtype == torch.float32
+    assert (seen.min(), seen.max()) == (-1, 1)
+    back = to_stored(seen, spec)
+    assert back.dtype == stored.dtype
+    assert torch.equal(back.int(), stored.int())
+
+
+def test_floats_come_back_close():
+    spec = ImageSpec(2, low=-1000.0, high=3000.0)
+    stored = torch.rand(1, 2, 4, 4, generator=torch.Generator().manual_seed(0)) * 4000 - 1000
+    assert torch.allclose(to_stored(to_network(stored, spec), spec), stored, atol=1e-2)
+
+
+def test_networks_see_one_plane_for_each_class():
+    seen = to_network(torch.tensor([[[[0, 2]]]], dtype=torch.uint8), LABELS)
+    assert seen[0, :, 0].T.tolist() == [[1, -1, -1], [-1, -1, 1]]
+
+
+def test_values_outside_are_clamped_when_stored():
+    assert to_stored(torch.tensor([[[[-3.0, 3.0]]]]), GREY).tolist() == [[[[0, 255]]]]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pictures_are_rgb_whatever_the_channels(channels):
+    picture = to_picture(torch.full((channels, 2, 3), 1.0), ImageSpec(channels))
+    assert picture.shape == (2, 3, 3)
+    assert picture.dtype == np.uint8
+    assert (picture == 255).all()
+
+
+def test_pictures_of_many_planes_show_the_strongest():
+    planes = torch.full((6, 1, 3), -1.0)
+    planes[0, 0, 0] = planes[2, 0, 1] = planes[5, 0, 2] = 1.0
+    assert len({tuple(colour) for colour in to_picture(planes, ImageSpec(6))[0]}) == 3
+
+
+def test_pictures_of_labels_are_in_the_palettes_colours():
+    seen = to_network(torch.tensor([[[[0, 1, 2]]]], dtype=torch.uint8), LABELS)[0]
+    assert [tuple(colour) for colour in to_picture(seen, LABELS)[0]] == list(PALETTE)
+    plain = ImageSpec(40, kind="labels")
+    seen = to_network(torch.arange(40).view(1, 1, 1, 40), plain)[0]
+    assert len({tuple(colour) for colour in to_picture(seen, plain)[0]}) == 40
