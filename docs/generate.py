@@ -10,15 +10,17 @@ import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any, get_origin
 
 import torch
 import typer
 from keys import config_keys, registry_keys
+from pydantic import TypeAdapter
 from rendering import code, docstring, plain, signature, table, type_text, value
 
 import p2pkit
-from p2pkit import ImageSpec, PairSpec, catalog, hookspecs
+from p2pkit import ImageSpec, PairSpec, catalog, hookspecs, layers, mlflow_store
 from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
@@ -35,12 +37,13 @@ MODULES = {
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
     "p2pkit.types": "What is passed around",
-    "p2pkit.images": "Images",
+    "p2pkit.images.files": "Images on disk",
+    "p2pkit.images.convert": "Images",
     "p2pkit.shards": "Shards",
     "p2pkit.config.flat": "Configs",
-    "p2pkit.weights": "Weights of other people's networks",
+    "p2pkit.weights.files": "Weights of other people's networks",
     "p2pkit.weights.networks": "Their networks",
-    "p2pkit.mlflow_ui.server": "MLflow",
+    "p2pkit.mlflow_store": "MLflow",
     "p2pkit.errors": "Errors",
 }
 
@@ -168,7 +171,23 @@ def public_names() -> str:
             is_error = inspect.isclass(each) and issubclass(each, Exception)
             text = f"See [the errors](#error-{each.__name__})." if is_error else _documented(each)
             parts.append(f"(python-{each.__name__})=\n### {each.__name__}\n\n{text}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *map(_public_module, (layers, mlflow_store))])
+
+
+def _public_module(module: ModuleType) -> str:
+    """Describe what a public module has beside `p2pkit` itself: parameters and constants as a table, then the rest."""
+    rows, parts = [], []
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            parts.append(f"### {module.__name__}.{name}\n\n{_documented(thing)}")
+        elif get_origin(thing) is Annotated:
+            schema = TypeAdapter(thing).json_schema()
+            rows.append([code(name), type_text(schema, {}), plain(schema["description"])])
+        else:
+            rows.append([code(name), "", value(thing)])
+    about = plain((inspect.getdoc(module) or "").partition("\n")[0])
+    return "\n\n".join([f"## {module.__name__}\n\n{about}", table(["name", "values", "what it is"], rows), *parts])
 
 
 def _documented(thing: Any) -> str:

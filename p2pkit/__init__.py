@@ -16,6 +16,7 @@ from p2pkit.errors import (
     Problem,
     RegistryError,
     TrainingError,
+    first_line,
 )
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
     from p2pkit.config import flat_config
+    from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images.convert import conform, resize, to_network, to_picture, to_stored
-    from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.convert import conform, fake_spec, resize, stored_type, to_network, to_picture, to_stored
+    from p2pkit.images.files import IMAGE_SUFFIXES, read_image, write_image
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.shards import Shard, ShardIndex
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "PLUGIN_API",
     "Augmentation",
     "Component",
@@ -93,11 +96,14 @@ __all__ = [
     "conform",
     "evaluate",
     "export_checkpoint",
+    "fake_spec",
     "fill_weights",
     "fingerprint",
+    "first_line",
     "flat_config",
     "hookimpl",
     "import_checkpoint",
+    "inference_files",
     "load",
     "lpips_network",
     "read_image",
@@ -105,6 +111,7 @@ __all__ = [
     "resize",
     "resume",
     "score",
+    "stored_type",
     "to_network",
     "to_picture",
     "to_stored",
@@ -116,7 +123,7 @@ __all__ = [
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "score", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
-_IMAGES = ("conform", "read_image", "resize", "to_network", "to_picture", "to_stored", "write_image")
+_CONVERT = ("conform", "fake_spec", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "ImageSpec", "Pair", "PairDataset", "PairSpec", "PairStream"),
     *("Report", "Run", "Samples", "Verdict", "View"),
@@ -127,13 +134,15 @@ _LAZY = {
     **dict.fromkeys(_BRIDGE, "p2pkit.bridge"),
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
-    **dict.fromkeys(_IMAGES, "p2pkit.images"),
+    **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
+    "inference_files": "p2pkit.engine.storage.layout",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
-    **dict.fromkeys(_WEIGHTS, "p2pkit.weights"),
+    **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),
     "tracking_uri": "p2pkit.mlflow_ui.server",
 }
 

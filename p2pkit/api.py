@@ -12,8 +12,8 @@ from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.costs import save_costs
 from p2pkit.engine.data.shard_writer import write_shards
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.collectives import (
     check_equal_across_ranks,
     on_main_rank,
@@ -23,9 +23,11 @@ from p2pkit.engine.distributed.collectives import (
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.costs import save_costs
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
-from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.inference.translate import Translator
@@ -188,7 +190,7 @@ def _train(
     work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
-    step = outcome.position.step
+    step = outcome.progress.step
     if world().main and checked.plan.generator is not None:
         size = count_parameters_on_meta(checked.plan.generator, checked.spec)
         save_costs(folder, size, outcome.images_per_second)
@@ -222,9 +224,7 @@ def evaluate(
     registry = registry or load_registry()
     with process_group():
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
-        folder = on_main_rank(
-            lambda: new_folder((run_of(checkpoint) or checkpoint) / "evaluations", None, checked.split)
-        )
+        folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )
@@ -251,6 +251,11 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
 
     Returns:
         The generator; the checkpoint says all that there is to know about the network.
+
+    Raises:
+        ModelError: There is no such model.
+        ConfigError: Its network or an inference mode can't be had.
+        DeviceError: There is no such device here.
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
@@ -259,6 +264,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
+    lacking = [problem for problem in device_problems(planned.config) if problem.path == "engine.device"]
+    if lacking:
+        raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
 
 
@@ -292,7 +300,7 @@ def shard(
     progress: bool = False,
     **overrides: Any,
 ) -> ShardIndex:
-    """Write a data set as tar shards, without loss; the data set `webdataset` reads them.
+    """Write a data set as shards, without loss; the data set `webdataset` reads them.
 
     Args:
         dataset: A recipe's name, a YAML file, the keys of a config, or a data set's name.
@@ -354,10 +362,10 @@ def outline(checked: ValidatedRun) -> list[str]:
         f"dataset        {_name(plan.dataset)}: {splits}",
         f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
     ]
-    for key, part in (("generator", plan.generator), ("discriminator", plan.discriminator)):
-        if part is not None and (key == "generator" or checked.adversarial):
-            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images):,} parameters")
-    if not checked.adversarial:
+    for key, part in (("generator", checked.generator), ("discriminator", checked.discriminator)):
+        if part is not None:
+            lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
+    if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
     terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
     lines.append(f"losses         {' + '.join(terms)}")

@@ -15,7 +15,7 @@ from p2pkit.components import KIND_NAMES
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.registry import Registry, Resolved
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, ParameterCount
 
 RECIPE = "recipe"
 
@@ -131,13 +131,15 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
         kind: Its kind, where several know the name.
 
     Returns:
-        Plain data; `parameter_count` is that for 3 -> 3 channels at 256 x 256, null where there is no network.
+        Plain data; of a network `parameter_count`, `trainable_parameter_count` and `size`, which says both in words,
+        for 3 -> 3 channels at 256 x 256. The counts are null and the words empty where there is no network.
     """
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:
         return {"name": name, "kind": kind, "text": _recipe_text(name), "keys": load_config(name).raw}
     resolved = registry.resolve(kind, name)
     component = resolved.offer.component
+    count = _count(kind, resolved)
     return {
         "name": name,
         "kind": kind,
@@ -146,7 +148,9 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
         "doc": component.doc,
         "parameters": [_parameter(resolved.params, *item) for item in component.parameters.model_fields.items()],
         "schema": component.parameters.model_json_schema(),
-        "parameter_count": _size(kind, resolved),
+        "parameter_count": count and count.total,
+        "trainable_parameter_count": count and count.trainable,
+        "size": f"{count} for 3 -> 3 channels at 256 x 256" if count else "",
     }
 
 
@@ -187,7 +191,7 @@ def type_name(annotation: Any) -> str:
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
-def _size(kind: str, resolved: Resolved) -> int | None:
+def _count(kind: str, resolved: Resolved) -> ParameterCount | None:
     if kind not in ("generator", "discriminator"):
         return None
     from p2pkit.engine.build.parameters import count_parameters_on_meta

@@ -41,6 +41,19 @@ class P2pkitError(Exception):
         return type(self), (self.problems,)
 
 
+def first_line(error: BaseException, *, typed: bool = False) -> str:
+    """Return the first line of what an error says, since some libraries add pages; its type where it says nothing.
+
+    Args:
+        error: The error, of whatever kind.
+        typed: Whether its type stands before, as the words of many errors mean little without it.
+    """
+    name, line = type(error).__name__, str(error).strip().partition("\n")[0].rstrip()
+    if not line:
+        return name
+    return f"{name}: {line}" if typed else line
+
+
 class ConfigError(P2pkitError):
     """A run's config can't be run: bad structure, unknown names, wrong parameters, shapes that don't fit."""
 

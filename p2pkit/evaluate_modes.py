@@ -114,9 +114,8 @@ def _own(checked: ValidatedRun) -> InferenceMode:
 
 
 def _modes(checked: ValidatedRun) -> list[InferenceMode]:
-    assert checked.plan.generator is not None
     with torch.device("meta"):
-        generator = checked.plan.generator.build(checked.spec)
+        generator = checked.generator.build(checked.spec)
     found = available_modes(generator)
     return [mode for mode in found if mode.batch_norm != "recalibrated" or "train" in checked.dataset.splits]
 
@@ -127,5 +126,5 @@ def _keep(result: Survey, metric: str) -> Survey:
     if world().main:
         if mode.batch_norm == "recalibrated":
             shutil.copyfile(statistics, result.checkpoint / STATISTICS)
-        keep_mode(result.checkpoint, mode)
+        keep_mode(result.checkpoint, asdict(mode))
     return Survey(result.checkpoint, result.split, result.runs, mode)

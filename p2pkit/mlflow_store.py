@@ -1,4 +1,4 @@
-"""MLflow's store of runs: which one it is, and where its interface shows what."""
+"""MLflow's store of runs: which one it is, and where its interface shows what; what `__all__` lists is public."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "tracking_uri"]
+
 HOST = "127.0.0.1"
 PORT = 5000
-NOTE = "mlflow.id"
-"""File in a run's folder in which the tracker keeps the run's id."""
-SWEEP = "p2pkit.sweep"
+RUN_ID_FILE = "mlflow.id"
+"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
+SWEEP_TAG = "p2pkit.sweep"
+"""The tag of a sweep's runs that names it."""
 SQLITE = "sqlite:///"
 
 
@@ -115,12 +118,14 @@ def addresses(experiment: str | None = None, *, base: str | None = None) -> Addr
 
 
 def check_exists(uri: str) -> None:
+    """Raise a `ModelError` where the store is a database that is not there yet."""
     database = database_file(uri)
     if database is not None and not database.is_file():
         raise nothing_recorded(uri)
 
 
 def nothing_recorded(uri: str) -> ModelError:
+    """Return the error for a store without runs."""
     remedy = "train first (p2pkit demo), go to the folder you trained in, or set MLFLOW_TRACKING_URI"
     return ModelError(Problem("", f"there are no runs yet in {database_file(uri) or uri}", remedy))
 
@@ -131,4 +136,5 @@ def database_file(uri: str) -> Path | None:
 
 
 def is_server(uri: str) -> bool:
+    """Whether a store is reached over the network."""
     return uri.startswith(("http://", "https://"))

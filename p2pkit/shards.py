@@ -1,4 +1,4 @@
-"""The index of shards: what the tar files beside it hold."""
+"""The index of shards: what the files beside it hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from p2pkit.types import PairSpec
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One tar file of pairs.
+    """One file of pairs.
 
     Args:
         file: Its path or URL; in an index, from the index's folder.
@@ -39,7 +39,8 @@ class ShardIndex:
         made_from: The dataset that was written, as a config names it.
         format: Version of this file.
 
-    A shard holds an image as PNG, or under the suffix `RAW` as a NumPy array (C, H, W).
+    A shard is a `.npy` file of records (key, source, target) with images (C, H, W); or a tar file, which holds an image
+    as PNG, or under the suffix `RAW` as a NumPy array (C, H, W).
     """
 
     FILE: ClassVar[str] = "shards.json"
@@ -66,13 +67,13 @@ class ShardIndex:
 
     @staticmethod
     def key_of(name: str) -> str:
-        """Return what a pair is called in a tar file, where a dot ends the name and leading underscores hide it."""
+        """Return what a pair is called in a shard; in a tar file a dot ends a name, and leading underscores hide it."""
         key = quote(name, safe="/ ").replace(".", "%2E")
         return f"%5F{key[1:]}" if key.startswith("_") else key
 
     @staticmethod
     def name_of(key: str) -> str:
-        """Return the name of a pair by what it is called in a tar file."""
+        """Return the name of a pair by what it is called in a shard."""
         return unquote(key)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +57,27 @@ class PairSpec:
     target: ImageSpec
     height: int
     width: int
+
+
+class ParameterCount(NamedTuple):
+    """How large a network is.
+
+    Args:
+        total: All of its parameters' values.
+        trainable: Those that training changes.
+    """
+
+    total: int
+    trainable: int
+
+    @property
+    def frozen(self) -> int:
+        """How many values training leaves as they are."""
+        return self.total - self.trainable
+
+    def __str__(self) -> str:
+        """Say it: `54,413,955 parameters`, and how many are trainable where not all of them are."""
+        return f"{self.total:,} parameters" + (f", {self.trainable:,} of them trainable" if self.frozen else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,12 @@ class View:
         self.target = target
         self.fake = fake
         self._discriminate = discriminate
+        self._verdicts: dict[str, Verdict] = {}
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """The verdicts that losses have asked for so far: `real` is that on the target, `fake` that on the fake."""
+        return self._verdicts
 
     def discriminate(self, source: Tensor, image: Tensor) -> Verdict:
         """Ask the discriminator about any image, for penalties that need a forward of their own."""
@@ -161,15 +188,20 @@ class View:
             raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
         return self._discriminate(source, image)
 
-    @cached_property
+    @property
     def on_target(self) -> Verdict:
         """The verdict on the real pair (source, target)."""
-        return self.discriminate(self.source, self.target)
+        return self._asked("real", self.target)
 
-    @cached_property
+    @property
     def on_fake(self) -> Verdict:
         """The verdict on the pair (source, fake)."""
-        return self.discriminate(self.source, self.fake)
+        return self._asked("fake", self.fake)
+
+    def _asked(self, name: str, image: Tensor) -> Verdict:
+        if name not in self._verdicts:
+            self._verdicts[name] = self.discriminate(self.source, image)
+        return self._verdicts[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +257,20 @@ class Report:
 
     @property
     def gains(self) -> dict[str, float]:
-        """For each metric, by what share the fakes are better than the better baseline, where both can be said."""
+        """For each metric, by what share the fakes are better than the better baseline; negative where they are worse.
+
+        Left out where no share can be said: the metric does not say which direction is good, its value is not finite,
+        or the better baseline is 0 or infinite. A baseline that is not a number is passed over.
+        """
         gains = {}
         for name, value in self.metrics.items():
-            others = [scores[name] for scores in self.baselines.values() if name in scores]
             higher = self.higher_is_better.get(name)
-            best = (max(others) if higher else min(others)) if others and higher is not None else 0.0
-            if best:
-                gains[name] = (value - best) / abs(best) * (1 if higher else -1)
+            known = [scores[name] for scores in self.baselines.values() if not math.isnan(scores.get(name, math.nan))]
+            if higher is None or not known:
+                continue
+            best = max(known) if higher else min(known)
+            if best != 0 and math.isfinite(best) and math.isfinite(value):
+                gains[name] = (value - best if higher else best - value) / abs(best)
         return gains
 
 

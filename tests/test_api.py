@@ -40,6 +40,11 @@ def test_a_loaded_model_needs_nothing_but_its_checkpoint(trained, quiet, tmp_pat
     np.testing.assert_array_equal(p2pkit.load(moved, registry=quiet).translate(image), trained.load().translate(image))
 
 
+def test_a_device_that_is_not_here_is_told_so(trained, quiet):
+    with pytest.raises(p2pkit.DeviceError, match=r"engine\.device: there is no cuda:99 here"):
+        p2pkit.load(trained.folder, device="cuda:99", registry=quiet)
+
+
 def test_evaluate_gives_the_trainings_scores(trained, quiet):
     evaluated = p2pkit.evaluate(trained.folder, registry=quiet)
     assert evaluated.report.metrics == pytest.approx(trained.report.metrics)

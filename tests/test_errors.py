@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pkit import ComponentError, ConfigError, P2pkitError, Problem
+from p2pkit import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit import errors as module
 
 
@@ -34,3 +34,18 @@ def test_all_errors_for_users_have_one_base():
     named = ("Config", "Registry", "Plugin", "Data", "Model", "Device", "Training")
     assert all(issubclass(getattr(module, f"{name}Error"), P2pkitError) for name in named)
     assert not issubclass(ComponentError, P2pkitError)
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "typed"),
+    [
+        (ValueError("it is wrong\nand so on"), "it is wrong", "ValueError: it is wrong"),
+        (ValueError("\n  it is wrong  \nand so on"), "it is wrong", "ValueError: it is wrong"),
+        (KeyError("name"), "'name'", "KeyError: 'name'"),
+        (NotImplementedError(), "NotImplementedError", "NotImplementedError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_the_first_line_of_what_an_error_says(error, line, typed):
+    assert first_line(error) == line
+    assert first_line(error, typed=True) == typed

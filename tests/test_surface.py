@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import p2pkit
-from p2pkit import hookspecs, testing
+from p2pkit import hookspecs, layers, mlflow_store, testing
 from p2pkit.catalog import type_name
 from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
@@ -47,6 +47,8 @@ def surface(registry: Registry) -> dict[str, Any]:
         "plugin_api": p2pkit.PLUGIN_API,
         "hooks": {name: _signature(hook) for name, hook in vars(hookspecs).items() if name.startswith("p2pkit_")},
         "names": {name: _described(getattr(p2pkit, name)) for name in p2pkit.__all__ if name != "__version__"},
+        "layers": {name: _described(getattr(layers, name)) for name in layers.__all__},
+        "mlflow_store": {name: _described(getattr(mlflow_store, name)) for name in mlflow_store.__all__},
         "testing": {name: _described(getattr(testing, name)) for name in testing.__all__},
         "commands": _commands(),
         "config": _keys(RunConfig) | _keys(LossConfig, "losses.NAME."),

@@ -1,18 +1,22 @@
-"""Where a step's time goes; measured apart from its rate, since looking costs time itself."""
+"""Where a step's time goes, by the ranges that the step itself names; measured apart, since looking costs time."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
-import torch
+from torch.autograd.profiler import profile
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import record_function
 
 from p2pkit.bench.synthetic_run import forever, loader
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.device.timing import timed
 
 ROUNDS = 5
+WITHIN = ("forward", "discriminator_update", "generator_update", "optimiser")
+"""Ranges within a step; `forward` is that of the fakes, an update the losses, verdicts and gradients of a player."""
+BESIDE = ("data_wait", "host_to_device")
 
 
 def parts(assembly: Assembly) -> dict[str, float]:
@@ -22,58 +26,44 @@ def parts(assembly: Assembly) -> dict[str, float]:
         assembly: The run; it is trained a little further.
 
     Returns:
-        `data_wait`, `host_to_device`, `forward` (the fakes), `discriminator_update` and `generator_update` (losses,
-        verdicts and gradients), `optimiser`, and the `rest`.
+        The seconds of each range, and the `rest` of the step.
     """
-    clock = _Clock(assembly.place.device)
-    batches, step = loader(assembly), assembly.step
-    clock.wrap(batches, "_moved", "host_to_device")
-    clock.wrap(step, "_generate", "forward")
-    clock.wrap(step, "_update", "optimiser")
-    clock.wrap(step, "_turn", lambda player, *_: f"{player}_update")
-    source = forever(batches)
-    for number in range(ROUNDS):
-        group = [clock.time("data_wait", functools.partial(next, source)) for _ in range(assembly.engine.accumulate)]
-        clock.time("step", functools.partial(step, [(each.source, each.target) for each in group], number))
-    clock.unwrap()
-    spent = {name: value / ROUNDS for name, value in clock.spent.items()}
-    whole = spent.pop("step")
-    names = ("data_wait", "host_to_device", "forward", "discriminator_update", "generator_update", "optimiser")
-    known = {name: spent.get(name, 0.0) for name in names}
-    return {**known, "rest": max(0.0, whole - sum(value for name, value in known.items() if name not in names[:2]))}
+    device, step = assembly.place.device, assembly.step
+    source, whole = forever(loader(assembly)), 0.0
+    on_gpu = device.type == "cuda"
+    with profile(use_device="cuda" if on_gpu else None, use_kineto=on_gpu) as measured:
+        for number in range(ROUNDS):
+            with record_function("data_wait"):
+                group = [next(source) for _ in range(assembly.engine.accumulate)]
+            batches = [(each.source, each.target) for each in group]
+            whole += timed(partial(step, batches, number), device)
+    seconds = _seconds(list(measured.function_events or ()), on_gpu)
+    found = {name: seconds.get(name, 0.0) / ROUNDS for name in (*BESIDE, *WITHIN)}
+    return {**found, "rest": max(0.0, whole / ROUNDS - sum(found[name] for name in WITHIN))}
 
 
-class _Clock:
-    """Takes the time of named pieces of work; what one piece does within another counts for the inner one only."""
+def _seconds(events: Sequence[FunctionEvent], on_gpu: bool) -> dict[str, float]:
+    """Sum up each range without those inside it: its own time on a CPU, or that of the kernels launched in it.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.spent: dict[str, float] = {}
-        self._inner = [0.0]
-        self._wrapped: list[tuple[Any, str]] = []
+    A backward pass launches from a thread of its own, while the one that asked for it waits inside its range: so a
+    kernel belongs to the innermost range at the time of its launch, in whatever thread.
+    """
+    ranges = [event for event in events if event.name in (*BESIDE, *WITHIN)]
 
-    def time(self, name: str, act: Callable[[], Any]) -> Any:
-        """Do some work, and add its seconds to what the name has."""
-        result: list[Any] = []
-        self._inner.append(0.0)
-        seconds = timed(lambda: result.append(act()), self.device)
-        inner = self._inner.pop()
-        self._inner[-1] += seconds
-        self.spent[name] = self.spent.get(name, 0.0) + seconds - (inner if name != "step" else 0.0)
-        return result[0]
+    def length(event: FunctionEvent) -> float:
+        return float(event.time_range.end - event.time_range.start)
 
-    def wrap(self, owner: Any, method: str, name: str | Callable[..., str]) -> None:
-        """Take the time of every call of a method; its name may depend on the arguments."""
-        original = getattr(owner, method)
+    seconds: dict[str, float] = {}
+    for event in ranges if not on_gpu else events:
+        own = sum(kernel.duration for kernel in event.kernels) if on_gpu else length(event)
+        around = [each for each in ranges if each is not event and _holds(each, event)]
+        inner = min(around, key=length, default=None)
+        name = event.name if not on_gpu else (inner.name if inner else "")
+        seconds[name] = seconds.get(name, 0.0) + own / 1e6
+        if inner is not None and not on_gpu:
+            seconds[inner.name] = seconds.get(inner.name, 0.0) - own / 1e6
+    return seconds
 
-        def clocked(*arguments: Any) -> Any:
-            called = name if isinstance(name, str) else name(*arguments)
-            return self.time(called, lambda: original(*arguments))
 
-        setattr(owner, method, clocked)
-        self._wrapped.append((owner, method))
-
-    def unwrap(self) -> None:
-        """Leave the methods as they were."""
-        for owner, method in self._wrapped:
-            delattr(owner, method)
+def _holds(outer: FunctionEvent, inner: FunctionEvent) -> bool:
+    return bool(outer.time_range.start <= inner.time_range.start and inner.time_range.end <= outer.time_range.end)

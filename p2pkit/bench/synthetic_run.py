@@ -42,7 +42,8 @@ def trial(plan: Plan) -> Assembly:
     size = plan.resolved()["dataset"]["params"].get("size") or 256
     dataset: PairDataset = _Noise(size if isinstance(size, int) else size[0])
     with keep_freed_memory():  # as in a run, where `auto` is settled so
-        return build_tuned(ValidatedRun(plan, dataset, "train", adversarial=True), WORTH_STEPS)
+        parts = plan.part("dataset"), plan.part("generator"), plan.part("discriminator")
+        return build_tuned(ValidatedRun(plan, dataset, "train", *parts), WORTH_STEPS)
 
 
 def loader(assembly: Assembly) -> Loader:

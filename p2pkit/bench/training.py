@@ -132,9 +132,8 @@ def _whole(assembly: Assembly) -> Callable[[], None]:
 def _textbook(assembly: Assembly) -> Callable[[], None]:
     """Return the textbook step on the same networks."""
     plan, images, device = assembly.checked.plan, assembly.checked.spec, assembly.place.device
-    assert plan.generator is not None
-    assert plan.discriminator is not None
-    step = EagerStep(plan.generator.build(images).to(device), plan.discriminator.build(images).to(device))
+    networks = (plan.part(player).build(images).to(device) for player in ("generator", "discriminator"))
+    step = EagerStep(*networks)
     batches = feed(assembly)
 
     def act() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.bridge.generators import GENERATORS
 from p2pkit.bridge.layout import Layout, name_tensors
 from p2pkit.config import Part, Plan, load_config, resolve
@@ -78,10 +78,9 @@ def export_checkpoint(
     weights = load_file(checkpoint / GENERATOR)
     if plan.config.evaluate.batch_norm == "recalibrated":
         weights |= load_statistics(checkpoint)
-    partial = output.with_name(f".{output.name}.partial")
     output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({theirs: weights[ours] for theirs, ours in names.ours.items()}, partial)
-    os.replace(partial, output)
+    with atomic_file(output) as partial:
+        torch.save({theirs: weights[ours] for theirs, ours in names.ours.items()}, partial)
     command, notes = _command(plan, params, images)
     return ExportedModel(output, command, tuple(notes))
 

@@ -15,9 +15,9 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from p2pkit import ComponentError, Weights, classifier_features, fingerprint
+from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line
+from p2pkit.layers import Standardise
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INCEPTION = Weights(
     "Inception v3 for FID",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
@@ -179,7 +179,13 @@ class KernelDistance(KernelInceptionDistance):  # type: ignore[misc]  # as above
 
 
 def kernel_distance_of(extractor: nn.Module, subsets: int, subset_size: int) -> KernelDistance:
-    """Make a kernel distance without torchmetrics' note that it keeps all features."""
+    """Make a kernel distance without torchmetrics' note that it keeps all features.
+
+    Args:
+        extractor: What makes features of images.
+        subsets: How many subsets are drawn.
+        subset_size: Images of each subset.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance`", UserWarning)
         return KernelDistance(feature=extractor, subsets=subsets, subset_size=subset_size)
@@ -194,19 +200,15 @@ class Pooled(nn.Module):
     Shape: (B, 3, H, W) in [-1, 1] -> (B, C).
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, features: nn.Sequential) -> None:
         super().__init__()
         self.features = features.requires_grad_(False).eval()
         self.num_features = next(len(w) for w in reversed(list(features.parameters())))
-        for name, values in zip(("mean", "std"), IMAGENET, strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.standardise = Standardise()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        seen: Tensor = self.features(((images + 1) / 2 - self.mean) / self.std)
+        seen: Tensor = self.features(self.standardise(images))
         return seen.mean((2, 3))
 
 
@@ -236,6 +238,9 @@ class Fidelity(nn.Module):
 def inception(weights: Path | None) -> Fidelity:
     """Return the last features of Inception v3 as FID's authors have them.
 
+    Args:
+        weights: File of torch-fidelity's weights; by default it is looked for.
+
     Raises:
         ComponentError: torch-fidelity is missing, or the weights can't be had.
     """
@@ -244,13 +249,17 @@ def inception(weights: Path | None) -> Fidelity:
     try:
         extractor = registered["inception-v3-compat"]("fid", ["2048"], feature_extractor_weights_path=str(file))
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        cause = f"{file} does not hold these weights: {str(error).partition(chr(10))[0]}"
+        cause = f"{file} does not hold these weights: {first_line(error)}"
         raise ComponentError(cause, remedy=f"give {INCEPTION.file} of torch-fidelity", parameter="weights") from error
     return Fidelity(extractor, 2048)
 
 
 def extractor(features: str, weights: Path | None) -> nn.Module:
     """Return an extractor by name.
+
+    Args:
+        features: A classifier's name, or one that torch-fidelity knows.
+        weights: File of its weights; by default it is looked for.
 
     Raises:
         ComponentError: There is none of that name, or its weights can't be had.
@@ -269,7 +278,7 @@ def extractor(features: str, weights: Path | None) -> nn.Module:
     try:
         return Fidelity(make(features, [make.get_default_feature_layer_for_metric("fid")]))
     except Exception as error:  # each has its own way of not getting its weights
-        cause = f"{features} can't be had: {str(error).partition(chr(10))[0]}"
+        cause = f"{features} can't be had: {first_line(error)}"
         raise ComponentError(cause, remedy="see torch-fidelity's documentation of it", parameter="features") from error
 
 

@@ -144,7 +144,13 @@ def fcn_score(
 
 
 def check_windows(images: PairSpec, name: str = "ssim", scales: int = 1) -> None:
-    """Refuse images that are smaller than a window of SSIM, at the smallest scale."""
+    """Refuse images that are smaller than a window of SSIM, at the smallest scale.
+
+    Args:
+        images: What the run's images are.
+        name: The metric, as the message calls it.
+        scales: Number of scales, each half the one before.
+    """
     least = WINDOW * 2 ** (scales - 1)
     if min(images.height, images.width) < least:
         size = f"{images.height} x {images.width}"

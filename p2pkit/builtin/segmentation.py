@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 import p2pkit
 from p2pkit import ComponentError, ImageSpec, PairSpec
-from p2pkit.builtin.layers import ClassPlanes
+from p2pkit.layers import ClassPlanes, Standardise
 
 Architecture = Literal[
     "fcn_resnet50",
@@ -20,7 +19,6 @@ Architecture = Literal[
     "deeplabv3_mobilenet_v3_large",
     "lraspp_mobilenet_v3_large",
 ]
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def check_labels(images: PairSpec, name: str) -> None:
@@ -50,22 +48,18 @@ class Torchvision(nn.Module):
     Source: torchvision.models.segmentation, which wants colours in [0, 1], less ImageNet's mean, over its deviation.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(self, architecture: str, classes: int, *, auxiliary: bool = False) -> None:
         from torchvision.models import get_model
 
         super().__init__()
         head: dict[str, Any] = {"aux_loss": True} if auxiliary else {}
         self.model = get_model(architecture, weights=None, weights_backbone=None, num_classes=classes, **head)
+        self.standardise = Standardise()
         self.planes = ClassPlanes()
-        for name, values in (("mean", _MEAN), ("deviation", _DEVIATION)):
-            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
 
     def forward(self, photo: Tensor) -> Tensor:
         """Say what each pixel shows."""
-        planes: Tensor = self.planes(self.model(((photo + 1) / 2 - self.mean) / self.deviation)["out"])
+        planes: Tensor = self.planes(self.model(self.standardise(photo))["out"])
         return planes
 
 
@@ -125,8 +119,9 @@ def _trained_elsewhere(images: PairSpec, path: Path, architecture: str) -> nn.Mo
         network = Torchvision(architecture, images.source.channels, auxiliary=any(map(_of_second_head, weights)))
         network.model.load_state_dict(weights)
     except (ComponentError, RuntimeError, AttributeError, TypeError) as error:
-        cause = f"{path} holds no weights of {architecture} for {images.source.channels} classes: {error}"
-        raise ComponentError(cause.partition("\n")[0], parameter="network") from None
+        sought = f"weights of {architecture} for {images.source.channels} classes"
+        cause = f"{path} holds no {sought}: {p2pkit.first_line(error)}"
+        raise ComponentError(cause, parameter="network") from None
     return network
 
 

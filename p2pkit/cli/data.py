@@ -27,7 +27,7 @@ def shard(
     registry_file: RegistryFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a data set as tar shards, without loss, and print the config that reads them."""
+    """Write a data set as shards, without loss, and print the config that reads them."""
     from p2pkit import api
 
     index = api.shard(

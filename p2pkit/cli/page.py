@@ -54,8 +54,8 @@ def _entry(entry: Entry, about: Mapping[str, Any]) -> str:
 
 def _component(about: Mapping[str, Any]) -> str:
     parts = [f"<pre>{escape(about['doc'])}</pre>"] if about["doc"] else []
-    if about["parameter_count"] is not None:
-        parts.append(f"<p>{about['parameter_count']:,} parameters for 3 -&gt; 3 channels at 256 x 256</p>")
+    if about["size"]:
+        parts.append(f"<p>{escape(about['size'])}</p>")
     if about["parameters"]:
         heads = "".join(f"<th>{head}</th>" for head in ("parameter", "type", "default", "meaning"))
         rows = "\n".join(map(_parameter, about["parameters"]))

@@ -16,7 +16,7 @@ from p2pkit.cli.fitting import Grid
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
-from p2pkit.engine.costs import cost
+from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
@@ -220,8 +220,8 @@ def print_component(about: Mapping[str, Any]) -> None:
     """Print all about a component."""
     console = Console()
     console.print(f"[bold]{about['name']}[/]  {about['kind']}, {about['component']}")
-    if about["parameter_count"] is not None:
-        console.print(f"{about['parameter_count']:,} parameters for 3 -> 3 channels at 256 x 256")
+    if about["size"]:
+        console.print(about["size"])
     console.print(f"\n{escape(about['doc'])}\n")
     table = Table("parameter", "type", "default", "description", show_edge=False)
     for parameter in about["parameters"]:

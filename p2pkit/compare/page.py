@@ -17,7 +17,7 @@ from p2pkit.compare.comparison import Column, Comparison, Point
 from p2pkit.compare.plots import panels
 from p2pkit.compare.settings import shown
 from p2pkit.compare.sheet import sheet_rows
-from p2pkit.engine.costs import cost
+from p2pkit.engine.storage.costs import cost
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,10 +12,11 @@ from typing import Any
 
 from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
-from p2pkit.engine.costs import load_costs
 from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.costs import load_costs
 from p2pkit.engine.storage.evaluations import load_report
-from p2pkit.engine.storage.layout import CONFIG
+from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.types import Report
 
 
@@ -69,7 +70,7 @@ class Record:
     @property
     def sweep(self) -> str:
         """The sweep it belongs to; empty where it stands alone."""
-        return self._tag("p2pkit.sweep")
+        return self._tag(SWEEP_TAG)
 
     @property
     def point(self) -> str:
@@ -99,8 +100,8 @@ def read_record(folder: Path) -> Record:
         ModelError: A file in it is damaged.
     """
     began = (folder / CONFIG).stat().st_mtime
-    history = list(_scored((folder / "samples").glob("step-*.json"), began))
-    later = _scored((folder / "evaluations").glob("*/samples/*-step-*.json"), None)
+    history = list(_scored((folder / SAMPLES).glob("step-*.json"), began))
+    later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None)
     config = read_config(folder)
     return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later), load_costs(folder))
 

@@ -144,7 +144,8 @@ class EngineConfig(Section):
         description="Whether the step is one CUDA graph; auto where it can be, on where it must be.",
     )
     sync_batch_norm: bool = Field(
-        False, description="Whether batch norm in training looks at the pairs of all processes, and not of each alone."
+        False,
+        description="Whether batch norm in training looks at the pairs of all GPUs' processes, not of each alone.",
     )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     deterministic: bool = Field(False, description="Whether to allow deterministic algorithms only.")

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from p2pkit.config.model import ComponentConfig, RunConfig
 from p2pkit.config.sources import Raw, Source
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, RegistryError, first_line
 from p2pkit.plugins.loading import Offer
 from p2pkit.registry import Registry, parameter_problems
 from p2pkit.types import PairSpec
@@ -57,7 +57,7 @@ class Part:
         except P2pkitError:
             raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything
-            cause = f"{self.offer.full_name} can't be built: {type(error).__name__}: {error}"
+            cause = f"{self.offer.full_name} can't be built: {first_line(error, typed=True)}"
             raise ConfigError(Problem(self.path, cause)) from error
 
     def resolved(self) -> dict[str, Any]:
@@ -73,6 +73,10 @@ class LossPart(Part):
 
     weight: float = 1.0
     every: int = 1
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
+        return {"weight": self.weight, "every": self.every, **super().resolved()}
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,17 @@ class Plan:
     losses: Mapping[str, LossPart]
     metrics: Mapping[str, Part]
     idle: Mapping[str, LossPart] = field(default_factory=dict)
+
+    def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
+        """Return a part that has to be there.
+
+        Raises:
+            ConfigError: It is missing, and `problems` say why.
+        """
+        found: Part | None = getattr(self, key)
+        if found is None:
+            raise ConfigError(self.problems)
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""

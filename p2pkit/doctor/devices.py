@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from p2pkit.doctor.finding import Finding
+from p2pkit.errors import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ def _computes(device: torch.device) -> Finding:
     try:
         total = torch.ones(8, device=device, dtype=torch.bfloat16).sum().item()
     except Exception as error:  # a driver and a build that don't fit raise many things
-        cause = f"can't compute: {type(error).__name__}: {error}".partition("\n")[0]
+        cause = f"can't compute: {first_line(error, typed=True)}"
         return Finding(_PART, str(device), "broken", cause, "install a torch that supports this device")
     if total != 8:
         return Finding(_PART, str(device), "broken", f"computes wrongly: 8 ones are {total}", "look at the hardware")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from p2pkit.doctor.finding import Finding
+from p2pkit.errors import first_line
 
 _PART = "packages"
 _IMPORTED = ("torch", "torchvision", "torchmetrics", "kornia", "mlflow")
@@ -39,6 +40,6 @@ def _package(written: str) -> Finding:
         try:
             importlib.import_module(wanted.name)
         except Exception as error:  # a broken build may raise anything
-            cause = f"{version} can't be imported: {type(error).__name__}: {error}"
+            cause = f"{version} can't be imported: {first_line(error, typed=True)}"
             return Finding(_PART, wanted.name, "broken", cause, "reinstall torch and it together, from one source")
     return Finding(_PART, wanted.name, "fine", version)

@@ -11,13 +11,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from p2pkit.doctor.finding import Finding
-from p2pkit.mlflow_store import tracking_uri
+from p2pkit.mlflow_store import SQLITE, database_file, is_server, tracking_uri
 
 _PATIENCE = 5.0
-_SQLITE = "sqlite:///"
 _UNSET = "start it, or unset MLFLOW_TRACKING_URI to record runs in this folder"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -49,9 +48,10 @@ def look() -> Iterator[Finding]:
     except ValueError as error:
         yield _finding("broken", f"MLFLOW_TRACKING_URI is no address: {error}", "mend or unset it")
         return
-    if uri.startswith(_SQLITE):
-        yield _database(Path(unquote(uri.removeprefix(_SQLITE))).absolute())
-    elif scheme in ("http", "https"):
+    database = database_file(uri)
+    if database is not None:
+        yield _database(database)
+    elif is_server(uri):
         yield _server(uri)
     elif scheme.partition("+")[0] in _PORTS:
         yield _answers(uri)
@@ -77,7 +77,7 @@ def _database(file: Path) -> Finding:
     except sqlite3.Error as error:
         return _finding("broken", f"{file} can't be read: {error}", "restore it from a copy, or move it away")
     if _is_outdated(version):
-        remedy = f"make a copy of it, then: mlflow db upgrade {_SQLITE}{file}"
+        remedy = f"make a copy of it, then: mlflow db upgrade {SQLITE}{file}"
         return _finding("broken", f"{file} was written by another version of MLflow", remedy)
     return _finding("fine", f"{file}, {count} runs")
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
+from p2pkit.engine.build.init_from import initial_problems
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.metrics import OFFERED, metric_inputs
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem
+from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairDataset, PairSpec, Verdict, View
 
 
@@ -45,14 +46,13 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
-        metrics = {name: _built(part, dataset.spec, problems) for name, part in plan.metrics.items()}
+        metrics = _metrics(plan, dataset.spec, problems)
         problems += _selection_problems(plan, metrics) if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, initial=training and begins)
-    problems += [*device_problems(plan.config), *_folder_problems(plan)]
-    if problems:
+    problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
+    if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
-    assert dataset is not None
-    return ValidatedRun(plan, dataset, split, adversarial)
+    return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)
 
 
 def open_dataset(plan: Plan) -> PairDataset:
@@ -113,6 +113,18 @@ def _folder_problems(plan: Plan) -> list[Problem]:
     return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
 
 
+def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, Any]:
+    """Build each metric, once, since some load a network; None for one that can't be built."""
+    metrics = {}
+    for name, part in plan.metrics.items():
+        metrics[name] = _built(part, images, problems)
+        unknown = [asked for asked in metric_inputs(metrics[name]) if asked not in OFFERED]
+        if unknown:
+            cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
+            problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))
+    return metrics
+
+
 def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]:
     """List what is wrong with the choice of a best checkpoint and with patience."""
     best, patience = plan.config.checkpoint.best, plan.config.schedule.patience
@@ -142,22 +154,16 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
     """Build on the meta device, where nothing is computed, and run one step's forward passes; tell if adversarial."""
     for part in plan.augment:
         _built(part, images, problems)
-    for part in plan.metrics.values():
-        _check_wishes(part, _built(part, images, problems), problems)
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         generator = _built(plan.generator, images, problems) if plan.generator else None
-        losses = {name: _built(part, images, problems) for name, part in plan.losses.items()}
-        terms = [Term(name, loss, 1.0) for name, loss in losses.items() if loss is not None]
+        losses = [(name, part, _built(part, images, problems)) for name, part in plan.losses.items()]
+        terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
         adversarial = Objective(terms).adversarial
         wanted = plan.discriminator if adversarial else None
         discriminator = _built(wanted, images, problems) if wanted else None
         if not terms and not problems:
             problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
         if initial and generator is not None:
-            from p2pkit.engine.build.init_from import (
-                initial_problems,  # which reads checkpoints, and these know checked runs
-            )
-
             problems += initial_problems(plan, generator)
         if generator is not None:
             batch = plan.config.engine.batch
@@ -167,13 +173,6 @@ def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, init
             if fake is not None and (discriminator is None or _judged(discriminator, source, fake, problems)):
                 _check_terms(terms, View(source, target, fake, discriminator), problems)
     return adversarial
-
-
-def _check_wishes(part: Part, metric: Any, problems: list[Problem]) -> None:
-    unknown = [name for name in metric_inputs(metric) if name not in OFFERED]
-    if unknown:
-        cause = f"{part.offer.full_name} wants {', '.join(unknown)} for its update"
-        problems.append(Problem(part.path, cause, f"there is: {', '.join(OFFERED)}"))
 
 
 @contextmanager
@@ -187,7 +186,7 @@ def _reported(path: str, problems: list[Problem]) -> Iterator[None]:
         problems.append(error.at(path))
     except Exception as error:
         if "meta" not in str(error).lower():
-            problems.append(Problem(path, f"{error}".strip().partition("\n")[0] or type(error).__name__))
+            problems.append(Problem(path, first_line(error)))
 
 
 def _generated(generator: Any, source: Tensor, target: Tensor, problems: list[Problem]) -> Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p2pkit.config import Plan
+from p2pkit.config import Part, Plan
 from p2pkit.types import PairDataset, PairSpec
 
 
@@ -16,13 +16,17 @@ class ValidatedRun:
         plan: The plan.
         dataset: The data, opened but not read.
         split: The part of it that evaluations use.
-        adversarial: Whether any term trains a discriminator.
+        data: What opens the data.
+        generator: What makes the generator.
+        discriminator: What makes the discriminator; None where no term trains one.
     """
 
     plan: Plan
     dataset: PairDataset
     split: str
-    adversarial: bool
+    data: Part
+    generator: Part
+    discriminator: Part | None
 
     @property
     def spec(self) -> PairSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from p2pkit.types import ImageSpec
+from p2pkit.types import ImageSpec, PairSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,18 @@ def stored_type(spec: ImageSpec) -> torch.dtype:
     if spec.kind == "labels":
         return torch.uint8 if spec.channels <= 256 else torch.uint16
     return _FULL_RANGES.get((spec.low, spec.high), torch.float32)
+
+
+def fake_spec(images: PairSpec, given: torch.dtype) -> ImageSpec:
+    """Return what the fake of a stored source is: of the source's bit depth, where both are values on a scale.
+
+    Args:
+        images: What the generator was trained on.
+        given: The type of the source that is translated, which may be of another depth than the ones in training.
+    """
+    if given not in _FULL_SCALES or "labels" in (images.source.kind, images.target.kind):
+        return images.target
+    return replace(images.target, low=0.0, high=_FULL_SCALES[given])
 
 
 def conform(image: Tensor, spec: ImageSpec) -> Tensor:

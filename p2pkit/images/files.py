@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 _COMMON = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga")
-SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"})
+IMAGE_SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"})
+"""What names of image files end with; in lower case."""
 _RGB_FIRST = frozenset({"P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "La"})
 _WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".tga"})
 _DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"})

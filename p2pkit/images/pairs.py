@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.files import SUFFIXES, image_tensor
+from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor
 
 Read = Callable[[], tuple[Tensor, Tensor]]
 
@@ -47,7 +47,7 @@ def _in_folders(image: Path, reference: Path) -> list[Read]:
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     return {str(path.relative_to(folder).with_suffix("")): path for path in found}
 
 

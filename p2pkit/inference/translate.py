@@ -22,14 +22,13 @@ from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics, read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.convert import conform, full_scale, resize, to_network, to_stored
-from p2pkit.images.files import SUFFIXES, image_tensor, read_image, write_image
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.images.convert import conform, fake_spec, full_scale, resize, to_network, to_stored
+from p2pkit.images.files import IMAGE_SUFFIXES, image_tensor, read_image, write_image
+from p2pkit.types import PairSpec
 
 Job = tuple[Path, Path]
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
-_BY_DEPTH = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,8 @@ class Translator:
     @classmethod
     def from_checkpoint(cls, checkpoint: Path, plan: Plan) -> Translator:
         """Build the generator that a checkpoint's config names, and load its weights."""
-        assert plan.generator is not None
         images: PairSpec = read_state(checkpoint)["images"]
-        generator = plan.generator.build(images)
+        generator = plan.part("generator").build(images)
         load_generator(checkpoint, generator)
         place = choose_placement(plan.config.engine, generator)
         modes = plan.config.evaluate
@@ -154,7 +152,8 @@ class Translator:
     def _prepared(self, stored: Tensor, name: str) -> Tensor:
         """Return the image as the network sees it, (C, H, W)."""
         spec = self.images.source
-        spec = replace(spec, high=full_scale(stored)) if stored.dtype in _BY_DEPTH and spec.kind != "labels" else spec
+        if spec.kind != "labels" and not stored.is_floating_point():
+            spec = replace(spec, high=full_scale(stored))
         try:
             return to_network(conform(stored, spec)[None], spec)[0]
         except OSError as error:
@@ -170,13 +169,8 @@ class Translator:
         with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
             fakes = torch.cat([self.generator(part) for part in parts]).float().cpu()
         fakes = fakes[..., : batch.shape[2], : batch.shape[3]]
-        return [to_stored(f[None], self._target_as(s))[0] for f, s in zip(fakes, stored, strict=True)]
-
-    def _target_as(self, stored: Tensor) -> ImageSpec:
-        target = self.images.target
-        if "labels" in (target.kind, self.images.source.kind) or stored.dtype not in _BY_DEPTH:
-            return target
-        return replace(target, low=0.0, high=_BY_DEPTH[stored.dtype])
+        specs = (fake_spec(self.images, each.dtype) for each in stored)
+        return [to_stored(fake[None], spec)[0] for fake, spec in zip(fakes, specs, strict=True)]
 
 
 def _padded(batch: Tensor, multiple: int) -> Tensor:
@@ -202,7 +196,7 @@ def _jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
     problems: list[Problem] = []
     for given in inputs:
         if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
             jobs += [(path, output / path.relative_to(given)) for path in found]
             if not found:
                 problems.append(Problem(str(given), "there are no images in this folder"))

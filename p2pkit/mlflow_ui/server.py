@@ -13,51 +13,15 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from p2pkit.errors import ModelError, P2pkitError, Problem
-from p2pkit.mlflow_store import HOST, PORT, addresses, check_exists, client, database_file, is_server, tracking_uri
-from p2pkit.mlflow_ui.page import VIEW, _recorded, _search
+from p2pkit.errors import P2pkitError, Problem
+from p2pkit.mlflow_store import HOST, PORT, check_exists, database_file, is_server, tracking_uri
+from p2pkit.mlflow_ui.page import pages
 
 _PATIENCE = 120.0
-
-
-def pages(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> tuple[str, str]:
-    """Return the addresses of the pages that are of most use, having saved the views that they show.
-
-    Args:
-        runs: Runs, or a sweep for all of its, as for `p2pkit compare`; MLflow's ids of runs elsewhere count too.
-        experiment: Without runs, the experiment; by default the one with the latest run.
-        base: The server's address, as for `addresses`.
-
-    Returns:
-        Charts in which the runs are seen by what differs between them, with their samples and scores; and the same
-        with one mean for each point, empty where no point has several seeds.
-
-    Raises:
-        ModelError: There are no such runs, or they lie in several experiments.
-    """
-    from p2pkit.mlflow_ui.views import TRAININGS, save_view
-
-    store = client()
-    if not runs:
-        found, key, search = addresses(experiment, base=base), VIEW, TRAININGS
-    else:
-        recorded = _recorded(store, runs)
-        experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
-        if len(experiments) > 1:
-            cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
-            raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
-        ids = sorted(run.info.run_id for run in recorded)
-        key = f"{VIEW}-{zlib.crc32(' '.join(ids).encode()):08x}"
-        found, search = addresses(experiments[0], base=base), _search(store, recorded)
-    if not save_view(store, found.experiment_id, key, search):
-        return found.view(key), ""
-    save_view(store, found.experiment_id, f"{key}-means", search, means=True)
-    return found.view(key), found.view(f"{key}-means")
 
 
 def serve(

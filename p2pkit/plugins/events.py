@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pkit.errors import P2pkitError, PluginError, Problem
+from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.plugins.loading import Plugins
 from p2pkit.types import Report, Run, Samples
 
@@ -63,7 +63,7 @@ class Events:
                 fatal = self.strict if strict is None else strict
                 if fatal and isinstance(error, P2pkitError):
                     raise
-                cause = f"plugin {name} failed in {hook}: {type(error).__name__}: {error}"
+                cause = f"plugin {name} failed in {hook}: {first_line(error, typed=True)}"
                 if fatal:
                     raise PluginError(Problem("", cause, f"block {name} in registry.yaml to do without it")) from error
                 self.note(f"{cause}; the run goes on without it")

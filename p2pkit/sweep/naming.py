@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from p2pkit.compare.settings import label, title
 from p2pkit.config import SweepConfig
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.sweep.points import Child
 
-SWEEP, POINT, TITLE, PLACE = "p2pkit.sweep", "p2pkit.point", "p2pkit.title", "p2pkit.place"
+POINT, TITLE, PLACE = "p2pkit.point", "p2pkit.title", "p2pkit.place"
 
 
 @dataclass(frozen=True)
@@ -35,4 +36,4 @@ class Naming:
         """Return a run's tags: the sweep, its point, how that is written in legends, and which one in order it is."""
         points = list(dict.fromkeys(each.label for each in children))
         place = points.index(child.label) if child.label in points else len(points)
-        return {SWEEP: self.sweep, POINT: child.label, TITLE: self.title(child), PLACE: str(place)}
+        return {SWEEP_TAG: self.sweep, POINT: child.label, TITLE: self.title(child), PLACE: str(place)}

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.training.session import dataset_facts, versions
+from p2pkit.engine.training.run_record import dataset_facts, versions
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.plugins.events import Events
 from p2pkit.registry import Registry
-from p2pkit.sweep.naming import SWEEP
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.result import Sweep
 from p2pkit.types import Run
@@ -39,7 +39,7 @@ class Parent:
             folder=folder,
             config={
                 **config,
-                "tracking": {**tracking, "tags": {**tracking["tags"], SWEEP: folder.name}},
+                "tracking": {**tracking, "tags": {**tracking["tags"], SWEEP_TAG: folder.name}},
                 "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published"}),
             },
             dataset=dataset_facts(planned.first, _counts(planned.first)),

@@ -52,7 +52,7 @@ class Planned:
         """The direction of this metric."""
         if self.by is None:
             return None
-        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.images)
+        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.spec)
         better: bool | None = getattr(metric, "higher_is_better", None)
         return better
 

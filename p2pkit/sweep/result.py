@@ -12,7 +12,7 @@ from typing import Any
 
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
 from p2pkit.config import PublishedConfig
-from p2pkit.engine.costs import load_costs
+from p2pkit.engine.storage.costs import load_costs
 from p2pkit.sweep.points import Child, goal_of
 
 TABLE = "table.csv"

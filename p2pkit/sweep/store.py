@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.errors import ModelError, Problem
 from p2pkit.sweep.claims import Claim, is_taken, take
 from p2pkit.sweep.points import Child
@@ -76,7 +77,5 @@ def _children(data: Iterable[Mapping[str, Any]]) -> tuple[Child, ...]:
 
 
 def _write(path: Path, data: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(data, indent=1, default=str), encoding="utf-8")
-    partial.replace(path)
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(data, indent=1, default=str), encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import Any
 from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
+from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry
@@ -276,5 +277,5 @@ def _begun(folder: Path, child: Child) -> Path | None:
     """Return the folder of the run's latest beginning that has left a checkpoint."""
     named = re.compile(rf"{re.escape(child.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in folder.iterdir() if (match := named.fullmatch(path.name))]
-    kept = [path for _, path in sorted(found) if any((path / "checkpoints").glob("step-*"))]
+    kept = [path for _, path in sorted(found) if checkpoints(path / CHECKPOINTS)]
     return kept[-1] if kept else None

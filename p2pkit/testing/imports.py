@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,8 @@ from types import ModuleType
 
 import p2pkit
 
-_PUBLIC = frozenset(p2pkit.__all__) | {"testing"}
+_MODULES = ("layers", "mlflow_store", "testing")
+"""The public modules beside `p2pkit` itself; what is in their `__all__` is public."""
 _BUILTIN = "p2pkit.builtin"
 
 
@@ -58,5 +60,7 @@ def _allowed(name: str, own: bool) -> bool:
     package, _, rest = name.partition(".")
     if package != "p2pkit" or not rest or (own and name.startswith(_BUILTIN)):
         return True
-    parts = rest.split(".")
-    return parts[0] == "testing" or (len(parts) == 1 and parts[0] in _PUBLIC)
+    module, _, name = rest.rpartition(".")
+    if not module:
+        return name in _MODULES or name in p2pkit.__all__
+    return module in _MODULES and name in importlib.import_module(f"p2pkit.{module}").__all__

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit.components import Component
-from p2pkit.errors import ComponentError, DeviceError, Problem
+from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
 from p2pkit.images.convert import to_network
 from p2pkit.plugins.loading import Offer
 from p2pkit.types import ImageSpec, PairSpec
@@ -148,7 +148,7 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        cause = f"there is no device {device!r} here: {str(error).partition(chr(10))[0]}"
+        cause = f"there is no device {device!r} here: {first_line(error)}"
         raise DeviceError(Problem("", cause, "leave it out, or name cpu")) from None
 
 

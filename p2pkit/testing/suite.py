@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from p2pkit.errors import P2pkitError, PluginError, Problem
+from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.testing.rule import RULES, Rule, Skip
 
 if TYPE_CHECKING:
@@ -280,5 +280,4 @@ def _namespace(plugin: Plugin) -> str:
 def _crash(error: Exception) -> str:
     """Say what a component raised and where."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    text = str(error).strip().partition("\n")[0]
-    return f"It raised {type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})."
+    return f"It raised {first_line(error, typed=True)} ({Path(place.filename).name}, line {place.lineno})."

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from p2pkit.errors import ComponentError
+from p2pkit.errors import ComponentError, first_line
 
 FOLDER = "P2PKIT_WEIGHTS"
 """The environment variable that names a folder of weights."""
@@ -128,7 +128,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         with torch.device("cpu"):
             return _tensors(file)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        cause = f"{file} can't be read: {str(error).partition(chr(10))[0]}"
+        cause = f"{file} can't be read: {first_line(error)}"
         remedy = "give a state dict saved by torch or safetensors; a download that broke off has to be repeated"
         raise ComponentError(cause, remedy=remedy, parameter="weights") from error
 

@@ -14,15 +14,19 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 from PIL import Image
+from torch import nn
 
 import p2pkit
 from p2pkit.api import TrainedRun, resume
 from p2pkit.builtin import mlflow_tracker
 from p2pkit.builtin.mlflow_tracker import inputs, model, parameters, recorder, store
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 from p2pkit.registry import Registry
 
 TINY: dict[str, Any] = {
@@ -174,6 +178,17 @@ def test_the_model_is_the_generator_without_the_state_of_training(trained: Train
     assert kept == ["generator.safetensors", "run.yaml", "state.json"]
     assert f"p2pkit=={p2pkit.__version__}" in (folder / "requirements.txt").read_text().splitlines()
     assert logged.status == "READY"
+
+
+def test_the_model_has_the_statistics_that_its_mode_wants(mlflow_here: Path, registry: Registry) -> None:
+    mode = {"evaluate.batch_norm": "recalibrated", "schedule.epochs": 1}
+    outcome = train(registry, generator={"use": "unet_tiny", "params": {"norm": "batch"}}, **mode)
+    loaded = mlflow.pyfunc.load_model(f"runs:/{run_of(outcome.folder).info.run_id}/generator")
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    fakes = loaded.predict(images)
+    assert np.array_equal(fakes, p2pkit.load(outcome.folder, registry=registry).translate(images))
+    running = p2pkit.load(outcome.folder, registry=registry, **{"evaluate.batch_norm": "running"})
+    assert not np.array_equal(fakes, running.translate(images))
 
 
 def test_a_resumed_run_goes_on_in_the_same_record(mlflow_here: Path, registry: Registry) -> None:
@@ -385,18 +400,17 @@ def test_what_targets_score_is_logged_once(tiny_run: p2pkit.Run, tmp_path: Path)
     assert [(m.step, m.value) for m in history(recording.run_id, "val/baseline_target/fcn/iou")] == [(0, 0.5)]
 
 
-def test_gains_are_over_the_better_baseline() -> None:
-    report = p2pkit.Report(
-        "val",
-        8,
-        {"l1": 0.3, "psnr": 15.0, "score": 1.0, "ssim": 0.5, "other": 1.0},
-        {
-            "source": {"l1": 0.6, "psnr": 10.0, "score": 1.0, "ssim": 0.0},
-            "mean": {"l1": 0.4, "psnr": math.nan, "score": 2.0, "ssim": -0.2},
-        },
-        {"l1": False, "psnr": True, "score": None, "ssim": True, "other": True},
-    )
-    assert recorder.gains(report) == pytest.approx({"l1": 25.0, "psnr": 50.0})
+@pytest.mark.usefixtures("mlflow_here")
+def test_gains_are_those_of_the_report_in_percent(tiny_run: p2pkit.Run, tmp_path: Path) -> None:
+    """A perfect baseline can't be beaten by any share, and the other one is not what a gain is over."""
+    baselines = {"source": {"l1": 0.6, "psnr": math.inf}, "mean": {"l1": 0.4, "psnr": 10.0}}
+    report = p2pkit.Report("val", 8, {"l1": 0.3, "psnr": 20.0}, baselines, {"l1": False, "psnr": True})
+    recording = recorder.Recorder.begin(replace(tiny_run, folder=tmp_path))
+    recording.log_report(0, report)
+    recording.finish(None)
+    metrics = MlflowClient().get_run(recording.run_id).data.metrics
+    logged = {key: value for key, value in metrics.items() if key.startswith("val/gain_percent/")}
+    assert logged == pytest.approx({"val/gain_percent/l1": 25.0})
 
 
 @pytest.mark.parametrize(
@@ -406,12 +420,32 @@ def test_gains_are_over_the_better_baseline() -> None:
         (p2pkit.ImageSpec(1, high=65535), 1, "uint16"),
         (p2pkit.ImageSpec(2, low=-1, high=1), 2, "float32"),
         (p2pkit.ImageSpec(12, kind="labels"), 1, "uint8"),
+        (p2pkit.ImageSpec(256, kind="labels"), 1, "uint8"),
+        (p2pkit.ImageSpec(257, kind="labels"), 1, "uint16"),
     ],
 )
 def test_signatures_are_of_stored_images(image: p2pkit.ImageSpec, channels: int, kind: str) -> None:
     (tensor,) = inputs.image_schema(image).inputs
     assert tensor.shape == (-1, -1, -1, channels)
     assert tensor.type == np.dtype(kind)
+
+
+GREY, DEEP, FLOATS = p2pkit.ImageSpec(1), p2pkit.ImageSpec(1, high=65535), p2pkit.ImageSpec(1, low=-1, high=1)
+FEW, MANY = p2pkit.ImageSpec(2, kind="labels"), p2pkit.ImageSpec(300, kind="labels")
+
+
+@pytest.mark.parametrize("source", [GREY, DEEP, FLOATS, FEW, MANY])
+@pytest.mark.parametrize("target", [GREY, DEEP, FLOATS, FEW, MANY])
+def test_a_signature_is_of_what_the_model_takes_and_makes(source: p2pkit.ImageSpec, target: p2pkit.ImageSpec) -> None:
+    images = p2pkit.PairSpec(source, target, 4, 4)
+    network = nn.Conv2d(source.channels, target.channels, 1)
+    place = Placement(torch.device("cpu"), Precision("fp32", torch.device("cpu")), torch.channels_last)
+    found = model.signature(images)
+    given = np.zeros((2, 4, 4, 1), found.inputs.inputs[0].type)
+    assert given.dtype == p2pkit.to_stored(torch.zeros(1, source.channels, 1, 1), source).numpy().dtype
+    fakes = p2pkit.Translator(network, images, place).translate(given)
+    assert fakes.dtype == found.outputs.inputs[0].type
+    assert fakes.shape[3] == found.outputs.inputs[0].shape[3]
 
 
 def test_digests_are_short_whatever_the_fingerprint(tiny_run: p2pkit.Run) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from p2pkit import ComponentError
-from p2pkit.builtin.generators.resnet import ResidualBlock, ResNet
+from p2pkit.builtin.generators.resnet import ResNet
+from p2pkit.layers import ResidualBlock
 
 
 def small(spec, **params):
@@ -64,7 +65,7 @@ def test_dropout_lies_between_a_blocks_convolutions(spec):
 
 def test_padding_decides_what_the_border_sees(spec):
     for padding, flat in (("reflect", True), ("replicate", True), ("zeros", False)):
-        block = ResidualBlock(4, "none", 0.0, padding, bias=True)
+        block = ResidualBlock(4, "none", padding=padding)
         assert (block(torch.ones(1, 4, 8, 8)).std((2, 3)).max() < 1e-6) == flat
 
 

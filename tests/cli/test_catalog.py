@@ -34,6 +34,28 @@ def test_show_counts_parameters(p2pkit, name, count):
     assert f"{count:,} parameters" in p2pkit("show", name).out
 
 
+def test_frozen_parameters_are_counted_and_told_apart(p2pkit, tiny, write_plugin):
+    plugin = write_plugin("""
+        from torch import nn
+
+        class Half(nn.Sequential):
+            def __init__(self, images: p2pkit.PairSpec) -> None:
+                \"\"\"Two convolutions, of which the first is never trained.\"\"\"
+                super().__init__(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+                self[0].requires_grad_(False)
+
+        @p2pkit.hookimpl
+        def p2pkit_generators():
+            yield p2pkit.Generator("half", Half, "trains one half")
+    """)
+    said = "24 parameters, 12 of them trainable"
+    about = json.loads(p2pkit("show", "half", "--json", "--plugin", plugin).out)
+    assert (about["parameter_count"], about["trainable_parameter_count"]) == (24, 12)
+    assert said in p2pkit("show", "half", "--plugin", plugin).out
+    assert said in p2pkit("check", tiny, "-s", "generator=half", "--plugin", plugin).out
+    assert "12 of them" not in p2pkit("show", "unet_256").out
+
+
 def test_show_parameters(p2pkit):
     about = json.loads(p2pkit("show", "unet", "--json").out)
     depth = next(parameter for parameter in about["parameters"] if parameter["name"] == "depth")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from p2pkit.config import load_config, resolve
@@ -62,3 +65,17 @@ def work(checked, quiet, tmp_path):
 def _made(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def signalled():
+    """Send this process a SIGTERM before a step, counting from 0: `work().train(on_step=signalled(3))`."""
+
+    def before(step, when=lambda loop: True):
+        def on_step(loop):
+            if loop.status.progress.step == step and when(loop):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return on_step
+
+    return before

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from p2pkit import ConfigError
+from p2pkit.config import Part
 
 
 def problems(checked, **overrides):
@@ -13,11 +16,33 @@ def problems(checked, **overrides):
     return {problem.path: f"{problem.cause} {problem.remedy}" for problem in caught.value.problems}
 
 
+def test_every_component_is_built_once(checked, monkeypatch):
+    """Some load a network, and one that fails would say so twice."""
+    built = Counter()
+    build = Part.build
+
+    def counted(part, *args, **options):
+        built[part.path] += 1
+        return build(part, *args, **options)
+
+    monkeypatch.setattr(Part, "build", counted)
+    checked(augment=["flip"], **{"evaluate.metrics": ["l1", "psnr"], "checkpoint.best": "l1"})
+    assert set(built) >= {"generator", "discriminator", "dataset", "losses.gan", "losses.l1"}
+    assert len(built) == 8
+    assert set(built.values()) == {1}
+
+
+def test_a_metric_that_fails_says_so_once(checked):
+    with pytest.raises(ConfigError) as caught:
+        checked(**{"evaluate.metrics": ["l1", "ms_ssim"]})  # which wants larger images
+    assert len(caught.value.problems) == 1
+
+
 def test_a_plan_in_order_passes(checked):
     found = checked()
     assert found.split == "val"
-    assert found.adversarial
-    assert (found.images.height, found.images.width) == (16, 16)
+    assert found.discriminator
+    assert (found.spec.height, found.spec.width) == (16, 16)
 
 
 def test_too_deep_a_unet_names_what_fits(checked):
@@ -35,7 +60,7 @@ def test_too_many_discriminator_layers(checked):
 
 
 def test_a_discriminator_nobody_trains_may_be_too_large(checked):
-    assert not checked(**{"losses.gan": None}, discriminator="patch_286").adversarial
+    assert not checked(**{"losses.gan": None}, discriminator="patch_286").discriminator
 
 
 def test_nothing_to_learn(checked):
@@ -71,7 +96,7 @@ def test_empty_folder_is_named(checked, tmp_path):
 
 def test_a_bottleneck_of_one_pixel_takes_batches_of_one(checked):
     """The paper's code once normalised it, and with one value per channel that gives nothing but zeros."""
-    assert checked(generator={"use": "unet", "params": {"depth": 4, "width": 8}}, **{"engine.batch": 1}).adversarial
+    assert checked(generator={"use": "unet", "params": {"depth": 4, "width": 8}}, **{"engine.batch": 1}).discriminator
 
 
 def test_device_that_is_not_there(checked):

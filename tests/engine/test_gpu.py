@@ -54,5 +54,5 @@ def test_the_step_never_waits_for_the_device(assembled, batches, precision):
 
 def test_whole_runs_on_the_device(work):
     outcome = work(**CUDA, augment=["flip"]).train()
-    assert outcome.position.step == 6
+    assert outcome.progress.step == 6
     assert outcome.report is not None

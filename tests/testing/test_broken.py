@@ -98,11 +98,13 @@ def test_a_record_that_is_offered_once_only(install):
 @pytest.mark.parametrize(
     "line",
     [
-        "from p2pkit.images import conform",
+        "from p2pkit.images.convert import conform",
         "import p2pkit.registry",
         "from p2pkit import plugins",
         "READ = lambda: p2pkit.config",
-        "from p2pkit.builtin.layers import initialise",
+        "from p2pkit.builtin.segmentation import check_labels",
+        "from p2pkit.layers.blocks import drop",
+        "from p2pkit.testing.rule import Rule",
     ],
 )
 def test_an_import_that_is_not_public(install, line):
@@ -113,6 +115,8 @@ def test_an_import_that_is_not_public(install, line):
 
 
 def test_public_imports_are_fine(install):
-    allowed = "from p2pkit import PairSpec\nfrom p2pkit.testing import conformance\nREAD = p2pkit.read_image"
-    install(f"{allowed}\n{FINE.format(offers=AS_A_GENERATOR)}")
+    lines = ["PairSpec", "layers"], ["drop"], ["conformance"]
+    modules = "p2pkit", "p2pkit.layers", "p2pkit.testing"
+    allowed = "\n".join(f"from {m} import {n}" for m, names in zip(modules, lines, strict=True) for n in names)
+    install(f"{allowed}\nREAD = p2pkit.read_image\n{FINE.format(offers=AS_A_GENERATOR)}")
     assert failures("acme") == {}

@@ -38,16 +38,31 @@ class Geometric(ABC):
         return self.move(source, drawn, self.images.source), self.move(target, drawn, self.images.target)
 
     def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
-        """Bring a batch to the size that geometry is drawn for; by default it stays as it is."""
+        """Bring a batch to the size that geometry is drawn for; by default it stays as it is.
+
+        Args:
+            batch: Sources or targets.
+            spec: What they are.
+        """
         return batch
 
     @abstractmethod
     def draw(self, batch: Tensor) -> Tensor:
-        """Draw what happens to each pair of a batch of this shape, on the CPU."""
+        """Draw what happens to each pair of a batch of this shape, on the CPU.
+
+        Args:
+            batch: The sources, prepared; only their shape counts.
+        """
 
     @abstractmethod
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
-        """Apply what was drawn."""
+        """Apply what was drawn.
+
+        Args:
+            batch: Sources or targets, prepared.
+            drawn: What `draw` returned for the pairs.
+            spec: What the images are; classes' planes stay 1 or -1.
+        """
 
 
 class JitterCrop(Geometric):

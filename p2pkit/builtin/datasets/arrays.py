@@ -1,40 +1,59 @@
-"""Images that lie in a file as NumPy arrays."""
+"""Shards of arrays: `.npy` files of records (key, source, target), as `p2pkit data shard --encoding raw` writes."""
 
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-_LENGTH = slice(8, 10)
+Sample = Mapping[str, Any]
 
 
-def array_header(data: bytes | bytearray) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
-    """Read what stands before an array's values.
+def holds_arrays(file: str) -> bool:
+    """Whether a shard is of arrays, and no tar file."""
+    return file.endswith(".npy")
 
-    Args:
-        data: The array's file, or its beginning.
 
-    Returns:
-        Where the values begin, their shape and their type.
+def can_be_mapped(file: str) -> bool:
+    """Whether a shard of arrays is on a local disk, so that nothing is copied and only what is asked for is read."""
+    return holds_arrays(file) and "://" not in file
+
+
+def count_records(file: str) -> int:
+    """Return how many pairs a local shard of arrays holds."""
+    return len(np.load(file, mmap_mode="r"))
+
+
+def array_samples(file: str) -> Iterator[Sample]:
+    """Yield a shard's samples, whose images are tensors; those of a mapped one lie in the file.
 
     Raises:
-        ValueError: It is no array as `np.save` writes one.
+        ValueError: It is no such file, or damaged; `EOFError` where it is cut off.
     """
-    start = _LENGTH.stop + int.from_bytes(data[_LENGTH], "little")
-    return start, *_parsed(bytes(data[:start]))
+    if can_be_mapped(file):
+        # a private map: read-only memory makes torch warn, and nothing can be written to the file through this one
+        yield from _samples(np.asarray(np.load(file, mmap_mode="c")))
+        return
+    import fsspec
+
+    with fsspec.open(file, "rb") as raw, io.BufferedReader(raw) as stream:  # a raw one may give less than was asked for
+        np.lib.format.read_magic(stream)
+        (count,), _, kind = np.lib.format.read_array_header_1_0(stream)
+        for _ in range(count):
+            data = bytearray(kind.itemsize)
+            if stream.readinto(data) < len(data):
+                raise EOFError("unexpected end of data")
+            yield from _samples(np.frombuffer(data, kind))
 
 
-@lru_cache(256)
-def _parsed(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Parse a header, which is the same for all images of a data set."""
-    stream = io.BytesIO(header)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError(f"an array of version {version}")
-    shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    if fortran:
-        raise ValueError("an array in Fortran's order")
-    return shape, kind
+def _samples(records: NDArray[Any]) -> Iterator[Sample]:
+    if records.ndim != 1 or "key" not in (records.dtype.names or ()):
+        raise ValueError("not an array of records with a key")
+    keys = records["key"]
+    images = {name: torch.from_numpy(records[name]) for name in records.dtype.names or () if name != "key"}
+    for row in range(len(records)):
+        yield {"__key__": keys[row].decode()} | {name: image[row] for name, image in images.items()}

@@ -44,7 +44,13 @@ class LazyPairs(Sequence[Pair]):
 
 @dataclass(frozen=True)
 class FilePairs(LazyPairs):
-    """The pairs of one split."""
+    """The pairs of one split.
+
+    Args:
+        items: The files of each pair.
+        spec: What the images become.
+        derive: What makes a source of a target, where it is no file of its own.
+    """
 
     items: tuple[Item, ...]
     spec: PairSpec
@@ -142,7 +148,12 @@ def open_pairs(
 
 
 def known(items: Mapping[str, T], split: str) -> T:
-    """Return what belongs to a split, or raise `p2pkit.DataError`."""
+    """Return what belongs to a split, or raise `p2pkit.DataError`.
+
+    Args:
+        items: What belongs to each split.
+        split: The split that is asked for.
+    """
     if split in items:
         return items[split]
     raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(items)}"))

@@ -16,10 +16,6 @@ from torch import Tensor
 
 import p2pkit
 
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga", ".jp2", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".npy"}
-)
 SPLITS = ("train", "val", "test")
 Half = Literal["whole", "left", "right"]
 
@@ -153,7 +149,7 @@ class Tree:
         if not found:
             listed = f"; its folders: {some(self.folders())}" if not folder and self.folders() else ""
             remedy = "" if folder else f", or in folders {', '.join(SPLITS)}"
-            remedy = f"put images ({', '.join(sorted(SUFFIXES))}) there{remedy}"
+            remedy = f"put images ({', '.join(sorted(p2pkit.IMAGE_SUFFIXES))}) there{remedy}"
             raise _blame(f"{place} holds no images{listed}", remedy)
         twice = [file.name for files in found.values() if len(files) > 1 for file in files]
         if twice:
@@ -171,7 +167,12 @@ class Tree:
 
 
 def some(names: list[str], most: int = 8) -> str:
-    """Join the first few names and say how many there are."""
+    """Join the first few names and say how many there are.
+
+    Args:
+        names: All of them.
+        most: How many are shown.
+    """
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
@@ -179,7 +180,7 @@ def some(names: list[str], most: int = 8) -> str:
 def _is_image(path: str) -> bool:
     pure = PurePosixPath(path)
     hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)
-    return pure.suffix.lower() in SUFFIXES and not hidden
+    return pure.suffix.lower() in p2pkit.IMAGE_SUFFIXES and not hidden
 
 
 def _open(path: Path) -> zipfile.ZipFile:

@@ -45,7 +45,13 @@ Splits = dict[str, tuple[Item, ...]]
 
 
 def halves(root: Path, direction: str, held_out: float) -> Splits:
-    """Find files whose halves are the images of a pair."""
+    """Find files whose halves are the images of a pair.
+
+    Args:
+        root: Folder or archive that holds them.
+        direction: `a_to_b` where the left half is the source, else `b_to_a`.
+        held_out: Share kept for evaluation where there are no folders of splits.
+    """
     source: Half = "left" if direction == "a_to_b" else "right"
     target: Half = "right" if direction == "a_to_b" else "left"
     return {
@@ -55,7 +61,13 @@ def halves(root: Path, direction: str, held_out: float) -> Splits:
 
 
 def photos(root: Path, half: Half, held_out: float) -> Splits:
-    """Find files, or one half of each, that are targets; sources are derived from them."""
+    """Find files, or one half of each, that are targets; sources are derived from them.
+
+    Args:
+        root: Folder or archive that holds them.
+        half: Which half of a file is the photo, or `whole`.
+        held_out: Share kept for evaluation where there are no folders of splits.
+    """
     return {
         split: tuple(Item(name, (), (Part(file, half),)) for name, file in images.items())
         for split, images in _split_images(root, held_out).items()
@@ -64,6 +76,12 @@ def photos(root: Path, half: Half, held_out: float) -> Splits:
 
 def folders(root: Path, source: str, target: str, held_out: float) -> Splits:
     """Find pairs of files with the same name in two folders: NAME/SPLIT, SPLIT/NAME or only NAME below the root.
+
+    Args:
+        root: Folder or archive that holds them.
+        source: Name of the sources' folder.
+        target: Name of the targets' folder.
+        held_out: Share kept for evaluation where there are no folders of splits.
 
     Raises:
         p2pkit.ComponentError: A folder is missing or empty, or a file has no partner.
@@ -80,6 +98,11 @@ def folders(root: Path, source: str, target: str, held_out: float) -> Splits:
 
 def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> Splits:
     """Split by a hash of the names, so that adding files moves none of the others.
+
+    Args:
+        items: All pairs.
+        share: About what part of them is kept for evaluation.
+        parameter: The parameter to blame where nothing is left.
 
     Raises:
         p2pkit.ComponentError: Nothing is left to train on.

@@ -40,7 +40,13 @@ class Lightness:
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of a photo, as dark lines on white."""
+    """Edges of a photo, as dark lines on white.
+
+    Args:
+        detector: `canny` or `sobel`.
+        low: Slope below which nothing is an edge; white to black is 4.
+        high: Slope from which on everything is an edge.
+    """
 
     detector: Detector
     low: float

@@ -25,7 +25,15 @@ CORNERS = {3: (46, 139, 87), 4: (65, 105, 225), 5: (255, 191, 0), 40: (220, 60, 
 
 @dataclass(frozen=True)
 class Shapes(LazyPairs):
-    """The drawn pairs of one split; each depends on seed, split and index alone."""
+    """The drawn pairs of one split; each depends on seed, split and index alone.
+
+    Args:
+        split: The split.
+        length: Number of its pairs.
+        height: Height of the drawings.
+        width: Their width.
+        seed: What all drawings depend on.
+    """
 
     split: str
     length: int
@@ -59,7 +67,13 @@ class Shapes(LazyPairs):
 
 @dataclass(frozen=True)
 class ShapesDataset:
-    """A data set of drawn pairs; see `p2pkit.PairDataset`."""
+    """A data set of drawn pairs; see `p2pkit.PairDataset`.
+
+    Args:
+        spec: What the drawings are.
+        counts: Number of pairs of each split.
+        seed: What all drawings depend on.
+    """
 
     spec: PairSpec
     counts: dict[str, int]

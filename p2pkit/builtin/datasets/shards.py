@@ -1,4 +1,4 @@
-"""Pairs in tar shards, read one after another from local files, http or object stores."""
+"""Pairs in shards, read one after another from local files, http or object stores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,8 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec, Shard
-from p2pkit.builtin.datasets.arrays import array_header
-from p2pkit.builtin.datasets.mapped import mapped_samples
-from p2pkit.builtin.datasets.tar import read_files
+from p2pkit.builtin.datasets.arrays import Sample, array_samples, can_be_mapped, holds_arrays
 
-Sample = Mapping[str, Any]
 _HEAD_REQUESTS = 16
 
 
@@ -33,7 +29,7 @@ class ShardStream:
     """The pairs of one split; see `p2pkit.PairStream`.
 
     Args:
-        shards: The tar files, with whole paths or URLs.
+        shards: The files, with whole paths or URLs.
         images: What the pairs should be.
         source: Name of the source in a sample, with or without its suffix.
         target: Name of the target.
@@ -49,10 +45,10 @@ class ShardStream:
     def __len__(self) -> int:
         return sum(shard.pairs for shard in self.shards)
 
-    @cached_property
+    @property
     def resident(self) -> bool:
-        """Whether the shards are local and their pairs lie alike, as far as the first one tells."""
-        return bool(self.shards) and mapped_samples(self.shards[0].file, self.shards[0].pairs) is not None
+        """Whether all shards can be mapped into memory."""
+        return all(can_be_mapped(shard.file) for shard in self.shards)
 
     def problems(self) -> list[p2pkit.Problem]:
         """List the shards that are missing, or not of the size that they should have."""
@@ -93,10 +89,9 @@ class ShardStream:
 
     def _of_shard(self, shard: Shard, begin: int, wanted: list[int]) -> Iterator[tuple[int, Callable[[], Pair]]]:
         positions, read = iter(wanted), 0
-        failure = "holds {} pairs, where {} are stated"
         position = next(positions, None)
         try:
-            with closing(samples_of(shard)) as samples:
+            with closing(samples_of(shard.file)) as samples:
                 for read, sample in enumerate(samples, 1):
                     if position == begin + read - 1:
                         yield position, partial(_pair, sample, shard.file, self)
@@ -104,9 +99,10 @@ class ShardStream:
                     if position is None:
                         return
         except OSError as error:
-            failure = "can't be read after {} of {} pairs: " + str(error)
+            problem = _problem(shard.file, f"can't be read after {read} of {shard.pairs} pairs: {error}")
+        else:
+            problem = _problem(shard.file, f"holds {read} pairs, where {shard.pairs} are stated")
         assert position is not None
-        problem = _problem(shard.file, failure.format(read, shard.pairs))
         yield from ((lost, partial(_fail, problem)) for lost in (position, *positions))
 
 
@@ -124,23 +120,23 @@ def _mixed(count: int, buffer: int, dice: random.Random) -> Iterator[int]:
     yield from held
 
 
-def samples_of(shard: Shard) -> Generator[Sample]:
-    """Yield a shard's samples: from memory where the file can be mapped, else read from its beginning."""
-    yield from mapped_samples(shard.file, shard.pairs) or read_samples(shard.file)
-
-
-def read_samples(url: str) -> Generator[Sample]:
-    """Read a shard from its beginning; `OSError` where that fails, whatever a store may raise."""
-    import fsspec
-    from webdataset.tariterators import group_by_keys
-
+def samples_of(file: str) -> Generator[Sample]:
+    """Yield a shard's samples; `OSError` where that fails, whatever a store may raise."""
     try:
-        with fsspec.open(url, "rb") as stream:
-            yield from group_by_keys(read_files(url, stream))
-    except tarfile.TarError as error:
-        raise OSError(f"it is damaged or cut off ({error.args[0]})") from None
+        yield from array_samples(file) if holds_arrays(file) else _tar_samples(file)
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        cause = str(error.args[0]).partition(" @ ")[0]  # where webdataset says which Python object it was
+        raise OSError(f"it is damaged or cut off ({cause})") from None
     except Exception as error:
-        raise OSError(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}") from None
+        raise OSError(getattr(error, "strerror", None) or p2pkit.first_line(error, typed=True)) from None
+
+
+def _tar_samples(url: str) -> Iterator[Sample]:
+    import fsspec
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    with fsspec.open(url, "rb") as stream:
+        yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
 
 
 def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
@@ -166,12 +162,9 @@ def decoded(suffixed: str, data: bytes | Tensor, *, indexed: bool = False) -> Te
     if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
         return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
     try:
-        start, shape, kind = array_header(data)
-        writable = data if isinstance(data, bytearray) else bytearray(data)
-        array = np.frombuffer(writable, kind, offset=start).reshape(shape)
+        return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError) as error:
         raise OSError(f"not an image array: {error}") from None
-    return torch.from_numpy(array)
 
 
 def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
@@ -197,7 +190,9 @@ def _missing(shard: Shard) -> p2pkit.Problem | None:
         files, path = fsspec.core.url_to_fs(shard.file)
         size = files.info(path).get("size")
     except Exception as error:  # stores raise what they like
-        cause = "there is no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        cause = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else p2pkit.first_line(error, typed=True)
+        )
         return _problem(shard.file, cause)
     if None in (size, shard.bytes) or size == shard.bytes:
         return None

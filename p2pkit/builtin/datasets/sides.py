@@ -31,7 +31,13 @@ FloatRange = Annotated[
 
 @dataclass(frozen=True)
 class Intensity:
-    """Values on a scale, with the channels given or those of the first file."""
+    """Values on a scale, with the channels given or those of the first file.
+
+    Args:
+        parameter: The parameter to blame where the channels don't fit.
+        channels: Channels wanted; by default those of the first file.
+        float_range: Values of float images that become -1 and 1.
+    """
 
     parameter: str
     channels: int | None
@@ -61,7 +67,13 @@ class Intensity:
 
 @dataclass(frozen=True)
 class Labels:
-    """Indices of classes, or colours that stand for them."""
+    """Indices of classes, or colours that stand for them.
+
+    Args:
+        classes: Number of classes.
+        palette: Colour of each class, for masks that are coloured.
+        unlabelled: Indices that stand for no class.
+    """
 
     classes: int
     palette: tuple[tuple[int, int, int], ...] = ()

@@ -1,4 +1,4 @@
-"""Data sets of tar shards: those of `p2pkit data shard`, and those that others have made."""
+"""Data sets of shards: those of `p2pkit data shard`, and those that others have made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field
 
 import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
-from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, read_samples
+from p2pkit.builtin.datasets.arrays import count_records, holds_arrays
+from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, samples_of
 from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Size, SourceChannels, TargetChannels
 
 
@@ -46,7 +47,7 @@ def webdataset(
         int, Field(ge=1, le=1_000_000, description="Pairs that are mixed in memory, beside the order of the shards.")
     ] = 256,
 ) -> ShardDataset:
-    """Pairs in tar shards on local disks, http or object stores, read one after another and never all in memory.
+    """Pairs in shards on local disks, http or object stores, read one after another and never all in memory.
 
     Shards are shuffled by the run's seed, and the pairs again in a buffer. An index, shards.json, says what the images
     are. Without one, the first pair does; local shards are counted, and of others `pairs` says how many they hold.
@@ -76,8 +77,8 @@ def webdataset(
 
 def _check_packages() -> None:
     try:
-        import fsspec  # noqa: F401
-        import webdataset  # noqa: F401
+        import fsspec  # noqa: F401  whether it is installed
+        import webdataset  # noqa: F401  as above
     except ImportError as error:
         cause = f"it needs a package that is not installed: {error.name}"
         raise p2pkit.ComponentError(cause, remedy="pip install 'p2pkit[webdataset]'") from None
@@ -91,9 +92,9 @@ def _index(root: str) -> ShardIndex:
         with fsspec.open(place, "rb") as file:
             return ShardIndex.parse(file.read())
     except ValueError as error:
-        cause = f"{place} is no index of shards: {str(error).partition(chr(10))[0]}"
+        cause = f"{place} is no index of shards: {p2pkit.first_line(error)}"
     except Exception as error:  # stores raise what they like
-        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'}"
+        cause = f"{place} can't be read: {getattr(error, 'strerror', None) or p2pkit.first_line(error, typed=True)}"
     remedy = "`p2pkit data shard` writes it; for shards without one give `shards` instead of `root`"
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
 
@@ -116,14 +117,16 @@ def _listed(shards: Mapping[str, str], pairs: Mapping[str, Counts]) -> dict[str,
 
 
 def _count(file: str) -> int:
-    """Count the pairs of a local shard by its headers."""
+    """Count the pairs of a local shard by its header, or a tar file's headers."""
     if "://" in file:
         remedy = "say how many pairs each shard holds, for instance `pairs: {train: 1000}`"
         raise p2pkit.ComponentError(f"{file} is too far away to be counted", remedy=remedy, parameter="pairs")
     try:
+        if holds_arrays(file):
+            return count_records(file)
         with tarfile.open(file) as tar:
             names = [entry.name for entry in tar if entry.isreg()]
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, ValueError, tarfile.TarError) as error:
         cause = f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
         raise p2pkit.ComponentError(cause, parameter="shards") from None
     return len({f"{folder}/{name.partition('.')[0]}" for folder, _, name in (path.rpartition("/") for path in names)})
@@ -138,7 +141,7 @@ def _first(
     """Settle what the images are by the first pair."""
     file = next(iter(found.values()))[0].file
     try:
-        sample = next(read_samples(file), None)
+        sample = next(samples_of(file), None)
         if sample is None:
             raise OSError("holds no pair")
         source, target = (decoded(*member(sample, name)) for name in names)

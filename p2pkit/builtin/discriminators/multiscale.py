@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec, Verdict
 from p2pkit.builtin.discriminators.patch import Conditional, Layers, PatchDiscriminator, SpectralNorm
-from p2pkit.builtin.layers import InitStd, Norm, Width
+from p2pkit.layers import InitStd, Norm, Width
 
 
 class MultiscaleDiscriminator(nn.Module):

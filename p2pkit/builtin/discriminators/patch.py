@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from p2pkit import ComponentError, PairSpec, Verdict
-from p2pkit.builtin.layers import Bias, InitStd, Norm, Width, initialise, needs_bias, normalise
+from p2pkit.layers import Bias, InitStd, Norm, Width, initialise, needs_bias, normalise, widths
 
 Layers = Annotated[
     int, Field(ge=0, le=6, description="Halvings; 0 to 6 let a verdict see 1, 16, 34, 70, 142, 286 or 574 pixels.")
@@ -70,7 +70,12 @@ class PatchDiscriminator(nn.Module):
 
 
 def judge(model: nn.Sequential, images: Tensor) -> Verdict:
-    """Run the layers of a discriminator, and keep what each activation gives as a feature."""
+    """Run the layers of a discriminator, and keep what each activation gives as a feature.
+
+    Args:
+        model: The layers, the last one of which gives the logits.
+        images: What is judged, source and image along the channels.
+    """
     features = []
     for layer in model:
         images = layer(images)
@@ -101,12 +106,12 @@ def check_layers(images: PairSpec, layers: int) -> None:
 
 def _patch(channels: int, layers: int, width: int, norm: str, bias: bool) -> nn.Sequential:
     model: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-    widths = [width * min(2**layer, 8) for layer in range(layers + 1)]
+    levels = widths(width, layers + 1, 8 * width)
     for layer in range(1, layers + 1):
         stride = 2 if layer < layers else 1
-        convolution = nn.Conv2d(widths[layer - 1], widths[layer], 4, stride, 1, bias=bias)
-        model += [convolution, *normalise(norm, widths[layer]), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*model, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        convolution = nn.Conv2d(levels[layer - 1], levels[layer], 4, stride, 1, bias=bias)
+        model += [convolution, *normalise(norm, levels[layer]), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*model, nn.Conv2d(levels[-1], 1, 4, 1, 1))
 
 
 def _pixel(channels: int, width: int, norm: str, bias: bool) -> nn.Sequential:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec, Verdict
 from p2pkit.builtin.discriminators.patch import judge
-from p2pkit.builtin.layers import InitStd, Width, initialise
+from p2pkit.layers import InitStd, Width, initialise, normalise, widths
 
 
 class PatchBlogDiscriminator(nn.Module):
@@ -32,10 +32,10 @@ class PatchBlogDiscriminator(nn.Module):
         super().__init__()
         _check_sides(images)
         model: list[nn.Module] = []
-        widths = [images.target.channels + images.source.channels, width, 2 * width, 4 * width, 8 * width]
+        levels = [images.target.channels + images.source.channels, *widths(width, 4, 8 * width)]
         for layer in range(4):
-            norms = [nn.InstanceNorm2d(widths[layer + 1])] if layer else []
-            model += [nn.Conv2d(widths[layer], widths[layer + 1], 4, 2, 1), *norms, nn.LeakyReLU(0.2)]
+            norms = normalise("instance", levels[layer + 1]) if layer else ()
+            model += [nn.Conv2d(levels[layer], levels[layer + 1], 4, 2, 1), *norms, nn.LeakyReLU(0.2)]
         self.model = nn.Sequential(
             *model, nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(8 * width, 1, 4, padding=1, bias=False)
         )

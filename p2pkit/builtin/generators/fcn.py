@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit import PairSpec
-from p2pkit.builtin.layers import ClassPlanes, Norm, Width, needs_bias, normalise
 from p2pkit.builtin.segmentation import check_labels
+from p2pkit.layers import ClassPlanes, Norm, Width, convolve, widths
 
 STAGES = 5
 
@@ -47,11 +47,11 @@ class FCN(nn.Module):
     ) -> None:
         super().__init__()
         check_labels(images, "fcn")
-        widths = [width * min(2**stage, 8) for stage in range(STAGES)]
-        inputs = [images.source.channels, *widths]
-        self.stages = nn.ModuleList(_stage(inputs[n], widths[n], norm) for n in range(STAGES))
+        levels = widths(width, STAGES, 8 * width)
+        in_channels = [images.source.channels, *levels[:-1]]
+        self.stages = nn.ModuleList(_stage(*each, norm) for each in zip(in_channels, levels, strict=True))
         self.first = stride.bit_length() - 2  # the stage that halves to this stride
-        self.votes = nn.ModuleList(nn.Conv2d(each, images.target.channels, 1) for each in widths[self.first :])
+        self.votes = nn.ModuleList(nn.Conv2d(each, images.target.channels, 1) for each in levels[self.first :])
         self.planes = ClassPlanes()
 
     def forward(self, source: Tensor) -> Tensor:
@@ -69,12 +69,9 @@ class FCN(nn.Module):
         return planes
 
 
-def _stage(inputs: int, outputs: int, norm: str) -> nn.Sequential:
-    bias = needs_bias(norm)
-    first, second = (nn.Conv2d(each, outputs, 3, padding=1, bias=bias) for each in (inputs, outputs))
-    norms = normalise(norm, outputs), normalise(norm, outputs)
-    halving = nn.MaxPool2d(2, ceil_mode=True)
-    return nn.Sequential(first, *norms[0], nn.ReLU(), second, *norms[1], nn.ReLU(), halving)
+def _stage(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
+    layers = *convolve(in_channels, out_channels, norm), *convolve(out_channels, out_channels, norm)
+    return nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True))
 
 
 def _enlarged(votes: Tensor, like: Tensor) -> Tensor:

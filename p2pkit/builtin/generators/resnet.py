@@ -7,49 +7,25 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from p2pkit import ComponentError, PairSpec
-from p2pkit.builtin.layers import (
+from p2pkit import PairSpec
+from p2pkit.layers import (
     Bias,
     Dropout,
     Final,
     InitStd,
     Norm,
     Padding,
+    ResidualBlock,
     Upsampling,
     Width,
     activation,
+    check_sides,
     initialise,
-    nearest,
     needs_bias,
     normalise,
+    same_convolution,
     upsample,
 )
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions whose outcome is added to their input.
-
-    Args:
-        channels: Channels in and out.
-        norm: Normalisation after each convolution.
-        dropout: Rate of the dropout between them; none at 0.
-        padding: What lies beyond the border.
-        bias: Whether the convolutions have one.
-
-    Shape: (B, channels, H, W) -> the same.
-    """
-
-    def __init__(self, channels: int, norm: str, dropout: float, padding: Padding, bias: bool) -> None:
-        super().__init__()
-        drops = [nn.Dropout(dropout)] if dropout else []
-        first, second = (_convolution(channels, channels, 3, padding, bias) for _ in range(2))
-        norms = normalise(norm, channels), normalise(norm, channels)
-        self.model = nn.Sequential(first, *norms[0], nn.ReLU(), *drops, second, *norms[1])
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Add the change to the input."""
-        changed: Tensor = image + self.model(image)
-        return changed
 
 
 class ResNet(nn.Module):
@@ -90,17 +66,19 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 4
-        _check_sides(images)
+        check_sides(images, "resnet", 4, least=8)  # blocks of one pixel have nothing to reflect
         biased = needs_bias(norm, bias)
-        layers: list[nn.Module] = [_convolution(images.source.channels, width, 7, padding, biased)]
+        layers: list[nn.Module] = [same_convolution(images.source.channels, width, 7, padding=padding, bias=biased)]
         layers += [*normalise(norm, width), nn.ReLU()]
-        for inputs in (width, 2 * width):
-            layers += [nn.Conv2d(inputs, 2 * inputs, 3, 2, 1, bias=biased), *normalise(norm, 2 * inputs), nn.ReLU()]
-        layers += [ResidualBlock(4 * width, norm, dropout, padding, biased) for _ in range(blocks)]
-        for outputs in (2 * width, width):
-            doubling = upsample(upsampling, 2 * outputs, outputs, bias=biased, kernel=3)
-            layers += [doubling, *normalise(norm, outputs), nn.ReLU()]
-        layers += [_convolution(width, images.target.channels, 7, padding, bias=True), activation(final)]
+        for channels in (width, 2 * width):
+            halving = nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=biased)
+            layers += [halving, *normalise(norm, 2 * channels), nn.ReLU()]
+        layers += [ResidualBlock(4 * width, norm, dropout=dropout, padding=padding, bias=biased) for _ in range(blocks)]
+        for channels in (2 * width, width):
+            doubling = upsample(upsampling, 2 * channels, channels, bias=biased, kernel=3)
+            layers += [doubling, *normalise(norm, channels), nn.ReLU()]
+        last = same_convolution(width, images.target.channels, 7, padding=padding)
+        layers += [last, activation(final)]
         self.model = nn.Sequential(*layers)
         initialise(self, init_std)
 
@@ -108,17 +86,3 @@ class ResNet(nn.Module):
         """Make a fake of a source."""
         fake: Tensor = self.model(source)
         return fake
-
-
-def _convolution(inputs: int, outputs: int, kernel: int, padding: Padding, bias: bool) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=padding, bias=bias)
-
-
-def _check_sides(images: PairSpec) -> None:
-    """Refuse sides that two halvings and doublings would change, and blocks of one pixel, where nothing reflects."""
-    if images.height % 4 or images.width % 4 or min(images.height, images.width) < 8:
-        size = f"{images.height} x {images.width}"
-        raise ComponentError(
-            f"resnet needs sides that are multiples of 4 and at least 8, the images are {size}",
-            remedy=f"resize the images, for instance to {nearest(images, 4, least=8)}",
-        )

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec
-from p2pkit.builtin.layers import (
+from p2pkit.layers import (
     Bias,
     Dropout,
     Final,
@@ -19,10 +19,12 @@ from p2pkit.builtin.layers import (
     Width,
     activation,
     check_depth,
+    drop,
     initialise,
     needs_bias,
     normalise,
     upsample,
+    widths,
 )
 
 ALIASES = {8: "unet_256", 7: "unet_128", 6: "unet_64"}
@@ -80,8 +82,7 @@ class UNet(nn.Module):
         super().__init__()
         check_depth(images, depth, ALIASES)
         places = range(2, depth - 3) if dropout_blocks is None else _existing(dropout_blocks, depth)
-        cap = 8 * width if max_width is None else max_width
-        levels = [min(width * 2**level, cap) for level in range(depth)]
+        levels = widths(width, depth, 8 * width if max_width is None else max_width)
         biased = needs_bias(norm, bias)
         self.multiple = 2**depth
         self.skips = skips
@@ -92,11 +93,11 @@ class UNet(nn.Module):
             self.down.append(nn.Sequential(nn.LeakyReLU(0.2), halving, *layers))
         self.up = nn.ModuleList()
         for block in range(1, depth):
-            inputs = levels[-block] * (2 if skips and block > 1 else 1)
-            outputs = levels[-block - 1]
-            doubling = upsample(upsampling, inputs, outputs, bias=biased)
-            drop = [nn.Dropout(dropout)] if dropout and block in places else []
-            self.up.append(nn.Sequential(nn.ReLU(), doubling, *normalise(norm, outputs), *drop))
+            in_channels = levels[-block] * (2 if skips and block > 1 else 1)
+            out_channels = levels[-block - 1]
+            doubling = upsample(upsampling, in_channels, out_channels, bias=biased)
+            drops = drop(dropout if block in places else 0.0)
+            self.up.append(nn.Sequential(nn.ReLU(), doubling, *normalise(norm, out_channels), *drops))
         last = upsample(upsampling, levels[0] * (2 if skips else 1), images.target.channels, bias=True)
         self.up.append(nn.Sequential(nn.ReLU(), last, activation(final)))
         initialise(self, init_std)
@@ -116,8 +117,8 @@ class UNet(nn.Module):
         return image
 
 
-def _halve(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
+def _halve(in_channels: int, out_channels: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=bias)
 
 
 def _existing(blocks: tuple[int, ...], depth: int) -> tuple[int, ...]:

@@ -9,27 +9,26 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p2pkit import PairSpec
-from p2pkit.builtin.layers import Dropout, InitStd, Width, check_depth, initialise
+from p2pkit.layers import Dropout, InitStd, Width, check_depth, drop, initialise, normalise, upsample, widths
 
 
 class UNetDown(nn.Module):
     """Halve the sides.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
+        in_channels: Channels in.
+        out_channels: Channels out.
         norm: Whether instance norm follows.
         dropout: Rate of the dropout; none at 0.
 
-    Shape: (B, inputs, H, W) -> (B, outputs, H / 2, W / 2).
+    Shape: (B, in_channels, H, W) -> (B, out_channels, H / 2, W / 2).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, norm: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, norm: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
-        norms = [nn.InstanceNorm2d(outputs)] if norm else []
-        drops = [nn.Dropout(dropout)] if dropout else []
-        halving = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
-        self.model = nn.Sequential(halving, *norms, nn.LeakyReLU(0.2), *drops)
+        norms = normalise("instance", out_channels) if norm else ()
+        halving = nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=False)
+        self.model = nn.Sequential(halving, *norms, nn.LeakyReLU(0.2), *drop(dropout))
 
     def forward(self, image: Tensor) -> Tensor:
         """Make the next level."""
@@ -41,18 +40,17 @@ class UNetUp(nn.Module):
     """Double the sides and append the encoder's level of that size.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out, before the level is appended.
+        in_channels: Channels in.
+        out_channels: Channels out, before the level is appended.
         dropout: Rate of the dropout; none at 0.
 
-    Shape: (B, inputs, H, W) and (B, C, 2 H, 2 W) -> (B, outputs + C, 2 H, 2 W).
+    Shape: (B, in_channels, H, W) and (B, C, 2 H, 2 W) -> (B, out_channels + C, 2 H, 2 W).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        drops = [nn.Dropout(dropout)] if dropout else []
-        doubling = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
-        self.model = nn.Sequential(doubling, nn.InstanceNorm2d(outputs), nn.ReLU(), *drops)
+        doubling = upsample("transposed", in_channels, out_channels, bias=False)
+        self.model = nn.Sequential(doubling, *normalise("instance", out_channels), nn.ReLU(), *drop(dropout))
 
     def forward(self, image: Tensor, level: Tensor) -> Tensor:
         """Join what was decoded so far with the encoder's level."""
@@ -92,7 +90,7 @@ class UNetBlog(nn.Module):
         check_depth(images, depth)
         self.depth = depth
         self.multiple = 2**depth
-        levels = [images.source.channels, *(width * min(2**level, 8) for level in range(depth))]
+        levels = [images.source.channels, *widths(width, depth, 8 * width)]
         for level in range(1, depth + 1):
             down = UNetDown(
                 levels[level - 1], levels[level], norm=1 < level < depth, dropout=dropout if level >= 4 else 0.0
@@ -100,8 +98,9 @@ class UNetBlog(nn.Module):
             self.add_module(f"down{level}", down)
         for block in range(1, depth):
             level = depth - block
-            inputs = levels[level + 1] * (2 if block > 1 else 1)
-            self.add_module(f"up{block}", UNetUp(inputs, levels[level], dropout=dropout if level >= 4 else 0.0))
+            in_channels = levels[level + 1] * (2 if block > 1 else 1)
+            up = UNetUp(in_channels, levels[level], dropout=dropout if level >= 4 else 0.0)
+            self.add_module(f"up{block}", up)
         last = nn.Conv2d(2 * width, images.target.channels, 4, padding=1)
         # an even kernel takes one row and one column, which the padding puts back at the top left
         self.final = nn.Sequential(nn.Upsample(scale_factor=2), nn.ZeroPad2d((1, 0, 1, 0)), last, nn.Tanh())

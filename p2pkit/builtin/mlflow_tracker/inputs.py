@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+import p2pkit
 from p2pkit import DatasetFacts, ImageSpec, Run
 
 if TYPE_CHECKING:
@@ -44,16 +43,12 @@ def image_schema(image: ImageSpec, *, rows: int = -1, columns: int = -1) -> Sche
 
     Shape: (B, H, W, C_stored).
     """
+    import torch
     from mlflow.types import Schema, TensorSpec
 
     channels = 1 if image.kind == "labels" else image.channels
-    return Schema([TensorSpec(_stored_type(image), (-1, rows, columns, channels))])
-
-
-def _stored_type(image: ImageSpec) -> np.dtype[np.generic]:
-    if image.low == 0 and image.high in (255, 65535):
-        return np.dtype(np.uint8 if image.high == 255 else np.uint16)
-    return np.dtype(np.uint8 if image.kind == "labels" else np.float32)
+    kind = torch.empty(0, dtype=p2pkit.stored_type(image)).numpy().dtype
+    return Schema([TensorSpec(kind, (-1, rows, columns, channels))])
 
 
 def _schema(facts: DatasetFacts) -> str:

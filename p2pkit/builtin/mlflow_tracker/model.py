@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import p2pkit
-from p2pkit import Run
+from p2pkit import PairSpec, Run
 from p2pkit.builtin.mlflow_tracker.inputs import image_schema
 
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.types import Schema
+    from mlflow.models import ModelSignature
     from numpy.typing import NDArray
 
 NAME = "generator"
-_NEEDED = ("generator.safetensors", "state.json", "run.yaml")  # and not what only training goes on with
 
 
 class Model:
@@ -51,12 +50,18 @@ def _load_pyfunc(data_path: str) -> Model:
 def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, step: int) -> str:
     """Log a checkpoint's generator as the run's model.
 
+    Args:
+        client: A client of the store.
+        run_id: The run's id in MLflow.
+        run: The run.
+        checkpoint: The checkpoint's folder.
+        step: The step it is of.
+
     Returns:
         The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
     """
     from mlflow.entities import LoggedModelOutput
 
-    spec = run.dataset.spec
     recorded = client.get_run(run_id)
     logged = client.create_logged_model(
         recorded.info.experiment_id, NAME, source_run_id=run_id, params=recorded.data.params, model_type="generator"
@@ -64,11 +69,18 @@ def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, ste
     with tempfile.TemporaryDirectory() as temporary:
         data, folder = Path(temporary, "checkpoint"), Path(temporary, "model")
         data.mkdir()
-        for file in _NEEDED:
-            shutil.copy2(checkpoint / file, data / file)
-        signature = (image_schema(spec.source), image_schema(spec.target))
+        for file in p2pkit.inference_files(checkpoint):
+            shutil.copy2(file, data)
         identity = {"artifact_path": logged.artifact_location, "model_uuid": logged.model_id}
-        _save(data, folder, signature, requirements(run), run_id=run_id, model_id=logged.model_id, **identity)
+        _save(
+            data,
+            folder,
+            signature(run.dataset.spec),
+            requirements(run),
+            run_id=run_id,
+            model_id=logged.model_id,
+            **identity,
+        )
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
@@ -76,21 +88,26 @@ def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, ste
     return model_id
 
 
-def _save(
-    data: Path, folder: Path, signature: tuple[Schema, Schema], pip_requirements: list[str], **identity: str
-) -> None:
+def signature(images: PairSpec) -> ModelSignature:
+    """Return the form of what a model is given, stored as the data set has it, and of what it makes of that."""
+    from mlflow.models import ModelSignature
+
+    fake = p2pkit.fake_spec(images, p2pkit.stored_type(images.source))
+    return ModelSignature(image_schema(images.source), image_schema(fake))
+
+
+def _save(data: Path, folder: Path, signature: ModelSignature, pip_requirements: list[str], **identity: str) -> None:
     """Write a model's folder as MLflow wants it, without its advice on examples and on its own type hints."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*(input example was not provided|Any type hint is inferred)")
         import mlflow.pyfunc
         from mlflow.models import Model as Description
-        from mlflow.models import ModelSignature
 
         mlflow.pyfunc.save_model(
             folder,
             loader_module=__name__,
             data_path=str(data),
-            signature=ModelSignature(*signature),
+            signature=signature,
             pip_requirements=pip_requirements,
             mlflow_model=Description(**identity),
         )

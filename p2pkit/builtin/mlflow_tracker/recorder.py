@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from p2pkit import Report, Run, Samples, tracking_uri
+from p2pkit import Report, Run, Samples, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.model import log_model
+from p2pkit.mlflow_store import RUN_ID_FILE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-NOTE = "mlflow.id"
-"""File in a run's folder that holds its id in MLflow, by which the run is found and gone on with."""
 _LEAST_HEIGHT = 128
 
 
@@ -70,7 +68,7 @@ class Recorder:
         return recorder
 
     def _log_start(self, uri: str) -> None:
-        (self.run.folder / NOTE).write_text(f"{self.run_id}\n", encoding="utf-8")
+        (self.run.folder / RUN_ID_FILE).write_text(f"{self.run_id}\n", encoding="utf-8")
         known = self.client.get_run(self.run_id).data.params
         wanted = store.fitting_params(parameters.parameters(self.run))
         changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if known.get(k, v) != v}
@@ -99,7 +97,7 @@ class Recorder:
     def log_report(self, step: int, report: Report) -> None:
         """Log scores and gains over the better baseline; baselines and protocols, which never change, once."""
         values = {f"{report.split}/{name}": value for name, value in report.metrics.items()}
-        values |= {f"{report.split}/gain_percent/{name}": gain for name, gain in gains(report).items()}
+        values |= {f"{report.split}/gain_percent/{name}": 100 * gain for name, gain in report.gains.items()}
         if not self._protocols_logged:
             ids = {f"p2pkit.protocol.{report.split}.{name}": value for name, value in report.protocol_ids.items()}
             store.log(self.client, self.run_id, {}, {parameters.name(key): value for key, value in ids.items()})
@@ -110,7 +108,13 @@ class Recorder:
         self.log_metrics(step, values)
 
     def log_samples(self, step: int, split: str, samples: Samples) -> None:
-        """Log each sample as an image with a step, and the sheet as an artifact."""
+        """Log each sample as an image with a step, and the sheet as an artifact.
+
+        Args:
+            step: The step they were made at.
+            split: The split they are of.
+            samples: The pictures and the sheet of all.
+        """
         with quiet():
             for called, picture in zip(samples.names, samples.pictures, strict=True):
                 factor = max(1, -(-_LEAST_HEIGHT // picture.shape[0]))  # the interface enlarges nothing
@@ -125,7 +129,12 @@ class Recorder:
             store.log(self.client, self.run_id, {}, {naming.DESCRIPTION: text})
 
     def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
-        """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts."""
+        """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts.
+
+        Args:
+            facts: What there is to know, by name.
+            files: Files inside the run's folder.
+        """
         known = self.client.get_run(self.run_id).data.params
         params = {parameters.name(key): str(value) for key, value in facts.items()}
         tags = {parameters.name(f"p2pkit.{key}"): str(value) for key, value in facts.items()}
@@ -143,7 +152,12 @@ class Recorder:
         store.log(self.client, self.run_id, {}, tags)
 
     def finish(self, error: BaseException | None, reason: str = "") -> None:
-        """Log the model, where all went well, and end the run if it is ours."""
+        """Log the model, where all went well, and end the run if it is ours.
+
+        Args:
+            error: What the run ended with, if not well.
+            reason: Why it ended before its last step, if it did.
+        """
         with quiet():
             if reason:
                 store.log(self.client, self.run_id, {}, {"p2pkit.ended": reason})
@@ -162,31 +176,9 @@ class Recorder:
         if self._monitor is not None:
             self._monitor.finish()
         if error is not None:
-            cause = next(iter(str(error).splitlines()), "")
-            store.log(self.client, self.run_id, {}, {"p2pkit.error": f"{type(error).__name__}: {cause}"})
+            store.log(self.client, self.run_id, {}, {"p2pkit.error": first_line(error, typed=True)})
         if self.owned:
             self.client.set_terminated(self.run_id, _status(error))
-
-
-def gains(report: Report) -> dict[str, float]:
-    """Return by how many percent each metric is better than the better of its baselines.
-
-    Args:
-        report: Scores, baselines, and which direction is good.
-
-    Returns:
-        Percent by metric; those without a direction, or whose baseline is zero or not finite, are left out.
-    """
-    found = {}
-    for name, value in report.metrics.items():
-        higher = report.higher_is_better.get(name)
-        scores = [scores[name] for scores in report.baselines.values() if math.isfinite(scores.get(name, math.nan))]
-        if higher is None or not scores:
-            continue
-        best = max(scores) if higher else min(scores)
-        if best != 0 and math.isfinite(value):
-            found[name] = 100 * (value - best if higher else best - value) / abs(best)
-    return found
 
 
 @contextmanager
@@ -244,7 +236,7 @@ def _reopened(client: MlflowClient, run: Run) -> str | None:
     """Return the id of the run that a resumed training was, set to running again; None where the store lacks it."""
     from mlflow.exceptions import MlflowException
 
-    note = run.folder / NOTE
+    note = run.folder / RUN_ID_FILE
     if not (run.resumed and note.is_file()):
         return None
     run_id = note.read_text(encoding="utf-8").strip()
@@ -271,6 +263,6 @@ def _kinship(run: Run) -> dict[str, str]:
     """Return the tag that ties an evaluation to the training whose folder it lies in."""
     if run.kind != "evaluation":
         return {}
-    notes = (folder / NOTE for folder in run.folder.absolute().parents)
+    notes = (folder / RUN_ID_FILE for folder in run.folder.absolute().parents)
     note = next((note for note in notes if note.is_file()), None)
     return {"p2pkit.evaluates": note.read_text(encoding="utf-8").strip()} if note else {}

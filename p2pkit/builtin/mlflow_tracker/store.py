@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from p2pkit import PluginError, Problem
+from p2pkit.mlflow_store import database_file, is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_SQLITE = "sqlite:///"
 
 
 def check_reachable(uri: str) -> None:
@@ -22,9 +20,9 @@ def check_reachable(uri: str) -> None:
     Raises:
         PluginError: Nothing answers.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
+    if not is_server(uri):
         return
+    parts = urlsplit(uri)
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=10).close()
@@ -38,11 +36,16 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     """Return where a new experiment's files go: beside an SQLite database; where the store decides, None.
 
     Left to itself, MLflow puts them into whatever folder a process works in when it first opens the database.
+
+    Args:
+        uri: Address of the store.
+        experiment: The experiment's name.
     """
-    if not uri.startswith(_SQLITE):
+    database = database_file(uri)
+    if database is None:
         return None
     folder = "".join(c if c.isalnum() or c in "_-." else "_" for c in experiment).strip(".") or "experiment"
-    return (Path(unquote(uri.removeprefix(_SQLITE))).absolute().parent / "mlruns" / folder).as_uri()
+    return (database.parent / "mlruns" / folder).as_uri()
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
@@ -77,7 +80,14 @@ def fitting_params(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def log(client: MlflowClient, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-    """Log parameters and tags, in as many requests as MLflow's limit asks for."""
+    """Log parameters and tags, in as many requests as MLflow's limit asks for.
+
+    Args:
+        client: A client of the store.
+        run_id: The run's id in MLflow.
+        params: Parameters, short enough for MLflow.
+        tags: Tags; long ones are cut.
+    """
     from mlflow.entities import Param, RunTag
     from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, MAX_PARAMS_TAGS_PER_BATCH, MAX_TAG_VAL_LENGTH
 

@@ -19,8 +19,10 @@ from p2pkit.engine.distributed.ddp import wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.ema import EMA
+from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective, Term
-from p2pkit.engine.step.training_step import Player, Players, TrainingStep, Update
+from p2pkit.engine.step.players import Player, Players
+from p2pkit.engine.step.training_step import TrainingStep, Update
 from p2pkit.types import ImageSpec, PairSpec
 
 
@@ -79,9 +81,10 @@ class Assembly:
         facts["cuda_graph"] = self.graph
         facts["processes"] = world().count
         facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
-        facts["generator_parameters"] = count_parameters(self.players.generator.network)
-        if self.players.discriminator is not None:
-            facts["discriminator_parameters"] = count_parameters(self.players.discriminator.network)
+        for name, player in self.players.named.items():
+            count = count_parameters(player.network)
+            facts[f"{name}_parameters"] = count.total
+            facts |= {f"{name}_trainable_parameters": count.trainable} if count.frozen else {}
         return facts
 
 
@@ -98,26 +101,23 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
     plan = checked.plan
     engine = engine or plan.config.engine
     seed_everything(engine.seed, deterministic=engine.deterministic)
-    assert plan.generator is not None
-    generator: nn.Module = plan.generator.build(checked.spec)
-    discriminator: nn.Module | None = None
-    if checked.adversarial:
-        assert plan.discriminator is not None
-        discriminator = plan.discriminator.build(checked.spec)
+    generator: nn.Module = checked.generator.build(checked.spec)
+    discriminator: nn.Module | None = checked.discriminator.build(checked.spec) if checked.discriminator else None
+    if engine.sync_batch_norm:
+        generator = convert_sync_batch_norm(generator)
+        discriminator = convert_sync_batch_norm(discriminator) if discriminator is not None else None
     networks = [network for network in (generator, discriminator) if network is not None]
     place = choose_placement(engine, *networks)
     if place.device.type == "cuda" and not engine.deterministic:
         torch.set_float32_matmul_precision("high")  # TF32
     for network in networks:
-        if engine.sync_batch_norm:
-            convert_sync_batch_norm(network, place.device)
         place.put(network)
         if engine.compile == "on":
             network.compile()
-    players = _players(plan, generator, discriminator, checked.spec)
+    players = _players(checked, generator, discriminator)
     objective = Objective(_terms(plan, checked.spec, place.device), engine.discriminator_factor)
-    generator_first = engine.order == "generator_first"
-    step = TrainingStep(players, objective, place.precision, generator_first=generator_first, clip=engine.clip)
+    forward = ForwardPasses(players, place.precision)
+    step = TrainingStep(players, objective, forward, engine.order == "generator_first", engine.clip)
     augmentations = tuple(part.build(checked.spec) for part in plan.augment)
     if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
         seed_everything(derive_seed(engine.seed, world().rank), deterministic=engine.deterministic)
@@ -129,20 +129,18 @@ def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     for name, part in plan.losses.items():
         loss = part.build(images)
         loss = loss.to(device) if isinstance(loss, nn.Module) else loss
-        terms.append(Term(name, loss, part.weight, part.every))
+        terms.append(Term(name, part, loss))
     return terms
 
 
-def _players(plan: Plan, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec) -> Players:
-    optimizers = plan.config.optimizers
-    ema = plan.config.engine.ema
+def _players(checked: ValidatedRun, generator: nn.Module, discriminator: nn.Module | None) -> Players:
+    optimizers, ema = checked.plan.config.optimizers, checked.plan.config.engine.ema
+
+    def player(network: nn.Module, part: Part, optimizer: OptimizerConfig) -> Player:
+        return Player(network, make_optimizer(optimizer, network), wrap_ddp(network, part, checked.spec))
+
     adversary = None
-    if discriminator is not None:
-        adversary = _side(discriminator, plan.discriminator, optimizers.discriminator, images)
+    if discriminator is not None and checked.discriminator is not None:
+        adversary = player(discriminator, checked.discriminator, optimizers.discriminator)
     average = EMA(generator, ema) if ema else None
-    return Players(_side(generator, plan.generator, optimizers.generator, images), adversary, average)
-
-
-def _side(network: nn.Module, part: Part | None, optimizer: OptimizerConfig, images: PairSpec) -> Player:
-    assert part is not None
-    return Player(network, make_optimizer(optimizer, network), wrap_ddp(network, part, images))
+    return Players(player(generator, checked.generator, optimizers.generator), adversary, average)

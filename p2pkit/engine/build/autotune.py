@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from p2pkit.atomic_files import atomic_file
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.build.graph_trial import why_not_capturable
@@ -22,7 +23,7 @@ from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
-from p2pkit.errors import Problem, TrainingError
+from p2pkit.errors import DeviceError, Problem
 
 Settings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
@@ -51,12 +52,12 @@ def build_tuned(
         note: Hears what is measured, and what can't be had.
 
     Raises:
-        TrainingError: The step has to be a CUDA graph and can't be.
+        DeviceError: The step has to be a CUDA graph and can't be.
     """
     engine = checked.plan.config.engine
     why_not = why_not_capturable(checked, engine)
     if why_not is not None and engine.cuda_graph == "on":
-        raise TrainingError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
+        raise DeviceError(Problem("engine.cuda_graph", f"on, but {why_not}", "write auto, or change the cause"))
     captured = why_not is None
     engine = autotune(checked, steps, captured=captured, note=note) if found is None else reuse_settings(engine, found)
     assembly = assemble(checked, engine)
@@ -190,8 +191,7 @@ def _write(file: Path, known: Mapping[str, Settings]) -> None:
     """Remember; a cache that can't be written costs the next run its measuring, not this one its training."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        partial.replace(file)
+        with atomic_file(file) as partial:
+            partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
     except OSError:
         return

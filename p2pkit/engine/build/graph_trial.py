@@ -15,6 +15,7 @@ from p2pkit.engine.device.precision import choose_precision
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
 from p2pkit.engine.step.training_step import PairTensors
+from p2pkit.errors import first_line
 
 
 def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | None:
@@ -51,7 +52,7 @@ def _tried(assembly: Assembly) -> str | None:
             step(batches, 0)
         torch.cuda.synchronize()
     except RuntimeError as error:
-        return f"the step can't be captured ({str(error).strip().splitlines()[0]})"
+        return f"the step can't be captured ({first_line(error)})"
     return None
 
 

@@ -10,6 +10,7 @@ from p2pkit.config.model import OptimizerConfig
 
 
 def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
+    """Return the optimiser of a network's trainable parameters, capturable where they lie on a GPU."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.use]
     device = parameters[0].device
@@ -32,3 +33,8 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+def learning_rate(optimizer: Optimizer) -> float:
+    """Return an optimiser's learning rate; where it lies on the device, the host waits for it."""
+    return float(optimizer.param_groups[0]["lr"])

@@ -6,15 +6,17 @@ import torch
 from torch import nn
 
 from p2pkit.config import Part
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, ParameterCount
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
+def count_parameters(network: nn.Module) -> ParameterCount:
+    """Count the values of a network, frozen ones included, and those that training changes."""
+    parameters = list(network.parameters())
+    trainable = (parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return ParameterCount(sum(parameter.numel() for parameter in parameters), sum(trainable))
 
 
-def count_parameters_on_meta(part: Part, images: PairSpec) -> int:
+def count_parameters_on_meta(part: Part, images: PairSpec) -> ParameterCount:
     """Return the size of a network without allocating it."""
     with torch.device("meta"):
         return count_parameters(part.build(images))

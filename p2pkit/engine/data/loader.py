@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, PairSource
 from p2pkit.engine.device.placement import Placement
@@ -108,8 +109,9 @@ class Loader:
 
     def _moved(self, images: Images) -> Images:
         device = self.place.device
-        source, target = (image.pin_memory() if device.type == "cuda" else image for image in images)
-        return source.to(device, non_blocking=True), target.to(device, non_blocking=True)
+        with record_function("host_to_device"):
+            source, target = (image.pin_memory() if device.type == "cuda" else image for image in images)
+            return source.to(device, non_blocking=True), target.to(device, non_blocking=True)
 
     def _seen(self, images: Images) -> Images:
         return to_network(images[0], self.images.source), to_network(images[1], self.images.target)

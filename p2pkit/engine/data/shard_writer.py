@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.data.decode import decode_in_threads, raise_unreadable
 from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images.files import png
@@ -21,7 +23,23 @@ from p2pkit.shards import Shard, ShardIndex
 from p2pkit.types import Pair, PairDataset
 
 Encoding = Literal["png", "raw"]
-Sample = tuple[str, dict[str, bytes]]
+Sample = tuple[str, Mapping[str, Any]]
+"""What a pair is called, and what its shard holds of each image."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How pairs lie in a file.
+
+    Args:
+        suffix: How the file's name ends.
+        encode: Makes of a pair what is written, in a thread.
+        write: Writes the samples of a shard.
+    """
+
+    suffix: str
+    encode: Callable[[Pair], Mapping[str, Any]]
+    write: Callable[[IO[bytes], Sequence[Sample]], None]
 
 
 def write_shards(
@@ -37,13 +55,14 @@ def write_shards(
 ) -> tuple[ShardIndex, list[Problem]]:
     """Write pairs as they are stored, without loss.
 
-    They are written to a folder beside `out`, which gets its name when all of them are there.
+    They are written to a folder beside `out`, which gets its name when all of them are there. A shard is in memory
+    until it is written.
 
     Args:
         dataset: The pairs.
         out: A folder that is not there yet.
         splits: Which splits.
-        encoding: `png` where PNG can hold the images, or `raw` arrays, which are larger and need no decoding.
+        encoding: `png`, in tar files, where PNG can hold the images; or `raw` arrays, larger and never decoded.
         per_shard: Pairs of a shard.
         unreadable: Whether a pair that can't be read is an error or left out.
         made_from: What the dataset is, for the index.
@@ -57,53 +76,94 @@ def write_shards(
     """
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    form = _ARRAYS if encoding == "raw" else _Format(".tar", _members, partial(_write_tar, _tar_writer()))
     problems: list[Problem] = []
     written: dict[str, tuple[Shard, ...]] = {}
     fingerprints: dict[str, str] = {}
-    try:
+    with atomic_folder(out) as unfinished:
         for split in splits:
             facts = hashlib.sha256(repr(dataset.spec).encode())
-            samples = _samples(dataset, split, encoding, problems, report)
-            written[split] = tuple(_shards(samples, partial, split, per_shard, facts))
+            samples = _samples(dataset, split, form, facts, problems, report)
+            written[split] = tuple(_shards(samples, form, unfinished, split, per_shard))
             fingerprints[split] = facts.hexdigest()[:12]
         if unreadable == "stop" or not all(written.values()):
             raise_unreadable(problems)
         index = ShardIndex(dataset.spec, written, fingerprints, dict(made_from or {}))
-        with (partial / ShardIndex.FILE).open("w", encoding="utf-8") as file:
-            file.write(index.text())
-            _flush(file)
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        (unfinished / ShardIndex.FILE).write_text(index.text(), encoding="utf-8")
     return index, problems
 
 
 def _samples(
     dataset: PairDataset,
     split: str,
-    encoding: Encoding,
+    form: _Format,
+    facts: Any,
     problems: list[Problem],
     report: Callable[[str, int, int], None],
 ) -> Iterator[Sample]:
+    """Yield the pairs that can be read, and tell `facts` of them, whose hash they settle."""
+
+    def act(pair: Pair) -> tuple[bytes, Sample]:
+        digest = hashlib.sha256(f"{pair.name} {pair.source.shape} {pair.target.shape}".encode())
+        for image in (pair.source, pair.target):
+            digest.update(image.numpy().tobytes())
+        return digest.digest(), (ShardIndex.key_of(pair.name), form.encode(pair))
+
     pairs = dataset.pairs(split)
-    for done, outcome in enumerate(decode_in_threads(pairs, lambda pair: _encoded(pair, encoding)), 1):
+    for done, outcome in enumerate(decode_in_threads(pairs, act), 1):
         if isinstance(outcome, DataError):
             problems += outcome.problems
         else:
-            yield outcome
+            facts.update(outcome[0])
+            yield outcome[1]
         report(f"writing {split}", done, len(pairs))
 
 
-def _encoded(pair: Pair, encoding: Encoding) -> Sample:
+def _shards(samples: Iterator[Sample], form: _Format, folder: Path, split: str, per_shard: int) -> Iterator[Shard]:
+    for number in count():
+        group = list(islice(samples, per_shard))
+        if not group:
+            return
+        path = folder / f"{split}-{number:06d}{form.suffix}"
+        with path.open("wb") as file:
+            form.write(file, group)
+        yield Shard(path.name, len(group), path.stat().st_size)
+
+
+def _arrays(pair: Pair) -> dict[str, NDArray[Any]]:
+    return {"source": pair.source.numpy(), "target": pair.target.numpy()}
+
+
+def _write_arrays(file: IO[bytes], group: Sequence[Sample]) -> None:
+    """Write a header and a record for each pair, as `np.save` would all at once."""
+    fields = _fields(group[0][1])
+    kind = np.dtype([("key", f"S{max(len(key) for key, _ in group)}"), *fields], align=True)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (len(group),)}
+    np.lib.format.write_array_header_1_0(file, header)
+    record = np.zeros(1, kind)
+    for key, images in group:
+        if _fields(images) != fields:
+            cause = "has images of another form than the pairs before it"
+            raise DataError(Problem(ShardIndex.name_of(key), cause, "write them with --encoding png"))
+        record["key"] = key.encode()
+        for side, image in images.items():
+            record[side] = image
+        file.write(record.tobytes())
+
+
+def _fields(images: Mapping[str, NDArray[Any]]) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
+    return [(side, image.dtype, image.shape) for side, image in images.items()]
+
+
+_ARRAYS = _Format(".npy", _arrays, _write_arrays)
+
+
+def _members(pair: Pair) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     for side, image in (("source", pair.source), ("target", pair.target)):
-        compressed = png(image) if encoding == "png" else None
+        compressed = png(image)
         members |= {f"{side}.png": compressed} if compressed else {f"{side}.{ShardIndex.RAW}": _array(image)}
-    return pair.name, members
+    return members
 
 
 def _array(image: Tensor) -> bytes:
@@ -112,29 +172,11 @@ def _array(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _shards(samples: Iterator[Sample], folder: Path, split: str, per_shard: int, facts: Any) -> Iterator[Shard]:
-    tar_writer = _tar_writer()
-    number = 0
-    while group := list(islice(samples, 1)):
-        path = folder / f"{split}-{number:06d}.tar"
-        count = 0
-        with path.open("wb") as file:
-            tar = tar_writer(file, encoder=False, mtime=0)
-            for name, members in chain(group, islice(samples, per_shard - 1)):
-                tar.write({"__key__": ShardIndex.key_of(name), **members})
-                count += 1
-                for member, data in sorted(members.items()):
-                    facts.update(f"{name} {member} {len(data)} ".encode())
-                    facts.update(data)
-            tar.close()
-            _flush(file)
-        yield Shard(path.name, count, path.stat().st_size)
-        number += 1
-
-
-def _flush(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> None:
+    tar = tar_writer(file, encoder=False, mtime=0)
+    for key, members in group:
+        tar.write({"__key__": key, **members})
+    tar.close()
 
 
 def _tar_writer() -> Any:

@@ -26,7 +26,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
 
 
-def device_problems(config: RunConfig) -> list[Problem]:
+def device_problems(config: RunConfig, *, training: bool) -> list[Problem]:
     """List what this machine can't do of what a config asks."""
     wanted = config.engine.device
     problems = []
@@ -39,6 +39,9 @@ def device_problems(config: RunConfig) -> list[Problem]:
         problems.append(Problem("engine.device", "there is no mps device here", "write auto or cpu"))
     problems += _problems_among_several(wanted)
     device = wanted if wanted != "auto" else choose_device(wanted).type
+    if training and config.engine.sync_batch_norm and device == "cpu" and world().several:
+        cause = "torch exchanges the statistics of batch norm between GPUs only, and these processes compute on a CPU"
+        problems.append(Problem("engine.sync_batch_norm", cause, "set it to false, or use GPUs"))
     if config.engine.precision == "fp16" and device == "cpu":
         problems.append(Problem("engine.precision", "fp16 is of no use on a CPU", "write auto, fp32 or bf16"))
     return problems

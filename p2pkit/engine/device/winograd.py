@@ -16,7 +16,7 @@ from torch.nn import functional
 SIDE = 6
 """Side of a transformed tile."""
 _POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-1/2")))
-"""Where the polynomials behind the transforms are evaluated, besides infinity: in fp32 these lose no more than sums do."""
+"""Where the polynomials behind the transforms are evaluated, besides infinity: these lose least in fp32."""
 
 
 def winograd(image: Tensor, weight: Tensor, padding: int = 0) -> Tensor:

@@ -15,7 +15,7 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from p2pkit.engine.distributed.world import world
-from p2pkit.errors import Problem, TrainingError
+from p2pkit.errors import Problem, TrainingError, first_line
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others before it gives the run up."""
@@ -38,7 +38,7 @@ def propagate_failure() -> Iterator[None]:
         if _is_loss(error):
             raise TrainingError(lost_process_problem()) from error
         if is_reporter():
-            rendezvous_store().set("word", str(error).partition("\n")[0] or type(error).__name__)
+            rendezvous_store().set("word", first_line(error))
         raise
 
 

@@ -85,9 +85,8 @@ class Evaluator:
 
     def statistics(self, generator: nn.Module) -> Statistics | None:
         """Gather batch norm's statistics anew, where the mode asks for it."""
-        if self.mode.batch_norm != "recalibrated":
+        if self.mode.batch_norm != "recalibrated" or self.calibration is None:
             return None
-        assert self.calibration is not None
         return recalibrate(generator, self.calibration, self.mode.dropout)
 
     def _report(self, values: Mapping[str, float]) -> Report:
@@ -123,7 +122,6 @@ class Evaluator:
     @cached_property
     def _protocol(self) -> dict[str, Any]:
         """What all metrics' protocols have in common; the data are known by a few of the pairs."""
-        assert self.plan.dataset is not None
         scored = hashlib.sha256()
         for name, images in self.loader.stored.samples(_KNOWN_BY):
             scored.update(name.encode())
@@ -131,7 +129,7 @@ class Evaluator:
                 scored.update(image.numpy().tobytes())
         gathered = self.calibration.protocol() if self.calibration and self.mode.batch_norm == "recalibrated" else {}
         return {
-            "dataset": self.plan.dataset.name,
+            "dataset": self.checked.data.name,
             "split": self.checked.split,
             "count": len(self.loader.stored),
             "pairs": scored.hexdigest()[:8],
@@ -212,14 +210,13 @@ def mean_target(loader: Loader) -> Tensor:
 
     Shape: (1, C_target, H, W) in [-1, 1].
     """
-    total: Tensor | None = None
+    sums: list[Tensor] = []
     count = 0
     for batch in loader.epoch():
-        added = batch.target.sum(0, keepdim=True)
-        total = added if total is None else total + added
+        sums = [sum(sums, start=batch.target.sum(0, keepdim=True))]
         count += len(batch.target)
         if count >= _MOST_FOR_MEAN:
             break
-    assert total is not None
+    (total,) = sums
     size = (loader.images.height, loader.images.width)
     return functional.interpolate(total / count, size, mode="bilinear", antialias=True)

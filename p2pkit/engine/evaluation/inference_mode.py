@@ -55,7 +55,7 @@ def run_in_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistic
     if mode.batch_norm == "recalibrated":
         _put(norms, statistics or {})
     try:
-        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm():
+        with torch.no_grad(), torch.random.fork_rng(), local_batch_norm(generator):
             torch.manual_seed(0)
             yield
     finally:

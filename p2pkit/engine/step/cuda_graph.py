@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from p2pkit.engine.step.objective import Scalars
+from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
 
 WARM_UP = 3
@@ -25,15 +24,14 @@ class _Captured:
 
     graph: torch.cuda.CUDAGraph
     batches: Sequence[PairTensors]
-    names: Sequence[str]
-    values: Tensor
+    scalars: Scalars
 
     def replay(self, batches: Sequence[PairTensors]) -> Scalars:
         for mine, theirs in zip(self.batches, batches, strict=True):
             for here, image in zip(mine, theirs, strict=True):
                 here.copy_(image, non_blocking=True)
         self.graph.replay()
-        return dict(zip(self.names, self.values.clone().unbind(), strict=True))
+        return replace(self.scalars, stacked=self.scalars.stacked.clone())
 
 
 class GraphedStep:
@@ -63,7 +61,7 @@ class GraphedStep:
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
         """
         shapes = tuple(image.shape for batch in batches for image in batch)
-        due = tuple(number % term.every == 0 for term in self.step.objective.terms)
+        due = tuple(number % term.part.every == 0 for term in self.step.objective.terms)
         key = (shapes, due)
         self._seen[key] += 1
         if self._seen[key] <= WARM_UP:
@@ -81,8 +79,7 @@ class GraphedStep:
         outside.wait_stream(self.stream)
         for image in (image for batch in batches for image in batch):
             image.record_stream(self.stream)
-        for value in scalars.values():
-            value.record_stream(outside)
+        scalars.stacked.record_stream(outside)
         return scalars
 
     def _capture(self, batches: Sequence[PairTensors], number: int) -> _Captured:
@@ -92,5 +89,4 @@ class GraphedStep:
         # Other threads, which read data or watch the machine, may go on as they like.
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
             scalars = self.step(inputs, number)
-            values = torch.stack([value.float() for value in scalars.values()])
-        return _Captured(graph, inputs, tuple(scalars), values)
+        return _Captured(graph, inputs, scalars)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from p2pkit.config import LossPart
+from p2pkit.engine.step.scalars import Measured
 from p2pkit.types import View
 
 PlayerName = Literal["generator", "discriminator"]
-Scalars = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,13 @@ class Term:
 
     Args:
         name: Its name in the config and in MLflow.
+        part: Its part of the plan, which has its weight, and how often it is applied.
         loss: The loss; having a method `generator` or `discriminator` is having a say in that player's turn.
-        weight: Its factor.
-        every: It is applied every so many steps, and that much stronger.
     """
 
     name: str
+    part: LossPart
     loss: Any
-    weight: float
-    every: int = 1
 
     def judges(self, player: PlayerName) -> bool:
         """Whether the term has a say in a player's turn."""
@@ -37,7 +36,7 @@ class Term:
 
     def due(self, player: PlayerName, step: int) -> bool:
         """Whether the term takes part in a player's turn at a step."""
-        return self.judges(player) and step % self.every == 0
+        return self.judges(player) and step % self.part.every == 0
 
 
 class Objective:
@@ -50,7 +49,7 @@ class Objective:
 
     def __init__(self, terms: Sequence[Term], discriminator_factor: float = 1.0) -> None:
         self.terms = tuple(terms)
-        self._factors = {"generator": 1.0, "discriminator": discriminator_factor}
+        self.factors: dict[PlayerName, float] = {"generator": 1.0, "discriminator": discriminator_factor}
 
     @property
     def adversarial(self) -> bool:
@@ -63,8 +62,20 @@ class Objective:
         known = (getattr(term.loss, "threshold", None) for term in self.terms)
         return next((threshold for threshold in known if threshold is not None), None)
 
-    def total(self, player: PlayerName, view: View, step: int) -> tuple[Tensor, Scalars]:
+    @property
+    def weighted(self) -> dict[str, float]:
+        """The weight of each term's scalar: that of its loss, times its player's factor."""
+        return {
+            f"train/{player}/{term.name}": term.part.weight * factor
+            for player, factor in self.factors.items()
+            for term in self.terms
+            if term.judges(player)
+        }
+
+    def total(self, player: PlayerName, view: View, step: int) -> tuple[Tensor, Measured]:
         """Compute what a player minimises on one batch.
+
+        A term that comes every so many steps is that much stronger when it does.
 
         Args:
             player: Whose turn it is.
@@ -72,19 +83,13 @@ class Objective:
             step: Number of the step, from 0.
 
         Returns:
-            The total, and detached scalars on the device: each term raw and weighted, and the total.
+            The total, and what was measured: each due term's raw value, and the total.
         """
-        scalars: Scalars = {}
-        total = torch.zeros((), device=view.source.device)
-        for term, value in self._values(player, view, step):
-            weighted = value * (term.weight * term.every * self._factors[player])
-            total = total + weighted
-            scalars[f"train/{player}/{term.name}"] = value.detach()
-            scalars[f"train/{player}/{term.name}_weighted"] = (weighted / term.every).detach()
-        scalars[f"train/{player}/total"] = total.detach()
-        return total, scalars
-
-    def _values(self, player: PlayerName, view: View, step: int) -> Iterator[tuple[Term, Tensor]]:
+        total, measured = torch.zeros((), device=view.source.device), Measured()
         for term in self.terms:
             if term.due(player, step):
-                yield term, getattr(term.loss, player)(view).float()
+                value: Tensor = getattr(term.loss, player)(view).float()
+                total = total + value * (term.part.weight * term.part.every * self.factors[player])
+                measured[f"train/{player}/{term.name}"] = value.detach()
+        measured[f"train/{player}/total"] = total.detach()
+        return total, measured

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from p2pkit.engine.evaluation.inference_mode import InferenceMode
+from p2pkit.atomic_files import atomic_file, atomic_folder
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATE, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.errors import ModelError, Problem
+from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import ImageSpec, PairSpec
 
 Shape = tuple[int, ...]
@@ -58,21 +56,14 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
     Returns:
         The checkpoint's folder.
     """
-    partial = final.parent / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_contiguous(contents.generator), partial / GENERATOR)
-    save_file(_contiguous(contents.training), partial / TRAINING)
-    if contents.statistics is not None:
-        save_statistics(contents.statistics, partial)
     known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
-    (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
-    (partial / CONFIG).write_text(yaml.safe_dump(dict(contents.config), sort_keys=False), encoding="utf-8")
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
-    _sync(final.parent)
+    with atomic_folder(final) as partial:
+        save_file(_contiguous(contents.generator), partial / GENERATOR)
+        save_file(_contiguous(contents.training), partial / TRAINING)
+        if contents.statistics is not None:
+            save_statistics(contents.statistics, partial)
+        (partial / STATE).write_text(json.dumps({**known, **contents.state}, indent=2), encoding="utf-8")
+        write_config(partial, contents.config)
     return final
 
 
@@ -106,14 +97,17 @@ def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
-def keep_mode(path: Path, mode: InferenceMode) -> None:
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved config of a run's or checkpoint's folder."""
+    (folder / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+
+
+def keep_mode(path: Path, mode: Mapping[str, str]) -> None:
     """Make a mode a checkpoint's own: who translates, loads or evaluates it next uses it."""
     config = read_config(path)
-    config["evaluate"] |= asdict(mode)
-    partial = path / f".{CONFIG}.partial"
-    partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    _sync(partial)
-    partial.replace(path / CONFIG)
+    config["evaluate"] |= mode
+    with atomic_file(path / CONFIG) as partial:
+        partial.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
@@ -132,7 +126,7 @@ def read_state(path: Path) -> dict[str, Any]:
             images[side] = ImageSpec(**images[side], palette=palette, unlabelled=unlabelled)
         state["images"] = PairSpec(**images)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(Problem(str(path / STATE), f"can't be used: {type(error).__name__}: {error}")) from None
+        raise ModelError(Problem(str(path / STATE), f"can't be used: {first_line(error, typed=True)}")) from None
     return state
 
 
@@ -172,15 +166,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 def _shapes(path: Path) -> dict[str, Shape]:
     try:
         with safe_open(path, "pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118  safetensors' file can't be iterated
     except (OSError, SafetensorError) as error:
         raise ModelError(Problem(str(path), f"can't be read: {error}")) from None
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to disk, so that a rename never shows an empty one after a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from p2pkit.engine.storage.layout import SAMPLES
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import Report, Samples
 
@@ -58,7 +59,7 @@ def last_evaluation(folder: Path) -> tuple[Report, Samples]:
     Raises:
         ModelError: There is none.
     """
-    sheets = sorted((folder / "samples").glob("step-*.png"))
+    sheets = sorted((folder / SAMPLES).glob("step-*.png"))
     if not sheets:
         raise ModelError(Problem(str(folder), "this run has not been evaluated yet"))
     return load_evaluation(sheets[-1])

@@ -6,7 +6,7 @@ import difflib
 import time
 from pathlib import Path
 
-from p2pkit.engine.storage.layout import BEST, CONFIG, NOTES, STATE, checkpoints
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints
 from p2pkit.errors import ModelError, Problem
 
 
@@ -58,12 +58,12 @@ def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
     if (path / STATE).is_file():
         return path
     run, _, which = str(name).rpartition("@")
-    chosen = which if run and which in ("best", "last") else ""
+    chosen = which if run and which in (BEST, "last") else ""
     folder = find_run(run if chosen else name, parent)
     if (folder / STATE).is_file() and not chosen:
         return folder
-    found = checkpoints(folder / (BEST if chosen == "best" else "checkpoints"))
-    if not found and chosen == "best":
+    found = checkpoints(folder / (BEST if chosen == BEST else CHECKPOINTS))
+    if not found and chosen == BEST:
         remedy = "set checkpoint.best before training, or take the latest one"
         raise ModelError(Problem(str(folder), "this run has no best checkpoint", remedy))
     if not found:
@@ -74,5 +74,5 @@ def find_checkpoint(name: str | Path, parent: Path = Path("runs")) -> Path:
 def run_of(checkpoint: Path) -> Path | None:
     """Return the folder of the run that a checkpoint is of; None for a model that was imported."""
     folder = checkpoint.parent.parent
-    named = checkpoint.parent.name in ("checkpoints", BEST)
+    named = checkpoint.parent.name in (CHECKPOINTS, BEST)
     return folder if named and (folder / CONFIG).is_file() else None

@@ -19,7 +19,7 @@ from p2pkit.engine.distributed.world import world
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, read_state, write_checkpoint
-from p2pkit.engine.storage.layout import GENERATOR, TRAINING
+from p2pkit.engine.storage.layout import GENERATOR, TRAINING, checkpoint_name
 from p2pkit.engine.storage.loop_state import Progress
 
 
@@ -47,7 +47,7 @@ def save_checkpoint(
         The checkpoint's folder.
     """
     random = all_gather(_random_state(assembly.place.device))
-    final = folder / f"step-{position.step:08d}"
+    final = folder / checkpoint_name(position.step)
     if not world().main:
         return final
     state = {
@@ -74,11 +74,9 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Progress:
     state = read_state(path)
     tensors = _tensors(path / TRAINING)
     players = assembly.players
-    _load(players.generator.network, _under(tensors, "generator"), path)
-    _load_optimizer(players.generator.optimizer, _under(tensors, "optimizer.generator"))
-    if players.discriminator is not None:
-        _load(players.discriminator.network, _under(tensors, "discriminator"), path)
-        _load_optimizer(players.discriminator.optimizer, _under(tensors, "optimizer.discriminator"))
+    for name, player in players.named.items():
+        _load(player.network, _under(tensors, name), path)
+        _load_optimizer(player.optimizer, _under(tensors, f"optimizer.{name}"))
     if players.average is not None:
         _load(players.average.network, _tensors(path / GENERATOR), path)
         players.average.count.copy_(tensors["average.count"])
@@ -121,11 +119,10 @@ def _training_tensors(assembly: Assembly, random: Sequence[Mapping[str, Tensor]]
     tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(random) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
-    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
-        if side is not None:
-            tensors |= {f"{name}.{key}": value for key, value in side.network.state_dict().items()}
-            for index, moments in side.optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+    for name, player in players.named.items():
+        tensors |= {f"{name}.{key}": value for key, value in player.network.state_dict().items()}
+        for index, moments in player.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
     return tensors
 
 

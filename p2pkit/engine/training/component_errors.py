@@ -12,7 +12,7 @@ import torch
 from p2pkit.config import Part, Plan
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.layout import TRACEBACK
-from p2pkit.errors import P2pkitError, Problem, TrainingError
+from p2pkit.errors import P2pkitError, Problem, TrainingError, first_line
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def attribute_errors(plan: Plan, folder: Path) -> Iterator[None]:
         file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         path, name = (" or ".join(dict.fromkeys(names)) for names in zip(*map(_names, parts), strict=True))
         remedy = f"{_advice(error)}the traceback is in {file}"
-        raise TrainingError(Problem(path, f"{name} failed: {_sentence(error)}", remedy)) from error
+        raise TrainingError(Problem(path, f"{name} failed: {first_line(error, typed=True)}", remedy)) from error
 
 
 def components_in_traceback(error: BaseException, plan: Plan) -> list[Part]:
@@ -71,11 +71,6 @@ def _home(module: str) -> str:
 
 def _names(part: Part) -> tuple[str, str]:
     return part.path, part.offer.full_name
-
-
-def _sentence(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _advice(error: Exception) -> str:

@@ -39,21 +39,21 @@ class GradientShares:
             its cosine to the whole gradient; nothing for a generator without parameters.
         """
         step = self.assembly.step
-        sides = (self.assembly.players.generator, self.assembly.players.discriminator)
         terms = [term for term in step.objective.terms if term.judges("generator")]
-        modules = [side.network for side in sides if side] + [t.loss for t in terms if isinstance(t.loss, nn.Module)]
+        modules = [player.network for player in self.assembly.players.named.values()]
+        modules += [term.loss for term in terms if isinstance(term.loss, nn.Module)]
         with preserve_state(modules, self.assembly.place.device), _uncompiled():
             source, target = self._fixed()
-            with step.precision.autocast():
-                fake = self.assembly.players.generator.network(source).float()
-            view = step.view("generator", source, target, fake)
+            with torch.enable_grad():
+                fake = step.forward.generate(source)
+            view = step.forward.view(source, target, fake)
             weight = last_weight(fake)
             if weight is None:
                 return {}
             gradients = []
             for term in terms:
-                value = step.precision.scale(term.weight * term.loss.generator(view).float())
-                gradients.append(_gradient(value, weight) / step.precision.scaler.get_scale())
+                value = step.forward.precision.scale(term.part.weight * term.loss.generator(view).float())
+                gradients.append(_gradient(value, weight) / step.forward.precision.scaler.get_scale())
         return _described([term.name for term in terms], torch.stack(gradients))
 
     def _fixed(self) -> tuple[Tensor, Tensor]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.build.optimizer import set_learning_rate
+from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.evaluator import Evaluator
-from p2pkit.engine.storage.layout import BEST, abandon_later_checkpoints, prune
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later_checkpoints, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
-from p2pkit.engine.training.best_and_patience import BestCheckpoint
+from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStopping
 from p2pkit.engine.training.checkpointing import save_checkpoint
 from p2pkit.engine.training.gan_health import Health
 from p2pkit.engine.training.gradient_shares import GradientShares
@@ -36,13 +36,15 @@ from p2pkit.plugins.events import Events
 from p2pkit.progress import ProgressReporter
 from p2pkit.types import Report, Samples
 
+OnStep = Callable[["Loop"], None]
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
     """How a training ended.
 
     Args:
-        position: How far it came.
+        progress: How far it came.
         checkpoint: The last checkpoint.
         report: The last evaluation; absent where it was stopped before any.
         samples: The last evaluation's samples.
@@ -52,7 +54,7 @@ class TrainResult:
         images_per_second: How fast it was by the last reading.
     """
 
-    position: Progress
+    progress: Progress
     checkpoint: Path
     report: Report | None
     samples: Samples | None
@@ -62,8 +64,35 @@ class TrainResult:
     images_per_second: float | None = None
 
 
+@dataclass
+class LoopStatus:
+    """What the loop knows at a moment, beside the networks and their optimisers.
+
+    Args:
+        progress: How far the run has come.
+        state: What it remembers; goes into each checkpoint.
+        steps: At how many steps it ends.
+        epochs: In how many epochs, as long as they are now.
+        signal: The signal that asks it to leave.
+        latest: The scalars that were read last.
+        evaluation: The last evaluation.
+        evaluated_at: Its step.
+        checkpoint: The last checkpoint.
+    """
+
+    progress: Progress = field(default_factory=Progress)
+    state: LoopState = field(default_factory=LoopState)
+    steps: int = 0
+    epochs: int = 0
+    signal: int | None = None
+    latest: dict[str, float] = field(default_factory=dict)
+    evaluation: tuple[Report, Samples] | None = None
+    evaluated_at: int = -1
+    checkpoint: Path | None = None
+
+
 class Loop:
-    """Trains a run from a position to its end.
+    """Trains a run from where it is to its end.
 
     Args:
         assembly: Networks and step.
@@ -73,6 +102,7 @@ class Loop:
         reporter: What the user sees.
         folder: The run's folder.
         config: The resolved config, for checkpoints.
+        on_step: Called before each step.
     """
 
     def __init__(
@@ -84,6 +114,7 @@ class Loop:
         reporter: ProgressReporter,
         folder: Path,
         config: Mapping[str, Any],
+        on_step: OnStep | None = None,
     ) -> None:
         self.assembly = assembly
         self.loader = loader
@@ -92,196 +123,187 @@ class Loop:
         self.reporter = reporter
         self.folder = folder
         self.config = config
+        self.on_step = on_step
         self.settings = assembly.checked.plan.config
         self.steps_per_epoch = len(loader) // self.settings.engine.accumulate
-        self.signal: int | None = None
         self.meter = Meter()
         self.health = Health(self.settings.health, reporter.note)
         self.shares = GradientShares(assembly, loader)
-        self.selection = BestCheckpoint(self.settings, folder)
-        self.memory = LoopState()
+        self.best = BestCheckpoint(self.settings, folder)
+        self.stopping = EarlyStopping(self.settings)
         self.seed = loader.seed
-        self.latest: dict[str, float] = {}
-        self.evaluation: tuple[Report, Samples] | None = None
-        self.checkpoint: Path | None = None
+        self.status = LoopStatus()
 
-    def run(self, position: Progress = Progress(), memory: LoopState | None = None) -> TrainResult:  # noqa: B008  frozen
+    def run(self, progress: Progress, state: LoopState) -> TrainResult:
         """Train to the end, or until a signal asks to leave; either way the state is saved.
 
         Args:
-            position: Where to begin.
-            memory: What an earlier part of the run remembers.
+            progress: Where to begin.
+            state: What an earlier part of the run remembers.
 
         Raises:
             TrainingError: A loss is no longer a finite number.
         """
-        self._remember(memory or LoopState())
-        with GracefulExit() as interrupt, signal_watchdog(interrupt, self.events.ended):
-            if position.step == 0 and self.settings.engine.on_nan == "rollback":
-                self._save(position)
-            elif self.selection.kept is not None:
-                self.events.checkpointed(_step_of(self.selection.kept), self.selection.kept, best=True)
+        self._restore_state(progress, state)
+        with GracefulExit() as leave, signal_watchdog(leave, self.events.ended):
+            if progress.step == 0 and self.settings.engine.on_nan == "rollback":
+                self._save()
+            elif self.best.kept is not None:
+                self.events.checkpointed(step_of(self.best.kept), self.best.kept, best=True)
             while True:
                 try:
-                    return self._run(position, interrupt)
+                    return self._run(leave)
                 except NotFinite as error:
-                    position = self._back(error)
+                    self._rollback(error)
 
-    def _run(self, position: Progress, interrupt: GracefulExit) -> TrainResult:
-        position = self._plan(position)
-        begins = position.batches == 0 and _due(self.settings.evaluate.every, position.epoch)
-        if begins and self.memory.evaluated != position.step:  # untrained, or stopped just before this evaluation
-            self._evaluate(position)
-        for epoch in range(position.epoch, self.epochs):
-            if self.selection.over(self.memory):
+    def _run(self, leave: GracefulExit) -> TrainResult:
+        status = self.status
+        self._count_remaining()
+        begins = status.progress.batches == 0 and _due(self.settings.evaluate.every, status.progress.epoch)
+        if begins and status.state.evaluated != status.progress.step:  # untrained, or stopped just before this one
+            self._evaluate()
+        for _ in range(status.progress.epoch, status.epochs):
+            if self.stopping.reason(status.state):
                 break
-            position = self._epoch(epoch, position, interrupt)
-            if self.signal is not None:
+            self._epoch(leave)
+            if status.signal is not None:
                 break
-            self._between(position)
-        self._read(position.step)
-        self.signal = all_reduce_signal_async(lambda: interrupt.signal)()
-        if self.signal is None and (self.evaluation is None or self.evaluation_step != position.step):
-            self._evaluate(position)
-        if self.checkpoint is None or self.checkpoint_step != position.step:
-            self._save(position)
-        assert self.checkpoint is not None
-        report, samples = self.evaluation or (None, None)
-        reason = self._reason(position)
-        speed = self.latest.get("speed/images_per_second")
-        return TrainResult(position, self.checkpoint, report, samples, self.signal, self.selection.kept, reason, speed)
+            self._after_epoch()
+        self._read()
+        status.signal = all_reduce_signal_async(lambda: leave.signal)()
+        if status.signal is None and status.evaluated_at != status.progress.step:
+            self._evaluate()
+        if status.checkpoint is None or step_of(status.checkpoint) != status.progress.step:
+            status.checkpoint = self._save()
+        report, samples = status.evaluation or (None, None)
+        speed = status.latest.get("speed/images_per_second")
+        return TrainResult(
+            status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
+        )
 
-    def _plan(self, position: Progress) -> Progress:
-        """Count what is left, in epochs as long as they are now; return the position within them."""
-        accumulate = self.settings.engine.accumulate
-        if position.batches >= self.steps_per_epoch * accumulate:
-            position = Progress(position.step, position.epoch + 1, 0)
-        done = position.epoch * self.steps_per_epoch + position.batches // accumulate
-        left = self.settings.schedule.length * self.steps_per_epoch - done
-        self.steps = self.settings.schedule.steps or position.step + max(left, 0)
-        self.epochs = math.ceil((done + self.steps - position.step) / self.steps_per_epoch)
-        return position
+    def _count_remaining(self) -> None:
+        """Count what is left, in epochs as long as they are now."""
+        accumulate, schedule, at = self.settings.engine.accumulate, self.settings.schedule, self.status.progress
+        if at.batches >= self.steps_per_epoch * accumulate:
+            at = Progress(at.step, at.epoch + 1, 0)
+        done = at.epoch * self.steps_per_epoch + at.batches // accumulate
+        left = schedule.length * self.steps_per_epoch - done
+        self.status.progress = at
+        self.status.steps = schedule.steps or at.step + max(left, 0)
+        self.status.epochs = math.ceil((done + self.status.steps - at.step) / self.steps_per_epoch)
 
-    def _reason(self, position: Progress) -> str:
-        if self.signal is not None:
-            return f"stopped at step {position.step} by a signal"
-        if position.step >= self.steps:
-            return f"all {self.steps} steps are done"
-        reason = f"stopped early at step {position.step}: {self.selection.over(self.memory)}"
+    def _reason(self) -> str:
+        step = self.status.progress.step
+        if self.status.signal is not None:
+            return f"stopped at step {step} by a signal"
+        if step >= self.status.steps:
+            return f"all {self.status.steps} steps are done"
+        reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"
         self.reporter.note(reason)
         return reason
 
-    def _remember(self, memory: LoopState) -> None:
-        self.memory = memory
-        self.loader.seed = self.seed + 1000 * memory.rollbacks  # another order than the one that led astray
+    def _restore_state(self, progress: Progress, state: LoopState) -> None:
+        self.status.progress, self.status.state = progress, state
+        self.loader.seed = self.seed + 1000 * state.rollbacks  # another order than the one that led astray
 
-    def _back(self, error: NotFinite) -> Progress:
-        position, memory = rollback(error, self.folder, self.assembly, self.memory.rollbacks)
-        self._remember(memory)
+    def _rollback(self, error: NotFinite) -> None:
+        progress, state = rollback(error, self.folder, self.assembly, self.status.state.rollbacks)
+        self._restore_state(progress, state)
         self.meter = Meter()
-        self.reporter.note(
-            f"{error.problems[0].cause}; went back to step {position.step}: {describe_rollback(memory.rollbacks)}"
-        )
-        self.events.scalars(position.step, {"health/rollbacks": float(memory.rollbacks)})
-        return position
+        what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
+        self.reporter.note(f"{error.problems[0].cause}; {what_next}")
+        self.events.scalars(progress.step, {"health/rollbacks": float(state.rollbacks)})
 
-    def _epoch(self, epoch: int, position: Progress, interrupt: GracefulExit) -> Progress:
-        accumulate = self.settings.engine.accumulate
-        batches = self.loader.epoch(epoch, skip=position.batches)
-        for group in _groups(batches, accumulate):
-            asked = all_reduce_signal_async(lambda: interrupt.signal)
-            self._set_learning_rates(epoch, position.step)
-            scalars = self.assembly.update([(batch.source, batch.target) for batch in group], position.step)
+    def _epoch(self, leave: GracefulExit) -> None:
+        """Take the steps of the epoch under way, or those that are left of it."""
+        status, epoch = self.status, self.status.progress.epoch
+        batches = self.loader.epoch(epoch, skip=status.progress.batches)
+        for group in _groups(batches, self.settings.engine.accumulate):
+            asked = all_reduce_signal_async(lambda: leave.signal)
+            self._set_learning_rates(epoch)
+            if self.on_step is not None:
+                self.on_step(self)
+            scalars = self.assembly.update([(batch.source, batch.target) for batch in group], status.progress.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
-            position = self._after(position, epoch)
-            self.signal = asked()  # before the device is waited for: a process that is gone is found out here
-            if position.step % self.settings.engine.log_every == 0:
-                self._read(position.step)
-            self.reporter.trained(position.step, self.steps, f"{epoch + 1}/{self.epochs}", self.latest)
-            if self.signal is not None or position.step >= self.steps:
+            self._advance()
+            status.signal = asked()  # before the device is waited for: a process that is gone is found out here
+            if status.progress.step % self.settings.engine.log_every == 0:
+                self._read()
+            self.reporter.trained(status.progress.step, status.steps, f"{epoch + 1}/{status.epochs}", status.latest)
+            if status.signal is not None or status.progress.step >= status.steps:
                 break
-        return position
 
-    def _after(self, position: Progress, epoch: int) -> Progress:
-        batches = position.batches + self.settings.engine.accumulate
-        complete = batches >= self.steps_per_epoch * self.settings.engine.accumulate
-        return Progress(position.step + 1, epoch + complete, 0 if complete else batches)
+    def _advance(self) -> None:
+        at, accumulate = self.status.progress, self.settings.engine.accumulate
+        batches = at.batches + accumulate
+        complete = batches >= self.steps_per_epoch * accumulate
+        self.status.progress = Progress(at.step + 1, at.epoch + complete, 0 if complete else batches)
 
-    def _set_learning_rates(self, epoch: int, step: int) -> None:
-        schedule = self.settings.schedule
-        factor = schedule.factor(step if schedule.steps is not None else epoch) * rollback_lr_factor(
-            self.memory.rollbacks
-        )
-        for name in ("generator", "discriminator"):
-            side = getattr(self.assembly.players, name)
-            if side is not None:
-                rate = getattr(self.settings.optimizers, name).lr * factor
-                set_learning_rate(side.optimizer, rate)
+    def _set_learning_rates(self, epoch: int) -> None:
+        schedule, status = self.settings.schedule, self.status
+        factor = schedule.factor(status.progress.step if schedule.steps is not None else epoch)
+        for name, player in self.assembly.players.named.items():
+            rate: float = getattr(self.settings.optimizers, name).lr
+            set_learning_rate(player.optimizer, rate * factor * rollback_lr_factor(status.state.rollbacks))
 
-    def _between(self, position: Progress) -> None:
-        begun = time.perf_counter()
-        if _due(self.settings.evaluate.every, position.epoch):
-            self._evaluate(position)
-        if _due(self.settings.checkpoint.every, position.epoch):
-            self._save(position)
+    def _after_epoch(self) -> None:
+        begun, epoch = time.perf_counter(), self.status.progress.epoch
+        if _due(self.settings.evaluate.every, epoch):
+            self._evaluate()
+        if _due(self.settings.checkpoint.every, epoch):
+            self._save()
         self.meter.pause(time.perf_counter() - begun)
 
-    def _read(self, step: int) -> None:
+    def _read(self) -> None:
         """Read what was measured; this is where the host waits for the device."""
-        if not self.meter.sums:
+        if self.meter.empty:
             return
-        self.latest = self.meter.read()
-        for name in ("generator", "discriminator"):
-            side = getattr(self.assembly.players, name)
-            if side is not None:
-                self.latest[f"train/learning_rate/{name}"] = float(side.optimizer.param_groups[0]["lr"])
-        self.latest |= self.health.read(step, self.latest)
-        self.events.scalars(step, self.latest)
-        check_scalars(step, self.latest, self.folder)
+        step, players = self.status.progress.step, self.assembly.players.named
+        latest = self.meter.read()
+        latest |= {f"train/learning_rate/{name}": learning_rate(player.optimizer) for name, player in players.items()}
+        latest |= self.health.read(step, latest)
+        self.status.latest = latest
+        self.events.scalars(step, latest)
+        check_scalars(step, latest, self.folder)
 
-    def _evaluate(self, position: Progress) -> None:
-        step = position.step
+    def _evaluate(self) -> None:
+        status, step = self.status, self.status.progress.step
         check_weights(step, self.assembly, self.folder)
-        sheet = self.folder / "samples" / f"step-{step:08d}.png"
-        self.evaluation = self.evaluator(self.assembly.evaluated, sheet)
-        self.evaluation_step = step
-        report, samples = self.evaluation
+        report, samples = status.evaluation = self.evaluator(self.assembly.evaluated, sheet_path(self.folder, step))
+        status.evaluated_at = step
         self.events.evaluated(step, report, samples)  # scores first: MLflow's page for comparing opens on what is first
         found = self.health.evaluated(step, report.split, samples)
-        if _due(self.settings.health.gradient_shares, self.memory.evaluations):
+        if _due(self.settings.health.gradient_shares, status.state.evaluations):
             found |= self.shares()
         if found:
             self.events.scalars(step, found)
-        if self.memory.evaluated != step:
-            self.memory.evaluations += 1
-            self.memory.evaluated = step
-            self.selection.wait(step, report, self.memory)
-        if on_main_rank(lambda: self.selection.is_best(step, report)):
-            self._keep_best(position)
+        if status.state.evaluated != step:
+            status.state.evaluations += 1
+            status.state.evaluated = step
+            self.stopping.count(step, report, status.state)
+        if on_main_rank(lambda: self.best.is_best(step, report)):
+            self._keep_best()
 
-    def _save(self, position: Progress) -> None:
-        check_weights(position.step, self.assembly, self.folder)
-        folder = self.folder / "checkpoints"
-        self.checkpoint = self._write(folder, position)
-        self.checkpoint_step = position.step
+    def _save(self) -> Path:
+        step = self.status.progress.step
+        check_weights(step, self.assembly, self.folder)
+        folder = self.folder / CHECKPOINTS
+        path = self.status.checkpoint = self._write(folder)
         if world().main:
-            abandon_later_checkpoints(self.folder, position.step)
+            abandon_later_checkpoints(self.folder, step)
             prune(folder, self.settings.checkpoint.keep)
-        self.events.checkpointed(position.step, self.checkpoint)
+        self.events.checkpointed(step, path)
+        return path
 
-    def _keep_best(self, position: Progress) -> None:
-        path = self._write(self.folder / BEST, position, **{BEST: self.selection.note()})
-        self.selection.keep(path)
-        self.events.checkpointed(position.step, path, best=True)
+    def _keep_best(self) -> None:
+        path = self._write(self.folder / BEST, **{BEST: self.best.note()})
+        self.best.keep(path)
+        self.events.checkpointed(self.status.progress.step, path, best=True)
 
-    def _write(self, folder: Path, position: Progress, **notes: Any) -> Path:
+    def _write(self, folder: Path, **notes: Any) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
-        notes["memory"] = asdict(self.memory)
-        return save_checkpoint(folder, self.assembly, position, self.config, statistics, notes)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
+        notes["memory"] = asdict(self.status.state)
+        return save_checkpoint(folder, self.assembly, self.status.progress, self.config, statistics, notes)
 
 
 def _due(every: int, epoch: int) -> bool:

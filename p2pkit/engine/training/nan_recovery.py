@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.storage.checkpoint import read_state
-from p2pkit.engine.storage.layout import checkpoints
+from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.errors import Problem, TrainingError
@@ -41,13 +41,11 @@ def check_weights(step: int, assembly: Assembly, folder: Path) -> None:
         NotFinite: A weight or a moment is not finite, or a statistic is not a number.
     """
     players = assembly.players
-    for name, side in (("generator", players.generator), ("discriminator", players.discriminator)):
-        if side is None:
-            continue
+    for name, player in players.named.items():
         average = players.average.network.parameters() if players.average and name == "generator" else ()
-        moments = (value for state in side.optimizer.state.values() for value in state.values())
-        tensors = (*side.network.parameters(), *average, *filter(torch.is_tensor, moments))
-        if not all(map(_finite, tensors)) or any(map(_lost, side.network.buffers())):
+        moments = (value for state in player.optimizer.state.values() for value in state.values())
+        tensors = (*player.network.parameters(), *average, *filter(torch.is_tensor, moments))
+        if not all(map(_finite, tensors)) or any(map(_lost, player.network.buffers())):
             raise NotFinite(_problem(f"the {name}'s weights are no longer finite numbers at step {step}", folder))
 
 
@@ -62,7 +60,7 @@ def _lost(buffer: Tensor) -> bool:
 
 def _problem(cause: str, folder: Path) -> Problem:
     remedy = "lower optimizers.*.lr, set engine.clip, use engine.precision fp32, or let engine.on_nan be rollback"
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     last = f"; the last checkpoint, {saved[-1]}, is sound" if saved else ""
     return Problem("training", cause, f"{remedy}{last}")
 
@@ -82,7 +80,7 @@ def rollback(error: NotFinite, folder: Path, assembly: Assembly, rollbacks: int)
     Raises:
         NotFinite: The config does not want it, or it was tried too often.
     """
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     if assembly.checked.plan.config.engine.on_nan == "stop" or not saved or rollbacks == _MOST_ROLLBACKS:
         raise error
     position = load_checkpoint(saved[-1], assembly)
@@ -100,4 +98,5 @@ def rollback_lr_factor(rollbacks: int) -> float:
 
 def describe_rollback(rollbacks: int) -> str:
     """Say how a run goes on after a rollback."""
-    return f"another order, {rollback_lr_factor(rollbacks):g} of the learning rate ({rollbacks} of at most {_MOST_ROLLBACKS} times)"
+    count = f"{rollbacks} of at most {_MOST_ROLLBACKS} times"
+    return f"another order, {rollback_lr_factor(rollbacks):g} of the learning rate ({count})"

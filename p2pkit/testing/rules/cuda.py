@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of
 from p2pkit.testing.rules.networks import answer, network, same
@@ -50,7 +51,7 @@ def captured(subject: Subject) -> None:
     """Captured in a CUDA graph and replayed, it does the same."""
     subject = on_gpu(subject)
     call = _call(subject, training=False)
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -61,7 +62,7 @@ def captured(subject: Subject) -> None:
         with torch.cuda.graph(graph):
             replayed = call()
     except RuntimeError as error:
-        cause = str(error).partition("\n")[0]
+        cause = first_line(error)
         raise AssertionError(f"It can't be captured in a CUDA graph ({cause}): don't wait for the GPU.") from error
     expected = [value.detach().clone() for value in call()]
     torch.manual_seed(SEED)

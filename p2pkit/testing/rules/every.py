@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from p2pkit.components import KIND_NAMES
+from p2pkit.errors import first_line
 from p2pkit.testing.imports import private_imports
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
@@ -91,7 +92,7 @@ def defaults(subject: Subject) -> None:
         read = model.model_validate_json(values.model_dump_json())
     except (ValidationError, ValueError) as error:
         sentence = "Its parameters don't survive being written as JSON and read again; use plain values, no infinity"
-        raise AssertionError(f"{sentence}: {str(error).partition(chr(10))[0]}.") from error
+        raise AssertionError(f"{sentence}: {first_line(error)}.") from error
     changed = [key for key in model.model_fields if getattr(read, key) != getattr(values, key)]
     require(not changed, f"{', '.join(changed)} is another value after being written as JSON and read again.")
 
@@ -145,7 +146,7 @@ def builds(subject: Subject) -> None:
             return
         specs = subject.specs
     except Exception as error:
-        cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        cause = first_line(error, typed=True)
         raise AssertionError(f"It raised {cause}. Raise p2pkit.ComponentError for images it can't do.") from error
     if not specs and subject.lacks_weights:
         raise Skip(str(subject.refusals[-1]))

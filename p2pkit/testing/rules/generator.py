@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
@@ -24,7 +25,7 @@ def shape(subject: Subject) -> None:
                 fake = built(source)
             except RuntimeError as error:
                 remedy = "take channels and sides from `images`, or raise p2pkit.ComponentError where they can't be"
-                cause = str(error).partition("\n")[0]
+                cause = first_line(error)
                 raise AssertionError(f"{_of(images)} it fails ({cause}): {remedy}.") from error
         sentence = f"{_of(images)} it returns {type(fake).__name__}, where a tensor is wanted."
         require(isinstance(fake, Tensor), sentence)

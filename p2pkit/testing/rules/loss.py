@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import Discriminate, Verdict, View
@@ -168,7 +169,7 @@ def _explained() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "dtype" in str(error) or "same type" in str(error) or "Double" in str(error):
-            raise Skip(f"it can't be computed in double precision ({str(error).partition(chr(10))[0]})") from None
+            raise Skip(f"it can't be computed in double precision ({first_line(error)})") from None
         raise
 
 

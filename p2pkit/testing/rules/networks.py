@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import PairSpec
@@ -43,7 +44,7 @@ def gradients(subject: Subject) -> None:
     """Every parameter gets a finite gradient."""
     built = network(subject)
     values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     trained = [(name, parameter) for name, parameter in built.named_parameters() if parameter.requires_grad]
     require(trained, "It has no parameters that can be trained; is something detached or frozen?")
     idle = [name for name, parameter in trained if parameter.grad is None]
@@ -114,7 +115,7 @@ def compile_(subject: Subject) -> None:
         try:
             got = answer(subject, built, batch)
         except torch._dynamo.exc.TorchDynamoException as error:
-            cause = str(error).strip().partition("\n")[0]
+            cause = first_line(error)
             remedy = "write `forward` in torch operations, without branches on tensors' values and without printing"
             raise AssertionError(f"It does not compile in one graph ({cause}): {remedy}.") from None
     require(same(expected, got, 1e-5), "Compiled, it answers otherwise: `forward` must not change Python state.")
@@ -126,7 +127,7 @@ def autocast(subject: Subject) -> None:
     built = network(subject)
     with torch.autocast(torch.device(subject.device).type, dtype=torch.bfloat16):
         values = answer(subject, built, subject.batch())
-    torch.stack([value.float().square().mean() for value in values]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward([value.float().square().mean() for value in values])
     gradients = [parameter.grad for parameter in built.parameters() if parameter.grad is not None]
     finite = all(value.isfinite().all() for value in (*values, *gradients))
     require(finite, "Under bfloat16 autocast values are not finite: compute roots, exponentials and sums in float32.")

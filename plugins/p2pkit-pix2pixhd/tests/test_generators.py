@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 from p2pkit import ComponentError
+from p2pkit.layers import ResidualBlock
 from torch import nn
 
 from p2pkit_pix2pixhd import GlobalGenerator, LocalGenerator
-from p2pkit_pix2pixhd.layers import ResidualBlock
 
 
 def convolution(inputs: int, outputs: int, kernel: int) -> int:

@@ -11,16 +11,10 @@ import torch
 import p2pkit
 from p2pkit import ComponentError, DataError
 from p2pkit.builtin.datasets import emoji, side_by_side
-from p2pkit.builtin.datasets.files import SUFFIXES
-from p2pkit.images.files import SUFFIXES as READABLE
 
 
 def planes(array):
     return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
-
-
-def test_the_suffixes_are_those_that_can_be_read():
-    assert SUFFIXES == READABLE
 
 
 @pytest.mark.parametrize(("direction", "source"), [("a_to_b", slice(0, 16)), ("b_to_a", slice(16, 32))])

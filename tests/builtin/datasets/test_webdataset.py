@@ -46,10 +46,20 @@ def noise(spec, count, size=(6, 9)):
     return [Pair(image(spec.source), image(spec.target), (names * count)[i] + f"-{i}") for i in range(count)]
 
 
+@pytest.fixture(params=["png", "raw"])
+def encoding(request):
+    return request.param
+
+
 @pytest.fixture
-def sharded(tmp_path):
+def suffix(encoding):
+    return {"png": "tar", "raw": "npy"}[encoding]
+
+
+@pytest.fixture
+def sharded(tmp_path, encoding):
     """Write drawn pairs, 20 and 8, in shards of 6."""
-    write_shards(shapes(size=8, count=20), tmp_path / "out", splits=("train", "val"), per_shard=6, encoding="raw")
+    write_shards(shapes(size=8, count=20), tmp_path / "out", splits=("train", "val"), per_shard=6, encoding=encoding)
     return tmp_path / "out"
 
 
@@ -65,7 +75,6 @@ SPECS = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["png", "raw"])
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_what_is_read_is_what_was_written(tmp_path, spec, encoding):
     pairs = noise(spec, 8)
@@ -103,16 +112,16 @@ def test_the_buffer_mixes_shards(sharded):
     assert small != large
 
 
-def test_going_on_opens_only_the_shards_that_are_still_wanted(sharded, monkeypatch):
+def test_going_on_opens_only_the_shards_that_are_still_wanted(sharded, suffix, monkeypatch):
     from p2pkit.builtin.datasets import shards
 
     opened = []
     original = shards.samples_of
-    monkeypatch.setattr(shards, "samples_of", lambda shard: opened.append(shard.file) or original(shard))
+    monkeypatch.setattr(shards, "samples_of", lambda file: opened.append(file) or original(file))
     stream = webdataset(root=str(sharded), buffer=1).pairs("train")
     rest = names(stream, start=13)
     assert rest == [f"train-{index:05d}" for index in range(13, 20)]
-    assert [url[-10:] for url in opened] == ["000002.tar", "000003.tar"]
+    assert [url[-10:] for url in opened] == [f"000002.{suffix}", f"000003.{suffix}"]
 
 
 def test_only_the_buffer_is_held(sharded):
@@ -132,32 +141,51 @@ def test_another_size(sharded):
         dataset.pairs("test")
 
 
-def test_a_missing_and_a_cut_off_shard_are_told_before_the_work(sharded):
-    (sharded / "train-000001.tar").unlink()
-    path = sharded / "train-000002.tar"
+def test_a_missing_and_a_cut_off_shard_are_told_before_the_work(sharded, suffix):
+    (sharded / f"train-000001.{suffix}").unlink()
+    path = sharded / f"train-000002.{suffix}"
     path.write_bytes(path.read_bytes()[:2000])
     stream = webdataset(root=str(sharded)).pairs("train")
     missing, cut = stream.problems()
-    assert "train-000001.tar: there is no such file" in str(missing)
+    assert f"train-000001.{suffix}: there is no such file" in str(missing)
     assert "is of 2000 bytes, where its index says" in cut.cause
     assert "dataset.unreadable: skip" in cut.remedy
 
 
-def test_what_is_damaged_is_told_where_it_is_read_and_the_rest_is_there(sharded):
-    path = sharded / "train-000002.tar"
-    path.write_bytes(path.read_bytes()[:4000])
-    (sharded / "train-000000.tar").unlink()
+def outcomes(dataset):
     causes, read = [], []
-    for decode in webdataset(root=str(sharded)).pairs("train").decoders():
+    for decode in dataset.pairs("train").decoders():
         try:
             read.append(decode().name)
         except p2pkit.DataError as error:
             causes.append(error.problems[0].cause)
     assert len(read) + len(causes) == 20
+    return causes, read
+
+
+def test_what_is_damaged_is_told_where_it_is_read_and_the_rest_is_there(sharded, suffix):
+    path = sharded / f"train-000002.{suffix}"
+    path.write_bytes(path.read_bytes()[:2100])
+    (sharded / f"train-000000.{suffix}").unlink()
+    causes, read = outcomes(webdataset(root=str(sharded)))
     assert read[:6] == [f"train-{index:05d}" for index in range(6, 12)]
     assert read[-2:] == ["train-00018", "train-00019"]
-    assert "can't be read after 0 of 6 pairs" in causes[0]
-    assert "damaged or cut off" in causes[-1]
+    assert "can't be read after 0 of 6 pairs: No such file" in causes[0]
+    assert "damaged or cut off" in causes[-1] or "holds 1 pairs, where 6 are stated" in causes[-1]
+    assert "object at" not in causes[-1]
+
+
+@pytest.mark.parametrize("place", [0, 6, 8, 20, 60])
+def test_a_damaged_header_is_told(sharded, suffix, place):
+    """A bit in what a file is, in the header's length, and in what it says; in a tar file, in a name."""
+    path = sharded / f"train-000001.{suffix}"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x40
+    path.write_bytes(data)
+    causes, read = outcomes(webdataset(root=str(sharded)))
+    assert set(causes) <= {causes[0]}
+    assert read[:6] == [f"train-{index:05d}" for index in range(6)]
+    assert len(causes) == 6
 
 
 def test_a_shard_that_holds_less_than_stated(sharded):
@@ -222,25 +250,40 @@ def test_what_is_wrong_with_them(foreign, tmp_path):
     assert caught.value.parameter == "pairs"
 
 
-def test_over_http(sharded):
+@pytest.fixture
+def served(tmp_path):
+    """Serve the test's folder."""
+
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=sharded))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    try:
-        dataset = webdataset(root=f"http://127.0.0.1:{server.server_port}")
-        stream = dataset.pairs("train")
-        assert stream.problems() == []
-        assert names(stream, start=17) == ["train-00017", "train-00018", "train-00019"]
-        (sharded / "train-000003.tar").unlink()
-        assert "there is no such file" in stream.problems()[0].cause
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_over_http(sharded, served, suffix):
+    stream = webdataset(root=f"{served}/out").pairs("train")
+    assert stream.problems() == []
+    assert names(stream, start=17) == ["train-00017", "train-00018", "train-00019"]
+    (sharded / f"train-000003.{suffix}").unlink()
+    assert "there is no such file" in stream.problems()[0].cause
+
+
+def test_pairs_that_come_in_pieces(tmp_path, served, encoding):
+    """A connection gives what has arrived, which may be less than a pair."""
+    spec = PairSpec(ImageSpec(3), ImageSpec(3), 300, 400)
+    pairs = noise(spec, 3, (300, 400))
+    write_shards(Fixed(spec, train=pairs), tmp_path / "out", splits=("train",), encoding=encoding)
+    stream = webdataset(root=f"{served}/out").pairs("train")
+    assert not stream.resident
+    for decode, pair in zip(stream.decoders(), pairs, strict=True):
+        assert torch.equal(decode().target, pair.target)
 
 
 def test_in_an_object_store(sharded):
@@ -262,3 +305,83 @@ def test_the_package_that_is_missing_is_named(monkeypatch, sharded):
     assert "pip install 'p2pkit[webdataset]'" in caught.value.remedy
     with pytest.raises(p2pkit.P2pkitError, match="not installed"):
         write_shards(shapes(size=8, count=2), sharded.parent / "more", splits=("train",))
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    write_shards(shapes(size=8, count=5), tmp_path / "arrays", splits=("train",), encoding="raw")
+    return tmp_path / "arrays"
+
+
+def test_numpy_reads_a_shard_of_arrays(arrays):
+    records = np.load(arrays / "train-000000.npy")
+    stored = shapes(size=8, count=5).pairs("train")
+    assert records["key"].tolist() == [stored[index].name.encode() for index in range(5)]
+    assert (records["target"] == np.stack([stored[index].target for index in range(5)])).all()
+
+
+def test_local_arrays_are_mapped_and_never_written_to(arrays):
+    stream = webdataset(root=str(arrays)).pairs("train")
+    assert stream.resident
+    assert isinstance(stream, p2pkit.PairStream)
+    before = (arrays / "train-000000.npy").read_bytes()
+    for decode in stream.decoders():
+        decode().source.zero_()
+    assert (arrays / "train-000000.npy").read_bytes() == before
+
+
+def test_pictures_need_a_thread(tmp_path):
+    write_shards(shapes(size=8, count=2), tmp_path / "pictures", splits=("train",))
+    assert not webdataset(root=str(tmp_path / "pictures")).pairs("train").resident
+
+
+def test_arrays_without_an_index_are_counted(arrays):
+    dataset = webdataset(shards={"train": str(arrays / "train-000000.npy")})
+    assert len(dataset.pairs("train")) == 5
+    assert dataset.spec == webdataset(root=str(arrays)).spec
+    np.save(arrays / "other.npy", np.zeros((2, 3)))
+    with pytest.raises(p2pkit.ComponentError, match="not an array of records with a key"):
+        webdataset(shards={"train": str(arrays / "other.npy")})
+
+
+def test_arrays_are_of_one_form(tmp_path):
+    spec = PairSpec(ImageSpec(3), ImageSpec(3), 6, 9)
+    pairs = [*noise(spec, 1), *noise(spec, 1, (1, 9))]
+    with pytest.raises(p2pkit.DataError, match=r"a-0: has images of another form") as caught:
+        write_shards(Fixed(spec, train=pairs), tmp_path / "out", splits=("train",), encoding="raw")
+    assert "--encoding png" in caught.value.problems[0].remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fingerprint_is_of_the_pairs_and_not_of_their_encoding(tmp_path):
+    indices = [
+        write_shards(shapes(size=8, count=5), tmp_path / form, splits=("train",), encoding=form, per_shard=count)[0]
+        for form, count in (("png", 2), ("raw", 3))
+    ]
+    assert indices[0].fingerprints == indices[1].fingerprints
+
+
+def test_tar_files_of_arrays_are_still_read(tmp_path):
+    """What versions before wrote by `--encoding raw`; from a config that reads them, mapped ones can be written."""
+    spec = PairSpec(ImageSpec(3), ImageSpec(5, low=-1.0), 6, 9)
+    pairs = noise(spec, 4)
+    with tarfile.open(tmp_path / "train-000000.tar", "w") as tar:
+        for pair in pairs:
+            for side, image in (("source", pair.source), ("target", pair.target)):
+                buffer = io.BytesIO()
+                np.save(buffer, image.numpy())
+                info = tarfile.TarInfo(f"{p2pkit.ShardIndex.key_of(pair.name)}.{side}.chw.npy")
+                info.size = buffer.tell()
+                buffer.seek(0)
+                tar.addfile(info, buffer)
+    index = p2pkit.ShardIndex(spec, {"train": (p2pkit.Shard("train-000000.tar", 4),)}, {})
+    (tmp_path / "shards.json").write_text(index.text())
+    old = webdataset(root=str(tmp_path))
+    write_shards(old, tmp_path / "out", splits=("train",), encoding="raw")
+    new = webdataset(root=str(tmp_path / "out"))
+    assert (old.pairs("train").resident, new.pairs("train").resident) == (False, True)
+    for one, other, pair in zip(old.pairs("train").decoders(), new.pairs("train").decoders(), pairs, strict=True):
+        assert one().name == other().name == pair.name
+        assert torch.equal(one().source, pair.source)
+        assert torch.equal(one().target, pair.target)
+        assert torch.equal(other().target, pair.target)

@@ -29,3 +29,13 @@ def test_a_users_own_workspace_is_left_alone(assembled, as_before):
     as_before.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     assembled(**{"engine.deterministic": True})
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+def test_sizes_say_what_is_frozen(assembled):
+    assembly = assembled()
+    facts = assembly.facts()
+    assert "generator_trainable_parameters" not in facts
+    first = next(assembly.players.discriminator.network.parameters()).requires_grad_(False)
+    frozen = assembly.facts()
+    assert frozen["discriminator_parameters"] == facts["discriminator_parameters"]
+    assert frozen["discriminator_trainable_parameters"] == facts["discriminator_parameters"] - first.numel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from p2pkit.api import shard
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.shard_writer import write_shards
-from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 from p2pkit.types import ImageSpec
@@ -110,23 +108,14 @@ def weights(outcome):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_interrupted_in_an_epoch_and_resumed_equals_uninterrupted(streaming, monkeypatch, workers):
+def test_interrupted_in_an_epoch_and_resumed_equals_uninterrupted(streaming, signalled, workers):
     overrides = {"engine.workers": workers, "engine.batch": 2, "schedule.epochs": 1, "augment": ["flip"]}
     whole = streaming("whole", **overrides).train()
-    original = Loop._set_learning_rates
-
-    def interrupting(self, epoch, step):
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, epoch, step)
-
-    monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
-    stopped = streaming("cut", **overrides).train()
-    assert stopped.position.batches == 4
-    monkeypatch.setattr(Loop, "_set_learning_rates", original)
+    stopped = streaming("cut", **overrides).train(on_step=signalled(3))
+    assert stopped.progress.batches == 4
     resumed = streaming("cut", **overrides).train(stopped.checkpoint)
-    assert resumed.position == whole.position
-    assert whole.position.step == 6
+    assert resumed.progress == whole.progress
+    assert whole.progress.step == 6
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
     assert resumed.report.metrics == whole.report.metrics
@@ -142,4 +131,4 @@ def test_a_shard_that_is_missing_stops_the_run_before_it_begins(streaming, tmp_p
     with pytest.raises(DataError, match=r"train-000001\.tar: there is no such file"):
         ready.train()
     skipping = streaming("skip", **{"dataset.unreadable": "skip", "engine.workers": 0, "engine.batch": 2})
-    assert skipping.train().position.step == 12
+    assert skipping.train().progress.step == 12

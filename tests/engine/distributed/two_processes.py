@@ -18,37 +18,30 @@ import p2pkit
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.distributed.collectives import process_group
-from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
 
 def train(job, registry, here):
-    class Watched(Loop):
-        logged = []  # noqa: RUF012
+    seen = {}
 
-        def _set_learning_rates(self, epoch, step):
-            if step == job["stop"] and here.rank == here.count - 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-            super()._set_learning_rates(epoch, step)
-
-        def _read(self, step):
-            super()._read(step)
-            self.logged.append([step, self.latest])
+    def on_step(loop):
+        step, seen["loop"] = loop.status.progress.step, loop
+        seen.setdefault("logged", []).append([step, loop.status.latest])
+        if step == job["stop"] and here.rank == here.count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     checked = check(resolve(load_config(job["config"]), registry))
     folder = Path(job["folder"])
     if here.main:
         folder.mkdir(exist_ok=True)
     work = RunSession(checked, registry.plugins, folder, Silent())
-    module = sys.modules[RunSession.__module__]
-    module.Loop = Watched
-    try:
-        outcome = work.train(Path(job["resume"]) if job["resume"] else None)
-    finally:
-        module.Loop = Loop
-    (folder / f"logged-{here.rank}.json").write_text(json.dumps(Watched.logged))
+    outcome = work.train(Path(job["resume"]) if job["resume"] else None, on_step)
+    logged = [each for each in seen["logged"] if each[1]]
+    last = seen["loop"].status
+    logged.append([last.progress.step, last.latest])
+    (folder / f"logged-{here.rank}.json").write_text(json.dumps(logged))
     return outcome
 
 

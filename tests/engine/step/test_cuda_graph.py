@@ -10,7 +10,8 @@ import torch
 
 from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep
-from p2pkit.errors import TrainingError
+from p2pkit.engine.step.scalars import Scalars
+from p2pkit.errors import DeviceError
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -32,7 +33,7 @@ OPTIONS = {
 def test_a_cpu_has_none_and_says_so(checked, work):
     run = checked()
     assert why_not_capturable(run, run.plan.config.engine) == "cpu has no CUDA graphs"
-    with pytest.raises(TrainingError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
+    with pytest.raises(DeviceError, match=r"engine\.cuda_graph: on, but cpu has no CUDA graphs"):
         work(**{"engine.cuda_graph": "on"}).train()
 
 
@@ -45,17 +46,21 @@ def test_the_run_says_whether_it_was_captured(work, monkeypatch):
     assert facts[0]["cuda_graph"] == "off: cpu has no CUDA graphs"
 
 
+def _every(count):
+    return SimpleNamespace(part=SimpleNamespace(every=count))
+
+
 class _Sums:
     """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
 
-    objective = SimpleNamespace(terms=[SimpleNamespace(every=1), SimpleNamespace(every=3)])
+    objective = SimpleNamespace(terms=[_every(1), _every(3)])
 
     def __init__(self):
         self.taken = 0
 
     def __call__(self, batches, number):
         self.taken += 1
-        return {"sum": sum(source.sum() + target.sum() for source, target in batches)}
+        return Scalars(("sum",), sum(source.sum() + target.sum() for source, target in batches)[None])
 
 
 class _Graph:
@@ -65,7 +70,7 @@ class _Graph:
 
     def replay(self):
         captured = next(each for each in self.owner._captured.values() if each.graph is self)
-        captured.values.copy_(torch.stack(list(_Sums()(captured.batches, 0).values())))
+        captured.scalars.stacked.copy_(_Sums()(captured.batches, 0).stacked)
 
 
 @pytest.fixture

@@ -71,6 +71,16 @@ def test_generators_turn_leaves_no_gradient_in_the_discriminator(assembled, batc
     assert all(p.requires_grad and p.grad is None for p in parameters)
 
 
+def test_what_a_discriminator_has_frozen_stays_so(assembled, batches):
+    assembly = assembled()
+    first, *others = assembly.players.discriminator.network.parameters()
+    first.requires_grad_(False)
+    assembly.step(batches(assembly, 1), 0)
+    assert not first.requires_grad
+    assert first.grad is None
+    assert all(parameter.requires_grad for parameter in others)
+
+
 def test_only_a_run_with_an_adversarial_term_has_a_discriminator(assembled, batches):
     assembly = assembled(**{"losses.gan.weight": 0})
     assert assembly.players.discriminator is None

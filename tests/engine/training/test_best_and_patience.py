@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,8 +13,7 @@ from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.storage.loop_state import LoopState
-from p2pkit.engine.training.best_and_patience import BestCheckpoint
-from p2pkit.engine.training.loop import Loop
+from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStopping
 
 
 def report(value, higher=False):
@@ -29,7 +25,8 @@ def choose(tmp_path):
     def make(**keys):
         config = {"dataset": {"use": "shapes"}, "checkpoint": {"best": "l1"}}
         config["checkpoint"] |= {key: keys.pop(key) for key in ("best", "better") if key in keys}
-        return BestCheckpoint(RunConfig.model_validate({**config, "schedule": keys}), tmp_path)
+        config = RunConfig.model_validate({**config, "schedule": keys})
+        return EarlyStopping(config) if keys else BestCheckpoint(config, tmp_path)
 
     return make
 
@@ -74,13 +71,13 @@ def test_what_is_not_a_number_is_never_best(choose):
 
 
 def test_patience_counts_from_the_last_real_improvement(choose):
-    selection, memory = choose(patience=2, min_delta=0.1), LoopState()
+    stopping, memory = choose(patience=2, min_delta=0.1), LoopState()
     for step, value in enumerate([1.0, 0.8, 0.75, 0.65, 0.62], 1):
-        assert selection.over(memory) == ""
-        selection.wait(step, report(value), memory)
+        assert stopping.reason(memory) == ""
+        stopping.count(step, report(value), memory)
     assert (memory.reference, memory.reference_step, memory.waited) == (0.65, 4, 1)
-    selection.wait(6, report(float("nan")), memory)
-    assert selection.over(memory) == (
+    stopping.count(6, report(float("nan")), memory)
+    assert stopping.reason(memory) == (
         "l1 has not improved by more than 0.1 in 2 evaluations: it stands at 0.65 since step 4"
     )
 
@@ -109,37 +106,28 @@ def test_early_stopping_says_why_and_stays_stopped(work, scored, tmp_path):
     scored(9.0, 0.5, 0.3, 0.4)
     early = {**BEST, "schedule.epochs": 9, "schedule.patience": 2}
     outcome = work(tmp_path / "run", **early).train()
-    assert outcome.position.step == 12
+    assert outcome.progress.step == 12
     assert outcome.reason == (
         "stopped early at step 12: l1 has not improved in 2 evaluations: it stands at 0.3 since step 6"
     )
     again = work(tmp_path / "run", **early).train(outcome.checkpoint)
-    assert again.position == outcome.position
+    assert again.progress == outcome.progress
     assert again.reason == outcome.reason
     assert again.best == outcome.best
     further = work(tmp_path / "run", **{**early, "schedule.patience": 4}).train(outcome.checkpoint)
-    assert further.position.step == 18
+    assert further.progress.step == 18
 
 
 @pytest.mark.parametrize("at", [3, 7, 12])
-def test_interrupted_and_resumed_stops_where_it_would_have(work, tmp_path, monkeypatch, at):
+def test_interrupted_and_resumed_stops_where_it_would_have(work, signalled, tmp_path, at):
     """At an epoch's end too, where the evaluation that was due is made up for."""
     early = {**BEST, "schedule": {"epochs": 30, "patience": 4, "min_delta": 0.05}, "engine.ema": 0.9}
     whole = work(tmp_path / "whole", **early).train()
-    assert at < whole.position.step < 90
-    original = Loop._set_learning_rates
-
-    def interrupting(self, epoch, step):
-        if step == at - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, epoch, step)
-
-    monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
-    cut = work(tmp_path / "cut", **early).train()
+    assert at < whole.progress.step < 90
+    cut = work(tmp_path / "cut", **early).train(on_step=signalled(at - 1))
     assert cut.reason == f"stopped at step {at} by a signal"
-    monkeypatch.setattr(Loop, "_set_learning_rates", original)
     resumed = work(tmp_path / "cut", **early).train(cut.checkpoint)
-    assert (resumed.position, resumed.reason) == (whole.position, whole.reason)
+    assert (resumed.progress, resumed.reason) == (whole.progress, whole.reason)
     assert resumed.best.name == whole.best.name
     assert read_state(resumed.best) == read_state(whole.best)
     for file in ("training.safetensors", "generator.safetensors"):

@@ -10,7 +10,7 @@ import torch
 
 from p2pkit import Samples, Verdict, View
 from p2pkit.config.model import HealthConfig
-from p2pkit.engine.step.training_step import _judgement
+from p2pkit.engine.step.scalars import verdict_scalars
 from p2pkit.engine.training import gan_health
 from p2pkit.engine.training.gan_health import Health, sample_diversity
 from p2pkit.progress import Silent
@@ -107,11 +107,10 @@ def test_accuracy_is_the_share_of_verdicts_on_the_right_side():
     logits = {"target": torch.tensor([[0.4, 0.6, 0.9, 0.1]]), "fake": torch.tensor([[0.2, 0.3, 0.1, 0.9]])}
     view = View(torch.zeros(1), logits["target"], logits["fake"], lambda source, image: Verdict((image,)))
     view.on_target, view.on_fake  # noqa: B018  asked by a term
-    assert "train/accuracy/real" not in _judgement("discriminator", view, None)
-    found = _judgement("discriminator", view, 0.5)
+    assert "train/accuracy/real" not in verdict_scalars(view, None)
+    found = verdict_scalars(view, 0.5)
     assert found["train/accuracy/real"] == 0.5
     assert found["train/accuracy/fake"] == 0.75
-    assert _judgement("generator", view, 0.5) == {}
 
 
 class Noting(Silent):

@@ -59,8 +59,9 @@ def test_each_terms_gradient_is_the_one_that_autograd_gives(shares):
     step = measure.assembly.step
     gradients = {}
     for term in step.objective.terms:
-        view = step.view("generator", *measure._fixed(), None)
-        (term.weight * term.loss.generator(view)).backward()
+        source, target = measure._fixed()
+        view = step.forward.view(source, target, step.forward.generate(source))
+        (term.part.weight * term.loss.generator(view)).backward()
         gradients[term.name] = last_weight(view.fake).grad.flatten().clone()
         step.players.generator.network.zero_grad()
     total = sum(gradients.values())

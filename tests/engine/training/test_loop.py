@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 
 import pytest
@@ -16,7 +15,6 @@ from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.storage.checkpoint import read_config, read_state
 from p2pkit.engine.storage.layout import checkpoints
-from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 
@@ -45,25 +43,16 @@ def test_same_seed_same_weights(work, tmp_path):
 
 
 @pytest.mark.parametrize(("at", "cache"), [(2, "memory"), (3, "memory"), (5, "memory"), (5, "off")])
-def test_interrupted_and_resumed_equals_uninterrupted(work, tmp_path, monkeypatch, at, cache):
+def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path, at, cache):
     """Stopped by a signal in the middle or at the end of an epoch, the run goes on as if nothing had been."""
     rich = {**RICH, "engine.cache": cache, "engine.workers": 0}
     whole = work(tmp_path / "whole", **rich).train()
-    original = Loop._set_learning_rates
-
-    def interrupting(self, epoch, step):
-        if step == at - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, epoch, step)
-
-    monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
-    stopped = work(tmp_path / "cut", **rich).train()
+    stopped = work(tmp_path / "cut", **rich).train(on_step=signalled(at - 1))
     assert stopped.signal == signal.SIGTERM
-    assert stopped.position.step == at
+    assert stopped.progress.step == at
     assert stopped.checkpoint.name == f"step-{at:08d}"
-    monkeypatch.setattr(Loop, "_set_learning_rates", original)
     resumed = work(tmp_path / "cut", **rich).train(stopped.checkpoint)
-    assert resumed.position == whole.position
+    assert resumed.progress == whole.progress
     assert_same(weights(resumed.checkpoint), weights(whole.checkpoint))
     assert resumed.report.metrics == whole.report.metrics
 
@@ -98,18 +87,15 @@ def test_only_the_latest_checkpoints_are_kept(work):
 
 def test_steps_instead_of_epochs(work):
     outcome = work(schedule={"epochs": None, "steps": 5}).train()
-    assert outcome.position.step == 5
+    assert outcome.progress.step == 5
     assert outcome.report is not None
 
 
-def test_learning_rate_falls_by_the_schedule(checked, work, monkeypatch):
+def test_learning_rate_falls_by_the_schedule(checked, work):
     rates = []
-    monkeypatch.setattr(
-        Loop,
-        "_read",
-        lambda self, step: rates.append(self.assembly.players.generator.optimizer.param_groups[0]["lr"]),
+    work(schedule={"epochs": 4, "decay_after": 2}).train(
+        on_step=lambda loop: rates.append(loop.assembly.players.generator.optimizer.param_groups[0]["lr"])
     )
-    work(schedule={"epochs": 4, "decay_after": 2}).train()
     by_epoch = rates[:12:3]
     assert by_epoch == pytest.approx([2e-4, 2e-4, 2e-4 * 2 / 3, 2e-4 / 3])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 
 import pytest
 import torch
@@ -13,7 +14,6 @@ from p2pkit.engine.storage.checkpoint import read_state
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
-from p2pkit.engine.training.loop import Loop
 from p2pkit.engine.training.nan_recovery import NotFinite, check_weights
 from p2pkit.progress import Silent
 
@@ -26,23 +26,16 @@ def spoil(tensor):
     tensor[(0,) * tensor.ndim] = float("nan")
 
 
-@pytest.fixture
-def poisoned(monkeypatch):
-    """Put a NaN into the generator before given steps, counting from 0, so often."""
+def poison(step, times=1):
+    """Put a NaN into the generator before a step, counting from 0, so often."""
+    left = [times]
 
-    def poison(*steps, times=1):
-        left = dict.fromkeys(steps, times)
-        original = Loop._set_learning_rates
+    def on_step(loop):
+        if loop.status.progress.step == step and left[0]:
+            left[0] -= 1
+            spoil(next(loop.assembly.players.generator.network.parameters()))
 
-        def poisoning(self, epoch, step):
-            original(self, epoch, step)
-            if left.get(step, 0):
-                left[step] -= 1
-                spoil(next(self.assembly.players.generator.network.parameters()))
-
-        monkeypatch.setattr(Loop, "_set_learning_rates", poisoning)
-
-    return poison
+    return on_step
 
 
 class Noting(Silent):
@@ -59,11 +52,10 @@ def finite(checkpoint):
 
 
 @pytest.mark.parametrize("log_every", [1, 50])
-def test_what_is_not_finite_is_never_saved(work, poisoned, tmp_path, log_every):
+def test_what_is_not_finite_is_never_saved(work, tmp_path, log_every):
     """Even where the losses are read less often than checkpoints are written."""
-    poisoned(4)
     with pytest.raises(TrainingError, match=r"no longer (a finite number|finite numbers) at step") as caught:
-        work(tmp_path / "run", **EACH, **{"engine.log_every": log_every}).train()
+        work(tmp_path / "run", **EACH, **{"engine.log_every": log_every}).train(on_step=poison(4))
     saved = checkpoints(tmp_path / "run" / "checkpoints")
     assert [path.name for path in saved] == ["step-00000003"]
     assert all(map(finite, saved))
@@ -71,14 +63,13 @@ def test_what_is_not_finite_is_never_saved(work, poisoned, tmp_path, log_every):
     assert "engine.on_nan" in str(caught.value)
 
 
-def test_rollback_goes_on_from_the_last_checkpoint(work, poisoned, tmp_path, monkeypatch):
-    poisoned(4)
+def test_rollback_goes_on_from_the_last_checkpoint(work, tmp_path, monkeypatch):
     run = work(tmp_path / "run", **BACK)
     run.reporter = Noting()
     orders, rates = {}, {}
     _watch(monkeypatch, orders, rates)
-    outcome = run.train()
-    assert outcome.position.step == 12
+    outcome = run.train(on_step=poison(4))
+    assert outcome.progress.step == 12
     assert outcome.reason == "all 12 steps are done"
     assert finite(outcome.checkpoint)
     assert read_state(outcome.checkpoint)["memory"]["rollbacks"] == 1
@@ -89,42 +80,32 @@ def test_rollback_goes_on_from_the_last_checkpoint(work, poisoned, tmp_path, mon
     assert not torch.equal(first, second)  # other pairs, and not the ones that led astray
 
 
-def test_rollback_before_any_checkpoint_begins_anew(work, poisoned, tmp_path):
-    poisoned(1)
-    outcome = work(tmp_path / "run", **BACK).train()
-    assert outcome.position.step == 12
+def test_rollback_before_any_checkpoint_begins_anew(work, tmp_path):
+    outcome = work(tmp_path / "run", **BACK).train(on_step=poison(1))
+    assert outcome.progress.step == 12
     assert finite(outcome.checkpoint)
 
 
-def test_rollback_gives_up_after_three_times(work, poisoned, tmp_path):
-    poisoned(4, times=9)
+def test_rollback_gives_up_after_three_times(work, tmp_path):
     run = work(tmp_path / "run", **BACK)
     run.reporter = Noting()
     with pytest.raises(TrainingError, match="no longer"):
-        run.train()
+        run.train(on_step=poison(4, times=9))
     assert len(run.reporter.notes) == 3
     assert finite(checkpoints(tmp_path / "run" / "checkpoints")[-1])
 
 
-def test_resumed_after_a_rollback_equals_uninterrupted(work, poisoned, tmp_path, monkeypatch):
-    import os
-    import signal
-
+def test_resumed_after_a_rollback_equals_uninterrupted(work, signalled, tmp_path):
     rich = {**BACK, "engine.ema": 0.9, "augment": ["flip"]}
-    poisoned(4)
-    whole = work(tmp_path / "whole", **rich).train()
-    poisoned(4)
-    poisoning = Loop._set_learning_rates
+    whole = work(tmp_path / "whole", **rich).train(on_step=poison(4))
+    poisoning, stopping = poison(4), signalled(7, lambda loop: loop.status.state.rollbacks)
 
-    def interrupting(self, epoch, step):
-        poisoning(self, epoch, step)
-        if step == 7 and self.memory.rollbacks:
-            os.kill(os.getpid(), signal.SIGTERM)
+    def on_step(loop):
+        poisoning(loop)
+        stopping(loop)
 
-    monkeypatch.setattr(Loop, "_set_learning_rates", interrupting)
-    cut = work(tmp_path / "cut", **rich).train()
+    cut = work(tmp_path / "cut", **rich).train(on_step=on_step)
     assert cut.signal == signal.SIGTERM
-    monkeypatch.setattr(Loop, "_set_learning_rates", poisoning)
     resumed = work(tmp_path / "cut", **rich).train(cut.checkpoint)
     ours, theirs = (load_file(outcome.checkpoint / "training.safetensors") for outcome in (resumed, whole))
     assert [name for name, value in ours.items() if not torch.equal(value, theirs[name])] == []

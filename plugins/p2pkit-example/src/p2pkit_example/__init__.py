@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 import p2pkit
+from p2pkit.layers import Width
 
 P2PKIT_PLUGIN_API = 1
 
@@ -25,12 +24,7 @@ class ShallowUNet(nn.Module):
     Source: Ronneberger et al. 2015, arXiv:1505.04597, figure 1, cut down to two levels.
     """
 
-    def __init__(
-        self,
-        images: p2pkit.PairSpec,
-        *,
-        width: Annotated[int, Field(ge=1, le=1024, description="Channels at full size.")] = 32,
-    ) -> None:
+    def __init__(self, images: p2pkit.PairSpec, *, width: Width = 32) -> None:
         super().__init__()
         self.level = nn.Sequential(nn.Conv2d(images.source.channels, width, 3, padding=1), nn.LeakyReLU(0.2))
         self.below = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(width, 2 * width, 3, padding=1), nn.LeakyReLU(0.2))

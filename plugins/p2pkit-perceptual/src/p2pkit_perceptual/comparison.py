@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec, View
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 class Comparison(nn.Module):
     """A frozen network that compares fake and target; it never leaves evaluation mode.
@@ -31,25 +28,6 @@ class Comparison(nn.Module):
         """The distance of fake and target, grey images shown to the network as colour ones."""
         distance: Tensor = self(_colour(view.fake), _colour(view.target.detach()))
         return distance
-
-
-class Standardise(nn.Module):
-    """Bring images to the mean and deviation that torchvision's classifiers were trained with.
-
-    Shape: (B, 3, H, W) in [-1, 1] -> the same, about 0 with deviation 1.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, values in {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}.items():
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Shift and scale the channels."""
-        return ((image + 1) / 2 - self.mean) / self.std
 
 
 def check_images(name: str, images: PairSpec, least: int) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit import PairSpec, WeightsFile, classifier_features, read_weights
-from p2pkit_perceptual.comparison import Comparison, Standardise, check_images
+from p2pkit.layers import Standardise
+from p2pkit_perceptual.comparison import Comparison, check_images
 
 CHANNELS = (3, 64, 128, 256, 512, 512)
 """Channels of what is compared: the image, then the last ReLU of each block of VGG16."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit import ComponentError, PairSpec, WeightsFile, classifier_features
-from p2pkit_perceptual.comparison import Comparison, Standardise, check_images
+from p2pkit.layers import Standardise
+from p2pkit_perceptual.comparison import Comparison, check_images
 
 PIX2PIXHD = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
 """The layers of pix2pixHD and their shares."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from p2pkit import ComponentError, PairSpec
+from p2pkit.layers import InitStd, Padding, check_sides, initialise
 from pydantic import Field
 from torch import Tensor, nn
 
-from p2pkit_pix2pixhd.layers import InitStd, Norm, Padding, ResidualBlock, Style, Upsampling, check_sides, initialise
+from p2pkit_pix2pixhd.layers import Norm, Style, Upsampling
 from p2pkit_pix2pixhd.weights import Weights, take_over
 
 Width = Annotated[int, Field(ge=1, le=512, description="Channels at full resolution.")]
@@ -34,7 +35,7 @@ class GlobalFeatures(nn.Sequential):
     def __init__(self, channels: int, width: int, halvings: int, blocks: int, style: Style) -> None:
         widths = [width * 2**level for level in range(halvings + 1)]
         down = [style.down(each) for each in widths[:-1]]
-        middle = [ResidualBlock(widths[-1], style) for _ in range(blocks)]
+        middle = [style.block(widths[-1]) for _ in range(blocks)]
         up = [style.up(each) for each in reversed(widths[1:])]
         super().__init__(style.first(channels, width), *down, *middle, *up)
 
@@ -55,7 +56,7 @@ class LocalFeatures(nn.Module):
     def __init__(self, channels: int, width: int, blocks: int, coarse: nn.Module, style: Style) -> None:
         super().__init__()
         self.front = nn.Sequential(style.first(channels, width), style.down(width))
-        self.back = nn.Sequential(*(ResidualBlock(2 * width, style) for _ in range(blocks)), style.up(2 * width))
+        self.back = nn.Sequential(*(style.block(2 * width) for _ in range(blocks)), style.up(2 * width))
         self.pool = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         # last, so that optimisers number the same parameters alike whether it is trained or not
         self.coarse = coarse
@@ -71,7 +72,7 @@ class _Generator(nn.Module):
 
     def __init__(self, images: PairSpec, width: int, features: nn.Module, style: Style) -> None:
         super().__init__()
-        self.head = nn.Sequential(style.same(width, images.target.channels, 7), nn.Tanh())
+        self.head = style.last(width, images.target.channels)
         self.features = features
         self.lacking: ComponentError | None = None
 
@@ -125,7 +126,7 @@ class GlobalGenerator(_Generator):
         weights: Weights = None,
         init_std: InitStd = 0.02,
     ) -> None:
-        check_sides(images, 2**halvings, "pix2pixhd_global")
+        _check_sides(images, "pix2pixhd_global", 2**halvings)
         style = Style(norm, padding, upsampling)
         super().__init__(images, width, GlobalFeatures(images.source.channels, width, halvings, blocks, style), style)
         self.multiple = 2**halvings
@@ -183,7 +184,7 @@ class LocalGenerator(_Generator):
         init_std: InitStd = 0.02,
     ) -> None:
         multiple = 2 ** (halvings + enhancers)
-        check_sides(images, multiple, "pix2pixhd_local")
+        _check_sides(images, "pix2pixhd_local", multiple)
         style, channels = Style(norm, padding, upsampling), images.source.channels
         features: nn.Module = GlobalFeatures(channels, width * 2**enhancers, halvings, blocks, style)
         for level in reversed(range(enhancers)):
@@ -213,3 +214,8 @@ class LocalGenerator(_Generator):
             )
         self.features.get_submodule("coarse").requires_grad_(False)
         self.train()
+
+
+def _check_sides(images: PairSpec, name: str, multiple: int) -> None:
+    """Refuse sides that do not fit, and those that leave one pixel in the middle, which no norm can work on."""
+    check_sides(images, name, multiple, least=2 * multiple, parameter="halvings", instead="use fewer halvings")

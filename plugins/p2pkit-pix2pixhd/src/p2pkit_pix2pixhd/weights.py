@@ -39,7 +39,7 @@ def take_over(network: nn.Module, path: Path, inner: str | None = None) -> Compo
     own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     try:
         with safe_open(file, "pt") as stored:
-            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118  no mapping
             plan = _plan(shapes, own, inner)
             if isinstance(plan, str):
                 return _error(f"the weights of {file} do not fit: {plan}", "use its width, blocks, halvings and norm")

@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p2pkit import ComponentError
-
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from p2pkit import ComponentError, first_line
+from p2pkit.layers import IMAGENET_MEAN, IMAGENET_STD
 
 
 def check_encoder(name: str) -> None:
     """Refuse a name that is no encoder's.
+
+    Args:
+        name: The name; timm's follow `tu-`.
 
     Raises:
         ComponentError: Neither library has such an encoder; near names are in the remedy.
@@ -53,7 +55,13 @@ def _tagged() -> frozenset[str]:
 
 
 def sizings(name: str, height: int, width: int) -> list[dict[str, Any]]:
-    """Return arguments by which timm's encoders may be told of other sizes than they were trained at, best first."""
+    """Return arguments by which timm's encoders may be told of other sizes than they were trained at, best first.
+
+    Args:
+        name: The encoder.
+        height: Height of the run's images.
+        width: Their width.
+    """
     if not name.startswith("tu-"):
         return [{}]
     import timm
@@ -73,11 +81,15 @@ def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         config = timm.get_pretrained_cfg(name.removeprefix("tu-"), allow_unregistered=True)
         if config is not None and len(config.mean) == 3:
             return tuple(config.mean), tuple(config.std)
-    return IMAGENET
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
 def find_file(name: str, weights: Path) -> Path:
     """Return the file of weights that a user gave.
+
+    Args:
+        name: The encoder, for the message.
+        weights: What the user gave.
 
     Raises:
         ComponentError: There is none.
@@ -102,8 +114,14 @@ def read(file: Path) -> dict[str, Tensor]:
 
 
 def lacking(name: str, weights: str | Path, error: Exception) -> ComponentError:
-    """Return the error for an encoder whose weights can't be had or don't fit, with what the user can do."""
-    reason = (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".: ")
+    """Return the error for an encoder whose weights can't be had or don't fit, with what the user can do.
+
+    Args:
+        name: The encoder.
+        weights: A file, or the library's name of them.
+        error: What went wrong.
+    """
+    reason = first_line(error).rstrip(".: ")
     if isinstance(weights, Path):
         cause = f"the weights in {weights} can't be given to encoder {name}: {reason}"
     else:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from p2pkit import ComponentError, PairSpec
+from p2pkit import ComponentError, PairSpec, first_line
+from p2pkit.layers import Standardise, check_sides
 from p2pkit_smp import encoders
 from p2pkit_smp.head import make_head, renormalise
 from p2pkit_smp.parameters import Pretrained
@@ -70,9 +71,6 @@ class SmpGenerator(nn.Module):
     Shape: source (B, C_source, H, W) in [-1, 1] -> fake (B, C_target, H, W) in [-1, 1]; H, W multiples of `multiple`.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, design: Design, images: PairSpec, sizing: Mapping[str, Any], weights: Pretrained = None) -> None:
         super().__init__()
         self._lacking: ComponentError | None = None
@@ -82,14 +80,13 @@ class SmpGenerator(nn.Module):
         if design.architecture == "UnetPlusPlus":
             self.decoder.center = nn.Identity()  # made for VGG, and never called
         self.head = make_head(_features(model), images.target.channels, design.doublings, design.norm, design.final)
-        self.standardise = weights is not None and images.source.kind == "intensity" and images.source.channels == 3
+        photos = images.source.kind == "intensity" and images.source.channels == 3
+        statistics = encoders.statistics(design.encoder) if weights is not None and photos else None
+        self.standardise = Standardise(*statistics) if statistics else nn.Identity()
         self.multiple = max(design.least, model.encoder.output_stride)
-        if self.standardise:
-            for name, values in zip(("mean", "std"), encoders.statistics(design.encoder), strict=True):
-                self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
         if torch.empty(0).is_meta:  # the library makes some weights on the CPU whatever the default device is
             self.to("meta")
-        self.register_load_state_dict_post_hook(_forgive)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_forgive)  # type: ignore[no-untyped-call]  # torch's
 
     def _model(self, design: Design, images: PairSpec, sizing: Mapping[str, Any], weights: Pretrained) -> Any:
         """Make the library's network; weights that can't be had are only missed when it is used without others."""
@@ -108,8 +105,7 @@ class SmpGenerator(nn.Module):
         """Make a fake of a source."""
         if self._lacking is not None:
             raise self._lacking
-        image = ((source + 1) / 2 - self.mean) / self.std if self.standardise else source
-        features = self.encoder(image)
+        features = self.encoder(self.standardise(source))
         decoded = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
         fake: Tensor = self.head(decoded)
         return fake
@@ -212,7 +208,7 @@ def _facts(design: Design, images: PairSpec) -> Facts:
 def _tried(design: Design, images: PairSpec, sizing: Mapping[str, Any]) -> Facts:
     """Build a generator and run it forward and backward."""
     network = SmpGenerator(design, images, sizing)
-    _check_sides(design, images, network.multiple)
+    check_sides(images, f"{design.name} with encoder {design.encoder}", network.multiple)
     source = torch.zeros(2, images.source.channels, images.height, images.width)
     fake = network(source)
     trained = dict(network.named_parameters())
@@ -225,19 +221,10 @@ def _tried(design: Design, images: PairSpec, sizing: Mapping[str, Any]) -> Facts
 
 
 def _unfit(design: Design, error: Exception) -> ComponentError:
-    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    reason = first_line(error).rstrip(".: ")
     cause = f"{design.name} can't be made with encoder {design.encoder} and these parameters: {reason}"
     return ComponentError(cause, remedy="use another encoder, for instance " + _usual(design))
 
 
 def _usual(design: Design) -> str:
     return "tu-vit_small_patch16_224" if design.architecture == "DPT" else "resnet34"
-
-
-def _check_sides(design: Design, images: PairSpec, multiple: int) -> None:
-    if images.height % multiple == 0 and images.width % multiple == 0:
-        return
-    fitting = (max(1, round(side / multiple)) * multiple for side in (images.height, images.width))
-    cause = f"{design.name} with encoder {design.encoder} needs sides that are multiples of {multiple}"
-    remedy = f"resize the images, for instance to {' x '.join(map(str, fitting))}"
-    raise ComponentError(f"{cause}, the images are {images.height} x {images.width}", remedy=remedy)

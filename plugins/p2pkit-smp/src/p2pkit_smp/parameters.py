@@ -22,10 +22,6 @@ Norm = Annotated[
     Literal["batch", "instance", "group"],
     Field(description="Normalisation of decoder and head; the encoder keeps its own."),
 ]
-Final = Annotated[
-    Literal["tanh", "linear", "softmax"],
-    Field(description="Activation of the last layer; softmax gives one plane a class, for targets that are labels."),
-]
 Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic"], Field(description="How the decoder doubles the sides.")
 ]
@@ -41,4 +37,3 @@ Levels = Annotated[
     ),
 ]
 Channels = Annotated[int, Field(ge=8, le=4096, description="Channels of the decoder.")]
-Dropout = Annotated[float, Field(ge=0, lt=1, description="Share of activations that the decoder sets to zero.")]

@@ -7,16 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from p2pkit import ComponentError, PairSpec
+from p2pkit.layers import Dropout, Final
 from p2pkit_smp.network import Design, SmpGenerator, make
-from p2pkit_smp.parameters import (
-    Channels,
-    Dropout,
-    Encoder,
-    Final,
-    Interpolation,
-    Norm,
-    Weights,
-)
+from p2pkit_smp.parameters import Channels, Encoder, Interpolation, Norm, Weights
 
 Rate = Annotated[int, Field(ge=1, le=128)]
 

@@ -7,16 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from p2pkit import PairSpec
+from p2pkit.layers import Final
 from p2pkit_smp.network import Design, SmpGenerator, make
-from p2pkit_smp.parameters import (
-    Attention,
-    Encoder,
-    Final,
-    Interpolation,
-    Levels,
-    Norm,
-    Weights,
-)
+from p2pkit_smp.parameters import Attention, Encoder, Interpolation, Levels, Norm, Weights
 
 LEVELS = (256, 128, 64, 32, 16)
 

@@ -6,18 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit import PairSpec
-from p2pkit_unets.layers import Encoder, Node, double, enlarge, initialise
-from p2pkit_unets.parameters import (
-    Depth,
-    Dropout,
-    InitStd,
-    MaxWidth,
-    Norm,
-    Upsampling,
-    Width,
-    check_size,
-    widths,
-)
+from p2pkit.layers import Dropout, InitStd, Norm, Width, initialise
+from p2pkit_unets.layers import Encoder, Node, double, enlarge
+from p2pkit_unets.parameters import Depth, MaxWidth, Upsampling, check_size, level_widths
 
 
 class AttentionGate(nn.Module):
@@ -81,7 +72,7 @@ class AttentionUNet(nn.Module):
     ) -> None:
         super().__init__()
         check_size(images, depth, norm)
-        levels = widths(width, depth, max_width)
+        levels = level_widths(width, depth, max_width)
         self.multiple = 2**depth
         self.encoder = Encoder(images.source.channels, levels, norm)
         self.doublings, self.gates, self.decoder = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()

@@ -8,18 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit import PairSpec
-from p2pkit_unets.layers import Encoder, convolve, drop, enlarge, initialise
-from p2pkit_unets.parameters import (
-    Depth,
-    Dropout,
-    InitStd,
-    Interpolation,
-    MaxWidth,
-    Norm,
-    Width,
-    check_size,
-    widths,
-)
+from p2pkit.layers import Dropout, InitStd, Norm, Width, convolve, drop, initialise
+from p2pkit_unets.layers import Encoder, enlarge
+from p2pkit_unets.parameters import Depth, Interpolation, MaxWidth, check_size, level_widths
 
 
 class FullScaleNode(nn.Module):
@@ -27,26 +18,26 @@ class FullScaleNode(nn.Module):
 
     Args:
         level: The node's own level.
-        inputs: Channels of what comes from each level, full size first.
+        in_channels: Channels of what comes from each level, full size first.
         branch: Channels of each level after its convolution.
         norm: Normalisation.
         upsampling: How lower levels are enlarged; higher ones are max pooled.
         dropout: Rate of the dropout at the end; none at 0.
 
-    Shape: for each level k (B, inputs[k], H / 2**k, W / 2**k) -> (B, branch * levels, H / 2**level, W / 2**level).
+    Shape: for each level k (B, in_channels[k], H / 2**k, W / 2**k) -> (B, branch * levels, H / 2**level, W / 2**level).
     Source: Huang et al. 2020, arXiv:2004.08790, section 2.1 and figure 2.
     """
 
     def __init__(
-        self, level: int, inputs: Sequence[int], branch: int, norm: str, upsampling: str, dropout: float
+        self, level: int, in_channels: Sequence[int], branch: int, norm: str, upsampling: str, dropout: float
     ) -> None:
         super().__init__()
         self.branches = nn.ModuleList()
-        for k, channels in enumerate(inputs):
+        for k, channels in enumerate(in_channels):
             resize = _resize(2 ** abs(level - k), "pool" if k < level else upsampling)
-            self.branches.append(nn.Sequential(*resize, *convolve(channels, branch, norm)))
-        joined = branch * len(inputs)
-        self.join = nn.Sequential(*convolve(joined, joined, norm), *drop(dropout))
+            self.branches.append(nn.Sequential(*resize, *convolve(channels, branch, norm, affine=True)))
+        joined = branch * len(in_channels)
+        self.join = nn.Sequential(*convolve(joined, joined, norm, affine=True), *drop(dropout))
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Join what comes from each level, full size first."""
@@ -93,13 +84,13 @@ class UNet3Plus(nn.Module):
         super().__init__()
         check_size(images, depth, norm)
         self.multiple = 2**depth
-        inputs = widths(width, depth, max_width)
-        self.encoder = Encoder(images.source.channels, inputs, norm)
+        channels = level_widths(width, depth, max_width)
+        self.encoder = Encoder(images.source.channels, channels, norm)
         self.decoder = nn.ModuleList()
         for level in reversed(range(depth)):
             rate = dropout if level else 0.0
-            self.decoder.append(FullScaleNode(level, inputs, width, norm, upsampling, rate))
-            inputs = [*inputs[:level], width * (depth + 1), *inputs[level + 1 :]]
+            self.decoder.append(FullScaleNode(level, channels, width, norm, upsampling, rate))
+            channels = [*channels[:level], width * (depth + 1), *channels[level + 1 :]]
         last = nn.Conv2d(width * (depth + 1), images.target.channels, 3, padding=1)
         self.last = nn.Sequential(last, nn.Tanh())
         initialise(self, init_std)

@@ -1,66 +1,46 @@
-"""What the four networks are made of: convolution blocks, the encoder, enlarging, initial weights."""
+"""What the four networks are made of: nodes, the encoder, enlarging."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-
-def normalise(norm: str, channels: int) -> list[nn.Module]:
-    """Return the normalisation as a list to unpack, empty for `none`; all have weights, group norm up to 32 groups."""
-    if norm == "batch":
-        return [nn.BatchNorm2d(channels)]
-    if norm == "instance":
-        return [nn.InstanceNorm2d(channels, affine=True)]
-    if norm == "group":
-        return [nn.GroupNorm(math.gcd(32, channels), channels)]
-    return []
-
-
-def convolve(inputs: int, outputs: int, norm: str) -> list[nn.Module]:
-    """Return a 3 x 3 convolution, its norm and a ReLU; the norm's bias, where there is one, stands for both."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
-    return [convolution, *normalise(norm, outputs), nn.ReLU()]
-
-
-def drop(rate: float) -> list[nn.Module]:
-    """Return dropout as a list to unpack, empty at a rate of 0."""
-    return [nn.Dropout(rate)] if rate else []
+from p2pkit.layers import convolve, drop
 
 
 class Node(nn.Sequential):
     """Two 3 x 3 convolutions, each with its norm and ReLU, then dropout where it is asked for.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
+        in_channels: Channels in.
+        out_channels: Channels out.
         norm: Normalisation.
         dropout: Rate of the dropout at the end; none at 0.
 
-    Shape: (B, inputs, H, W) -> (B, outputs, H, W), 0 and more.
+    Shape: (B, in_channels, H, W) -> (B, out_channels, H, W), 0 and more.
     """
 
-    def __init__(self, inputs: int, outputs: int, norm: str, dropout: float = 0.0) -> None:
-        layers = *convolve(inputs, outputs, norm), *convolve(outputs, outputs, norm), *drop(dropout)
-        super().__init__(*layers)
+    def __init__(self, in_channels: int, out_channels: int, norm: str, dropout: float = 0.0) -> None:
+        first = convolve(in_channels, out_channels, norm, affine=True)
+        second = convolve(out_channels, out_channels, norm, affine=True)
+        super().__init__(*first, *second, *drop(dropout))
 
 
 class Encoder(nn.Module):
     """The way down that three of the papers share: a node a level, and 2 x 2 max pooling between them.
 
     Args:
-        inputs: Channels in.
+        in_channels: Channels in.
         levels: Channels of each level, full size first.
         norm: Normalisation.
 
-    Shape: (B, inputs, H, W) -> one tensor a level k, (B, levels[k], H / 2**k, W / 2**k).
+    Shape: (B, in_channels, H, W) -> one tensor a level k, (B, levels[k], H / 2**k, W / 2**k).
     """
 
-    def __init__(self, inputs: int, levels: Sequence[int], norm: str) -> None:
+    def __init__(self, in_channels: int, levels: Sequence[int], norm: str) -> None:
         super().__init__()
-        before = [inputs, *levels]
+        before = [in_channels, *levels]
         self.nodes = nn.ModuleList(Node(before[k], level, norm) for k, level in enumerate(levels))
         self.pool = nn.MaxPool2d(2)
 
@@ -72,40 +52,29 @@ class Encoder(nn.Module):
         return levels
 
 
-def double(kind: str, inputs: int, outputs: int) -> tuple[nn.Module, int]:
+def double(kind: str, in_channels: int, out_channels: int) -> tuple[nn.Module, int]:
     """Return a layer that doubles the sides, and its channels out: an interpolation keeps those that came in.
 
     Args:
         kind: `nearest`, `bilinear` or `transposed`.
-        inputs: Channels in.
-        outputs: Channels out of the transposed convolution.
+        in_channels: Channels in.
+        out_channels: Channels out of the transposed convolution.
 
     Returns:
         The layer and the number of its channels.
 
-    Shape: (B, inputs, H, W) -> (B, the returned number, 2 H, 2 W).
+    Shape: (B, in_channels, H, W) -> (B, the returned number, 2 H, 2 W).
     """
     if kind == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, 2, 2), outputs
-    return enlarge(kind, 2), inputs
+        return nn.ConvTranspose2d(in_channels, out_channels, 2, 2), out_channels
+    return enlarge(kind, 2), in_channels
 
 
 def enlarge(kind: str, factor: int) -> nn.Module:
-    """Return an interpolation, `nearest` or `bilinear`, that multiplies the sides."""
-    return nn.Upsample(scale_factor=factor, mode=kind)
+    """Return an interpolation, `nearest` or `bilinear`, that multiplies the sides.
 
-
-def initialise(network: nn.Module, std: float) -> None:
-    """Draw convolutions from N(0, std) and the norms' weights from N(1, std); set biases to zero.
-
-    Source: Isola et al. 2017, arXiv:1611.07004, section 6.2.
+    Args:
+        kind: `nearest` or `bilinear`.
+        factor: By how much.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, std)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
-            nn.init.normal_(module.weight, 1.0, std)
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    return nn.Upsample(scale_factor=factor, mode=kind)

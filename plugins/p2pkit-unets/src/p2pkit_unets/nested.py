@@ -6,18 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit import PairSpec
-from p2pkit_unets.layers import Encoder, Node, double, initialise
-from p2pkit_unets.parameters import (
-    Depth,
-    Dropout,
-    InitStd,
-    MaxWidth,
-    Norm,
-    Upsampling,
-    Width,
-    check_size,
-    widths,
-)
+from p2pkit.layers import Dropout, InitStd, Norm, Width, initialise
+from p2pkit_unets.layers import Encoder, Node, double
+from p2pkit_unets.parameters import Depth, MaxWidth, Upsampling, check_size, level_widths
 
 
 class UNetPlusPlus(nn.Module):
@@ -57,7 +48,7 @@ class UNetPlusPlus(nn.Module):
     ) -> None:
         super().__init__()
         check_size(images, depth, norm)
-        levels = widths(width, depth, max_width)
+        levels = level_widths(width, depth, max_width)
         self.depth = depth
         self.multiple = 2**depth
         self.encoder = Encoder(images.source.channels, levels, norm)
@@ -65,9 +56,9 @@ class UNetPlusPlus(nn.Module):
         for column in range(1, depth + 1):
             for level in range(depth + 1 - column):
                 doubling, channels = double(upsampling, levels[level + 1], levels[level])
-                inputs = column * levels[level] + channels
+                joined = column * levels[level] + channels
                 self.doublings[f"{level}_{column}"] = doubling
-                self.nodes[f"{level}_{column}"] = Node(inputs, levels[level], norm, dropout if level else 0.0)
+                self.nodes[f"{level}_{column}"] = Node(joined, levels[level], norm, dropout if level else 0.0)
         self.last = nn.Sequential(nn.Conv2d(levels[0], images.target.channels, 1), nn.Tanh())
         initialise(self, init_std)
 

@@ -6,18 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from p2pkit import PairSpec
-from p2pkit_unets.layers import double, drop, initialise, normalise
-from p2pkit_unets.parameters import (
-    Depth,
-    Dropout,
-    InitStd,
-    MaxWidth,
-    Norm,
-    Upsampling,
-    Width,
-    check_size,
-    widths,
-)
+from p2pkit.layers import Dropout, InitStd, Norm, Width, drop, initialise, needs_bias, normalise
+from p2pkit_unets.layers import double
+from p2pkit_unets.parameters import Depth, MaxWidth, Upsampling, check_size, level_widths
 
 
 class ResidualUnit(nn.Module):
@@ -26,28 +17,36 @@ class ResidualUnit(nn.Module):
     Where channels or size change, the input passes a 1 x 1 convolution first.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
+        in_channels: Channels in.
+        out_channels: Channels out.
         norm: Normalisation.
         stride: 2 to halve the sides.
         first: Whether the unit sees the source itself, which is not normalised.
         dropout: Rate of the dropout between the convolutions; none at 0.
 
-    Shape: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride).
+    Shape: (B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride).
     Source: He et al. 2016, arXiv:1603.05027, figure 4e; Zhang et al. 2018, arXiv:1711.10684, section II-A.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, norm: str, *, stride: int = 1, first: bool = False, dropout: float = 0.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: str,
+        *,
+        stride: int = 1,
+        first: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        bias = norm == "none"
-        before = [] if first else [*normalise(norm, inputs), nn.ReLU()]
-        enter = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias)
-        leave = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
-        self.change = nn.Sequential(*before, enter, *normalise(norm, outputs), nn.ReLU(), *drop(dropout), leave)
-        same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        bias = needs_bias(norm, affine=True)
+        before = [] if first else [*normalise(norm, in_channels, affine=True), nn.ReLU()]
+        enter = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=bias)
+        leave = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=bias)
+        between = *normalise(norm, out_channels, affine=True), nn.ReLU(), *drop(dropout)
+        self.change = nn.Sequential(*before, enter, *between, leave)
+        same = in_channels == out_channels and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Add the change to the input."""
@@ -89,7 +88,7 @@ class ResidualUNet(nn.Module):
     ) -> None:
         super().__init__()
         check_size(images, depth, norm)
-        levels = widths(width, depth, max_width)
+        levels = level_widths(width, depth, max_width)
         self.multiple = 2**depth
         self.encoder = nn.ModuleList([ResidualUnit(images.source.channels, levels[0], norm, first=True)])
         for level in range(1, depth + 1):

@@ -1,0 +1,58 @@
+"""The forward passes of both players, in the run's arithmetic; what comes out is fp32."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import record_function
+
+from p2pkit.engine.device.precision import Precision
+from p2pkit.engine.step.players import Players
+from p2pkit.types import Discriminate, Verdict, View
+
+
+class ForwardPasses:
+    """How a run's networks are asked.
+
+    Args:
+        players: The networks.
+        precision: The arithmetic.
+    """
+
+    def __init__(self, players: Players, precision: Precision) -> None:
+        self.players = players
+        self.precision = precision
+
+    def generate(self, source: Tensor) -> Tensor:
+        """Make fakes that the generator can learn from.
+
+        Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
+        """
+        return self._generate(self.players.generator.learning, source)
+
+    @torch.no_grad()
+    def generate_without_history(self, source: Tensor) -> Tensor:
+        """Make fakes that only the discriminator learns from; shapes as in `generate`."""
+        return self._generate(self.players.generator.network, source)
+
+    def _generate(self, network: nn.Module, source: Tensor) -> Tensor:
+        with record_function("forward"), self.precision.autocast():
+            fake: Tensor = network(source)
+        return fake.float()
+
+    def view(self, source: Tensor, target: Tensor, fake: Tensor) -> View:
+        """Return what the generator's terms see of a batch."""
+        adversary = self.players.discriminator
+        return View(source, target, fake, self.judge(adversary.network) if adversary else None)
+
+    def judge(self, discriminator: nn.Module) -> Discriminate:
+        """Return how losses ask a discriminator, or its other self among several processes."""
+        return partial(self._judge, discriminator)
+
+    def _judge(self, discriminator: nn.Module, source: Tensor, image: Tensor) -> Verdict:
+        with self.precision.autocast():
+            verdict: Verdict = discriminator(source, image)
+        logits = tuple(map(Tensor.float, verdict.logits))
+        return Verdict(logits, tuple(tuple(map(Tensor.float, scale)) for scale in verdict.features))
