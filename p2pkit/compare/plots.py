@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WIDE = 10  # values that span such a factor are shown on a logarithmic axis
 
+_LETTERS = 28  # of names that fit side by side below a panel
 _DIRECTION = {True: "higher is better", False: "lower is better", None: ""}
 
 _LENGTHS: dict[str, Callable[[Scored], float]] = {"steps": lambda s: s.step, "minutes": lambda s: s.seconds / 60}
@@ -38,6 +39,16 @@ def figures(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
         columns = [column for column in comparison.columns if any(_curve(run, column, at) for run in comparison.runs)]
         if columns:
             yield f"over {title}", _panels(columns, partial(_over, comparison, title))
+
+
+def panels(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
+    """Draw the same as `figures`, each metric as a figure of its own, for pages that set them in rows as they fit."""
+    for column in comparison.columns:
+        for key in comparison.keys:
+            yield f"{column.title} by {key}", _panels([column], partial(_against, comparison, key))
+        for title, at in _LENGTHS.items():
+            if any(_curve(run, column, at) for run in comparison.runs):
+                yield f"{column.title} over {title}", _panels([column], partial(_over, comparison, title))
 
 
 def save_plots(comparison: Comparison, folder: Path) -> list[Path]:
@@ -72,7 +83,9 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
 def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> None:
     """Draw mean and spread against one key; a line for each setting of the other keys."""
     values = [point.settings[key] for point in comparison.points]
-    place = _numeric(axes, values) or _categories(axes, list(map(shown, values)))
+    numeric = _numeric(axes, values)
+    place = numeric or _categories(axes, list(map(shown, values)))
+    style = "-" if numeric else ""  # nothing lies between two names
     lines: dict[str, list[tuple[float, Point]]] = {}
     for point in comparison.points:
         rest = label({other: value for other, value in point.settings.items() if other != key})
@@ -82,7 +95,9 @@ def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> No
         found.sort(key=lambda pair: pair[0])
         means = [summary.mean for _, summary in found]
         spreads = [summary.spread for _, summary in found]
-        axes.errorbar([x for x, _ in found], means, spreads, marker="o", markersize=4, capsize=3, label=name)
+        axes.errorbar(
+            [x for x, _ in found], means, spreads, marker="o", markersize=5, capsize=3, linestyle=style, label=name
+        )
     axes.set_xlabel(short_names(comparison.keys)[key])
 
 
@@ -105,6 +120,9 @@ def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None
 def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
     order = list(dict.fromkeys(names))
     axes.set_xticks(range(len(order)), order)
+    if sum(map(len, order)) > _LETTERS:
+        for text in axes.get_xticklabels():
+            text.set(rotation=30, horizontalalignment="right")
     axes.set_xlim(-0.5, len(order) - 0.5)
     return lambda value: float(order.index(shown(value)))
 

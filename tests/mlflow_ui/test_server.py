@@ -129,7 +129,9 @@ def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -
     said: list[str] = []
     asked: list[object] = []
     monkeypatch.setattr(server, "tracking_uri", lambda: "http://tracking.example/")
-    monkeypatch.setattr(server, "page", lambda *arguments: asked.append(arguments) or "http://tracking.example/#/page")
+    monkeypatch.setattr(
+        server, "pages", lambda *arguments: asked.append(arguments) or ("http://tracking.example/#/page", "")
+    )
     monkeypatch.setattr("webbrowser.open", opened.append)
     server.serve(["first"], report=said.append)
     assert said == opened == ["http://tracking.example/#/page"]

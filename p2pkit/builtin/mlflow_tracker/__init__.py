@@ -34,6 +34,7 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
     with _recorder(run) as recorder:
         recorder.log_report(step, report)
         recorder.log_samples(step, report.split, samples)
+        recorder.log_description(step, report, samples)
 
 
 @hookimpl

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
-from p2pkit.builtin.mlflow_tracker import store
-from p2pkit.mlflow_store import RUN_ID_FILE, SWEEP_TAG
+from p2pkit.builtin.mlflow_tracker import home, naming, store
+from p2pkit.mlflow_store import RUN_ID_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +50,43 @@ def open_record(run: Run) -> Record:
     with store.quiet(), store.limited():
         try:
             client = mlflow.MlflowClient(tracking_uri=uri)
-            active = mlflow.active_run()
-            owned = active is None or SWEEP_TAG in run.config["tracking"]["tags"]  # several can't share a record
-            run_id = (reopened(client, run) or created(client, uri, run)) if owned else active.info.run_id
+            found = home.find_home(client, run)
+            if found.run_id is not None:  # before another run looks whether it is taken
+                client.set_tag(found.run_id, home.FOLDER, str(run.folder.absolute()))
+            run_id = found.run_id or reopened(client, run) or created(client, uri, run, found.parent)
             params = client.get_run(run_id).data.params
         except MlflowException as error:
             cause = f"{store.shown(uri)} does not take the run: {first_line(error)}"
             raise PluginError(Problem("MLFLOW_TRACKING_URI", cause, "p2pkit doctor looks for the reason")) from error
     (run.folder / RUN_ID_FILE).write_text(f"{run_id}\n", encoding="utf-8")
-    return Record(client, uri, run_id, owned, params)
+    return Record(client, uri, run_id, found.owned, params)
 
 
-def created(client: MlflowClient, uri: str, run: Run) -> str:
+def created(client: MlflowClient, uri: str, run: Run, parent: MlflowRun | None = None) -> str:
     """Make a record of the run.
+
+    Args:
+        client: A client of the store.
+        uri: The store's address.
+        run: The run.
+        parent: The record that it is nested below.
 
     Returns:
         Its id.
     """
     from mlflow.tracking.context.registry import resolve_tags
 
-    experiment = store.experiment_id(client, uri, run.config["tracking"]["experiment"])
-    about = "\n\n".join(filter(None, (run.config["summary"], run.config["origin"])))
-    tags: dict[str, Any] = resolve_tags()
+    experiment = parent.info.experiment_id if parent else home.experiment_id(client, uri, run)
+    about = naming.about(run.config)
+    tags: dict[str, Any] = resolve_tags() | naming.colour_tag(client, experiment, run)
     if "git" in run.versions:
         tags["mlflow.source.git.commit"] = run.versions["git"]
+    if parent:
+        tags[home.PARENT] = parent.info.run_id
     if about:
-        tags["mlflow.note.content"] = about
-    created: str = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
+        tags[naming.DESCRIPTION] = about
+    name = naming.run_name(run, _evaluated_name(client, run))
+    created: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     return created
 
 
@@ -94,6 +106,16 @@ def reopened(client: MlflowClient, run: Run) -> str | None:
             raise
         return None
     return run_id
+
+
+def _evaluated_name(client: MlflowClient, run: Run) -> str | None:
+    """Return what the training is called that an evaluation scores; None where the store lacks it."""
+    from mlflow.exceptions import MlflowException
+
+    for run_id in kinship(run).values():
+        with suppress(MlflowException):
+            return str(client.get_run(run_id).info.run_name)
+    return None
 
 
 def kinship(run: Run) -> dict[str, str]:

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from p2pkit import Report, Run, Samples, first_line
-from p2pkit.builtin.mlflow_tracker import parameters, store
+from p2pkit.builtin.mlflow_tracker import naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.journal import Journal
@@ -146,6 +146,12 @@ class Recorder:
                 )
         self._log_params_and_tags({}, {"mlflow.loggedImages": "True"})
         self._log_files([samples.sheet])
+
+    def log_description(self, step: int, report: Report, samples: Samples) -> None:
+        """Let the run's page begin with the latest scores and pictures; a run of the caller's keeps its own words."""
+        if self.owned:
+            text = naming.description(self.run, self.run_id, step, report, samples.sheet)
+            self._log_params_and_tags({}, {naming.DESCRIPTION: text})
 
     def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts.

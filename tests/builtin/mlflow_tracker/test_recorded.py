@@ -90,7 +90,9 @@ def test_tags_say_what_took_part(run_of: Any, trained: TrainedRun) -> None:
     tags = run.data.tags
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "tiny"
-    assert tags["mlflow.note.content"] == "A tiny run."
+    table, *_, about = tags["mlflow.note.content"].split("\n\n")
+    assert "| l1 ↓ |" in table
+    assert about == "A tiny run."
     assert tags["p2pkit.version.p2pkit"] == p2pkit.__version__
     assert tags["p2pkit.folder"] == str(trained.folder)
     assert tags["p2pkit.precision"] == "fp32"
