@@ -106,6 +106,21 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> str | No
 
 
 @hookspec
+def p2pkit_went_back(run: Run, step: int) -> str | None:
+    """Learn that a training goes on from an earlier step than it had come to, and has set aside what it made later.
+
+    It was resumed from an older checkpoint, or went back by itself by `engine.on_nan`.
+
+    Args:
+        run: The run.
+        step: Number of updates of the generator that it goes on from.
+
+    Returns:
+        A sentence for the user, or nothing.
+    """
+
+
+@hookspec
 def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> str | None:
     """Receive what a run comes to as a whole; what comes later replaces what came before.
 

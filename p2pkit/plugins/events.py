@@ -44,6 +44,10 @@ class Events:
         """A checkpoint is complete."""
         self._tell("p2pkit_checkpointed", step=step, path=path, best=best)
 
+    def went_back(self, step: int) -> None:
+        """The run goes on from an earlier step than it had come to."""
+        self._tell("p2pkit_went_back", step=step)
+
     def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
         """It is known what the run comes to as a whole."""
         self._tell("p2pkit_summarised", facts=facts, files=files)

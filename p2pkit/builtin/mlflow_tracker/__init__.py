@@ -48,6 +48,13 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
 
 
 @hookimpl
+def p2pkit_went_back(run: Run, step: int) -> None:
+    """Tag the run with the step, and forget checkpoints after it."""
+    with _recorder(run) as recorder:
+        recorder.go_back(step)
+
+
+@hookimpl
 def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
     """Log what the run comes to as parameters and tags, and the files as artifacts."""
     with _recorder(run) as recorder:

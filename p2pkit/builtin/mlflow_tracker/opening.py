@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, store
-from p2pkit.mlflow_store import RUN_ID_FILE
+from p2pkit.mlflow_store import RUN_ID_FILE, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,14 +42,13 @@ def open_record(run: Run) -> Record:
     Raises:
         PluginError: The store does not answer, or refuses.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri()
     store.check_reachable(uri)
     with store.quiet(), store.limited():
         try:
-            client = mlflow.MlflowClient(tracking_uri=uri)
+            client = open_store(uri)
             found = home.find_home(client, run)
             if found.run_id is not None:  # before another run looks whether it is taken
                 client.set_tag(found.run_id, home.FOLDER, str(run.folder.absolute()))

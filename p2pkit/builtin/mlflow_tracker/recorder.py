@@ -170,6 +170,13 @@ class Recorder:
         self.best = (step, path)
         self._log_params_and_tags({}, {"p2pkit.best_step": str(step), "p2pkit.best_checkpoint": str(path)})
 
+    def go_back(self, step: int) -> None:
+        """Say that the run goes on from an earlier step; what MLflow has of later ones may be of what was left."""
+        self.best, self.checkpoint = (
+            kept if kept and kept[0] <= step else None for kept in (self.best, self.checkpoint)
+        )
+        self._log_params_and_tags({}, {"p2pkit.went_back_to": str(step)})
+
     def news(self) -> str | None:
         """Return a sentence for the user when the store has stopped to answer, or answers again."""
         outage = self.sender.outage

@@ -8,7 +8,7 @@ from p2pkit import PluginError, Problem, tracking_uri
 from p2pkit.builtin.mlflow_tracker import store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, journals
-from p2pkit.mlflow_store import database_file
+from p2pkit.mlflow_store import database_file, open_store
 
 
 def replay(folder: Path, *, living: bool = True) -> str | None:
@@ -49,10 +49,8 @@ def _settle(journal: Journal, alive: bool) -> str:
 
 
 def _deliver(journal: Journal, uri: str) -> Delivery:
-    import mlflow
-
     store.check_reachable(uri)
-    delivery = Delivery(mlflow.MlflowClient(tracking_uri=uri), journal)
+    delivery = Delivery(open_store(uri), journal)
     with store.limited(), store.hushed():
         try:
             delivery.forward()

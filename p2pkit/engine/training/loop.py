@@ -212,6 +212,7 @@ class Loop:
     def _rollback(self, error: NotFinite) -> None:
         progress, state = rollback(error, self.folder, self.assembly, self.status.state.rollbacks)
         on_main_rank(lambda: abandon_later(self.folder, progress.step))
+        self.events.went_back(progress.step)
         self._restore_state(progress, state)
         self.best = BestCheckpoint(self.settings, self.folder)
         what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
