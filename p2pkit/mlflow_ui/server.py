@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from p2pkit.errors import P2pkitError, Problem
-from p2pkit.mlflow_store import HOST, PORT, check_exists, database_file, is_server, tracking_uri
+from p2pkit.mlflow_store import FILES, HOST, PORT, check_exists, database_file, is_server, tracking_uri
 from p2pkit.mlflow_ui.page import pages
 
 _PATIENCE = 120.0
@@ -81,7 +81,7 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     command += ["--backend-store-uri", uri]
     database = database_file(uri)
     if database is not None:  # experiments made in the interface then keep files where those of training do
-        command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / "mlruns")]
+        command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / FILES)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from p2pkit import PluginError, Problem
-from p2pkit.mlflow_store import database_file, is_server
+from p2pkit.mlflow_store import FILES, database_file, is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -142,7 +142,7 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     if database is None:
         return None
     folder = "".join(c if c.isalnum() or c in "_-." else "_" for c in experiment).strip(".") or "experiment"
-    return (database.parent / "mlruns" / folder).as_uri()
+    return (database.parent / FILES / folder).as_uri()
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
