@@ -178,9 +178,9 @@ def test_a_page_of_a_sweep_holds_runs_yet_to_come(mlflow_here: Path) -> None:
     one = page.page(["weights/a"]).partition("viewStateShareKey=")[2]
     assert str(state(experiment, one)["searchFilter"]).startswith("attributes.run_id IN ('")
     folders = [mlflow_here / "runs" / "weights"]
-    assert server.way_to(["weights"], folders) == "p2pkit ui weights"
-    assert server.way_to(["with space"], folders) == "p2pkit ui 'with space'"
-    assert server.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
+    assert page.way_to(["weights"], folders) == "p2pkit ui weights"
+    assert page.way_to(["with space"], folders) == "p2pkit ui 'with space'"
+    assert page.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
 
 
 def test_runs_that_no_page_can_show(mlflow_here: Path) -> None:
