@@ -21,9 +21,9 @@ def project(folder: Path, new_store: Path) -> str:
 
 
 @pytest.mark.parametrize("copied", [False, True])
-def test_files_are_found_beside_a_moved_database(tmp_path: Path, _new_store: Path, copied: bool) -> None:
+def test_files_are_found_beside_a_moved_database(tmp_path: Path, mlflow_here: Path, copied: bool) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
-    run_id = project(old, _new_store)
+    run_id = project(old, mlflow_here / "mlflow.db")
     shutil.copytree(old, new) if copied else old.rename(new)
     client = open_store(f"sqlite:///{new}/mlflow.db")
     home = (new / "mlruns" / "mine").as_uri()
@@ -31,9 +31,9 @@ def test_files_are_found_beside_a_moved_database(tmp_path: Path, _new_store: Pat
     assert client.get_run(run_id).info.artifact_uri == f"{home}/{run_id}/artifacts"
 
 
-def test_files_that_lie_elsewhere_on_purpose_stay_there(tmp_path: Path, _new_store: Path) -> None:
+def test_files_that_lie_elsewhere_on_purpose_stay_there(tmp_path: Path, mlflow_here: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
-    run_id = project(old, _new_store)
+    run_id = project(old, mlflow_here / "mlflow.db")
     new.mkdir()
     (old / "mlflow.db").rename(new / "mlflow.db")
     found = open_store(f"sqlite:///{new}/mlflow.db").get_run(run_id).info.artifact_uri

@@ -182,5 +182,5 @@ def test_many_and_long_parameters_are_logged(mlflow_here: Path, tiny_run: p2pkit
 def test_a_run_that_goes_back_says_so(run_of: Any, mlflow_here: Path, train: Any, registry: Any) -> None:
     outcome = train(**{"checkpoint.every": 1, "checkpoint.keep": 5})
     assert "p2pkit.went_back_to" not in run_of(outcome.folder).data.tags
-    p2pkit.train(resume=outcome.folder / "checkpoints" / "step-00000002", registry=registry)
+    p2pkit.resume(outcome.folder / "checkpoints" / "step-00000002", registry=registry)
     assert run_of(outcome.folder).data.tags["p2pkit.went_back_to"] == "2"
