@@ -22,12 +22,15 @@ from p2pkit.engine.distributed.collectives import (
     raise_on_all_ranks,
 )
 from p2pkit.engine.distributed.signals import GracefulExit
+from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.costs import save_costs
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.inference.translate import Translator
+from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import Report, optional
@@ -82,6 +85,12 @@ class TrainedRun:
     signal: int | None = None
     best: Path | None = None
     reason: str = ""
+
+    @property
+    def mlflow_run_id(self) -> str | None:
+        """MLflow's id of the run; None where it is not recorded there."""
+        note = self.folder / RUN_ID_FILE
+        return note.read_text(encoding="utf-8").strip() if note.is_file() else None
 
     def load(self) -> Translator:
         """Return the trained generator, ready to translate images."""
@@ -208,6 +217,9 @@ def _train(
     outcome = work.train(checkpoint)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.progress.step
+    if world().main and checked.plan.generator is not None:
+        size = count_parameters_on_meta(checked.plan.generator, checked.spec)
+        save_costs(folder, size.total, outcome.images_per_second)
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )

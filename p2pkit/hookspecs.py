@@ -59,18 +59,21 @@ def p2pkit_run_started(run: Run) -> None:
 
 
 @hookspec
-def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> str | None:
     """Receive what was measured since the last call, every `engine.log_every` steps.
 
     Args:
         run: The run.
         step: Number of updates of the generator so far; in a sweep the number of finished runs.
         scalars: Values by name: `train/...` for losses and verdicts, `speed/...` for throughput, `best/...` in a sweep.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
 @hookspec
-def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> None:
+def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> str | None:
     """Receive the outcome of an evaluation.
 
     Args:
@@ -78,11 +81,14 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
         step: Number of updates of the generator so far.
         report: Metrics and baselines.
         samples: The fixed samples' pictures.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
 @hookspec
-def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
+def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> str | None:
     """Learn that a checkpoint is complete on disk.
 
     One that is the best so far is told of first as the best, which is kept apart, and again as the latest where it is
@@ -93,11 +99,29 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
         step: Number of updates of the generator so far.
         path: The checkpoint's folder.
         best: Whether it is the run's best one so far, by `checkpoint.best`.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
 @hookspec
-def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+def p2pkit_went_back(run: Run, step: int) -> str | None:
+    """Learn that a training goes on from an earlier step than it had come to, and has set aside what it made later.
+
+    It was resumed from an older checkpoint, or went back by itself by `engine.on_nan`.
+
+    Args:
+        run: The run.
+        step: Number of updates of the generator that it goes on from.
+
+    Returns:
+        A sentence for the user, or nothing.
+    """
+
+
+@hookspec
+def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> str | None:
     """Receive what a run comes to as a whole; what comes later replaces what came before.
 
     A sweep says so which point is best, and hands over its table, contact sheet and plots.
@@ -106,17 +130,37 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
         run: The run.
         facts: Short values by name; whole numbers, fractions and texts.
         files: Files in the run's folder, or in folders within it.
+
+    Returns:
+        A sentence for the user, or nothing.
     """
 
 
 @hookspec
-def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> None:
+def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> str | None:
     """Learn that a run is over.
 
     Args:
         run: The run.
         error: What ended it; None where it ended as planned.
         reason: Why a training ended: its schedule, early stopping or a signal; empty after an error.
+
+    Returns:
+        A sentence for the user, or nothing.
+    """
+
+
+@hookspec
+def p2pkit_replay(folder: Path) -> str | None:
+    """Send what runs in a folder have not got through to a tracker, and end the records of those that were killed.
+
+    Called by `p2pkit tracking replay`, and by commands that look at many runs. Must send nothing twice.
+
+    Args:
+        folder: A run's folder, a sweep's, or the folder of all runs.
+
+    Returns:
+        What was done, in a line for each run; None where there was nothing to do.
     """
 
 

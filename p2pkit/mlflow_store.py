@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
+
+from filelock import FileLock
 
 from p2pkit.errors import ModelError, Problem
 
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "tracking_uri"]
+__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "open_store", "tracking_uri"]
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -24,6 +29,9 @@ RUN_ID_FILE = "mlflow.id"
 SWEEP_TAG = "p2pkit.sweep"
 """The tag of a sweep's runs that names it."""
 SQLITE = "sqlite:///"
+FILES = "mlruns"
+"""Folder beside a database that holds a folder of files for each experiment."""
+_ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 
 
 def tracking_uri() -> str:
@@ -48,9 +56,52 @@ def client() -> MlflowClient:
     """
     uri = tracking_uri()
     check_exists(uri)
+    return open_store(uri)
+
+
+def open_store(uri: str) -> MlflowClient:
+    """Return a client of a store.
+
+    Whoever opens a database first makes its tables, so one process does at a time; and a database that was moved with
+    the files beside it finds them again.
+
+    Args:
+        uri: Address of the store.
+    """
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    database = database_file(uri)
+    if database is None or not os.access(database.parent, os.W_OK):
+        return MlflowClient(tracking_uri=uri)
+    with FileLock(database.with_name(f".{database.name}.lock")):
+        opened = MlflowClient(tracking_uri=uri)
+        _find_files_again(database)
+    return opened
+
+
+def _find_files_again(database: Path) -> None:
+    """Change the absolute addresses that MLflow keeps of an experiment's files, where these were moved."""
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        for experiment, old in connection.execute(
+            "select experiment_id, artifact_location from experiments"
+        ).fetchall():
+            new = _moved_to(old, database.parent)
+            for table, column in _ADDRESSES if new else ():
+                changed = f"update {table} set {column} = ? || substr({column}, ?)"
+                where = f"where experiment_id = ? and substr({column}, 1, ?) = ?"
+                connection.execute(f"{changed} {where}", (new, len(old) + 1, experiment, len(old), old))
+
+
+def _moved_to(location: str, home: Path) -> str | None:
+    """Return where files beside a database are now; None where they have not moved, or were never beside it."""
+    parts = urlsplit(location)
+    old = Path(unquote(parts.path) if parts.scheme else location)
+    new = home / FILES / old.name
+    if parts.scheme not in ("file", "") or old.parent.name != FILES or old == new:
+        return None
+    along = new.is_dir() and not (old.is_dir() and old.samefile(new))
+    left = old.parent.parent.is_dir()
+    return (new.as_uri() if parts.scheme else str(new)) if along or not left else None
 
 
 @dataclass(frozen=True, slots=True)

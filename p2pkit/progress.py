@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
+_TIE = "\0"  # stands for a space at which no line ends
 
 
 class ProgressReporter(Protocol):
@@ -67,9 +69,8 @@ class Bar:
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             _Left(),
-            TextColumn("{task.fields[terms]}", markup=False),
         )
-        self._progress = Progress(*columns, console=console, transient=False)
+        self._progress = _WithTerms(*columns, console=console, transient=False)
         self._tasks: dict[str, TaskID] = {}
 
     def note(self, text: str) -> None:
@@ -86,7 +87,7 @@ class Bar:
 
     def trained(self, step: int, total: int, epoch: str, scalars: Mapping[str, float]) -> None:
         """Move the bar of the training."""
-        self._move("training", f"epoch {epoch}", step, total, terms_line(scalars))
+        self._move("training", f"epoch {epoch}", step, total, terms_line(scalars, self._progress.console.width))
 
     def close(self) -> None:
         """Leave the terminal in order."""
@@ -98,6 +99,15 @@ class Bar:
             self._tasks[key] = self._progress.add_task(description, total=total, completed=0, terms=terms)
             self._progress.reset(self._tasks[key], completed=done, total=total)
         self._progress.update(self._tasks[key], description=description, completed=done, terms=terms)
+
+
+class _WithTerms(Progress):
+    """Bars, and below them what the losses are: lines of their own, so that nothing is cut off on a narrow terminal."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bars and the lines."""
+        yield from super().get_renderables()
+        yield from (Text(task.fields["terms"]) for task in self.tasks if task.fields.get("terms"))
 
 
 class _Left(TimeRemainingColumn):
@@ -136,25 +146,33 @@ class LogLines:
             return
         self._last = now
         left = (now - self._begun[0]) / max(step - self._begun[1], 1) * (total - step)
-        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {left / 60:.1f} min left"
+        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {timespan(left)} left"
         self.console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:
         """Do nothing."""
 
 
-def terms_line(scalars: Mapping[str, float]) -> str:
-    """Write the terms and the speed on one line: `G gan 0.41 l1 0.12  D gan 0.38  210 images/s`."""
+def terms_line(scalars: Mapping[str, float], width: int | None = None) -> str:
+    """Write the terms and the speed: `G gan 0.41 l1 0.12  D gan 0.38  210 images/s`; in lines of a width, if given."""
     parts = []
     for letter, player in (("G", "generator"), ("D", "discriminator")):
         prefix = f"train/{player}/"
         names = [name.removeprefix(prefix) for name in scalars if name.startswith(prefix)]
         shown = [name for name in names if not name.endswith("_weighted") and name != "total"]
         if shown:
-            parts.append(" ".join([letter, *(f"{name} {scalars[prefix + name]:.3g}" for name in shown)]))
+            parts.append(" ".join([letter, *(f"{name}{_TIE}{scalars[prefix + name]:.3g}" for name in shown)]))
     if "speed/images_per_second" in scalars:
-        parts.append(f"{scalars['speed/images_per_second']:.3g} images/s")
-    return "  ".join(parts)
+        parts.append(f"{scalars['speed/images_per_second']:.3g}{_TIE}images/s")
+    line = "  ".join(parts)
+    return (line if width is None else textwrap.fill(line, width)).replace(_TIE, " ")
+
+
+def timespan(seconds: float) -> str:
+    """Write a time as `40 s`, `1.5 min` or `3.2 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def reporter(show: bool) -> ProgressReporter:
@@ -162,4 +180,4 @@ def reporter(show: bool) -> ProgressReporter:
     if not show:
         return Silent()
     console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else LogLines(console)
+    return Bar(console) if console.is_terminal and not console.is_dumb_terminal else LogLines(console)

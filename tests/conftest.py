@@ -201,7 +201,8 @@ def mlflow_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _new_store: Pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")  # MLflow sets it for later processes; this puts it back
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
     yield tmp_path
     while mlflow.active_run() is not None:
         mlflow.end_run()

@@ -180,7 +180,7 @@ def _leaves(data: Any, path: str = "") -> Iterator[str]:
     ("place", "expected"),
     [
         (("plugin_api",), 1),
-        (("hooks", "p2pkit_scalars"), "(run: Run, step: int, scalars: Mapping[str, float]) -> None"),
+        (("hooks", "p2pkit_scalars"), "(run: Run, step: int, scalars: Mapping[str, float]) -> str | None"),
         (("names", "Pair", "fields", "name"), "str"),
         (("names", "ImageSpec", "fields", "high"), "float = 255.0"),
         (("names", "ModelError", "bases"), ["P2pkitError"]),

@@ -6,21 +6,30 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import typer
 
 from p2pkit.children import SAFE_PATH
-from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing
+from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing, tracking
+from p2pkit.cli.groups import Group, usage_problem
+from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
-from p2pkit.errors import P2pkitError
+from p2pkit.errors import P2pkitError, Problem
+
+_UsageError = cast(
+    type[Exception], typer.BadParameter.__mro__[2]
+)  # the base of them all, which typer itself does not export
 
 app = typer.Typer(
     name="p2pkit",
+    cls=Group,
     help="Paired image-to-image translation with conditional GANs, assembled from plugins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no type beside a flag, no word split, and any encoding
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (runs, bridge, catalog, plugins, testing):
@@ -28,6 +37,7 @@ for module in (runs, bridge, catalog, plugins, testing):
         app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
+app.add_typer(tracking.app, name="tracking")
 
 
 _TRACEBACK = "--traceback"
@@ -52,19 +62,24 @@ def _top(
 def main() -> None:
     """Run the command line, the one door for errors: 2 for those of users, 1 for unforeseen ones; no traceback."""
     os.environ.update(SAFE_PATH)  # also for processes that libraries start
+    survive_any_encoding()
+    arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]  # it may stand anywhere
     try:
-        app([argument for argument in sys.argv[1:] if argument != _TRACEBACK])  # it may stand anywhere
-    except SystemExit as ended:
-        cause = getattr(ended.__context__, "__cause__", None)
-        if isinstance(cause, KeyboardInterrupt):  # of which typer keeps no more than that there was one
+        sys.exit(app(arguments, prog_name="p2pkit", standalone_mode=False) or 0)
+    except typer.Abort as ended:
+        cause = ended.__cause__
+        if isinstance(cause, KeyboardInterrupt):
             number = getattr(cause, "signal", signal.SIGINT)
             typer.echo(f"stopped by {signal.Signals(number).name}", err=True)
             sys.exit(128 + number)
-        raise
+        sys.exit(1)
+    except _UsageError as error:
+        _tell_usage(error)
+        sys.exit(2)
     except Exception as error:
         for_user = _for_user(error)
         if _speaks():
-            _tell_unforeseen(error) if for_user is None else _tell(for_user)
+            _tell_unforeseen(error) if for_user is None else _tell(for_user.problems)
         _exit(error, 1 if for_user is None else 2)
 
 
@@ -79,11 +94,17 @@ def _for_user(error: Exception) -> P2pkitError | None:
     return refusal(Path(error.filename or "a file"), error)
 
 
-def _tell(error: P2pkitError) -> None:
-    count = len(error.problems)
-    typer.echo("error:" if count == 1 else f"{count} errors:", err=True)
-    for problem in error.problems:
+def _tell(problems: Sequence[Problem]) -> None:
+    typer.echo("error:" if len(problems) == 1 else f"{len(problems)} errors:", err=True)
+    for problem in problems:
         typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
+
+
+def _tell_usage(error: Any) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    elif world().main:
+        _tell([usage_problem(error)])
 
 
 def _tell_unforeseen(error: Exception) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from p2pkit.cli.groups import Group
 from p2pkit.cli.options import PluginFiles, Quiet, RegistryFile, Settings, registry, settings
 
-app = typer.Typer(help="Prepare data.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Prepare data.", no_args_is_help=True)
 
 
 @app.command()

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperGroup
 
+from p2pkit.errors import Problem
 
-class DefaultGroup(TyperGroup):
+
+class Group(TyperGroup):
+    """A group whose help has each command's whole sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands with what they do."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, (command.help or "").partition("\n\n")[0]) for name, command in self.commands.items()]
+            )
+
+
+class DefaultGroup(Group):
     """A group whose first command is meant where none is named."""
 
     def defaulted(self, arguments: Sequence[str]) -> list[str]:
@@ -19,6 +33,18 @@ class DefaultGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
         return super().parse_args(ctx, self.defaulted(args))
+
+
+def usage_problem(error: Any) -> Problem:
+    """Say a mistake in a command line as all others are said: where, what, and what to do."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else ""
+    known = getattr(context.command, "commands", {}) if context else {}
+    message, _, near = re.sub(r"^Invalid value: ", "", error.format_message()).partition(". Did you mean ")
+    message = re.sub(r"(?<!\.)\.$", "", message)
+    shown = f"commands: {', '.join(known)}" if known else f"{where} --help shows what it takes"
+    remedy = f"did you mean {near.replace(chr(39), '')}" if near else shown
+    return Problem(where, message[:1].lower() + message[1:], remedy)
 
 
 def every_command(group: Any, prefix: str = "") -> dict[str, Any]:

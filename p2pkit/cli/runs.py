@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
+from p2pkit.errors import P2pkitError
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -226,6 +229,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
+    say_waiting("reading runs")
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
     from p2pkit.mlflow_ui.page import way_to
@@ -261,9 +265,14 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
+    say_waiting("reading MLflow's store")
     from p2pkit.mlflow_ui.server import serve
+    from p2pkit.plugins.events import replay
 
-    serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo)
+    with suppress(P2pkitError):  # a store that is away now has what it lacks sent later
+        replay(registry(None, None).plugins, Path("runs"))
+    note = functools.partial(typer.echo, err=True)
+    serve(runs or (), port=port, experiment=experiment, open_browser=browser, report=typer.echo, note=note)
 
 
 COMMANDS = (demo, train, check, evaluate, translate, sweep, compare, ui)

@@ -12,14 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from p2pkit.catalog import Entry
+from p2pkit.cli.fitting import Grid
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
+from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
+ARROWS = {True: " ↑", False: " ↓", None: ""}
 _MARKS = {"fine": Text("ok", "green"), "note": Text("note", "yellow"), "broken": Text("broken", "red")}
 _PIPED = 500  # a table in Markdown must not be wrapped in a file
 
@@ -35,27 +37,22 @@ def _marked(mark: str, style: str, text: str) -> Text:
 
 def print_report(report: Report) -> None:
     """Print the metrics beside their baselines, and how much better than the better one the fakes are."""
-    table = Table(title=f"{report.count} pairs of split {report.split}", title_justify="left")
-    table.add_column("metric")
-    table.add_column("fake", justify="right")
-    for name in report.baselines:
-        table.add_column(f"{name} itself" if name == "source" else f"{name} target", justify="right")
-    if report.baselines:
-        table.add_column("better by", justify="right")
-    if report.ground_truth:
-        table.add_column("target itself", justify="right")
-    table.add_column("protocol")
+    heads = ["metric", "fake"]
+    heads += [f"{name} itself" if name == "source" else f"{name} target" for name in report.baselines]
+    heads += ["better by"] if report.baselines else []
+    heads += ["target itself"] if report.ground_truth else []
+    others = [*report.baselines.values(), *([report.ground_truth] if report.ground_truth else [])]
+    rows = []
     for name, value in report.metrics.items():
-        others = [f"{scores[name]:.4f}" if name in scores else "" for scores in report.baselines.values()]
+        cells = [f"{scores[name]:.4f}" if name in scores else "" for scores in others]
         gain = report.gains.get(name)
-        better = [f"{gain:+.1%}" if gain is not None else ""] if others else []
-        truth = (
-            [f"{report.ground_truth[name]:.4f}" if name in report.ground_truth else ""] if report.ground_truth else []
-        )
-        called = _with_direction(name, report.higher_is_better.get(name))
-        table.add_row(called, f"{value:.4f}", *others, *better, *truth, report.protocol_ids.get(name, ""))
+        if report.baselines:
+            cells.insert(len(report.baselines), f"{gain:+.1%}" if gain is not None else "")
+        called = f"{name}{ARROWS[report.higher_is_better.get(name)]}"
+        rows.append([called, f"{value:.4f}", *cells, report.protocol_ids.get(name, "")])
+    title = f"{report.count} pairs of split {report.split}"
     console = _console()
-    console.print(table)
+    Grid([*heads, "protocol"], rows, title=title).print(console)
     for warning in report.warnings:
         console.print(_marked("warning", "yellow", warning), soft_wrap=True)
 
@@ -66,26 +63,21 @@ def print_survey(survey: Survey) -> None:
     splits = list(dict.fromkeys(split for _, split in reports))
     first = next(iter(reports.values()))
     columns = [(name, split) for name in first.metrics for split in splits]
-    table = Table("batch norm", "dropout", title=f"{survey.checkpoint}", title_justify="left")
-    for name, split in columns:
-        table.add_column(f"{name}{_ARROWS[first.higher_is_better.get(name)]}\n{split}", justify="right")
+    heads = [f"{name}{ARROWS[first.higher_is_better.get(name)]}\n{split}" for name, split in columns]
+    rows = []
     best = {name: survey.best(name) for name, higher in first.higher_is_better.items() if higher is not None}
     for mode in survey.modes:
         values = [
             (best.get(name) == mode and split == survey.split, reports[mode, split], name) for name, split in columns
         ]
         cells = [Text(f"{r.metrics[n]:.4f}", style="bold" if wins else "") for wins, r, n in values]
-        table.add_row(mode.batch_norm, mode.dropout, *cells)
+        rows.append([Text(mode.batch_norm), Text(mode.dropout), *cells])
     console = _console()
-    console.print(table)
+    Grid(["batch norm", "dropout", *heads], rows, names=2, title=f"{survey.checkpoint}").print(console)
     for warning in dict.fromkeys(warning for report in reports.values() for warning in report.warnings):
         console.print(_marked("warning", "yellow", warning), soft_wrap=True)
     if survey.kept is not None:
         console.print(f"kept in the checkpoint: batch_norm {survey.kept.batch_norm}, dropout {survey.kept.dropout}")
-
-
-def _with_direction(name: str, higher: bool | None) -> str:
-    return name if higher is None else f"{name} ({'higher' if higher else 'lower'} is better)"
 
 
 def _how(row: Mapping[str, Any]) -> str:
@@ -108,16 +100,15 @@ def print_bench(measured: Mapping[str, Any]) -> None:
     )
     for precision, rate in measured["ceiling_tflops"].items():
         console.print(f"ceiling {precision}: {rate:.3g} TFLOP/s (a large matrix product, or a large convolution)")
-    table = Table(
-        "batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling", "peak GB"
-    )
+    heads = ["batch", "variant", "precision", "images/s", "from .. to", "ratio", "TFLOP/s", "of ceiling", "peak GB"]
+    rows = []
     for row in measured["rows"]:
         spread = " .. ".join(map(_rate, row["spread"]))
         shares = [f"{row['ratio']:.2f}", f"{row['tflops']:.3g}", f"{row['share_of_ceiling']:.0%}"]
         shares.append(f"{row['peak_memory_bytes'] / 1e9:.2f}")
         rate = _rate(row["images_per_second"])
-        table.add_row(str(row["batch"]), row["variant"], _how(row), rate, spread, *shares)
-    console.print(table)
+        rows.append([str(row["batch"]), row["variant"], _how(row), rate, spread, *shares])
+    Grid(heads, rows, names=3).print(console)
     for row in (row for row in measured["rows"] if "parts" in row):
         parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.0f}" for name, value in row["parts"].items())
         console.print(f"batch {row['batch']}, {row['precision']}, a step in ms: {parts}", soft_wrap=True)
@@ -140,15 +131,13 @@ def print_rates(measured: Mapping[str, Any], what: str) -> None:
     )
     about = {key: value for key, value in measured.items() if key not in ("machine", "rows")}
     console.print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about.items()), soft_wrap=True)
-    table = Table("variant", f"{what}/s", "from .. to", "ratio", *_FURTHER.values())
+    further = [key for key in _FURTHER if any(key in row for row in measured["rows"])]
+    rows = []
     for row in measured["rows"]:
-        further = [_figure(key, row[key]) if key in row else "" for key in _FURTHER]
+        figures = [_figure(key, row[key]) if key in row else "" for key in further]
         spread = " .. ".join(map(_rate, row["spread"]))
-        table.add_row(row["variant"], _rate(row[f"{what}_per_second"]), spread, f"{row['ratio']:.2f}", *further)
-    for index, key in reversed(list(enumerate(_FURTHER, 4))):
-        if not any(key in row for row in measured["rows"]):
-            del table.columns[index]
-    console.print(table)
+        rows.append([row["variant"], _rate(row[f"{what}_per_second"]), spread, f"{row['ratio']:.2f}", *figures])
+    Grid(["variant", f"{what}/s", "from .. to", "ratio", *map(_FURTHER.__getitem__, further)], rows).print(console)
 
 
 def _rate(value: float) -> str:
@@ -174,18 +163,19 @@ def print_sweep(swept: Sweep) -> None:
     """Print mean and spread of each metric for each point, the runs that failed, and where the sheet is."""
     from p2pkit.mlflow_ui.page import way_to
 
-    table = Table(title=f"{swept.folder}", title_justify="left")
     rows = swept.table()
     names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))
     names = [name for name in names if not name.endswith("_spread")]
-    for heading in ("point", "runs", *names):
-        table.add_column(heading, justify="left" if heading == "point" else "right", overflow="fold")
+    costs = swept.costs()
+    spends = list(dict.fromkeys(name for found in costs.values() for name in found))
+    cells = []
     for row in rows:
         spreads = {name: f" ± {row[f'{name}_spread']:.4f}" if row["runs"] > 1 else "" for name in names}
-        cells = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
-        table.add_row(row["label"], str(row["runs"]), *cells)
+        scores = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
+        spent = [cost(name, value) if (value := costs[row["label"]].get(name)) else "" for name in spends]
+        cells.append([row["label"], str(row["runs"]), *scores, *spent])
     console = _console()
-    console.print(table)
+    Grid(["point", "runs", *names, *spends], cells, title=f"{swept.folder}").print(console)
     for child in swept.children:
         if child.state == "failed":
             console.print(_marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
@@ -205,21 +195,20 @@ def print_sweep(swept: Sweep) -> None:
 
 def print_comparison(compared: Comparison) -> None:
     """Print what differs and the scores as a table in Markdown, the best of each column marked."""
-    table = Table(box=box.MARKDOWN)
-    names = short_names(compared.keys)
-    for heading in names.values() or ("point",):
-        table.add_column(heading, overflow="fold")
-    table.add_column("runs", justify="right")
-    for column in compared.columns:
-        table.add_column(f"{column.title}{_ARROWS[column.higher_is_better]}", justify="right", no_wrap=True)
+    heads = list(short_names(compared.keys).values()) or ["point"]
     best = {column: compared.best(column) for column in compared.columns}
+    rows = []
     for point in compared.points:
         settings = [shown(value) for value in point.settings.values()] or [point.label]
         scores = [(point.summary(column), best[column] is point) for column in compared.columns]
         cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
-        table.add_row(*settings, str(len(point.runs)), *cells)
+        costs = [cost(name, value) if (value := point.cost(name)) is not None else "" for name in compared.costs]
+        rows.append([*settings, str(len(point.runs)), *cells, *costs])
+    titles = [f"{column.title}{ARROWS[column.higher_is_better]}" for column in compared.columns]
+    labels = [point.label for point in compared.points]
+    grid = Grid([*heads, "runs", *titles, *compared.costs], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
     console = _console()
-    (console if console.is_terminal else _console(width=_PIPED)).print(table)
+    grid.print(console if console.is_terminal else _console(width=_PIPED))
     for title, fields in compared.protocols.described().items():
         how = ", ".join(f"{name} {value}" for name, value in fields.items())
         console.print(f"measured{f' ({title})' if title else ''}: {how}", soft_wrap=True, highlight=False)
@@ -233,7 +222,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
         table = Table.grid(padding=(0, 2))
         for entry in group:
             origin = entry.alias_of or ("" if entry.plugin == "p2pkit" else entry.plugin)
-            table.add_row(f"  {entry.name}", entry.summary, Text(origin, style="dim"))
+            table.add_row(f"  {entry.name}", Text.assemble(entry.summary, (f" {origin}" if origin else "", "dim")))
         console.print(table)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
-from p2pkit.compare.settings import differing, label
+from p2pkit.compare.settings import differing, label, with_absent_terms
 from p2pkit.errors import ModelError, Problem
 
 
@@ -76,6 +76,11 @@ class Point:
         """What differs, in few words."""
         return self.name or label(self.settings) or "all alike"
 
+    def cost(self, name: str) -> float | None:
+        """Return the mean of what its runs cost; None where no run says."""
+        found = [run.costs[name] for run in self.runs if name in run.costs]
+        return statistics.fmean(found) if found else None
+
     def summary(self, column: Column) -> Summary | None:
         """Return a metric's mean and spread; None where no run was scored by it."""
         found = (run.latest.get(column.protocol) for run in self.runs)
@@ -112,6 +117,13 @@ class Comparison:
     def implied(self) -> tuple[str, ...]:
         """Parameters that differ because a component does."""
         return self._differing[1]
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """What the points cost, where networks are what differs: size and speed."""
+        if not any(key.startswith(("generator", "discriminator")) for key in self.keys):
+            return ()
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.costs))
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -178,7 +190,9 @@ class Comparison:
             if summary is not None
         }
         runs = [{"folder": str(run.folder), "seed": run.seed} for run in point.runs]
-        return {"label": point.label, "settings": dict(point.settings), "runs": runs, "metrics": metrics}
+        costs = {name: point.cost(name) for name in self.costs}
+        about = {"label": point.label, "settings": dict(point.settings), "runs": runs}
+        return {**about, "metrics": metrics, **({"costs": costs} if costs else {})}
 
 
 def compare(
@@ -194,10 +208,12 @@ def compare(
     Raises:
         ModelError: No run can be read, none was scored, or no protocol is common to all.
     """
-    found = [read_record(folder, note or _warn) for folder in dict.fromkeys(map(Path, runs))]
-    records = tuple(record for record in found if record is not None)
-    if not records:
+    read = [read_record(folder, note or _warn) for folder in dict.fromkeys(map(Path, runs))]
+    found = [record for record in read if record is not None]
+    if not found:
         raise ModelError(Problem("", "none of these runs can be read", "name others"))
+    settings = with_absent_terms([record.settings for record in found])
+    records = tuple(replace(record, settings=own) for record, own in zip(found, settings, strict=True))
     if not any(record.latest for record in records):
         raise ModelError(Problem("", "none of these runs has been scored yet", "train on, or p2pkit evaluate RUN"))
     return Comparison(records, choose_protocols(records, by_protocol=by_protocol))

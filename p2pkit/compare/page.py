@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.comparison import Column, Comparison, Point
-from p2pkit.compare.plots import figures
+from p2pkit.compare.plots import panels
 from p2pkit.compare.settings import shown
-from p2pkit.compare.sheet import draw_contact_sheet
+from p2pkit.compare.sheet import sheet_rows
+from p2pkit.engine.storage.costs import cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def write_page(comparison: Comparison, path: Path, *, title: str = "Runs compared") -> None:
@@ -29,8 +36,8 @@ def write_page(comparison: Comparison, path: Path, *, title: str = "Runs compare
     sections = [
         ("Scores", _scores(comparison)),
         ("What they make of the same sources", _sheet(comparison)),
-        ("Plots", "".join(_plots(comparison))),
-        ("Runs", _runs(comparison)),
+        ("Plots", f"<div class='plots'>{''.join(_plots(comparison))}</div>"),
+        ("Runs", _runs(comparison, path.parent)),
         ("What they have in common", _common(comparison)),
     ]
     template = resources.files("p2pkit.compare").joinpath("page.html").read_text(encoding="utf-8")
@@ -50,8 +57,9 @@ def _subtitle(comparison: Comparison) -> str:
 
 
 def _scores(comparison: Comparison) -> str:
-    heads = [_cell(key, head=True) for key in comparison.keys] + [_cell("runs", "number", head=True)]
+    heads = [_cell(key, head=True) for key in comparison.keys] + [_cell("seeds", "number", head=True)]
     heads += [_cell(f"{column.title}{_arrow(column)}", "number", head=True) for column in comparison.columns]
+    heads += [_cell(name, "number", head=True) for name in comparison.costs]
     best = {column: comparison.best(column) for column in comparison.columns}
     rows = ["".join(_row(comparison, point, best)) for point in comparison.points]
     protocols = comparison.protocols.described()
@@ -69,10 +77,13 @@ def _scores(comparison: Comparison) -> str:
 def _row(comparison: Comparison, point: Point, best: dict[Column, Point | None]) -> Iterator[str]:
     for value in point.settings.values():
         yield _cell(shown(value))
-    yield _cell(str(len(point.runs)), "number")
+    yield _cell(", ".join(str(run.seed) for run in point.runs), "number")
     for column in comparison.columns:
         summary = point.summary(column)
         yield _cell(str(summary or ""), "number best" if best[column] is point else "number")
+    for name in comparison.costs:
+        spent = point.cost(name)
+        yield _cell("" if spent is None else cost(name, spent), "number")
 
 
 def _arrow(column: Column) -> str:
@@ -80,32 +91,40 @@ def _arrow(column: Column) -> str:
 
 
 def _sheet(comparison: Comparison) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sheet.png"
-        draw_contact_sheet(comparison, file)
-        return _picture(file.read_bytes(), "png", "a row for each source, a column for each point")
+    rows, points = sheet_rows(comparison)
+    heads = "".join(_cell(text, head=True) for text in ("", "source", "target", *(point.label for point in points)))
+    return _table(heads, [_cell(row.name) + "".join(map(_sample, row.pictures)) for row in rows], "samples")
+
+
+def _sample(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    Image.fromarray(pixels).save(drawn, format="png")
+    return f"<td>{_picture(drawn.getvalue(), 'png', '')}</td>"
 
 
 def _plots(comparison: Comparison) -> Iterator[str]:
-    for name, figure in figures(comparison):
+    for name, figure in panels(comparison):
         drawn = io.BytesIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-        yield _picture(drawn.getvalue(), "svg+xml", f"scores {name}")
+        figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
+        yield f"<figure>{_picture(drawn.getvalue(), 'svg+xml', name)}</figure>"
 
 
 def _picture(data: bytes, kind: str, text: str) -> str:
     inlined = base64.b64encode(data).decode()
-    return f'<figure><img alt="{escape(text)}" src="data:image/{kind};base64,{inlined}"></figure>'
+    return f'<img alt="{escape(text)}" src="data:image/{kind};base64,{inlined}">'
 
 
-def _runs(comparison: Comparison) -> str:
+def _runs(comparison: Comparison, beside: Path) -> str:
     rows = []
     for point in comparison.points:
         for run in point.runs:
             scored = comparison.shown(run)
             steps = str(scored.step) if scored else "not scored"
-            cells = (_cell(point.label), _cell(str(run.seed), "number"), _cell(steps, "number"), _cell(str(run.folder)))
-            rows.append("".join(cells))
+            where = quote(Path(os.path.relpath(run.folder, beside)).as_posix())
+            link = f'<td><a href="{where}/">{escape(str(run.folder))}</a></td>'
+            rows.append("".join((_cell(point.label), _cell(str(run.seed), "number"), _cell(steps, "number"), link)))
     heads = (_cell("point", head=True), _cell("seed", "number", head=True), _cell("steps", "number", head=True))
     implied = ""
     if comparison.implied:
@@ -127,6 +146,7 @@ def _cell(text: str, kind: str = "", *, head: bool = False) -> str:
     return f"<{tag} class='{kind}'>{escape(text)}</{tag}>" if kind else f"<{tag}>{escape(text)}</{tag}>"
 
 
-def _table(heads: str, rows: Sequence[str]) -> str:
+def _table(heads: str, rows: Sequence[str], kind: str = "") -> str:
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<div class='wide'><table><tr>{heads}</tr>\n{body}</table></div>"
+    hint = "<p class='hint dim'>Scrolls sideways.</p>"
+    return f"<div class='wide {kind}' tabindex='0'><table><tr>{heads}</tr>\n{body}</table></div>{hint}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LONGEST = 40
 _WIDE = 10  # values that span such a factor are shown on a logarithmic axis
 
+_LETTERS = 28  # of names that fit side by side below a panel
 _DIRECTION = {True: "higher is better", False: "lower is better", None: ""}
 
 _LENGTHS: dict[str, Callable[[Scored], float]] = {"steps": lambda s: s.step, "minutes": lambda s: s.seconds / 60}
@@ -41,6 +42,16 @@ def figures(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
         columns = [column for column in comparison.columns if any(_curve(run, column, at) for run in comparison.runs)]
         if columns:
             yield f"over {title}", _panels(columns, partial(_over, comparison, title))
+
+
+def panels(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
+    """Draw the same as `figures`, each metric as a figure of its own, for pages that set them in rows as they fit."""
+    for column in comparison.columns:
+        for key in comparison.keys:
+            yield f"{column.title} by {key}", _panels([column], partial(_against, comparison, key))
+        for title, at in _LENGTHS.items():
+            if any(_curve(run, column, at) for run in comparison.runs):
+                yield f"{column.title} over {title}", _panels([column], partial(_over, comparison, title))
 
 
 def save_plots(comparison: Comparison, folder: Path) -> list[Path]:
@@ -81,7 +92,9 @@ def _plain(name: str) -> str:
 def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> None:
     """Draw mean and spread against one key; a line for each setting of the other keys."""
     values = [point.settings[key] for point in comparison.points]
-    place = _numeric(axes, values) or _categories(axes, list(map(shown, values)))
+    numeric = _numeric(axes, values)
+    place = numeric or _categories(axes, list(map(shown, values)))
+    style = "-" if numeric else ""  # nothing lies between two names
     lines: dict[str, list[tuple[float, Point]]] = {}
     for point in comparison.points:
         rest = label({other: value for other, value in point.settings.items() if other != key})
@@ -91,7 +104,8 @@ def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> No
         found.sort(key=lambda pair: pair[0])
         means = [summary.mean for _, summary in found]
         spreads = [summary.spread for _, summary in found]
-        axes.errorbar([x for x, _ in found], means, spreads, marker="o", markersize=4, capsize=3, label=_plain(name))
+        xs, called = [x for x, _ in found], _plain(name)
+        axes.errorbar(xs, means, spreads, marker="o", markersize=5, capsize=3, linestyle=style, label=called)
     axes.set_xlabel(_plain(short_names(comparison.keys)[key]))
 
 
@@ -114,6 +128,9 @@ def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None
 def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
     order = list(dict.fromkeys(names))
     axes.set_xticks(range(len(order)), list(map(_plain, order)))
+    if sum(map(len, order)) > _LETTERS:
+        for text in axes.get_xticklabels():
+            text.set(rotation=30, horizontalalignment="right")
     axes.set_xlim(-0.5, len(order) - 0.5)
     return lambda value: float(order.index(shown(value)))
 

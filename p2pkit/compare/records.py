@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
 from p2pkit.engine.storage.checkpoint import read_config
+from p2pkit.engine.storage.costs import load_costs
 from p2pkit.engine.storage.evaluations import load_report
 from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
 from p2pkit.errors import ModelError, Problem, first_line
@@ -49,24 +50,23 @@ class Record:
     Args:
         folder: The run's folder.
         config: Its resolved config.
+        settings: Its keys and values; how it is measured, watched and saved is left out.
         history: Evaluations during training, in order.
         later: Evaluations of its checkpoints by `p2pkit evaluate`, in order.
+        costs: The generator's size and the speed of training, where they are known.
     """
 
     folder: Path
     config: Mapping[str, Any]
+    settings: Mapping[str, Any]
     history: tuple[Scored, ...] = ()
     later: tuple[Scored, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The run's name."""
         return self.folder.name
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Its keys and values; how it is measured, watched and saved is left out."""
-        return compared(flat_config(self.config))
 
     @property
     def sweep(self) -> str:
@@ -110,7 +110,7 @@ def read_record(folder: Path, note: Callable[[Problem], None]) -> Record | None:
         return None
     history = _scored((folder / SAMPLES).glob("step-*.json"), began, note)
     later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None, note)
-    return Record(folder, config, tuple(history), tuple(later))
+    return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later), load_costs(folder))
 
 
 def run_config(folder: Path) -> dict[str, Any]:

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Settings = Mapping[str, Any]
+_NETWORKS = ("generator", "discriminator")
 _NOT_COMPARED = ("engine.seed", "engine.log_every", "evaluate.", "checkpoint.", "size.")
 
 
 def compared(flat: Settings) -> dict[str, Any]:
     """Return the keys by which runs are compared: how they are measured, watched and saved is left out."""
     return {key: value for key, value in flat.items() if not key.startswith(_NOT_COMPARED)}
+
+
+def with_absent_terms(settings: Sequence[Settings]) -> list[dict[str, Any]]:
+    """Give each run the weight 0 of terms that only other runs have."""
+    weights = [key for each in settings for key in each if re.fullmatch(r"losses\.[^.]+\.weight", key)]
+    return [{**each, **{key: 0 for key in weights if key not in each}} for each in settings]
 
 
 def differing(settings: Sequence[Settings]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -37,12 +44,14 @@ def _comparable(value: Any) -> str:
 
 def _follows(key: str, settings: Sequence[Settings]) -> bool:
     """Say whether a component's name, and whether its term is in use, settle one of its parameters."""
-    component, found, _ = key.partition(".params.")
-    if not found:
+    term = re.match(r"losses\.[^.]+", key)
+    if key.endswith(".weight") or not (term or ".params." in key):
         return False
-    heads = [(each.get(component), str(each.get(f"{component}.weight")) == "0") for each in settings]
-    pairs = {(head, _comparable(each.get(key))) for head, each in zip(heads, settings, strict=True)}
-    return len(set(heads)) > 1 and len(pairs) == len(set(heads))
+    component = term[0] if term else key.partition(".params.")[0]
+    unused = [term is not None and float(each.get(f"{component}.weight", 0)) == 0 for each in settings]
+    heads = [None if off else (each.get(component),) for off, each in zip(unused, settings, strict=True)]
+    values = ["" if off else _comparable(each.get(key)) for off, each in zip(unused, settings, strict=True)]
+    return len(set(heads)) > 1 and len(set(zip(heads, values, strict=True))) == len(set(heads))
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
@@ -57,6 +66,14 @@ def label(settings: Settings) -> str:
     """Write settings as `l1.weight=10 generator=unet_256`."""
     names = short_names(settings)
     return " ".join(f"{names[key]}={shown(value)}" for key, value in settings.items())
+
+
+def title(settings: Settings) -> str:
+    """Write settings shorter still, for legends: `l1 10 unet_256`; a network's name says by itself what it is."""
+    names = {key: re.sub(r"\.(weight|params)\b", "", name) for key, name in short_names(settings).items()}
+    return " ".join(
+        shown(value) if key in _NETWORKS else f"{names[key]} {shown(value)}" for key, value in settings.items()
+    )
 
 
 def shown(value: Any) -> str:

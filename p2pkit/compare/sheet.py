@@ -29,13 +29,23 @@ def draw_contact_sheet(comparison: Comparison, path: Path) -> None:
     Raises:
         ModelError: Sample pictures are gone.
     """
+    rows, points = sheet_rows(comparison)
+    draw_sheet(rows, ["source", "target", *(point.label.replace(" ", "\n") for point in points)], path)
+
+
+def sheet_rows(comparison: Comparison) -> tuple[list[Row], list[Point]]:
+    """Return a row of pictures for each validation image that all points have shown, and these points.
+
+    Raises:
+        ModelError: Sample pictures are gone.
+    """
     shown = [(point, pictures) for point in comparison.points if (pictures := _pictures(comparison, point))]
     first = shown[0][1]
     names = [name for name in first if all(name in pictures for _, pictures in shown)]
     rows = [
         Row(name, [first[name][0], first[name][2], *(pictures[name][1] for _, pictures in shown)]) for name in names
     ]
-    draw_sheet(rows, ["source", "target", *(point.label.replace(" ", "\n") for point, _ in shown)], path)
+    return rows, [point for point, _ in shown]
 
 
 def _pictures(comparison: Comparison, point: Point) -> Pictures:

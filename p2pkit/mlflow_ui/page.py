@@ -21,7 +21,12 @@ VIEW = "p2pkit"
 
 
 def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> str:
-    """Return the address of the page that is of most use, having saved the view that it shows.
+    """Return the address of the page that is of most use, having saved the view that it shows; as `pages` does."""
+    return pages(runs, experiment, base=base)[0]
+
+
+def pages(runs: Sequence[str] = (), experiment: str | None = None, *, base: str | None = None) -> tuple[str, str]:
+    """Return the addresses of the pages that are of most use, having saved the views that they show.
 
     Args:
         runs: Runs, or a sweep for all of its, as for `p2pkit compare`; MLflow's ids of runs elsewhere count too.
@@ -29,28 +34,30 @@ def page(runs: Sequence[str] = (), experiment: str | None = None, *, base: str |
         base: The server's address, as for `addresses`.
 
     Returns:
-        Charts in which the runs are seen by what differs between them, with their samples and scores.
+        Charts in which the runs are seen by what differs between them, with their samples and scores; and the same
+        with one mean for each point, empty where no point has several seeds.
 
     Raises:
         ModelError: There are no such runs, or they lie in several experiments.
     """
-    from p2pkit.mlflow_ui.views import save_view
+    from p2pkit.mlflow_ui.views import TRAININGS, save_view
 
-    if not runs:
-        found = addresses(experiment, base=base)
-        save_view(client(), found.experiment_id, VIEW)
-        return found.view(VIEW)
     store = client()
-    recorded = _recorded(store, runs)
-    experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
-    if len(experiments) > 1:
-        cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
-        raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
-    found = addresses(experiments[0], base=base)
-    ids = [run.info.run_id for run in recorded]
-    key = f"{VIEW}-{zlib.crc32(' '.join(sorted(ids)).encode()):08x}"
-    save_view(store, found.experiment_id, key, _search(store, recorded))
-    return found.view(key)
+    if not runs:
+        found, key, search = addresses(experiment, base=base), VIEW, TRAININGS
+    else:
+        recorded = _recorded(store, runs)
+        experiments = sorted({store.get_experiment(run.info.experiment_id).name for run in recorded})
+        if len(experiments) > 1:
+            cause = f"these runs lie in several experiments, and MLflow shows one at a time: {', '.join(experiments)}"
+            raise ModelError(Problem("", cause, "p2pkit compare shows them side by side"))
+        ids = sorted(run.info.run_id for run in recorded)
+        key = f"{VIEW}-{zlib.crc32(' '.join(ids).encode()):08x}"
+        found, search = addresses(experiments[0], base=base), _search(store, recorded)
+    if not save_view(store, found.experiment_id, key, search):
+        return found.view(key), ""
+    save_view(store, found.experiment_id, f"{key}-means", search, means=True)
+    return found.view(key), found.view(f"{key}-means")
 
 
 def _recorded(store: MlflowClient, names: Sequence[str]) -> list[Run]:

@@ -20,8 +20,8 @@ from typing import IO
 
 from p2pkit.children import environment
 from p2pkit.errors import P2pkitError, Problem
-from p2pkit.mlflow_store import HOST, PORT, SQLITE, check_exists, database_file, is_server, tracking_uri
-from p2pkit.mlflow_ui.page import page
+from p2pkit.mlflow_store import FILES, HOST, PORT, SQLITE, check_exists, database_file, is_server, tracking_uri
+from p2pkit.mlflow_ui.page import pages
 
 _PATIENCE = 120.0
 
@@ -33,6 +33,7 @@ def serve(
     experiment: str | None = None,
     open_browser: bool = True,
     report: Callable[[str], None] = print,
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Show recorded runs until interrupted; where the store is a server, only say (and open) the address.
 
@@ -42,17 +43,20 @@ def serve(
         experiment: The experiment to open; by default the one with the latest run.
         open_browser: Whether to open the address in a browser.
         report: Called with the address.
+        note: Called with what is waited for, what else there is to see, and how it is ended.
 
     Raises:
         ModelError: Nothing is recorded yet, or there is no such experiment or run.
         P2pkitError: The port is taken, or MLflow's server does not start.
     """
     if is_server(tracking_uri()):
-        _present(page(runs, experiment), open_browser, report)
+        _present(pages(runs, experiment), open_browser, report, note)
         return
-    found = page(runs, experiment, base="")  # before the server is started: an error comes at once
+    found = pages(runs, experiment, base="")  # before the server is started: an error comes at once
+    note("starting MLflow's server, which takes some seconds ...")
     with suppress(KeyboardInterrupt), _termination_interrupts(), server(port) as (base, process):
-        _present(base + found, open_browser, report)
+        _present(tuple(base + each if each else "" for each in found), open_browser, report, note)
+        note("it runs until you press Ctrl-C")
         process.wait()
         raise P2pkitError(Problem("", f"MLflow's server ended by itself, with code {process.returncode}"))
 
@@ -79,7 +83,7 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     command += ["--backend-store-uri", _absolute(uri)]
     database = database_file(uri)
     if database is not None:  # experiments made in the interface then keep files where those of training do
-        command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / "mlruns")]
+        command += ["--no-serve-artifacts", "--default-artifact-root", str(database.parent / FILES)]
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="p2pkit-ui-") as empty:
         process = subprocess.Popen(
             command,
@@ -97,8 +101,13 @@ def server(port: int = PORT) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             _stop(process)
 
 
-def _present(address: str, open_browser: bool, report: Callable[[str], None]) -> None:
+def _present(
+    found: tuple[str, ...], open_browser: bool, report: Callable[[str], None], note: Callable[[str], None]
+) -> None:
+    address, means = found
     report(address)
+    if means:
+        note(f"means over seeds: {means}")
     if open_browser:
         webbrowser.open(address)
 

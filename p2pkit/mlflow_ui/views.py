@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from p2pkit.compare.settings import compared, differing
+from p2pkit.compare.settings import Settings, compared, differing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,33 +20,72 @@ if TYPE_CHECKING:
 
 TAG = "mlflow.sharedViewState."
 """The interface finds the view of an address's `viewStateShareKey` in the experiment's tag of this name."""
+TRAININGS = "tags.`p2pkit.kind` = 'training'"
 _MOST = 8  # charts of a kind: a tag has room for 5000 characters
 _SHOWN_RUNS = 20
-_DIFFERENCES, _SAMPLES = "what differs", "samples"
-_SCORE = re.compile(r"(?!train/|speed/|system/)[^/]+/[^/]+")
+_DIFFERENCES, _SHARES, _SAMPLES = "what differs", "gradient shares", "samples"
+_SCORE = re.compile(r"(?!train/|speed/|system/|health/)([^/]+)/(?!gain_percent/|baseline_)(.+)")
+_SHARE = "train/gradient_share/"
+_SPEED, _SIZES = "speed/images_per_second", ("size.generator", "size.discriminator")
+
+Curves = Mapping[str, Sequence[float]]
+"""For each score, what trained networks reached in all runs: values at steps above 0."""
 
 
-def save_view(store: MlflowClient, experiment_id: str, key: str, search: str = "") -> None:
+def save_view(
+    store: MlflowClient, experiment_id: str, key: str, search: str = TRAININGS, *, means: bool = False
+) -> bool:
     """Write a view of an experiment's runs: columns and charts for what differs, their scores and sample pictures.
 
     Args:
         store: A client of the store.
         experiment_id: MLflow's id of the experiment.
         key: The view's name in addresses.
-        search: Which runs, in MLflow's search language; all, by default.
+        search: Which runs, in MLflow's search language; the trainings, by default.
+        means: Whether runs that differ in nothing but the seed are drawn as their mean.
+
+    Returns:
+        Whether there are such runs.
     """
     runs = _runs(store, experiment_id, search)
+    fill_terms(store, runs)
     pictures = _pictures(store, runs[-1]) if runs else []
-    text = json.dumps(view(runs, pictures, search), separators=(",", ":"))
+    state = view(runs, pictures, search, _curves(store, runs), means=means)
+    text = json.dumps(state, separators=(",", ":"))
     packed = "deflate;" + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     if store.get_experiment(experiment_id).tags.get(TAG + key) != packed:
         store.set_experiment_tag(experiment_id, TAG + key, packed)
+    return len({run.data.params.get("engine.seed") for run in runs}) > 1
+
+
+def fill_terms(store: MlflowClient, runs: Sequence[Run]) -> None:
+    """Say of each run that a term which only others have weighs 0 in it: MLflow draws no line with a gap."""
+    weights = {key for run in runs for key in run.data.params if re.fullmatch(r"losses\.[^.]+\.weight", key)}
+    for run in runs:
+        for key in sorted(weights - set(run.data.params)):
+            with suppress(Exception):  # a store that may only be read shows what it has
+                store.log_param(run.info.run_id, key, 0)
+                run.data.params[key] = "0"
 
 
 def _runs(store: MlflowClient, experiment_id: str, search: str) -> list[Run]:
     """Return the trainings that a view shows, oldest first."""
-    query = " AND ".join(filter(None, ("tags.`p2pkit.kind` = 'training'", search)))
+    query = " AND ".join(dict.fromkeys((TRAININGS, search)))
     return list(store.search_runs([experiment_id], query, order_by=["attributes.start_time ASC"]))
+
+
+def _curves(store: MlflowClient, runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Read how the scores went, of as many runs as are drawn, the untrained network's left out."""
+    return {
+        score: [
+            point.value
+            for run in runs[-_SHOWN_RUNS:]
+            if score in run.data.metrics
+            for point in store.get_metric_history(run.info.run_id, score)
+            if point.step > 0
+        ]
+        for score in _scores(runs)[:_MOST]
+    }
 
 
 def _pictures(store: MlflowClient, run: Run) -> list[tuple[str, int]]:
@@ -57,22 +98,37 @@ def _pictures(store: MlflowClient, run: Run) -> list[tuple[str, int]]:
     return sorted(steps.items())
 
 
-def view(runs: Sequence[Run], pictures: Sequence[tuple[str, int]], search: str = "") -> dict[str, Any]:
+def view(
+    runs: Sequence[Run],
+    pictures: Sequence[tuple[str, int]],
+    search: str = TRAININGS,
+    curves: Curves | None = None,
+    *,
+    means: bool = False,
+) -> dict[str, Any]:
     """Return the state of MLflow's runs page that shows what differs.
 
     Args:
         runs: The trainings to be seen.
         pictures: Names of sample pictures, and the step at which to show them.
         search: The filter.
+        curves: What trained networks reached, from which the ranges of the charts over steps follow.
+        means: Whether runs that differ in nothing but the seed are drawn as their mean.
     """
     settings = [compared(run.data.params) for run in runs]
     keys = differing(settings)[0] if settings else ()
     scores = _scores(runs)
-    numeric = [key for key in keys if all(_is_number(each.get(key)) for each in settings)]
-    charts = [*_differences(keys, numeric, scores), *_samples(pictures)]
-    names = dict.fromkeys(
-        [*(chart["metricSectionId"] for chart in charts), *(name.rpartition("/")[0] for name in scores)]
-    )
+    shares = _named(runs, _SHARE)
+    sections = {
+        _DIFFERENCES: _differences(keys, settings, scores, runs),
+        _SHARES: [_chart("BAR", metricKey=share) for share in shares[:_MOST]] if keys else [],
+        _SAMPLES: _samples(pictures),
+        **_over_steps(scores, curves or {}),
+    }
+    charts = [{"metricSectionId": name, **chart} for name, found in sections.items() for chart in found]
+    names = dict.fromkeys([*(name for name, found in sections.items() if found), *map(_section, scores)])
+    columns = [*(f"params.`{key}`" for key in (*keys, *_sizes(keys, runs))), *_columns((*scores, *shares), runs)]
+    grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": key} for key in keys]}
     return {
         "searchFilter": search,
         "orderByKey": "attributes.start_time",
@@ -81,39 +137,84 @@ def view(runs: Sequence[Run], pictures: Sequence[tuple[str, int]], search: str =
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [*(f"params.`{key}`" for key in keys), *(f"metrics.`{name}`" for name in scores)],
+        "selectedColumns": columns,
         "compareRunCharts": [{"uuid": f"p2pkit-{index}", **chart} for index, chart in enumerate(charts)],
         "compareRunSections": [_part(name) for name in names],
         "isAccordionReordered": True,
-        "runsHiddenMode": "SHOWALL",
+        "runsHiddenMode": "SHOW_ALL",
+        "groupBy": grouped if means and keys else None,
     }
 
 
+def _named(runs: Sequence[Run], prefix: str) -> list[str]:
+    """Return all metrics of a branch, as they come."""
+    return list(dict.fromkeys(name for run in runs for name in run.data.metrics if name.startswith(prefix)))
+
+
+def _columns(metrics: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    return [f"metrics.`{name}`" for name in (*metrics, *_named(runs, _SPEED))]
+
+
+def _section(score: str) -> str:
+    return score.rpartition("/")[0]
+
+
 def _scores(runs: Sequence[Run]) -> list[str]:
-    """Return the names of all scores, in the order in which the configs ask for them."""
+    """Return the names of what the configs ask for and all runs have; a metric's several values as the metric comes."""
     wanted = [name for run in runs for name in run.data.params.get("evaluate.metrics", "").split(", ")]
-    names = {name for run in runs for name in run.data.metrics if _SCORE.fullmatch(name)}
     order = {name: index for index, name in reversed(list(enumerate(wanted)))}
-    return sorted(names, key=lambda name: (order.get(name.rpartition("/")[2], len(wanted)), name))
+    places = {}
+    for name in dict.fromkeys(name for run in runs for name in run.data.metrics):
+        match = _SCORE.fullmatch(name)
+        metric = match and next((each for each in order if match[2] == each or match[2].startswith(f"{each}/")), None)
+        if metric is not None:
+            places[name] = order[metric]
+    return sorted(places, key=lambda name: (places[name], name))
 
 
-def _differences(keys: Sequence[str], numeric: Sequence[str], scores: Sequence[str]) -> list[dict[str, Any]]:
-    """Return parallel coordinates, each number against each score, and contours over the first two numbers."""
+def _sizes(keys: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    """Return the networks' sizes where they say something: where networks are what differs."""
+    return [size for size in _SIZES if size not in keys and len({run.data.params.get(size) for run in runs}) > 1]
+
+
+def _differences(
+    keys: Sequence[str], settings: Sequence[Settings], scores: Sequence[str], runs: Sequence[Run]
+) -> list[dict[str, Any]]:
+    """Return parallel coordinates; scores against numbers, or as bars and against the size of networks; contours."""
     if not keys or not scores:
         return []
-    best = scores[0]
-    charts = [
-        _chart("PARALLEL", _DIFFERENCES, selectedParams=list(keys), selectedMetrics=list(scores), showAllRuns=False)
-    ]
+    whole = [score for score in scores if all(score in run.data.metrics for run in runs)] or list(scores)
+    charts = [_chart("PARALLEL", selectedParams=list(keys), selectedMetrics=whole[:_MOST], showAllRuns=False)]
+    numeric = [key for key in keys if all(_is_number(each.get(key)) for each in settings)]
+    if len(numeric) < len(keys):
+        charts += [_chart("BAR", metricKey=name) for name in (*scores[: _MOST - 1], *_named(runs, _SPEED))]
+        numeric = [*_sizes(keys, runs), *numeric]
     charts += [
-        _chart("SCATTER", _DIFFERENCES, xaxis=_axis("PARAM", key), yaxis=_axis("METRIC", score))
+        _chart("SCATTER", xaxis=_axis("PARAM", key), yaxis=_axis("METRIC", score))
         for key in numeric
         for score in scores
     ][:_MOST]
-    if len(numeric) > 1:
-        first, second = (_axis("PARAM", key) for key in numeric[:2])
-        charts.append(_chart("CONTOUR", _DIFFERENCES, xaxis=first, yaxis=second, zaxis=_axis("METRIC", best)))
+    chosen = [key for key in numeric if key in keys]
+    if len(chosen) > 1:
+        first, second = (_axis("PARAM", key) for key in chosen[:2])
+        charts.append(_chart("CONTOUR", xaxis=first, yaxis=second, zaxis=_axis("METRIC", scores[0])))
     return charts
+
+
+def _over_steps(scores: Sequence[str], curves: Curves) -> dict[str, list[dict[str, Any]]]:
+    """Return each score over the steps, by section, with a range that leaves the untrained network's out."""
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for score in scores[:_MOST]:
+        values = [value for value in curves.get(score, ()) if math.isfinite(value)]
+        if len(values) > 1 and min(values) < max(values):
+            margin = 0.05 * (max(values) - min(values))
+            span = {"yMin": _rounded(min(values) - margin), "yMax": _rounded(max(values) + margin)}
+            sections.setdefault(_section(score), []).append(_chart("LINE", metricKey=score, range=span))
+    return sections
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _samples(pictures: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
@@ -122,7 +223,7 @@ def _samples(pictures: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
         return []
     names = [name for name, _ in pictures[:_MOST]]
     step = max(step for _, step in pictures)
-    return [_chart("IMAGE", _SAMPLES, imageKeys=names, step=step, showRunParams=False)]
+    return [_chart("IMAGE", imageKeys=names, step=step, showRunParams=False)]
 
 
 def _part(name: str) -> dict[str, Any]:
@@ -131,8 +232,8 @@ def _part(name: str) -> dict[str, Any]:
     return {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, **shape}
 
 
-def _chart(kind: str, section: str, **settings: Any) -> dict[str, Any]:
-    shared = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": _SHOWN_RUNS}
+def _chart(kind: str, **settings: Any) -> dict[str, Any]:
+    shared = {"deleted": False, "isGenerated": False, "runsCountToCompare": _SHOWN_RUNS}
     return {"type": kind, **shared, **settings}
 
 

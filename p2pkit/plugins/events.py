@@ -46,6 +46,10 @@ class Events:
         """A checkpoint is complete."""
         self._tell("p2pkit_checkpointed", step=step, path=path, best=best)
 
+    def went_back(self, step: int) -> None:
+        """The run goes on from an earlier step than it had come to."""
+        self._tell("p2pkit_went_back", step=step)
+
     def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
         """It is known what the run comes to as a whole."""
         self._tell("p2pkit_summarised", facts=facts, files=files)
@@ -59,7 +63,7 @@ class Events:
             module = self.manager.get_plugin(name)
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
-                self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
+                told = self.manager.subset_hook_caller(hook, others)(run=self.run, **values)
                 if last:
                     self.told.add(name)
             except KeyboardInterrupt:  # a signal, which is no fault of the plugin's
@@ -76,3 +80,18 @@ class Events:
                 if fatal:
                     raise PluginError(Problem("", cause, f"block {name} in registry.yaml to do without it")) from error
                 self.note(f"{cause}; the run goes on without it")
+            else:
+                for sentence in told:
+                    self.note(str(sentence))
+
+
+def replay(plugins: Plugins, folder: Path) -> list[str]:
+    """Let trackers send what has not got through, for the runs in a folder, and end the records of those killed.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        PluginError: A tracker can't be reached.
+    """
+    return [str(sentence) for sentence in plugins.manager.hook.p2pkit_replay(folder=folder)]

@@ -13,6 +13,7 @@ from typing import Any
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
 from p2pkit.config import PublishedConfig
+from p2pkit.engine.storage.costs import load_costs
 from p2pkit.sweep.points import Child, goal_of
 
 TABLE = "table.csv"
@@ -85,6 +86,17 @@ class Sweep:
             return None
         return (max if self.higher_is_better else min)(rows, key=lambda row: row[goal])
 
+    def costs(self) -> dict[str, dict[str, float]]:
+        """Return what each point costs, where networks are what differs: parameters, and images a second."""
+        if not any(key.startswith(("generator", "discriminator")) for child in self.children for key in child.settings):
+            return {}
+        found = {}
+        for label, group in self.points.items():
+            each = [load_costs(self.folder / child.folder) for child in group if child.state == "finished"]
+            names = dict.fromkeys(name for costs in each for name in costs)
+            found[label] = {name: statistics.fmean(costs[name] for costs in each if name in costs) for name in names}
+        return found
+
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each point: its label, how many runs count, and mean and spread of each metric."""
         rows = []
@@ -111,7 +123,8 @@ def write_results(swept: Sweep) -> list[Path]:
 
 
 def _write_table(swept: Sweep) -> Path:
-    rows = [{**row, **swept.points[row["label"]][0].settings} for row in swept.table()]
+    costs = swept.costs()
+    rows = [{**row, **costs.get(row["label"], {}), **swept.points[row["label"]][0].settings} for row in swept.table()]
     path = swept.folder / TABLE
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(itertools.chain.from_iterable(rows))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +15,16 @@ from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
-from p2pkit.mlflow_store import SWEEP_TAG
-from p2pkit.progress import reporter
+from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
+from p2pkit.sweep.naming import Naming
 from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.plan import Axes, Config, Planned, plan, shared_keys
 from p2pkit.sweep.points import Child
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.search import Search
 from p2pkit.sweep.store import STATE, Store
-
-POINT = "p2pkit.point"
 
 
 def sweep(
@@ -143,6 +143,7 @@ class _Worker:
         self.parent = Parent(store.folder, planned, registry, reporter(progress).warn, resumed=not first)
         self.search = self._search(first)
         failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
+        self._took: list[float] = []
         self._again = set(failed) if again else set[int]()
 
     def _search(self, first: bool) -> Search | None:
@@ -213,21 +214,36 @@ class _Worker:
                 continue
             if self.progress:
                 print(f"[{unit + 1}/{len(self.store.units)}] {child.label} seed={child.seed}", flush=True)
+            begun = time.monotonic()
             done = self._train(child)
             if done is None:
                 return False
             children[index] = done
+            self._took.append(time.monotonic() - begun)
             self.store.save(unit, children)
+            if self.progress:
+                print(self._told(done), flush=True)
         self._again.discard(unit)
         if self.search is not None:
             self.search.tell(children)
         return True
 
+    def _told(self, done: Child) -> str:
+        """Say what a run came to, and how long the rest will take at the pace so far."""
+        scores = "  ".join(f"{name} {value:.4g}" for name, value in done.metrics.items())
+        outcome = scores if done.state == "finished" else f"failed: {done.error}"
+        units = [self.store.children(unit) for unit in self.store.units]
+        waiting = sum(child.state == "waiting" for unit in units for child in unit)
+        waiting += sum(self.planned.wanted.seeds for unit in units if not unit)
+        left = f"; {waiting} more, about {timespan(waiting * statistics.fmean(self._took))}" if waiting else ""
+        return f"    {outcome}{left}"
+
     def _train(self, child: Child) -> Child | None:
         """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""
         folder = self.store.folder
         begun = _begun(folder, child)
-        tags = {"tracking.tags": {SWEEP_TAG: folder.name, POINT: child.label}}
+        everyone = (each for unit in self.store.units for each in self.store.children(unit))
+        tags = {"tracking.tags": Naming(folder.name, self.planned.wanted).tags(child, everyone)}
         own = {"tracking.folder": str(folder), "tracking.name": child.name, "engine.seed": child.seed, **tags}
         try:
             if begun is not None:

@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 
 from p2pkit.mlflow_store import Addresses
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 PATIENCE = 90.0
-NAMES = [f"l1.weight={weight}_seed={seed}" for weight in (1, 10, 100) for seed in (0, 1)]
+POINTS = [(weight, seed) for weight in (1, 10, 100) for seed in (0, 1)]
+FOLDERS = [f"l1.weight={weight}_seed={seed}" for weight, seed in POINTS]
+NAMES = [f"l1 {weight} seed {seed}" for weight, seed in POINTS]
 LOADED = """
 return [...document.querySelectorAll("img[src*='get-artifact']")].filter(i => i.complete && i.naturalWidth > 0).length
 """
@@ -82,12 +85,24 @@ def address_of(address: str) -> Addresses:
     return Addresses(base, page.partition("/")[0], "weights")
 
 
-def test_a_sweep_is_seen_by_what_differs(ui, browser) -> None:
+def lines_of(swept: Path, axes: set[str]) -> int:
+    """Count the runs of which MLflow draws a line: those that have a value on every axis."""
+    store = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
+    experiment = store.get_experiment_by_name("weights").experiment_id
+    data = [run.data for run in store.search_runs([experiment], "tags.`p2pkit.kind` = 'training'")]
+    named = {name for each in data for name in (*each.params, *each.metrics)} & axes
+    return sum(named <= {*each.params, *each.metrics} for each in data)
+
+
+def test_a_sweep_is_seen_by_what_differs(ui, browser, swept) -> None:
     with ui("weights") as address:
         visit(browser, address)
         await_texts(browser, *NAMES, "what differs", "losses.l1.weight vs. val/l1")
         await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
         await_texts(browser, "6 matching runs")
+        axes = set(browser.execute_script(AXES))
+        assert lines_of(swept, axes) == len(NAMES)
+        assert not [axis for axis in axes if axis.startswith(("health/", "val/variety"))]
         photograph(browser, "weights-charts")
         scroll_to(browser, "samples")
         await_(lambda: browser.execute_script(LOADED) >= len(NAMES), "a sample picture of each run")
@@ -102,7 +117,7 @@ def test_its_runs_are_listed_with_what_differs_and_their_scores(ui, browser) -> 
 
 
 def test_the_compare_page_has_the_weight_on_an_axis(ui, browser, swept) -> None:
-    ids = [(swept / "runs" / "weights" / name / "mlflow.id").read_text().strip() for name in NAMES]
+    ids = [(swept / "runs" / "weights" / name / "mlflow.id").read_text().strip() for name in FOLDERS]
     with ui() as address:
         visit(browser, address_of(address).compare(ids))
         await_texts(browser, "Comparing 6 Runs from 1 Experiment", "Parallel Coordinates Plot")
@@ -112,7 +127,7 @@ def test_the_compare_page_has_the_weight_on_an_axis(ui, browser, swept) -> None:
 
 
 def test_a_run_shows_its_samples_and_scores(ui, browser) -> None:
-    with ui(f"weights/{NAMES[-1]}") as address:
+    with ui(f"weights/{FOLDERS[-1]}") as address:
         visit(browser, address)
         await_texts(browser, NAMES[-1], "1 matching run", "samples", "val/l1")
         assert NAMES[0] not in text(browser)
@@ -121,7 +136,16 @@ def test_a_run_shows_its_samples_and_scores(ui, browser) -> None:
 
 
 def test_a_run_s_page_has_its_parameters(ui, browser, swept) -> None:
-    run_id = (swept / "runs" / "weights" / NAMES[0] / "mlflow.id").read_text().strip()
+    run_id = (swept / "runs" / "weights" / FOLDERS[0] / "mlflow.id").read_text().strip()
     with ui() as address:
         visit(browser, address_of(address).run(run_id))
-        await_texts(browser, NAMES[0], "p2pkit.sweep", "losses.l1.weight", "Finished")
+        await_texts(browser, NAMES[0], "p2pkit.sweep", "losses.l1.weight", "Finished", "better by")
+        await_(lambda: browser.execute_script(LOADED), "the sheet in the description")
+        photograph(browser, "weights-run")
+
+
+def test_seeds_are_seen_as_their_mean(ui, browser) -> None:
+    with ui("weights") as address:
+        visit(browser, f"{address}-means")
+        await_texts(browser, "Group: 1", "Group: 10", "Group: 100")
+        await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")

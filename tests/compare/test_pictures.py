@@ -84,10 +84,24 @@ def test_the_page_holds_all_there_is(compared, tmp_path):
     assert re.search(r"class='number best'>0\.1000 ± 0\.0000<", text)
     assert "measured with split val, count 8, batch_norm running" in text
     pictures = re.findall(r'src="data:image/([\w+]+);base64,([^"]+)"', text)
-    assert [kind for kind, _ in pictures] == ["png", "svg+xml", "svg+xml", "svg+xml"]
-    with Image.open(io.BytesIO(base64.b64decode(pictures[0][1]))) as sheet:
-        assert sheet.size[0] > 5 * 128
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+    kinds = [kind for kind, _ in pictures]
+    assert kinds.count("png") == 2 * 5  # two sources; source, target and the fakes of three points
+    assert kinds.count("svg+xml") == 2 * 3  # two metrics; by the weight, over steps and over minutes
+    with Image.open(io.BytesIO(base64.b64decode(pictures[0][1]))) as sample:
+        assert sample.size == (16, 16)
+    assert not re.findall(r'src="(?!data:)', text)
+    links = re.findall(r'href="([^"]+)"', text)
+    assert [(tmp_path / "out" / link).resolve().name for link in links] == [run.name for run in compared.runs]
+    assert re.search(r"<td class='number'>0, 1</td>", text)  # the seeds of a point
+
+
+def test_nothing_lies_between_two_names_and_each_is_whole(made):
+    names = [f"a_network_with_a_long_name_{index}" for index in range(3)]
+    networks = [{"use": f"p2pkit:{name}", "alias": name, "params": {}} for name in names]
+    folders = [made(network["alias"], {"generator": network}, l1=0.5) for network in networks]
+    axes = next(drawn for _, drawn in figures(compare(folders))).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    assert axes.containers[0].lines[0].get_linestyle() == "None"
 
 
 ODD = ["[/red]", r"$\frac$", "<script>", "a/b", "line\nbreak", "x" * 20_000, ":smile:", "50%", "_", "{}"]

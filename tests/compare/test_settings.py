@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pkit.compare.settings import differing, label, short_names
+from p2pkit.compare.settings import differing, label, short_names, title, with_absent_terms
 
 
 def test_only_what_differs_is_named():
@@ -40,3 +40,17 @@ def test_values_are_written_as_the_config_has_them():
     assert (
         label({"generator": unet, "engine.compile": True}) == "generator=unet(depth=4,skips=false) engine.compile=true"
     )
+
+
+def test_a_term_that_a_run_lacks_has_weight_0_and_brings_no_parameters():
+    with_it = {"losses.l1.weight": 100, "losses.vgg.weight": 1, "losses.vgg.params.layer": 3, "losses.vgg.every": 1}
+    found = with_absent_terms([with_it, {"losses.l1.weight": 100}])
+    assert found[1]["losses.vgg.weight"] == 0
+    keys, implied = differing(found)
+    assert keys == ("losses.vgg.weight",)
+    assert set(implied) == {"losses.vgg.params.layer", "losses.vgg.every"}
+
+
+def test_titles_are_short():
+    assert title({"losses.gan.weight": 0, "losses.l1.weight": 100}) == "gan 0 l1 100"
+    assert title({"generator": "unet_64", "generator.params.depth": 4}) == "unet_64 depth 4"

@@ -18,8 +18,9 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from p2pkit import mlflow_store
 from p2pkit.errors import ModelError, P2pkitError
-from p2pkit.mlflow_ui import server
+from p2pkit.mlflow_ui import page, server
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_percent_sign_in_the_folder_survives(bare: Path, monkeypatch: pytest.M
     odd = bare / "50% of"
     odd.mkdir()
     monkeypatch.chdir(odd)
-    assert server._database(server.tracking_uri()) == odd / "mlflow.db"
+    assert mlflow_store.database_file(mlflow_store.tracking_uri()) == odd / "mlflow.db"
 
 
 def test_the_environment_and_the_caller_say_where_runs_are_recorded(
@@ -70,7 +71,7 @@ def test_the_environment_and_the_caller_say_where_runs_are_recorded(
 def test_addresses_lead_past_the_view_for_language_models(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     experiment_id, run_id = made["first"]
-    found = server.addresses("first")
+    found = mlflow_store.addresses("first")
     start = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs"
     assert found.runs == f"{start}?workflowType=machine_learning"
     assert found.charts == f"{found.runs}&compareRunsMode=CHART"
@@ -83,15 +84,15 @@ def test_addresses_lead_past_the_view_for_language_models(mlflow_here: Path) -> 
 
 def test_the_experiment_with_the_latest_run_is_the_default(mlflow_here: Path) -> None:
     made = recorded("first", "second")
-    assert server.addresses().experiment == "second"
+    assert mlflow_store.addresses().experiment == "second"
     MlflowClient().create_run(made["first"][0], start_time=5000)
-    assert server.addresses(base="http://localhost:1").runs.startswith(
+    assert mlflow_store.addresses(base="http://localhost:1").runs.startswith(
         f"http://localhost:1/#/experiments/{made['first'][0]}/"
     )
 
 
 def test_where_nothing_is_recorded_there_is_nothing_to_show(bare: Path) -> None:
-    for show in (server.addresses, server.serve, server.server().__enter__):
+    for show in (mlflow_store.addresses, server.serve, server.server().__enter__):
         with pytest.raises(ModelError, match=r"no runs yet in .*mlflow\.db\n.*p2pkit demo"):
             show()
     assert list(bare.iterdir()) == []
@@ -105,7 +106,7 @@ def test_a_store_without_runs_is_nothing_to_show_either(mlflow_here: Path) -> No
 def test_an_unknown_experiment_is_named_with_those_there_are(mlflow_here: Path) -> None:
     recorded("faces")
     with pytest.raises(ModelError, match=r"no experiment 'facades'.*\n.*Default, faces"):
-        server.addresses("facades")
+        mlflow_store.addresses("facades")
 
 
 def test_a_taken_port_is_named_with_one_that_is_free(mlflow_here: Path) -> None:
@@ -129,7 +130,9 @@ def test_the_store_s_own_server_is_only_named(monkeypatch: pytest.MonkeyPatch) -
     said: list[str] = []
     asked: list[object] = []
     monkeypatch.setattr(server, "tracking_uri", lambda: "http://tracking.example/")
-    monkeypatch.setattr(server, "page", lambda *arguments: asked.append(arguments) or "http://tracking.example/#/page")
+    monkeypatch.setattr(
+        server, "pages", lambda *arguments: asked.append(arguments) or ("http://tracking.example/#/page", "")
+    )
     monkeypatch.setattr("webbrowser.open", opened.append)
     server.serve(["first"], report=said.append)
     assert said == opened == ["http://tracking.example/#/page"]
@@ -140,8 +143,8 @@ def test_the_page_is_a_view_of_the_experiment(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     start = f"http://127.0.0.1:5000/#/experiments/{made['second'][0]}/runs"
     view = "workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=p2pkit"
-    assert server.page() == f"{start}?{view}"
-    assert server.page(experiment="first", base="").startswith(f"/#/experiments/{made['first'][0]}/runs?")
+    assert page.page() == f"{start}?{view}"
+    assert page.page(experiment="first", base="").startswith(f"/#/experiments/{made['first'][0]}/runs?")
     assert "mlflow.sharedViewState.p2pkit" in MlflowClient().get_experiment(made["second"][0]).tags
 
 
@@ -150,10 +153,10 @@ def test_a_page_of_runs_holds_only_these(mlflow_here: Path) -> None:
     experiment, _ = recorded("first")["first"]
     tags = {"p2pkit.kind": "training"}
     first, second = (client.create_run(experiment, tags=tags).info.run_id for _ in range(2))
-    address = server.page([first, second], base="")
+    address = page.page([first, second], base="")
     key = address.partition("viewStateShareKey=")[2]
     assert key.startswith("p2pkit-")
-    assert server.page([second, first], base="") == address
+    assert page.page([second, first], base="") == address
     assert (
         state(experiment, key)["searchFilter"]
         == f"attributes.run_id IN ({', '.join(sorted(map(repr, (first, second))))})"
@@ -169,26 +172,26 @@ def test_a_page_of_a_sweep_holds_runs_yet_to_come(mlflow_here: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "run.yaml").write_text("tracking: {experiment: first}")
         (folder / "mlflow.id").write_text(client.create_run(experiment, tags=tags).info.run_id)
-    key = server.page(["weights"]).partition("viewStateShareKey=")[2]
+    key = page.page(["weights"]).partition("viewStateShareKey=")[2]
     filtered = "tags.`p2pkit.sweep` = 'weights' AND tags.`p2pkit.kind` = 'training'"
     assert state(experiment, key)["searchFilter"] == filtered
-    one = server.page(["weights/a"]).partition("viewStateShareKey=")[2]
+    one = page.page(["weights/a"]).partition("viewStateShareKey=")[2]
     assert str(state(experiment, one)["searchFilter"]).startswith("attributes.run_id IN ('")
     folders = [mlflow_here / "runs" / "weights"]
-    assert server.way_to(["weights"], folders) == "p2pkit ui weights"
-    assert server.way_to(["with space"], folders) == "p2pkit ui 'with space'"
-    assert server.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
+    assert page.way_to(["weights"], folders) == "p2pkit ui weights"
+    assert page.way_to(["with space"], folders) == "p2pkit ui 'with space'"
+    assert page.way_to(["gone"], [mlflow_here / "elsewhere"]) is None
 
 
 def test_runs_that_no_page_can_show(mlflow_here: Path) -> None:
     made = recorded("first", "second")
     with pytest.raises(ModelError, match=r"several experiments.*: first, second\n.*p2pkit compare"):
-        server.page([run_id for _, run_id in made.values()])
+        page.page([run_id for _, run_id in made.values()])
     unrecorded = mlflow_here / "runs" / "mine"
     unrecorded.mkdir(parents=True)
     (unrecorded / "run.yaml").write_text("tracking: {experiment: first}")
     with pytest.raises(ModelError) as failed:
-        server.page(["mine", "gone", "0" * 32])
+        page.page(["mine", "gone", "0" * 32])
     said = [str(problem) for problem in failed.value.problems]
     assert "is not recorded in MLflow" in said[0]
     assert "there is no run or checkpoint 'gone'" in said[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from p2pkit import DatasetFacts, DeviceError, ImageSpec, PairSpec, PluginError, Report, Run, Samples
-from p2pkit.plugins.events import Events
+from p2pkit.plugins.events import Events, replay
 from p2pkit.plugins.loading import Plugins
 from p2pkit.progress import Silent
 
@@ -127,3 +127,24 @@ def test_a_failure_is_told_where_nothing_else_is_shown(events):
     run.note = Silent().warn
     with pytest.warns(RuntimeWarning, match=r"plugin clumsy failed in p2pkit_scalars: OSError: disk full"):
         run.scalars(5, {})
+
+
+TALKING = """
+    @p2pkit.hookimpl
+    def p2pkit_scalars(step): return f"at {step} all is well" if step == 2 else None
+    @p2pkit.hookimpl
+    def p2pkit_run_ended(): return "3 % is missing"
+    @p2pkit.hookimpl
+    def p2pkit_replay(folder): return f"sent what was left in {folder}"
+"""
+
+
+def test_what_plugins_say_is_told(write_plugin):
+    plugins = Plugins(files=[write_plugin(TALKING, "talking")], discover=False, block=["p2pkit.mlflow"])
+    notes: list[str] = []
+    run = Events(plugins, RUN, notes.append)
+    run.scalars(1, {})
+    run.scalars(2, {})
+    run.ended(None)
+    assert notes == ["at 2 all is well", "3 % is missing"]
+    assert replay(plugins, Path("runs")) == ["sent what was left in runs"]

@@ -29,18 +29,18 @@ def runs(recorded, mlflow_here):
 
 def test_the_parent_stands_beside_its_children_and_says_what_is_best(runs):
     swept, found, client = runs
-    assert set(found) == {"s", "good_seed=0", "bad_seed=0", "plain_seed=0"}
+    assert set(found) == {"s", "good", "bad", "plain"}
     assert {name: run.info.status for name, run in found.items()} == {
         "s": "FINISHED",
-        "good_seed=0": "FINISHED",
-        "bad_seed=0": "FAILED",
-        "plain_seed=0": "FINISHED",
+        "good": "FINISHED",
+        "bad": "FAILED",
+        "plain": "FINISHED",
     }
     assert {run.data.tags["p2pkit.sweep"] for run in found.values()} == {"s"}
-    assert found["good_seed=0"].data.tags["p2pkit.point"] == "good"
+    assert found["good"].data.tags["p2pkit.point"] == "good"
     parent = found["s"].data
     assert parent.tags["p2pkit.kind"] == "sweep"
-    assert "mlflow.parentRunId" not in found["good_seed=0"].data.tags
+    assert "mlflow.parentRunId" not in found["good"].data.tags
     assert parent.tags["p2pkit.best"] == parent.params["best"] == swept.best["label"]
     assert parent.metrics["best/l1"] == swept.best["l1"]
     assert parent.metrics["runs/failed"] == 1
@@ -58,3 +58,7 @@ def test_within_a_run_of_the_callers_the_sweep_has_runs_of_its_own(recorded, mlf
         swept = sweep(recorded, ["losses.l1.weight=1,10"], registry=load_registry(discover=False), name="s")
     assert swept.complete
     assert mlflow.get_run(mine.info.run_id).data.params == {}
+    found = mlflow.MlflowClient().search_runs(
+        [mine.info.experiment_id], f"tags.`mlflow.parentRunId` = '{mine.info.run_id}'"
+    )
+    assert {run.info.run_name for run in found} == {"s", "l1 1", "l1 10"}

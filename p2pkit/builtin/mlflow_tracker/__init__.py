@@ -9,6 +9,7 @@ from typing import Any
 
 from p2pkit import Report, Run, Samples, hookimpl
 from p2pkit.builtin.mlflow_tracker.recorder import Recorder
+from p2pkit.builtin.mlflow_tracker.replay import replay
 
 _recorders: dict[Path, Recorder] = {}
 
@@ -20,10 +21,11 @@ def p2pkit_run_started(run: Run) -> None:
 
 
 @hookimpl
-def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+def p2pkit_scalars(run: Run, step: int, scalars: Mapping[str, float]) -> str | None:
     """Log losses and speed."""
     with _recorder(run) as recorder:
         recorder.log_metrics(step, scalars)
+        return recorder.news()
 
 
 @hookimpl
@@ -32,6 +34,7 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
     with _recorder(run) as recorder:
         recorder.log_report(step, report)
         recorder.log_samples(step, report.split, samples)
+        recorder.log_description(step, report, samples)
 
 
 @hookimpl
@@ -45,6 +48,13 @@ def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
 
 
 @hookimpl
+def p2pkit_went_back(run: Run, step: int) -> None:
+    """Tag the run with the step, and forget checkpoints after it."""
+    with _recorder(run) as recorder:
+        recorder.go_back(step)
+
+
+@hookimpl
 def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
     """Log what the run comes to as parameters and tags, and the files as artifacts."""
     with _recorder(run) as recorder:
@@ -52,11 +62,18 @@ def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path])
 
 
 @hookimpl
-def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> None:
+def p2pkit_run_ended(run: Run, error: BaseException | None, reason: str) -> str | None:
     """Log the model and end the run, finished, failed or stopped."""
     with _recorder(run) as recorder:
-        recorder.finish(error, reason)
+        left = recorder.finish(error, reason)
     del _recorders[run.folder]
+    return left
+
+
+@hookimpl
+def p2pkit_replay(folder: Path) -> str | None:
+    """Send what runs in a folder have not got through, and end the records of those that were killed."""
+    return replay(folder)
 
 
 @contextmanager

@@ -5,37 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import p2pkit
 from p2pkit import DatasetFacts, ImageSpec, Run
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput
     from mlflow.types import Schema
 
 
-def dataset_inputs(run: Run) -> list[DatasetInput]:
+def dataset_inputs(run: Run) -> list[dict[str, Any]]:
     """Return one input for each split that the run uses, with its size and the data's fingerprint."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
     facts = run.dataset
     kind = "local" if facts.root else "code"
     source: dict[str, object] = {"uri": str(Path(facts.root).absolute())} if facts.root else {"tags": {}}
-    inputs = []
-    for split, count in facts.counts.items():
-        context = "training" if split == "train" and run.kind == "training" else "evaluation"
-        dataset = Dataset(
-            name=f"{facts.name} {split}",
-            digest=_digest(facts, split),
-            source_type=kind,
-            source=json.dumps(source),
-            schema=_schema(facts),
-            profile=json.dumps({"pairs": count}),
-        )
-        inputs.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)]))
-    return inputs
+    return [
+        {
+            "context": "training" if split == "train" and run.kind == "training" else "evaluation",
+            "dataset": {
+                "name": f"{facts.name} {split}",
+                "digest": _digest(facts, split),
+                "source_type": kind,
+                "source": json.dumps(source),
+                "schema": _schema(facts),
+                "profile": json.dumps({"pairs": count}),
+            },
+        }
+        for split, count in facts.counts.items()
+    ]
 
 
 def image_schema(image: ImageSpec, *, rows: int = -1, columns: int = -1) -> Schema:

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from p2pkit.builtin.mlflow_tracker.inputs import image_schema
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities import Run as RecordedRun
     from mlflow.models import ModelSignature
     from numpy.typing import NDArray
 
@@ -47,45 +50,65 @@ def _load_pyfunc(data_path: str) -> Model:
     return Model(Path(data_path))
 
 
-def log_model(client: MlflowClient, run_id: str, run: Run, checkpoint: Path, step: int) -> str:
-    """Log a checkpoint's generator as the run's model.
+def model_entry(run: Run, checkpoint: Path, step: int) -> dict[str, Any]:
+    """Return what a journal notes of a checkpoint, so that it can become a model without the run at hand."""
+    where = checkpoint.absolute().relative_to(run.folder.absolute()).as_posix()
+    return {
+        "model": where,
+        "step": step,
+        "signature": signature(run.dataset.spec).to_dict(),
+        "requirements": requirements(run),
+    }
+
+
+def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Mapping[str, Any]) -> str:
+    """Log a checkpoint's generator as the run's model; one whose logging was cut short is gone on with.
 
     Args:
         client: A client of the store.
         run_id: The run's id in MLflow.
-        run: The run.
         checkpoint: The checkpoint's folder.
-        step: The step it is of.
+        entry: What the journal notes of it.
 
     Returns:
         The model's id: `models:/<id>` loads it, and so does `runs:/<run id>/generator`.
     """
     from mlflow.entities import LoggedModelOutput
+    from mlflow.models import ModelSignature
 
     recorded = client.get_run(run_id)
-    logged = client.create_logged_model(
-        recorded.info.experiment_id, NAME, source_run_id=run_id, params=recorded.data.params, model_type="generator"
-    )
+    logged = _begun(client, recorded, entry["step"])
     with tempfile.TemporaryDirectory() as temporary:
         data, folder = Path(temporary, "checkpoint"), Path(temporary, "model")
         data.mkdir()
         for file in p2pkit.inference_files(checkpoint):
             shutil.copy2(file, data)
+        form = ModelSignature.from_dict(entry["signature"])
         identity = {"artifact_path": logged.artifact_location, "model_uuid": logged.model_id}
-        _save(
-            data,
-            folder,
-            signature(run.dataset.spec),
-            requirements(run),
-            run_id=run_id,
-            model_id=logged.model_id,
-            **identity,
-        )
+        _save(data, folder, form, entry["requirements"], run_id=run_id, model_id=logged.model_id, **identity)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
+    if logged.model_id not in [output.model_id for output in recorded.outputs.model_outputs]:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, entry["step"])])
     model_id: str = logged.model_id
     return model_id
+
+
+def _begun(client: MlflowClient, run: RecordedRun, step: int) -> LoggedModel:
+    """Return the run's model of a step, made where it is not there."""
+    tags = {"p2pkit.run": run.info.run_id, "p2pkit.step": str(step)}
+    wanted = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_logged_models([run.info.experiment_id], filter_string=wanted)
+    if found:
+        return found[0]
+    return client.create_logged_model(
+        run.info.experiment_id,
+        NAME,
+        source_run_id=run.info.run_id,
+        params=run.data.params,
+        model_type="generator",
+        tags=tags,
+    )
 
 
 def signature(images: PairSpec) -> ModelSignature:

@@ -13,6 +13,8 @@ def parameters(run: Run) -> dict[str, str]:
     """Return what makes runs differ: the resolved config flattened by dots, and what the engine settled."""
     flat = {key: value for key, value in flat_config(run.config).items() if not _is_path(value)}
     flat |= {_fact(key): value for key, value in flat_config(run.facts).items()}
+    if run.kind == "training":
+        flat.setdefault("size.discriminator", 0)  # MLflow draws no run that an axis has no value of
     return {name(key): str(value) for key, value in flat.items()}
 
 

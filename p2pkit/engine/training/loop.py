@@ -52,6 +52,7 @@ class TrainResult:
         signal: The signal that stopped it, if one did.
         best: The best checkpoint, where the run keeps one.
         reason: Why it ended, in a sentence.
+        images_per_second: How fast it was by the last reading.
     """
 
     progress: Progress
@@ -61,6 +62,7 @@ class TrainResult:
     signal: int | None = None
     best: Path | None = None
     reason: str = ""
+    images_per_second: float | None = None
 
 
 @dataclass
@@ -183,8 +185,9 @@ class Loop:
             self._save()
         report, samples = status.evaluation or (None, None)
         assert status.checkpoint is not None
+        speed = status.latest.get("speed/images_per_second")
         return TrainResult(
-            status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason()
+            status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
         )
 
     def _count_remaining(self) -> None:
@@ -221,6 +224,7 @@ class Loop:
     def _rollback(self, error: NotFinite) -> None:
         progress, state = rollback(error, self.folder, self.assembly, self.status.state.rollbacks)
         on_main_rank(lambda: abandon_later(self.folder, progress.step))
+        self.events.went_back(progress.step)
         self._restore_state(progress, state)
         self.best = BestCheckpoint(self.settings, self.folder)
         what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
@@ -284,12 +288,12 @@ class Loop:
         check_weights(step, self.assembly, self.folder)
         report, samples = status.evaluation = self.evaluator(self.assembly.evaluated, sheet_path(self.folder, step))
         status.evaluated_at = step
+        self.events.evaluated(step, report, samples)  # scores first: MLflow's page for comparing opens on what is first
         found = self.health.evaluated(step, report.split, samples)
         if _due(self.settings.health.gradient_shares, status.state.evaluations):
             found |= self.shares()
         if found:
             self.events.scalars(step, found)
-        self.events.evaluated(step, report, samples)
         if status.state.evaluated != step:
             status.state.evaluations += 1
             status.state.evaluated = step

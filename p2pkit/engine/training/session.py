@@ -92,11 +92,11 @@ class RunSession:
         self.splits.read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = build_tuned(self.checked, self._steps(), found=found, note=self.reporter.note)
-        progress, state = Progress(), LoopState()
+        progress, state, went_back = Progress(), LoopState(), False
         if resume is not None:
             progress = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
             state = LoopState.of(read_state(resume))
-            raise_on_all_ranks(lambda: self._go_back_to(progress.step))
+            went_back = raise_on_all_ranks(lambda: self._go_back_to(progress.step))
         else:
             raise_on_all_ranks(lambda: load_initial(assembly, self.reporter.note))
         if world().main:
@@ -104,6 +104,8 @@ class RunSession:
         run = self._record("training", assembly.facts(), resumed=resume is not None)
 
         def act(events: Events) -> TrainResult:
+            if went_back:
+                events.went_back(progress.step)
             own = {"augmentations": assembly.augmentations, "shuffle": True}
             loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), **own)
             goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
@@ -113,14 +115,16 @@ class RunSession:
 
         return self._tracked(run, act)
 
-    def _go_back_to(self, step: int) -> None:
-        """Leave behind what the run made after the checkpoint that it goes on from."""
-        if world().main:
-            tidy(self.folder)
-            moved = abandon_later(self.folder, step)
-            if moved:
-                what = f"{len(moved)} files and folders of later steps lie in {self.folder / ABANDONED}"
-                self.reporter.note(f"the run goes on from step {step}; {what}")
+    def _go_back_to(self, step: int) -> bool:
+        """Leave behind what the run made after the checkpoint that it goes on from; tell whether there was anything."""
+        if not world().main:
+            return False
+        tidy(self.folder)
+        moved = abandon_later(self.folder, step)
+        if moved:
+            what = f"{len(moved)} files and folders of later steps lie in {self.folder / ABANDONED}"
+            self.reporter.note(f"the run goes on from step {step}; {what}")
+        return bool(moved)
 
     def _steps(self) -> int:
         schedule, engine = self.checked.plan.config.schedule, self.checked.plan.config.engine

@@ -99,8 +99,8 @@ def test_events_come_in_order(tiny, tmp_path):
     diary = (folder / "diary.txt").read_text().splitlines()
     assert [line.split()[0] for line in diary] == [
         "started",
-        *["scalars", "evaluated"],
-        *(["scalars", "scalars", "evaluated", "checkpointed"] * 2),
+        *["evaluated", "scalars"],
+        *(["scalars", "evaluated", "scalars", "checkpointed"] * 2),
         "ended",
     ]
     assert diary[0] == "started training {'train': 12, 'val': 8}"
@@ -108,8 +108,8 @@ def test_events_come_in_order(tiny, tmp_path):
         assert name in diary[3]
     shares = [f"train/gradient_{kind}/{term}" for kind in ("cosine", "norm", "share") for term in ("gan", "l1")]
     assert diary[1] == " ".join(["scalars 0", *shares, "val/variety"])
-    assert diary[2] == "evaluated 0 ['l1'] 2"
-    assert diary[5] == "evaluated 3 ['l1'] 2"
+    assert diary[1] == "evaluated 0 ['l1'] 2"
+    assert diary[4] == "evaluated 3 ['l1'] 2"
     assert diary[-1] == "ended None"
 
 
