@@ -107,7 +107,7 @@ def test_events_come_in_order(tiny, tmp_path):
     for name in ("train/generator/l1", "train/learning_rate/generator", "speed/images_per_second", "speed/data_wait"):
         assert name in diary[3]
     shares = [f"train/gradient_{kind}/{term}" for kind in ("cosine", "norm", "share") for term in ("gan", "l1")]
-    assert diary[1] == " ".join(["scalars 0", *shares, "val/variety"])
+    assert diary[2] == " ".join(["scalars 0", *shares, "val/variety"])
     assert diary[1] == "evaluated 0 ['l1'] 2"
     assert diary[4] == "evaluated 3 ['l1'] 2"
     assert diary[-1] == "ended None"
