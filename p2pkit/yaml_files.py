@@ -99,7 +99,8 @@ def _place(loc: Sequence[Any], data: Any) -> list[Any]:
     """Return keys and indices without pydantic's notes on unions and keys, such as `list[str]`."""
     place = []
     for part in loc:
-        there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        inside = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        there = part in data if isinstance(data, dict) else inside
         if there:
             data = data[part]
         if there or "[" not in str(part):

@@ -32,7 +32,13 @@ def recording(tmp_path, monkeypatch, tiny):
         folder.mkdir(parents=True)
         image = ImageSpec(3)
         facts = DatasetFacts("shapes", PairSpec(image, image, 16, 16), {"train": 8}, "aa11")
-        config = {**tiny, "origin": "", "tracking": {"experiment": "outages", "tags": {}, "system_metrics": False}}
+        engine = {**tiny["engine"], "seed": 0}
+        config = {
+            **tiny,
+            "engine": engine,
+            "origin": "",
+            "tracking": {"experiment": "outages", "tags": {}, "system_metrics": False},
+        }
         config["tracking"] |= {"model": False, "folder": "runs"}
         return Recorder.begin(Run("tiny", "training", folder, config, facts, {"torch": "2.11.0"}))
 

@@ -27,7 +27,7 @@ def train(job, registry, here):
     seen = {}
 
     def on_step(loop):
-        step, seen["loop"] = loop.status.progress.step, loop
+        step, seen["status"] = loop.status.progress.step, loop.status
         seen.setdefault("logged", []).append([step, loop.status.latest])
         if step == job["stop"] and here.rank == here.count - 1:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -39,7 +39,7 @@ def train(job, registry, here):
     work = RunSession(checked, registry.plugins, folder, Silent())
     outcome = work.train(Path(job["resume"]) if job["resume"] else None, on_step)
     logged = [each for each in seen["logged"] if each[1]]
-    last = seen["loop"].status
+    last = seen["status"]
     logged.append([last.progress.step, last.latest])
     (folder / f"logged-{here.rank}.json").write_text(json.dumps(logged))
     return outcome
