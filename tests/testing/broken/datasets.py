@@ -14,8 +14,9 @@ import p2pkit
 
 FOLDER = tempfile.TemporaryDirectory()
 atexit.register(FOLDER.cleanup)
-FILES = [Path(FOLDER.name, f"{number}.bin") for number in range(72)]
-for number, file in enumerate(FILES):
+FILES = [Path(FOLDER.name, f"{number}.bin") for number in range(8)]
+MANY = [Path(FOLDER.name, f"more-{number}.bin") for number in range(72)]
+for number, file in enumerate((*FILES, *MANY)):
     file.write_bytes(bytes([number]) * (3 * 8 * 8))
 SPEC = p2pkit.PairSpec(p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 8, 8)
 
@@ -56,7 +57,7 @@ class Eager(Fine):
     """A data set with a fault."""
 
     def __init__(self) -> None:
-        for file in FILES:
+        for file in (*FILES, *MANY):
             file.read_bytes()
 
 
