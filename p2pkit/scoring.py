@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.errors import ConfigError, Problem
@@ -12,6 +11,7 @@ from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ def score(
     image: AnyImage,
     reference: AnyImage,
     *,
-    params: Mapping[str, Any] | None = None,
+    params: Plain | None = None,
     registry: Registry | None = None,
 ) -> float:
     """Score images against others.

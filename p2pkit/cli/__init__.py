@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import typer
 
@@ -18,6 +18,7 @@ from p2pkit.cli.groups import Group, usage_problem
 from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.untyped import Untyped
 
 _UsageError = cast(
     type[Exception], typer.BadParameter.__mro__[2]
@@ -100,7 +101,7 @@ def _tell(problems: Sequence[Problem]) -> None:
         typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
 
 
-def _tell_usage(error: Any) -> None:
+def _tell_usage(error: Untyped) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
     elif world().main:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
 from p2pkit.types import ImageSpec
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +143,7 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
         path.write_bytes(deep_png(array))
     else:
-        options: dict[str, Any] = {"compress_level": 1} if fast else {}
+        options: dict[str, Json] = {"compress_level": 1} if fast else {}
         if suffix == ".png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Software", MADE_BY)
@@ -199,13 +200,13 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _keeps(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+def _keeps(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
     deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
     return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
 
 
-def _fits(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+def _fits(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether Pillow keeps the depth and the channels; it narrows some without a word."""
     if kind == np.uint8:
         return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.files import image_tensor
+from p2pkit.images.files import AnyImage, image_tensor
 from p2pkit.images.listing import find_images, image_key
 
 Read = Callable[[], tuple[Tensor, Tensor]]
 
 
-def image_pairs(image: Any, reference: Any) -> list[Read]:
+def image_pairs(image: AnyImage, reference: AnyImage) -> list[Read]:
     """Return a function for each pair that reads it, as stored.
 
     Args:
@@ -51,5 +50,5 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {image_key(path.relative_to(folder)): path for path in find_images(folder)}
 
 
-def _read(image: Any, reference: Any) -> tuple[Tensor, Tensor]:
+def _read(image: AnyImage, reference: AnyImage) -> tuple[Tensor, Tensor]:
     return image_tensor(image), image_tensor(reference)

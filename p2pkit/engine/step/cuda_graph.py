@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
+from p2pkit.untyped import Untyped
 
 WARM_UP = 3
 """Steps that run uncaptured first: they make the optimisers' moments and let cuDNN choose its algorithms.
@@ -121,7 +121,7 @@ def _examples(every: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def capturing(graph: torch.cuda.CUDAGraph, **options: Any) -> Iterator[None]:
+def capturing(graph: torch.cuda.CUDAGraph, **options: Untyped) -> Iterator[None]:
     """Context that is captured; where that fails the stream is what it was before, and the first error is what is said.
 
     Args:

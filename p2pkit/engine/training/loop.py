@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
@@ -36,6 +35,7 @@ from p2pkit.errors import StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.progress import ProgressReporter
 from p2pkit.types import Report, Samples
+from p2pkit.untyped import Json, Plain
 
 OnStep = Callable[["Loop"], None]
 
@@ -116,7 +116,7 @@ class Loop:
         events: Events,
         reporter: ProgressReporter,
         folder: Path,
-        config: Mapping[str, Any],
+        config: Plain,
         on_step: OnStep | None = None,
     ) -> None:
         self.assembly = assembly
@@ -181,13 +181,13 @@ class Loop:
             self._read()
         if status.signal is None and status.evaluated_at != status.progress.step:
             self._evaluate()
-        if status.checkpoint is None or step_of(status.checkpoint) != status.progress.step:
-            self._save()
+        checkpoint = status.checkpoint
+        if checkpoint is None or step_of(checkpoint) != status.progress.step:
+            checkpoint = self._save()
         report, samples = status.evaluation or (None, None)
-        assert status.checkpoint is not None
         speed = status.latest.get("speed/images_per_second")
         return TrainResult(
-            status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
+            status.progress, checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
         )
 
     def _count_remaining(self) -> None:
@@ -317,7 +317,7 @@ class Loop:
                 raise
             self.reporter.warn(f"{error.problems[0]}; the training goes on, and tries again after the epoch")
 
-    def _save(self) -> None:
+    def _save(self) -> Path:
         step = self.status.progress.step
         check_weights(step, self.assembly, self.folder)
         folder = self.folder / CHECKPOINTS
@@ -325,13 +325,14 @@ class Loop:
         self.status.owed = False
         on_main_rank(lambda: prune(folder, self.settings.checkpoint.keep))
         self.events.checkpointed(step, path)
+        return path
 
     def _keep_best(self) -> None:
         path = self._write(self.folder / BEST, **{BEST: self.best.note()})
         self.best.keep(path)
         self.events.checkpointed(self.status.progress.step, path, best=True)
 
-    def _write(self, folder: Path, **notes: Any) -> Path:
+    def _write(self, folder: Path, **notes: Json) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
         self.status.state.health = self.health.state()
         self.status.state.measured = self.meter.state()
