@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from p2pkit.config import Part, Plan, load_config, resolve
 from p2pkit.engine.build.init_from import resume_problems
@@ -36,14 +35,6 @@ from p2pkit.registry import Registry, load_registry
 from p2pkit.types import Report, optional
 from p2pkit.untyped import Json, Plain, Untyped
 from p2pkit.weights.files import no_downloads
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-    from torch import Tensor
-
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec, ParameterCount
-from p2pkit.untyped import Json, Plain, Untyped
+from p2pkit.untyped import Json, Plain
 
 RECIPE = "recipe"
 
@@ -178,7 +178,7 @@ def bounds(metadata: Sequence[object]) -> str:
     return ", ".join(f"{sign} {limit}" for sign, limit in found if limit is not None)
 
 
-def type_name(annotation: Untyped) -> str:
+def type_name(annotation: object) -> str:
     """Write a type as people read it: `int | null`, `a_to_b | b_to_a`, `[float, float]`."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit.engine.evaluation.metrics import metric_inputs
@@ -14,12 +13,9 @@ from p2pkit.types import ImageSpec, PairSpec
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
     from torch import Tensor
 
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+    from p2pkit.images.files import AnyImage
 
 
 def score(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from p2pkit.config import Plan, load_config, recipe_names, resolve
 from p2pkit.engine.check import open_dataset
@@ -14,14 +14,6 @@ from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
 from p2pkit.untyped import Json, Plain
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-    from torch import Tensor
-
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
 
 
 def shard(

@@ -16,3 +16,6 @@ Made = Any
 
 Untyped = Any
 """What a library takes or gives without saying its type."""
+
+WRITTEN_OUT = {"Json": "Any", "Plain": "Mapping[str, Any]", "Made": "Any", "Untyped": "Any"}
+"""What documentation writes for each of the names."""

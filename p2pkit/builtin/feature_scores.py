@@ -16,7 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line, read_weights
 from p2pkit.layers import Standardise
-from p2pkit.untyped import Json
+from p2pkit.untyped import Json, Untyped
 
 INCEPTION = Weights(
     "Inception v3 for FID",

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from p2pkit.images.limits import check_size, max_bytes, max_pixels
 from p2pkit.images.tiff import read_tiff
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -26,6 +26,8 @@ from p2pkit.untyped import Json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+
 _WITH_ALPHA = frozenset({".png", ".webp", ".avif", ".jp2", ".tga"})
 _DEEP = frozenset({".png", ".jp2", ".ppm", ".pgm", ".pnm"})
 _STORED = ("uint8", "uint16", "int16", "int32", "float32")
@@ -52,7 +54,7 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
     return _from_array(decode(file, indexed))
 
 
-def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str, *, indexed: bool = False) -> Tensor:
+def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
     """Return any form of an image as a stored tensor.
 
     Args:

@@ -23,7 +23,7 @@ from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.engine.step.training_step import TrainingStep, Update
-from p2pkit.types import ImageSpec, PairAugmentation, PairSpec
+from p2pkit.types import DiscriminatorLoss, GeneratorLoss, ImageSpec, PairAugmentation, PairSpec
 from p2pkit.untyped import Json
 
 
@@ -128,8 +128,9 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
 def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     terms = []
     for name, part in plan.losses.items():
-        loss = part.build(images)
-        loss = loss.to(device) if isinstance(loss, nn.Module) else loss
+        loss: GeneratorLoss | DiscriminatorLoss = part.build(images)
+        if isinstance(loss, nn.Module):
+            loss.to(device)
         terms.append(Term(name, part, loss))
     return terms
 

@@ -153,6 +153,7 @@ class Loop:
         self._restore_state(progress, state)
         self.began_at = progress.step
         with leave.deferred():
+            # A loss may be no number before the first epoch is over, and then there has to be something to go back to.
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save_if_possible()
             elif self.best.kept is not None:
@@ -193,7 +194,7 @@ class Loop:
     def _count_remaining(self) -> None:
         """Count what is left, in epochs as long as they are now."""
         accumulate, schedule, at = self.settings.engine.accumulate, self.settings.schedule, self.status.progress
-        if at.batches >= self.steps_per_epoch * accumulate:
+        if at.batches >= self.steps_per_epoch * accumulate:  # it is shorter now than when it was begun
             at = Progress(at.step, at.epoch + 1, 0)
         done = at.epoch * self.steps_per_epoch + at.batches // accumulate
         left = schedule.length * self.steps_per_epoch - done
@@ -226,6 +227,7 @@ class Loop:
         on_main_rank(lambda: abandon_later(self.folder, progress.step))
         self.events.went_back(progress.step)
         self._restore_state(progress, state)
+        # The best checkpoint may be among what was moved aside, and an older one is no longer there.
         self.best = BestCheckpoint(self.settings, self.folder)
         what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
         self.reporter.note(f"{error.problems[0].cause}; {what_next}")
@@ -236,6 +238,7 @@ class Loop:
         status, epoch = self.status, self.status.progress.epoch
         batches = self.loader.epoch(epoch, skip=status.progress.batches)
         for group in _groups(batches, self.settings.engine.accumulate):
+            # Begun here and read after the step, so that no process waits for the others' answers.
             asked = all_reduce_signal_async(lambda: leave.signal)
             self._set_learning_rates(epoch)
             if self.on_step is not None:
@@ -269,6 +272,7 @@ class Loop:
             self._evaluate()
         if self.status.owed or _due(self.settings.checkpoint.every, epoch):
             self._save_if_possible()
+        # Time that nothing was trained in says nothing of the speed of training.
         self.meter.pause(time.perf_counter() - begun)
 
     def _read(self) -> None:
@@ -294,6 +298,7 @@ class Loop:
             found |= self.shares()
         if found:
             self.events.scalars(step, found)
+        # A resumed run may evaluate a step once more, which must not count against patience again.
         if status.state.evaluated != step:
             status.state.evaluations += 1
             status.state.evaluated = step
@@ -303,7 +308,7 @@ class Loop:
                 self._keep_best()
 
     def _save_if_possible(self) -> None:
-        self.status.owed = True
+        self.status.owed = True  # until it is written: then the next epoch tries again
         with self._unless_told_to_stop():
             self._save()
 
