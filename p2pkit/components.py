@@ -180,7 +180,7 @@ def _model_of(name: str, factory: Factory) -> type[BaseModel]:
     return model
 
 
-def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Json]:
+def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Untyped]:
     """Evaluate the types of the parameters alone: those of other arguments may be importable for type checkers only."""
     whole = factory.func if isinstance(factory, partial) else factory
     written = inspect.unwrap(whole.__init__ if inspect.isclass(whole) else whole)

@@ -21,7 +21,7 @@ from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
 from p2pkit.types import ImageSpec
-from p2pkit.untyped import Json
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
         path.write_bytes(deep_png(array))
     else:
-        options: dict[str, Json] = {"compress_level": 1} if fast else {}
+        options: dict[str, Untyped] = {"compress_level": 1} if fast else {}
         if suffix == ".png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Software", MADE_BY)

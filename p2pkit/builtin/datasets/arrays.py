@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p2pkit.untyped import Plain
+from p2pkit.untyped import Untyped
 
-Sample = Plain
+Sample = Mapping[str, Untyped]
 
 
 def holds_arrays(file: str) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, store
 from p2pkit.mlflow_store import RUN_ID_FILE, open_store
-from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +77,7 @@ def created(client: MlflowClient, uri: str, run: Run, parent: MlflowRun | None =
 
     experiment = parent.info.experiment_id if parent else home.experiment_id(client, uri, run)
     about = naming.about(run.config)
-    tags: dict[str, Json] = resolve_tags() | naming.colour_tag(client, experiment, run)
+    tags: dict[str, str] = resolve_tags() | naming.colour_tag(client, experiment, run)
     if "git" in run.versions:
         tags["mlflow.source.git.commit"] = run.versions["git"]
     if parent:

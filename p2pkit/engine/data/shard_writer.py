@@ -24,7 +24,7 @@ from p2pkit.types import Pair, PairDataset
 from p2pkit.untyped import Plain, Untyped
 
 Encoding = Literal["png", "raw"]
-Sample = tuple[str, Plain]
+Sample = tuple[str, Mapping[str, Untyped]]
 """What a pair is called, and what its shard holds of each image."""
 
 
@@ -39,7 +39,7 @@ class _Format:
     """
 
     suffix: str
-    encode: Callable[[Pair], Plain]
+    encode: Callable[[Pair], Mapping[str, Untyped]]
     write: Callable[[IO[bytes], Sequence[Sample]], None]
 
 
