@@ -52,7 +52,7 @@ def test_best_is_by_the_metrics_direction_on_held_out_pairs(surveyed):
 
 @pytest.mark.parametrize("batch_norm", ["recalibrated", "batch"])
 def test_the_kept_mode_is_used_from_then_on(trained, quiet, monkeypatch, batch_norm):
-    monkeypatch.setattr("p2pkit.evaluate_modes.modes_of", lambda generator: [InferenceMode(batch_norm, "off")])
+    monkeypatch.setattr("p2pkit.evaluate_modes.available_modes", lambda generator: [InferenceMode(batch_norm, "off")])
     kept = survey(trained.folder, keep="l1", registry=quiet)
     assert kept.kept == InferenceMode(batch_norm, "off")
     translator = p2pkit.load(trained.checkpoint, registry=quiet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import typer
 
 from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, plugins, runs, testing, tracking
-from p2pkit.cli.groups import Group, usage_problem
+from p2pkit.cli.groups import Group, Interrupted, usage_problem
 from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
@@ -67,13 +66,11 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]  # it may stand anywhere
     try:
         sys.exit(app(arguments, prog_name="p2pkit", standalone_mode=False) or 0)
-    except typer.Abort as ended:
-        cause = ended.__cause__
-        if isinstance(cause, KeyboardInterrupt):
-            number = getattr(cause, "signal", signal.SIGINT)
-            typer.echo(f"stopped by {signal.Signals(number).name}", err=True)
-            sys.exit(128 + number)
+    except typer.Abort:
         sys.exit(1)
+    except Interrupted as ended:
+        typer.echo(f"stopped by {ended.signal.name}", err=True)
+        sys.exit(128 + ended.signal)
     except _UsageError as error:
         _tell_usage(error)
         sys.exit(2)

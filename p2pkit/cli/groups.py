@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 
 from typer.core import TyperGroup
@@ -11,8 +12,27 @@ from p2pkit.errors import Problem
 from p2pkit.untyped import Untyped
 
 
+class Interrupted(Exception):
+    """A signal ended the command.
+
+    Args:
+        error: What was raised; its `signal`, where it has one, is the signal's number.
+    """
+
+    def __init__(self, error: KeyboardInterrupt) -> None:
+        super().__init__(str(error))
+        self.signal = signal.Signals(getattr(error, "signal", signal.SIGINT))
+
+
 class Group(TyperGroup):
     """A group whose help has each command's whole sentence."""
+
+    def invoke(self, ctx: Untyped) -> Untyped:
+        """Run a command; an interruption goes on as what it was, where typer would make a bare exit code of it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted(error) from error
 
     def format_commands(self, ctx: Untyped, formatter: Untyped) -> None:
         """Write the commands with what they do."""

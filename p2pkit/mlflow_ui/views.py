@@ -1,7 +1,7 @@
 """Views of MLflow's interface, saved beside the experiment, in which runs are seen by what differs between them.
 
-The tag and its form are MLflow's own and no promise of its: as its interface of version 3.17.2 writes and reads them, and
-tests/browser looks at them there. Nothing else in p2pkit knows of them.
+The tag and its form are MLflow's own and no promise of its: they are as its interface of version 3.17.2 reads them,
+and tests/browser looks at them there. Nothing else in p2pkit knows of them.
 """
 
 from __future__ import annotations

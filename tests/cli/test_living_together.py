@@ -295,4 +295,4 @@ def test_a_metric_that_flattens_by_view(p2pkit, install, config):
     keys = "evaluate: {metrics: [mse], samples: 1}\nengine: {batch: 4, device: cpu, memory_format: channels_last}"
     run = p2pkit("train", config(keys), "--quiet")
     assert (run.code, run.err) == (0, "")
-    assert "mse (lower is better)" in run.out
+    assert "mse ↓" in run.out

@@ -17,7 +17,7 @@ from PIL import Image
 def test_train_evaluate_translate_resume(p2pkit, tiny, tmp_path):
     trained = p2pkit("train", tiny, "-s", "tracking.name=first", "--quiet")
     assert trained.code == 0, trained.err
-    assert re.search(r"l1 \(lower is better\) .*[+-]\d+\.\d%", trained.out)
+    assert re.search(r"l1 ↓ .*[+-]\d+\.\d%", trained.out)
     assert "runs/first/samples/step-00000002.png" in trained.out
     assert "runs/first/checkpoints/step-00000002" in trained.out
     assert "p2pkit ui" not in trained.out  # nothing was recorded in MLflow

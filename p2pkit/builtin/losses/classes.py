@@ -56,5 +56,5 @@ class CrossEntropy(nn.Module):
         shares = (view.fake.float() + 1) / 2 + EPSILON
         classes = view.target.argmax(1, keepdim=True)
         sure = (shares.gather(1, classes) / shares.sum(1, keepdim=True)).log()
-        counts = self.weights[classes] * (view.target.amax(1, keepdim=True) > 0)
+        counts = self.weights[classes] * (view.target.amax(1, keepdim=True) > -1)
         return -(sure * counts).sum() / counts.sum().clamp(min=EPSILON)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from p2pkit.atomic_files import writing
+from p2pkit.atomic_files import refusal
 from p2pkit.errors import ModelError, Problem
 
 LOCK = ".lock"
@@ -29,11 +29,12 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK)
     try:
-        with writing(folder):
-            lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         cause = f"this run is being trained by {_owner(folder)}"
         raise ModelError(Problem(str(folder), cause, "wait until it has ended, or train under another name")) from None
+    except OSError as error:
+        raise refusal(folder, error) from error
     try:
         mine = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with suppress(OSError):  # who holds it is told as far as it is known

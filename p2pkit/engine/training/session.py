@@ -174,10 +174,9 @@ class RunSession:
             stopped = Stopped(trained.signal) if trained and trained.signal is not None else None
             events.ended(stopped, trained.reason if trained else "")
         except BaseException as error:
+            self.reporter.close()
             events.ended(error)
             raise
-        finally:
-            self.reporter.close()
         return result
 
     def _splits_beside(self) -> tuple[str, ...]:

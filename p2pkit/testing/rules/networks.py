@@ -46,7 +46,7 @@ def gradients(subject: Subject) -> None:
     """Every parameter gets a finite gradient."""
     built = network(subject)
     values = answer(subject, built, subject.batch())
-    torch.autograd.backward([value.float().square().mean() for value in values])
+    torch.autograd.backward([value.float().square().mean() for value in values if value.requires_grad])
     trained = [(name, parameter) for name, parameter in built.named_parameters() if parameter.requires_grad]
     require(trained, "It has no parameters that can be trained; is something detached or frozen?")
     idle = [name for name, parameter in trained if parameter.grad is None]

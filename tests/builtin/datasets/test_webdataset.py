@@ -347,9 +347,11 @@ def test_arrays_without_an_index_are_counted(arrays):
 def test_arrays_are_of_one_form(tmp_path):
     spec = PairSpec(ImageSpec(3), ImageSpec(3), 6, 9)
     pairs = [*noise(spec, 1), *noise(spec, 1, (1, 9))]
-    with pytest.raises(p2pkit.DataError, match=r"a-0: has images of another form") as caught:
+    with pytest.raises(
+        p2pkit.DataError, match=r"a-0: its source is of shape 3 x 1 x 9, where 3 x 6 x 9 is stated"
+    ) as caught:
         write_shards(Fixed(spec, train=pairs), tmp_path / "out", splits=("train",), encoding="raw")
-    assert "--encoding png" in caught.value.problems[0].remedy
+    assert "let the data set's spec say" in caught.value.problems[0].remedy
     assert list(tmp_path.iterdir()) == []
 
 

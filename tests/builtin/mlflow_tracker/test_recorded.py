@@ -102,7 +102,7 @@ def test_tags_say_what_took_part(run_of: Any, trained: TrainedRun) -> None:
 
 def test_files_lie_beside_the_database_and_nowhere_else(trained: TrainedRun) -> None:
     root = trained.folder.parent.parent
-    assert sorted(path.name for path in root.iterdir()) == ["mlflow.db", "mlruns", "runs"]
+    assert sorted(path.name for path in root.iterdir()) == [".mlflow.db.lock", "mlflow.db", "mlruns", "runs"]
     assert [path.name for path in (root / "mlruns").iterdir()] == ["p2pkit"]
 
 

@@ -15,7 +15,7 @@ from p2pkit.engine.storage.state import read_state
 
 def test_the_first_signal_is_only_noted_and_handlers_come_back():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with GracefulExit() as leave:
+    with GracefulExit() as leave, leave.deferred():
         assert leave.signal is None
         os.kill(os.getpid(), signal.SIGTERM)
         assert leave.signal == signal.SIGTERM
@@ -24,7 +24,7 @@ def test_the_first_signal_is_only_noted_and_handlers_come_back():
 
 def test_the_second_of_the_keyboard_ends_at_once():
     def interrupted():
-        with GracefulExit() as leave:
+        with GracefulExit() as leave, leave.deferred():
             os.kill(os.getpid(), signal.SIGINT)
             assert leave.signal == signal.SIGINT
             os.kill(os.getpid(), signal.SIGTERM)  # this one may come from torchrun, twice

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-from p2pkit import ImageSpec, ModelError, PairSpec
+from p2pkit import ImageSpec, ModelError, PairSpec, StorageError
 from p2pkit.engine.storage import checkpoint as room
 from p2pkit.engine.storage.checkpoint import (
     Contents,
@@ -89,7 +89,7 @@ def test_a_write_that_breaks_off_leaves_what_was_there(tmp_path, monkeypatch, ea
 
     with monkeypatch.context() as patch:
         patch.setattr(room, "write_config", full)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StorageError, match="no space"):
             write_checkpoint(final, contents(generator=network(9).state_dict()))
     assert final.exists() == earlier
     if earlier:

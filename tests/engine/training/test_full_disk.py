@@ -9,13 +9,13 @@ import shutil
 import pytest
 
 from p2pkit import StorageError, TrainingError, atomic_files
-from p2pkit.api import shard
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.training import component_errors
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
+from p2pkit.sharding import shard
 
 EVERY = {"evaluate.every": 1, "checkpoint.every": 1, "schedule.epochs": 4}
 

@@ -14,7 +14,7 @@ import p2pkit
 
 FOLDER = tempfile.TemporaryDirectory()
 atexit.register(FOLDER.cleanup)
-FILES = [Path(FOLDER.name, f"{number}.bin") for number in range(8)]
+FILES = [Path(FOLDER.name, f"{number}.bin") for number in range(72)]
 for number, file in enumerate(FILES):
     file.write_bytes(bytes([number]) * (3 * 8 * 8))
 SPEC = p2pkit.PairSpec(p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 8, 8)

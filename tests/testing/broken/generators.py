@@ -248,4 +248,4 @@ def p2pkit_generators():
     yield p2pkit.Generator("nothing_2", HalvesAndSaysSo)
     yield p2pkit.Generator("nothing_3", BreaksGraph)
     yield p2pkit.Generator("nothing_4", Exempt)
-    yield p2pkit.Generator("nothing_5", AsksForValues)
+    yield p2pkit.Generator("no_host_read", AsksForValues)
