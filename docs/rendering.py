@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from p2pkit.untyped import WRITTEN_OUT
+
 Schema = Mapping[str, Any]
 _WIDTH = 100
 _PLAIN = {"integer": "int", "number": "float", "string": "str", "boolean": "bool", "object": "mapping"}
@@ -113,7 +115,8 @@ _STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 
 
 def _annotation(annotation: object) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return re.sub(rf"\b({'|'.join(WRITTEN_OUT)})\b", lambda found: WRITTEN_OUT[found[0]], text)
 
 
 def _default(default: object) -> str:

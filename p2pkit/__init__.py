@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.errors import (
     ComponentError,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Verdict,
         View,
     )
+    from p2pkit.untyped import Untyped
     from p2pkit.weights.files import Weights, WeightsFile, fill_weights, fingerprint, read_weights
     from p2pkit.weights.networks import classifier_features, lpips_network
 
@@ -184,7 +185,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Untyped:
     """Import what is asked for, and nothing else: a command line that answers at once starts here."""
     if name in _LAZY:
         found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)

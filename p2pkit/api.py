@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from p2pkit.config import Part, Plan, load_config, resolve
 from p2pkit.engine.build.init_from import resume_problems
@@ -34,15 +33,8 @@ from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import Report, optional
+from p2pkit.untyped import Json, Plain, Untyped
 from p2pkit.weights.files import no_downloads
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-    from torch import Tensor
-
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
 
 
 @dataclass(frozen=True)
@@ -98,12 +90,12 @@ class TrainedRun:
 
 
 def check(
-    config: str | Path | Mapping[str, Any],
+    config: str | Path | Plain,
     *,
     registry: Registry | None = None,
     every_file: bool = False,
     progress: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> ValidatedRun:
     """Look for everything that can be wrong with a config, without training.
 
@@ -132,25 +124,23 @@ def check(
     return checked
 
 
-def _checked(
-    config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None
-) -> ValidatedRun:
+def _checked(config: str | Path | Plain, overrides: Plain, registry: Registry | None) -> ValidatedRun:
     with no_downloads():
         return check_plan(plan_run(config, overrides, registry))
 
 
-def plan_run(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
+def plan_run(config: str | Path | Plain, overrides: Plain, registry: Registry | None) -> Plan:
     """Resolve a config; its problems are told when it is used."""
     return resolve(load_config(config, overrides), registry or load_registry())
 
 
 def train(
-    config: str | Path | Mapping[str, Any],
+    config: str | Path | Plain,
     *,
     registry: Registry | None = None,
     progress: bool = False,
     strict: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> TrainedRun:
     """Train a generator.
 
@@ -178,7 +168,12 @@ def train(
 
 
 def resume(
-    run: str | Path, *, registry: Registry | None = None, progress: bool = False, strict: bool = False, **overrides: Any
+    run: str | Path,
+    *,
+    registry: Registry | None = None,
+    progress: bool = False,
+    strict: bool = False,
+    **overrides: Json,
 ) -> TrainedRun:
     """Go on with a run from its latest checkpoint, exactly where it was.
 
@@ -232,7 +227,7 @@ def evaluate(
     registry: Registry | None = None,
     progress: bool = False,
     strict: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> EvaluatedRun:
     """Score a trained generator on a split of its data.
 
@@ -257,16 +252,14 @@ def evaluate(
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
 
 
-def prepared(
-    model: str | Path, split: str | None, registry: Registry, overrides: Mapping[str, Any]
-) -> tuple[Path, ValidatedRun]:
+def prepared(model: str | Path, split: str | None, registry: Registry, overrides: Plain) -> tuple[Path, ValidatedRun]:
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
     return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
 
 
-def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Any) -> Translator:
+def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Json) -> Translator:
     """Load a trained generator.
 
     Args:
@@ -304,7 +297,7 @@ def translate(
     output: str | Path,
     *,
     progress: bool = False,
-    **options: Any,
+    **options: Untyped,
 ) -> list[Path]:
     """Translate files and folders, and show how it comes along; see `Translator.translate_files` for the options."""
     shown = reporter(progress)
@@ -324,8 +317,8 @@ def translate_split(
     device: str = "auto",
     registry: Registry | None = None,
     progress: bool = False,
-    options: Mapping[str, Any] | None = None,
-    **overrides: Any,
+    options: Plain | None = None,
+    **overrides: Json,
 ) -> list[Path]:
     """Translate all sources of a split of a model's data, each to a file of its own.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from p2pkit.components import KIND_NAMES
@@ -16,6 +16,7 @@ from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec, ParameterCount
+from p2pkit.untyped import Json, Plain
 
 RECIPE = "recipe"
 
@@ -59,7 +60,7 @@ def _entry(registry: Registry, kind: str, name: str) -> Entry:
     return Entry(kind, name, component.plugin, summary, f"{component.name}({filled})")
 
 
-def plugin_entries(registry: Registry) -> list[dict[str, Any]]:
+def plugin_entries(registry: Registry) -> list[dict[str, Json]]:
     """Tell of every plugin that was found what became of it."""
     return [
         {
@@ -125,7 +126,7 @@ def _problems(registry: Registry, kind: str, name: str) -> tuple[Problem, ...]:
     return ()
 
 
-def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str, Any]:
+def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str, Json]:
     """Tell all about a component: parameters, docstring, and for networks their size; of a recipe its keys.
 
     Args:
@@ -156,7 +157,7 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
     }
 
 
-def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, Any]:
+def _parameter(filled: Plain, name: str, field: FieldInfo) -> dict[str, Json]:
     required = field.default is PydanticUndefined and field.default_factory is None and name not in filled
     default = filled.get(name, None if required else field.get_default(call_default_factory=True))
     return {
@@ -170,14 +171,14 @@ def _parameter(filled: Mapping[str, Any], name: str, field: Any) -> dict[str, An
     }
 
 
-def bounds(metadata: Sequence[Any]) -> str:
+def bounds(metadata: Sequence[object]) -> str:
     """Write a field's bounds as people read them: `>= 2, <= 10`; empty where it has none."""
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
     found = [(sign, getattr(each, name, None)) for each in metadata for name, sign in signs.items()]
     return ", ".join(f"{sign} {limit}" for sign, limit in found if limit is not None)
 
 
-def type_name(annotation: Any) -> str:
+def type_name(annotation: object) -> str:
     """Write a type as people read it: `int | null`, `a_to_b | b_to_a`, `[float, float]`."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:

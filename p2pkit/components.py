@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Made, Plain, Untyped
 
-Factory = Callable[..., Any]
+Factory = Callable[..., Made]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Component:
         """The closed pydantic model of the parameters, derived from the keyword-only arguments."""
         return _model_of(self.name, self.factory)
 
-    def build(self, images: PairSpec | None, params: Mapping[str, Any]) -> Any:
+    def build(self, images: PairSpec | None, params: Plain) -> Made:
         """Make the component.
 
         Args:
@@ -82,11 +83,11 @@ class Component:
         return self.make(images, self.values(self.parameters.model_validate(dict(params))))
 
     @staticmethod
-    def values(params: BaseModel) -> dict[str, Any]:
+    def values(params: BaseModel) -> dict[str, Json]:
         """Return validated parameters as the factory is given them."""
         return {name: getattr(params, name) for name in type(params).model_fields}
 
-    def make(self, images: PairSpec | None, values: Mapping[str, Any]) -> Any:
+    def make(self, images: PairSpec | None, values: Plain) -> Made:
         """Make the component of parameters that are known to be right."""
         return self.factory(images, **values) if self.takes_images else self.factory(**values)
 
@@ -170,7 +171,7 @@ def _model_of(name: str, factory: Factory) -> type[BaseModel]:
     if untyped:
         raise TypeError(f"{name}: parameter {untyped!r} has no type")
     hints = _types_of(factory, named)
-    fields: dict[str, Any] = {a.name: (hints[a.name], ... if a.default is a.empty else a.default) for a in named}
+    fields: dict[str, Untyped] = {a.name: (hints[a.name], ... if a.default is a.empty else a.default) for a in named}
     config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)  # `schema`, `copy`, `json`
@@ -179,7 +180,7 @@ def _model_of(name: str, factory: Factory) -> type[BaseModel]:
     return model
 
 
-def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Any]:
+def _types_of(factory: Factory, named: Iterable[inspect.Parameter]) -> dict[str, Untyped]:
     """Evaluate the types of the parameters alone: those of other arguments may be importable for type checkers only."""
     whole = factory.func if isinstance(factory, partial) else factory
     written = inspect.unwrap(whole.__init__ if inspect.isclass(whole) else whole)

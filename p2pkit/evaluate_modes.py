@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_mod
 from p2pkit.engine.storage.checkpoint import keep_mode
 from p2pkit.errors import ModelError, Problem
 from p2pkit.registry import Registry, load_registry
+from p2pkit.untyped import Json
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def survey(
     registry: Registry | None = None,
     progress: bool = False,
     strict: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> Survey:
     """Score a trained generator in every mode it can be run in, each as an evaluation of its own.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
+
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.components import Augmentation, Dataset, Discriminator, Generator, Loss, Metric
@@ -121,7 +123,7 @@ def p2pkit_went_back(run: Run, step: int) -> str | None:
 
 
 @hookspec
-def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> str | None:
+def p2pkit_summarised(run: Run, facts: Plain, files: Sequence[Path]) -> str | None:
     """Receive what a run comes to as a whole; what comes later replaces what came before.
 
     A sweep says so which point is best, and hands over its table, contact sheet and plots.

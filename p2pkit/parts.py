@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
 
@@ -30,7 +30,7 @@ class Part:
 
     path: str
     component: Component
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Plain = field(default_factory=dict)
     alias: str | None = None
     made: set[type] = field(default_factory=set, init=False, compare=False, repr=False)
     """Types of what was built, by which errors are traced back to it."""
@@ -59,7 +59,7 @@ class Part:
         return first_problems(left, lambda each: _problem(self.component, f"{self.path}.params", each))
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Json]:
         """The parameters as the factory is given them.
 
         Raises:
@@ -69,7 +69,7 @@ class Part:
             raise ConfigError(self.problems())
         return self.component.values(self._validated)
 
-    def build(self, images: PairSpec | None = None) -> Any:
+    def build(self, images: PairSpec | None = None) -> Made:
         """Make the component.
 
         Raises:
@@ -88,7 +88,7 @@ class Part:
         self.made.add(type(built))
         return built
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, Json]:
         """Return the reference with everything spelt out: full name, all parameters, absolute paths."""
         params = {name: plain(value) for name, value in self.values.items()}
         return {"use": self.component.full_name, "params": params, "alias": self.name}
@@ -101,12 +101,12 @@ class LossPart(Part):
     weight: float = 1.0
     every: int = 1
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, Json]:
         """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
         return {"weight": self.weight, "every": self.every, **super().resolved()}
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Json:
     """Return a parameter as YAML can hold it, from which it can be read again."""
     if isinstance(value, Path):
         return str(value.absolute())
@@ -121,7 +121,7 @@ def plain(value: Any) -> Any:
     return to_jsonable_python(value, fallback=str)
 
 
-def _problem(component: Component, path: str, found: Any) -> Problem:
+def _problem(component: Component, path: str, found: ErrorDetails) -> Problem:
     where = ".".join([path, *map(str, found["loc"])])
     known = list(component.parameters.model_fields)
     if found["type"] == "extra_forbidden":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,7 @@ from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.plugins.loading import OWN, Plugins
+from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
@@ -28,7 +29,7 @@ class Alias(_Closed):
     """A name for a component with some parameters filled in."""
 
     use: str = Field(description="The component, `name` or `plugin:name`; never another alias.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Parameters that the alias fills in.")
+    params: dict[str, Json] = Field(default_factory=dict, description="Parameters that the alias fills in.")
     summary: str = Field("", description="One line for `p2pkit list`.")
 
 
@@ -93,7 +94,7 @@ class Registry:
         aliases = {name for name, alias in self.aliases(kind).items() if len(self._candidates(kind, alias.use)) == 1}
         return sorted({*aliases, *bare, *full})
 
-    def resolve(self, kind: str, name: str, params: Mapping[str, Any] | None = None, path: str | None = None) -> Part:
+    def resolve(self, kind: str, name: str, params: Plain | None = None, path: str | None = None) -> Part:
         """Find the one component that a name means.
 
         Args:
@@ -190,7 +191,7 @@ def _nearest(start: Path) -> Path | None:
     return next((folder / FILE for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
 
 
-def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+def _overlay(base: dict[str, Json], top: dict[str, Json]) -> dict[str, Json]:
     """Lay one file over another, key by key; an alias is replaced whole."""
     merged = {**base, **top}
     for key in ("plugins", "prefer"):
@@ -203,7 +204,7 @@ def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _validate(data: dict[str, Any], origin: str) -> RegistryFile:
+def _validate(data: dict[str, Json], origin: str) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.errors import ConfigError, Problem
@@ -12,14 +10,12 @@ from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
     from torch import Tensor
 
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+    from p2pkit.images.files import AnyImage
 
 
 def score(
@@ -27,7 +23,7 @@ def score(
     image: AnyImage,
     reference: AnyImage,
     *,
-    params: Mapping[str, Any] | None = None,
+    params: Plain | None = None,
     registry: Registry | None = None,
 ) -> float:
     """Score images against others.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from p2pkit.config import Plan, load_config, recipe_names, resolve
 from p2pkit.engine.check import open_dataset
@@ -13,18 +13,11 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, load_registry
 from p2pkit.shards import ShardIndex
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-    from torch import Tensor
-
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+from p2pkit.untyped import Json, Plain
 
 
 def shard(
-    dataset: str | Path | Mapping[str, Any],
+    dataset: str | Path | Plain,
     out: str | Path,
     *,
     splits: Sequence[str] | None = None,
@@ -32,7 +25,7 @@ def shard(
     per_shard: int = 256,
     registry: Registry | None = None,
     progress: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> ShardIndex:
     """Write a data set as shards, without loss; the data set `webdataset` reads them.
 
@@ -78,7 +71,7 @@ def shard(
     return index
 
 
-def plan_data(dataset: str | Path | Mapping[str, Any], overrides: Mapping[str, Any], registry: Registry | None) -> Plan:
+def plan_data(dataset: str | Path | Plain, overrides: Plain, registry: Registry | None) -> Plan:
     """Plan a config, or one that has nothing but a data set of this name."""
     ready_made = isinstance(dataset, Mapping) or str(dataset) in recipe_names() or Path(dataset).is_file()
     config = dataset if ready_made else {"dataset": str(dataset)}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import Field, TypeAdapter
 
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class ShardIndex:
     spec: PairSpec
     splits: Mapping[str, tuple[Shard, ...]]
     fingerprints: Mapping[str, str]
-    made_from: Mapping[str, Any] = field(default_factory=dict)
+    made_from: Plain = field(default_factory=dict)
     format: Literal[1] = 1
 
     def text(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from p2pkit.untyped import Untyped
 
 
 class UnreadableTensors(Exception):
@@ -24,7 +25,7 @@ class UnreadableTensors(Exception):
         self.remedy = remedy
 
 
-def load_tensors(path: Path) -> dict[str, Any]:
+def load_tensors(path: Path) -> dict[str, Untyped]:
     """Read a state dict to the CPU, whatever the default device is.
 
     Args:
@@ -52,7 +53,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
 _ALONE = "save the network's state_dict() alone"
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> Untyped:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -60,7 +61,7 @@ def _load(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _check_entries(entries: dict[Any, Any]) -> None:
+def _check_entries(entries: dict[object, object]) -> None:
     """Refuse what would fail later: names that are no text, tensors that a network can't compute with."""
     pending = [entries]
     while pending:

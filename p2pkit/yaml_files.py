@@ -7,12 +7,16 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources.abc import Traversable
 from reprlib import Repr
-from typing import Any, TypeGuard
+from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.untyped import Json, Untyped
 from p2pkit.yaml_reader import MOST_LETTERS, NotYaml, parse_yaml
+
+T = TypeVar("T")
 
 MOST_PROBLEMS = 100
 
@@ -21,7 +25,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlong = 40
 
 
-def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> dict[str, Any]:
+def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> dict[str, Json]:
     """Read a YAML file that holds keys and values.
 
     Args:
@@ -46,7 +50,7 @@ def read_mapping(file: Traversable, origin: str, error: type[P2pkitError]) -> di
     return data or {}
 
 
-def shortened(value: Any) -> str:
+def shortened(value: object) -> str:
     """Write a value that somebody gave, as far as a message has room for it."""
     return _SHORT.repr(value)
 
@@ -57,7 +61,7 @@ def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def first_problems(found: Sequence[Any], tell: Callable[[Any], Problem]) -> list[Problem]:
+def first_problems(found: Sequence[T], tell: Callable[[T], Problem]) -> list[Problem]:
     """Tell of what is wrong; of the first ones only, where there are more than anybody reads.
 
     Args:
@@ -69,7 +73,7 @@ def first_problems(found: Sequence[Any], tell: Callable[[Any], Problem]) -> list
 
 
 def structural_problem(
-    found: Any, model: type[BaseModel], data: Any, prefix: str = "", extra: Sequence[str] = ()
+    found: ErrorDetails, model: type[BaseModel], data: Json, prefix: str = "", extra: Sequence[str] = ()
 ) -> Problem:
     """Tell of one of pydantic's errors.
 
@@ -95,7 +99,7 @@ def structural_problem(
     return Problem(path, f"{message[0].lower()}{message[1:]}{shown}", _description(model, loc))
 
 
-def _place(loc: Sequence[Any], data: Any) -> list[Any]:
+def _place(loc: Sequence[int | str], data: Json) -> list[int | str]:
     """Return keys and indices without pydantic's notes on unions and keys, such as `list[str]`."""
     place = []
     for part in loc:
@@ -108,18 +112,18 @@ def _place(loc: Sequence[Any], data: Any) -> list[Any]:
     return place
 
 
-def _keys_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+def _keys_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
     """Return the keys that are allowed at a place of a document."""
     return list(here.model_fields) if _is_model(here := _type_at(model, loc)) else []
 
 
-def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
+def _description(model: type[BaseModel], loc: Sequence[int | str]) -> str:
     """Return what the model says of the key at a place."""
     above = _type_at(model, loc[:-1]) if loc else None
     return above.model_fields[loc[-1]].description or "" if _is_model(above) and loc[-1] in above.model_fields else ""
 
 
-def _type_at(model: Any, loc: Sequence[Any]) -> Any:
+def _type_at(model: Untyped, loc: Sequence[int | str]) -> Untyped:
     for part in loc:
         if _is_model(model):
             model = model.model_fields[part].annotation if part in model.model_fields else None
@@ -128,5 +132,5 @@ def _type_at(model: Any, loc: Sequence[Any]) -> Any:
     return model
 
 
-def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
+
+from p2pkit.untyped import Json, Untyped
 
 MOST_LETTERS = 500_000
 MOST_VALUES = 20_000
@@ -20,7 +22,7 @@ class NotYaml(Exception):
     """A text that can't be read as YAML; says why in one line, with line and column where there are some."""
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Json:
     """Read a text.
 
     Keys are texts as they are written, so that `1.5`, `~`, `on` and a date are names like any other; a date is a text
@@ -58,7 +60,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
         self._sizes: dict[str, int] = {}
 
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
         """Read one value with all that is in it."""
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # types-PyYAML leaves it bare
         anchor = getattr(event, "anchor", None)
@@ -79,7 +81,7 @@ class _Loader(yaml.SafeLoader):
             self._sizes[anchor] = self._count - before + 1
         return node
 
-    def construct_object(self, node: Node, deep: bool = False) -> Any:
+    def construct_object(self, node: Node, deep: bool = False) -> Json:
         """Make a value of what was read."""
         try:
             value = super().construct_object(node, deep)
@@ -91,7 +93,7 @@ class _Loader(yaml.SafeLoader):
             self._refuse("a number of more than 64 bits", node)
         return value
 
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Json]:
         """Make a mapping, each key the text that is written."""
         if not isinstance(node, MappingNode):
             self._refuse("keys and values are wanted here", node)
@@ -102,7 +104,7 @@ class _Loader(yaml.SafeLoader):
             key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
-    def _refuse(self, problem: str, at: Any) -> NoReturn:
+    def _refuse(self, problem: str, at: Untyped) -> NoReturn:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 

@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.types import optional
+from p2pkit.untyped import Json
 
 _ROUNDS = 3
 
@@ -53,7 +53,7 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str, Any]:
+def bench_loader(checked: ValidatedRun, root: Path, *, workers: int) -> dict[str, Json]:
     """Measure batches on the device per second, for the recipe's loader and for a decode of every image.
 
     Args:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from p2pkit.api import check, plan_run
 from p2pkit.bench.loader import bench_loader
@@ -15,6 +15,7 @@ from p2pkit.config import Plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sharding import plan_data
+from p2pkit.untyped import Json, Plain
 
 
 def measure(
@@ -29,8 +30,8 @@ def measure(
     device: str = "auto",
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
+    **overrides: Json,
+) -> dict[str, Json]:
     """Measure how fast a recipe trains here; see `p2pkit.bench`.
 
     Args:
@@ -51,7 +52,7 @@ def measure(
     """
     registry = registry or load_registry()
 
-    def planned(batch: int, precision: str, settings: Mapping[str, Any]) -> Plan:
+    def planned(batch: int, precision: str, settings: Plain) -> Plan:
         own = {"engine.batch": batch, "engine.precision": precision, "engine.device": device}
         return plan_run(recipe, {**overrides, **own, **settings}, registry)
 
@@ -74,15 +75,15 @@ def measure_translation(
     device: str = "auto",
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
+    **overrides: Json,
+) -> dict[str, Json]:
     """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`."""
     plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
     return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
 
 
 def measure_shards(
-    dataset: str | Path | Mapping[str, Any],
+    dataset: str | Path | Plain,
     *,
     batch: int = 4,
     encodings: Sequence[Literal["png", "raw"]] = ("raw", "png"),
@@ -90,8 +91,8 @@ def measure_shards(
     rounds: int = 3,
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
-    **overrides: Any,
-) -> dict[str, Any]:
+    **overrides: Json,
+) -> dict[str, Json]:
     """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`."""
     opened = open_dataset(plan_data(dataset, overrides, registry))
     return bench_shards(opened, batch=batch, encodings=encodings, workers=workers, rounds=rounds, note=note)

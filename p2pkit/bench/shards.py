@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -21,8 +21,9 @@ from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.engine.device.timing import describe
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import PairDataset
+from p2pkit.untyped import Json
 
-Row = dict[str, Any]
+Row = dict[str, Json]
 
 
 def bench_shards(
@@ -33,7 +34,7 @@ def bench_shards(
     workers: Sequence[int] = (0,),
     rounds: int = 3,
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Write a data set's training pairs as shards, and read them in turn with the cache; no augmentation.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
@@ -15,7 +14,7 @@ from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.data.pair_sources import Cached
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.errors import ConfigError
-from p2pkit.types import ImageSpec, PairDataset, PairSpec, optional
+from p2pkit.types import ImageSpec, Pair, PairDataset, PairSpec, optional
 
 
 class _Noise:
@@ -26,7 +25,7 @@ class _Noise:
     def __init__(self, side: int) -> None:
         self.spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
 
-    def pairs(self, split: str) -> Sequence[Any]:
+    def pairs(self, split: str) -> Sequence[Pair]:
         """Return nothing: batches come from a cache that is filled at once."""
         return ()
 

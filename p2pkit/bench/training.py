@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,9 +19,10 @@ from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.timing import describe, timed
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.untyped import Json, Plain
 
-Row = dict[str, Any]
-Plans = Callable[[int, str, Mapping[str, Any]], Plan]
+Row = dict[str, Json]
+Plans = Callable[[int, str, Plain], Plan]
 OURS, EAGER = "p2pkit", "eager"
 _AT_ONCE = {"cuda": 10}
 """Steps timed together: on a GPU the host runs ahead of the device, as in a training."""
@@ -41,7 +41,7 @@ class _Variant:
 
     name: str
     act: Callable[[], object]
-    facts: Mapping[str, Any]
+    facts: Plain
     peak: int
 
 
@@ -53,7 +53,7 @@ def bench(
     against: Sequence[str] = (EAGER,),
     seconds: float = 20.0,
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Measure a recipe's training step against others.
 
     Args:

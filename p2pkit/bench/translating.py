@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
 from p2pkit.errors import ConfigError
 from p2pkit.inference.translate import Translator
 from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.untyped import Json
 
 
 def bench_translate(
@@ -33,7 +33,7 @@ def bench_translate(
     batches: Sequence[int] = (1, 8),
     rounds: int = 3,
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Measure how fast a recipe's generator translates a folder of pictures, in turn with the plain loop.
 
     Args:
@@ -113,7 +113,7 @@ def _interleaved(
     return {name: values[1:] for name, values in times.items()}
 
 
-def _row(variant: str, times: dict[str, list[float]], images: int, folder: Path) -> dict[str, Any]:
+def _row(variant: str, times: dict[str, list[float]], images: int, folder: Path) -> dict[str, Json]:
     own, base = times[variant], times["one_by_one"]
     return {
         "variant": variant,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -21,6 +19,7 @@ from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Plain
 
 FORMATS = ("junyanz",)
 _UNETS = {7: "unet_128", 8: "unet_256"}
@@ -98,7 +97,7 @@ def _layout(generator: Part, format: str) -> Layout:
     raise ModelError(Problem("generator", cause, f"what can be exported is {known}"))
 
 
-def _problems(generator: Part, params: Mapping[str, Any], format: str) -> list[Problem]:
+def _problems(generator: Part, params: Plain, format: str) -> list[Problem]:
     """List what the other toolbox's network can't be."""
     model = generator.component.parameters
     defaults = {name: field.default for name, field in model.model_fields.items()}
@@ -122,7 +121,7 @@ def _problems(generator: Part, params: Mapping[str, Any], format: str) -> list[P
     return problems
 
 
-def _command(plan: Plan, params: Mapping[str, Any], images: PairSpec) -> tuple[str, list[str]]:
+def _command(plan: Plan, params: Plain, images: PairSpec) -> tuple[str, list[str]]:
     """Write the command of their test script that runs the network as we do, and say where it can't."""
     net = _UNETS[params["depth"]] if "depth" in params else _RESNETS[params["blocks"]]
     options = f"--model pix2pix --netG {net} --ngf {params['width']} --norm {params['norm']}"
@@ -139,7 +138,7 @@ def _command(plan: Plan, params: Mapping[str, Any], images: PairSpec) -> tuple[s
     return f"python test.py --dataroot DATA --name NAME {options}{mode}", notes + said
 
 
-def _mode(plan: Plan, params: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _mode(plan: Plan, params: Plain) -> tuple[str, list[str]]:
     """Choose their options of dropout and mode.
 
     Their script tests as it trains, with dropout and each image's own statistics, or with neither by `--eval`. A

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -45,7 +44,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _described(state: Any) -> str:
+def _described(state: object) -> str:
     if not isinstance(state, Mapping):
         return f"a {type(state).__name__}"
     others = [f"{key} ({type(value).__name__})" for key, value in state.items() if not isinstance(value, Tensor)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Plain
 
 Channels = Literal["auto", "rgb", "bgr"]
 
@@ -42,7 +43,7 @@ class ImportedNetwork:
     layout: str
     kind: str
     use: str
-    params: Mapping[str, Any]
+    params: Plain
     channels: str
 
 
@@ -75,7 +76,7 @@ def import_checkpoint(
     channels: Channels = "auto",
     domain: str | None = None,
     registry: Registry | None = None,
-    **overrides: Any,
+    **overrides: Json,
 ) -> ImportedModel:
     """Turn a checkpoint of another toolbox into a model of ours that computes the same.
 
@@ -183,9 +184,9 @@ def _config(
     discriminator: ImportedNetwork | None,
     found: Recognised,
     images: PairSpec,
-    overrides: Mapping[str, Any],
+    overrides: Plain,
     registry: Registry,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Write the config of the model; only the folder of its pairs may be missing."""
     batch_norm = found.layout.batch_norm if generator.params.get("norm") == "batch" else "running"
     dropout = found.layout.dropout if generator.params["dropout"] else "off"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.components import Component
 from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.untyped import Json
 
 Shapes = Mapping[str, tuple[int, ...]]
-Params = dict[str, Any]
+Params = dict[str, Json]
 NORM_STATE = ("running_mean", "running_var", "num_batches_tracked")
 
 

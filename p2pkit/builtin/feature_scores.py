@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from p2pkit import ComponentError, Weights, classifier_features, fingerprint, first_line, read_weights
 from p2pkit.layers import Standardise
+from p2pkit.untyped import Json, Untyped
 
 INCEPTION = Weights(
     "Inception v3 for FID",
@@ -47,7 +47,7 @@ class _Mean(Metric):  # type: ignore[misc]  # mypy does not follow torchmetrics
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     @property
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Json]:
         """Which weights the distance has, if any."""
         return {"weights": fingerprint(self.distance)} if self.distance.state_dict() else {}
 
@@ -111,7 +111,7 @@ class FrechetDistance(FrechetInceptionDistance):  # type: ignore[misc]  # as abo
         super().__init__(feature=extractor)
 
     @property
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Json]:
         """Which weights the features come from."""
         return {"weights": fingerprint(self.inception)}
 
@@ -144,7 +144,7 @@ class KernelDistance(KernelInceptionDistance):  # type: ignore[misc]  # as above
     subset_size: int
 
     @property
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Json]:
         """Which weights the features come from."""
         return {"weights": fingerprint(self.inception)}
 
@@ -284,13 +284,13 @@ def extractor(features: str, weights: Path | None) -> nn.Module:
         raise ComponentError(cause, remedy="see torch-fidelity's documentation of it", parameter="features") from error
 
 
-def _registered() -> dict[str, Any]:
+def _registered() -> dict[str, Untyped]:
     try:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:
         remedy = "pip install 'p2pkit[fid]'"
         raise ComponentError("these features need torch-fidelity, which is not installed", remedy=remedy) from error
-    registered: dict[str, Any] = FEATURE_EXTRACTORS_REGISTRY
+    registered: dict[str, Untyped] = FEATURE_EXTRACTORS_REGISTRY
     return registered
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
 import p2pkit
 from p2pkit import ComponentError, ImageSpec, PairSpec
 from p2pkit.layers import ClassPlanes, Standardise
+from p2pkit.untyped import Untyped
 
 Architecture = Literal[
     "fcn_resnet50",
@@ -52,7 +53,7 @@ class Torchvision(nn.Module):
         from torchvision.models import get_model
 
         super().__init__()
-        head: dict[str, Any] = {"aux_loss": True} if auxiliary else {}
+        head: dict[str, Untyped] = {"aux_loss": True} if auxiliary else {}
         self.model = get_model(architecture, weights=None, weights_backbone=None, num_classes=classes, **head)
         self.standardise = Standardise()
         self.planes = ClassPlanes()
@@ -114,7 +115,7 @@ def _trained_elsewhere(images: PairSpec, path: Path, architecture: str) -> nn.Mo
         cause = f"{architecture} is for colour images, the targets have {images.target.channels} channels"
         raise ComponentError(cause, parameter="architecture")
     try:
-        weights: dict[str, Any] = p2pkit.read_weights(path)
+        weights: dict[str, Untyped] = p2pkit.read_weights(path)
         weights = weights.get("model", weights)  # where torchvision's own training has put them
         network = Torchvision(architecture, images.source.channels, auxiliary=any(map(_of_second_head, weights)))
         network.model.load_state_dict(weights)

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from p2pkit.cli.groups import Group, Interrupted, usage_problem
 from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.untyped import Untyped
 
 _UsageError = cast(
     type[Exception], typer.BadParameter.__mro__[2]
@@ -97,7 +98,7 @@ def _tell(problems: Sequence[Problem]) -> None:
         typer.echo("  " + str(problem).replace("\n", "\n  "), err=True)
 
 
-def _tell_usage(error: Any) -> None:
+def _tell_usage(error: Untyped) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
     elif world().main:

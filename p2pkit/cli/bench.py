@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from p2pkit.cli.groups import DefaultGroup
 from p2pkit.cli.options import AsJson, Device, PluginFiles, RegistryFile, Settings, registry, settings
+from p2pkit.untyped import Plain
 
 app = typer.Typer(
     cls=DefaultGroup, help="Measure how fast this machine trains (also without `train`), reads and translates."
@@ -121,7 +121,7 @@ def shards(
     _show(measured, "pairs", as_json)
 
 
-def _show(measured: Mapping[str, Any], what: str, as_json: bool) -> None:
+def _show(measured: Plain, what: str, as_json: bool) -> None:
     from p2pkit.cli.tables import print_rates
 
     if as_json:

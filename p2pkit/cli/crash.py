@@ -8,10 +8,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from p2pkit.untyped import Plain
 
 _PACKAGES = ("p2pkit", "torch", "torchvision", "torchmetrics", "mlflow", "kornia", "numpy", "pydantic")
 
@@ -69,7 +70,7 @@ def _config(error: BaseException) -> str:
     from p2pkit.config import Plan, Source
     from p2pkit.engine.checked import ValidatedRun
 
-    raw: Mapping[str, Any] = {}
+    raw: Plain = {}
     for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
             plan = value.plan if isinstance(value, ValidatedRun) else value

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
-from typing import Any
 
 from typer.core import TyperGroup
 
 from p2pkit.errors import Problem
+from p2pkit.untyped import Untyped
 
 
 class Interrupted(Exception):
@@ -27,14 +27,14 @@ class Interrupted(Exception):
 class Group(TyperGroup):
     """A group whose help has each command's whole sentence."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Untyped) -> Untyped:
         """Run a command; an interruption goes on as what it was, where typer would make a bare exit code of it."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted(error) from error
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: Untyped, formatter: Untyped) -> None:
         """Write the commands with what they do."""
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -50,12 +50,12 @@ class DefaultGroup(Group):
         known = {*self.commands, "-h", "--help"}
         return list(arguments) if arguments and arguments[0] in known else [next(iter(self.commands)), *arguments]
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Untyped, args: list[str]) -> list[str]:
         """Read the arguments."""
         return super().parse_args(ctx, self.defaulted(args))
 
 
-def usage_problem(error: Any) -> Problem:
+def usage_problem(error: Untyped) -> Problem:
     """Say a mistake in a command line as all others are said: where, what, and what to do."""
     context = getattr(error, "ctx", None)
     where = context.command_path if context else ""
@@ -67,16 +67,16 @@ def usage_problem(error: Any) -> Problem:
     return Problem(where, message[:1].lower() + message[1:], remedy)
 
 
-def every_command(group: Any, prefix: str = "") -> dict[str, Any]:
+def every_command(group: Untyped, prefix: str = "") -> dict[str, Untyped]:
     """Return all commands by their whole names, as `data shard`."""
-    found: dict[str, Any] = {}
+    found: dict[str, Untyped] = {}
     for name, command in group.commands.items():
         whole = f"{prefix}{name}"
         found |= every_command(command, f"{whole} ") if hasattr(command, "commands") else {whole: command}
     return found
 
 
-def find_command(group: Any, arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
+def find_command(group: Untyped, arguments: Sequence[str]) -> tuple[str, Untyped, list[str]]:
     """Return the name of the command that a line means, the command, and the arguments that are left for it."""
     name, *rest = group.defaulted(arguments) if isinstance(group, DefaultGroup) else arguments
     command = group.commands[name]

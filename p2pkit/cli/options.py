@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from p2pkit.registry import Registry
@@ -28,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, mps.")]
 
 
-def settings(written: list[str] | None) -> dict[str, Any]:
+def settings(written: list[str] | None) -> dict[str, Json]:
     """Read the values of --set."""
     from p2pkit.config import parse_settings
 

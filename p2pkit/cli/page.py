@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from itertools import groupby
 from string import Template
-from typing import Any
 
 from p2pkit.catalog import RECIPE, Entry, describe
 from p2pkit.registry import Registry
+from p2pkit.untyped import Plain
 
 
 def page(registry: Registry, entries: Sequence[Entry], version: str) -> str:
@@ -43,7 +43,7 @@ def _section(registry: Registry, kind: str, entries: Sequence[Entry]) -> str:
     return f'<section>\n<h2 id="{kind}">{kind}</h2>\n{parts}\n</section>'
 
 
-def _entry(entry: Entry, about: Mapping[str, Any]) -> str:
+def _entry(entry: Entry, about: Plain) -> str:
     anchor = escape(f"{entry.kind}-{entry.name}")
     origin = entry.alias_of or entry.plugin
     heading = f"<b>{escape(entry.name)}</b><span>{escape(entry.summary)}</span>"
@@ -52,7 +52,7 @@ def _entry(entry: Entry, about: Mapping[str, Any]) -> str:
     return f'<details id="{anchor}">{summary}<div class="inside">{inside}</div></details>'
 
 
-def _component(about: Mapping[str, Any]) -> str:
+def _component(about: Plain) -> str:
     parts = [f"<pre>{escape(about['doc'])}</pre>"] if about["doc"] else []
     if about["size"]:
         parts.append(f"<p>{escape(about['size'])}</p>")
@@ -64,7 +64,7 @@ def _component(about: Mapping[str, Any]) -> str:
     return "".join([f"<p><code>{escape(written)}</code></p>", *parts])
 
 
-def _parameter(parameter: Mapping[str, Any]) -> str:
+def _parameter(parameter: Plain) -> str:
     default = "required" if parameter["required"] else json.dumps(parameter["default"], default=str)
     allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
     cells = [f"<code>{escape(text)}</code>" for text in (parameter["name"], allowed, default)]

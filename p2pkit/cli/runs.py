@@ -7,7 +7,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile,
 from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
@@ -64,7 +65,7 @@ def check(
     """Look for everything that can be wrong with a config, without training."""
     from p2pkit import sweep as sweeps
 
-    options: dict[str, Any] = {"every_file": every_file, "progress": not quiet, **settings(set_)}
+    options: dict[str, Json] = {"every_file": every_file, "progress": not quiet, **settings(set_)}
     for line in sweeps.outline(config, registry=registry(registry_file, plugin), **options):
         typer.echo(line)
 
@@ -147,9 +148,9 @@ def translate(
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
     names = registry(registry_file, plugin)
-    options: dict[str, Any] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
+    options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
     if split is not None:
-        own: dict[str, Any] = {"device": device, "registry": names, "progress": not quiet, "options": options}
+        own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
         written = api.translate_split(model, split, output, **own, **settings(set_))
     else:
         translator = api.load(model, device=device, registry=names, **settings(set_))

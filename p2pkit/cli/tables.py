@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,13 +19,14 @@ from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
+from p2pkit.untyped import Plain, Untyped
 
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 _MARKS = {"fine": Text("ok", "green"), "note": Text("note", "yellow"), "broken": Text("broken", "red")}
 _PIPED = 500  # a table in Markdown must not be wrapped in a file
 
 
-def _console(**options: Any) -> Console:
+def _console(**options: Untyped) -> Console:
     """Return a console that shows names as they are, whatever brackets and colons they hold."""
     return Console(markup=False, emoji=False, **options)
 
@@ -80,7 +80,7 @@ def print_survey(survey: Survey) -> None:
         console.print(f"kept in the checkpoint: batch_norm {survey.kept.batch_norm}, dropout {survey.kept.dropout}")
 
 
-def _how(row: Mapping[str, Any]) -> str:
+def _how(row: Plain) -> str:
     """Say how a benchmark's variant computed."""
     marks = {
         "products": row["convolutions"] == "products",
@@ -91,7 +91,7 @@ def _how(row: Mapping[str, Any]) -> str:
     return " ".join((row["precision"], *(mark for mark, holds in marks.items() if holds)))
 
 
-def print_bench(measured: Mapping[str, Any]) -> None:
+def print_bench(measured: Plain) -> None:
     """Print the rates, how they compare, and where a step's time goes."""
     console = _console()
     machine = measured["machine"]
@@ -122,7 +122,7 @@ def print_bench(measured: Mapping[str, Any]) -> None:
         )
 
 
-def print_rates(measured: Mapping[str, Any], what: str) -> None:
+def print_rates(measured: Plain, what: str) -> None:
     """Print a row for each variant, with every figure that it has."""
     console = _console()
     machine = measured["machine"]
@@ -226,7 +226,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
         console.print(table)
 
 
-def print_component(about: Mapping[str, Any]) -> None:
+def print_component(about: Plain) -> None:
     """Print all about a component."""
     console = _console()
     console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
@@ -242,7 +242,7 @@ def print_component(about: Mapping[str, Any]) -> None:
         console.print(table)
 
 
-def print_plugins(plugins: Iterable[Mapping[str, Any]]) -> None:
+def print_plugins(plugins: Iterable[Plain]) -> None:
     """Print the plugins and what became of them."""
     table = Table("plugin", "state", "from", "offers", show_edge=False)
     for plugin in plugins:

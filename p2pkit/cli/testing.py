@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pkit.cli.options import AsJson, settings
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from p2pkit.testing import Outcome
@@ -55,9 +56,9 @@ def test_plugin(
     raise typer.Exit(int(any(outcome.state == "failed" for outcome in outcomes)))
 
 
-def _examples(written: list[str] | None) -> dict[str, dict[str, Any]]:
+def _examples(written: list[str] | None) -> dict[str, dict[str, Json]]:
     """Read `my_dataset.root=tests/data` and the like."""
-    examples: dict[str, dict[str, Any]] = {}
+    examples: dict[str, dict[str, Json]] = {}
     for key, value in settings(written).items():
         name, dot, parameter = key.partition(".")
         if not dot:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import statistics
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
 from p2pkit.compare.settings import differing, label, with_absent_terms
 from p2pkit.errors import ModelError, Problem
+from p2pkit.untyped import Json, Plain
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Point:
         name: What the sweep calls it that all runs of the comparison are of; empty where they are not of one.
     """
 
-    settings: Mapping[str, Any]
+    settings: Plain
     runs: tuple[Record, ...]
     name: str = ""
 
@@ -141,7 +141,7 @@ class Comparison:
         names = {run.point for run in runs}
         return names.pop() if len(names) == 1 and len({run.sweep for run in self.runs}) == 1 else ""
 
-    def _rank(self, key: str, value: Any) -> tuple[int, float]:
+    def _rank(self, key: str, value: Json) -> tuple[int, float]:
         """Order numbers before all else, which stands in the order in which it comes."""
         if type(value) in (int, float):
             return 0, value
@@ -171,7 +171,7 @@ class Comparison:
         """Return the evaluation whose samples are shown: the latest under the first protocol."""
         return next((run.latest[protocol] for protocol in self.protocols.chosen if protocol in run.latest), None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return all of it as plain data."""
         best = {column.title: point.label for column in self.columns if (point := self.best(column)) is not None}
         return {
@@ -182,7 +182,7 @@ class Comparison:
             "points": [self._row(point) for point in self.points],
         }
 
-    def _row(self, point: Point) -> dict[str, Any]:
+    def _row(self, point: Point) -> dict[str, Json]:
         summaries = {column.title: point.summary(column) for column in self.columns}
         metrics = {
             title: {"mean": summary.mean, "spread": summary.spread, "values": list(summary.values)}

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.comparison import Column, Comparison, Point
 from p2pkit.compare.records import Record, Scored
 from p2pkit.compare.settings import label, short_names, shown
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> No
     axes.set_xlabel(_plain(short_names(comparison.keys)[key]))
 
 
-def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None:
+def _numeric(axes: Axes, values: Sequence[Json]) -> Callable[[Json], float] | None:
     """Set the axis for numbers, logarithmic where they span a wide range; None where they are no numbers."""
     if not all(type(value) in (int, float) for value in values):
         return None
@@ -125,7 +126,7 @@ def _numeric(axes: Axes, values: Sequence[Any]) -> Callable[[Any], float] | None
     return float
 
 
-def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Any], float]:
+def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Json], float]:
     order = list(dict.fromkeys(names))
     axes.set_xticks(range(len(order)), list(map(_plain, order)))
     if sum(map(len, order)) > _LETTERS:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from p2pkit.compare.records import Record, Scored
 from p2pkit.errors import ModelError, Problem
+from p2pkit.untyped import Plain
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Protocols:
     """
 
     chosen: tuple[str, ...]
-    fields: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, Plain]
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -32,12 +32,12 @@ class Protocols:
         fields = self.fields[protocol]
         return ", ".join(f"{name}={fields.get(name, '-')}" for name in self.differing)
 
-    def described(self) -> dict[str, Mapping[str, Any]]:
+    def described(self) -> dict[str, Plain]:
         """Return what each protocol says, by its title."""
         return {self.title(protocol): self.fields[protocol] for protocol in self.chosen}
 
 
-def differing_fields(protocols: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def differing_fields(protocols: Sequence[Plain]) -> tuple[str, ...]:
     """Return the fields in which protocols differ."""
     names = dict.fromkeys(name for fields in protocols for name in fields)
     return tuple(name for name in names if len({repr(fields.get(name)) for fields in protocols}) > 1)
@@ -93,7 +93,7 @@ def _own(record: Record) -> Scored:
     return (record.history or tuple(record.latest.values()))[-1]
 
 
-def _values(name: str, own: Mapping[str, Mapping[str, Any]]) -> str:
+def _values(name: str, own: Mapping[str, Plain]) -> str:
     """Write `batch_norm is running (first), batch (second and 3 more)`."""
     runs: dict[str, list[str]] = {}
     for run, fields in own.items():

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from p2pkit.compare.settings import compared
 from p2pkit.config import flat_config
@@ -19,6 +18,7 @@ from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.types import Report
+from p2pkit.untyped import Json, Plain
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Record:
     """
 
     folder: Path
-    config: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    config: Plain
+    settings: Plain
     history: tuple[Scored, ...] = ()
     later: tuple[Scored, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def read_record(folder: Path, note: Callable[[Problem], None]) -> Record | None:
     return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later), load_costs(folder))
 
 
-def run_config(folder: Path) -> dict[str, Any]:
+def run_config(folder: Path) -> dict[str, Json]:
     """Read a run's config, which has at least what comparisons go by.
 
     Raises:

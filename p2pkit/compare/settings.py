@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-Settings = Mapping[str, Any]
+from p2pkit.untyped import Json, Plain
+
+Settings = Plain
 _NETWORKS = ("generator", "discriminator")
 _NOT_COMPARED = ("engine.seed", "engine.log_every", "evaluate.", "checkpoint.", "size.")
 
 
-def compared(flat: Settings) -> dict[str, Any]:
+def compared(flat: Settings) -> dict[str, Json]:
     """Return the keys by which runs are compared: how they are measured, watched and saved is left out."""
     return {key: value for key, value in flat.items() if not key.startswith(_NOT_COMPARED)}
 
 
-def with_absent_terms(settings: Sequence[Settings]) -> list[dict[str, Any]]:
+def with_absent_terms(settings: Sequence[Settings]) -> list[dict[str, Json]]:
     """Give each run the weight 0 of terms that only other runs have."""
     weights = [key for each in settings for key in each if re.fullmatch(r"losses\.[^.]+\.weight", key)]
     return [{**each, **{key: 0 for key in weights if key not in each}} for each in settings]
@@ -38,7 +39,7 @@ def differing(settings: Sequence[Settings]) -> tuple[tuple[str, ...], tuple[str,
     return tuple(key for key in differ if key not in implied), tuple(implied)
 
 
-def _comparable(value: Any) -> str:
+def _comparable(value: Json) -> str:
     return repr(value)
 
 
@@ -76,7 +77,7 @@ def title(settings: Settings) -> str:
     )
 
 
-def shown(value: Any) -> str:
+def shown(value: Json) -> str:
     """Write a value short: a component as its name with what is changed in it, one that is not set as a dash."""
     if isinstance(value, Mapping) and "use" in value:
         inside = ",".join(f"{key}={shown(item)}" for key, item in value.get("params", {}).items())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from p2pkit.untyped import Json, Plain
 
 NOT_COMPARED = ("summary", "origin", "tracking")
 """What a run is called and where it is recorded; not what it does."""
 
 
-def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def flat_config(config: Plain) -> dict[str, Json]:
     """Flatten a resolved config to one value for each key.
 
     A component becomes its name under its own key (`generator` is `unet_256`), and its parameters
@@ -26,7 +27,7 @@ def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _plain(value) for key, value in _flatten("", compared)}
 
 
-def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _flatten(path: str, value: Json) -> Iterator[tuple[str, Json]]:
     if isinstance(value, Mapping):
         if path and "use" in value:
             name = component_name(value)
@@ -45,11 +46,11 @@ def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def component_name(reference: Mapping[str, Any]) -> str:
+def component_name(reference: Plain) -> str:
     """Return what a component was called: its alias, else its name, with the plugin where it is not p2pkit's own."""
     use, alias = str(reference["use"]), str(reference.get("alias") or "")
     return alias if alias and not use.endswith(f":{alias}") else use.removeprefix("p2pkit:")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from p2pkit.untyped import Json
 
 
 def _word(value: object) -> object:
@@ -48,7 +50,7 @@ class ComponentConfig(Section):
     """Which component, with which parameters."""
 
     use: str = Field(description="The component: a name, an alias, or `plugin:name`.")
-    params: dict[str, Any] = Field(default_factory=dict, description="The component's parameters.")
+    params: dict[str, Json] = Field(default_factory=dict, description="The component's parameters.")
     alias: Name | None = Field(None, description="The alias that was written; filled in when a config is resolved.")
 
 
@@ -289,10 +291,10 @@ class PublishedConfig(Section):
 class SweepConfig(Section):
     """What differs between the runs of a sweep; a config that says nothing here is a single run."""
 
-    points: dict[str, dict[str, Any]] = Field(
+    points: dict[str, dict[str, Json]] = Field(
         default_factory=dict, description="For each named point the keys it changes, nested or with dots."
     )
-    axes: dict[str, list[Any] | str] = Field(
+    axes: dict[str, list[Json] | str] = Field(
         default_factory=dict, description="For each key a list of values, or a range to draw from: `1e-5..1e-3:log`."
     )
     seeds: int = Field(1, ge=1, le=10_000, description="Runs of each combination, with seeds 0, 1, ...")

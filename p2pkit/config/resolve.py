@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from p2pkit.config.model import ComponentConfig, LossConfig, RunConfig
 from p2pkit.config.sources import Raw, Source, copy_plain
 from p2pkit.errors import ConfigError, Problem, RegistryError
 from p2pkit.parts import LossPart, Part
 from p2pkit.registry import Registry
+from p2pkit.untyped import Json
 from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
 P = TypeVar("P", bound=Part)
@@ -59,9 +61,9 @@ class Plan:
             raise ConfigError(self.problems)
         return found
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, Json]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
-        data: dict[str, Any] = self.config.model_dump(mode="json", exclude={"sweep"})
+        data: dict[str, Json] = self.config.model_dump(mode="json", exclude={"sweep"})
         data["tracking"]["folder"] = str(self.config.tracking.folder)
         for key in ("dataset", "generator", "discriminator"):
             part = getattr(self, key)
@@ -166,14 +168,14 @@ def _structure(raw: Raw) -> tuple[RunConfig, list[Problem]]:
         try:
             return RunConfig.model_validate(raw), first_problems(wrong, lambda problem: problem)
         except ValidationError as error:
-            taken: set[tuple[Any, ...]] = set()
+            taken: set[tuple[int | str, ...]] = set()
             for found in error.errors(include_url=False):
                 if not any(found["loc"][:length] in taken for length in range(len(found["loc"]) + 1)):
                     wrong += _new_problem(found, raw, wrong)
                     taken.add(_take_out(raw, found["loc"], missing=found["type"] == "missing"))
 
 
-def _new_problem(found: Any, raw: Raw, known: Sequence[Problem]) -> list[Problem]:
+def _new_problem(found: ErrorDetails, raw: Raw, known: Sequence[Problem]) -> list[Problem]:
     if len(known) >= MOST_PROBLEMS:
         return [Problem("", "")]  # which is counted only
     problem = structural_problem(found, RunConfig, raw, extra=["extends"])
@@ -185,9 +187,9 @@ def _follows(path: str, error: str, known: str) -> bool:
     return path == known or (error == "value_error" and known.startswith(f"{path}."))
 
 
-def _take_out(raw: Raw, loc: tuple[Any, ...], *, missing: bool) -> tuple[Any, ...]:
+def _take_out(raw: Raw, loc: tuple[int | str, ...], *, missing: bool) -> tuple[int | str, ...]:
     """Take out the innermost key or item that is wrong, or fill in the one that is missing; return where it was."""
-    reached: list[Any] = [raw]
+    reached: list[Json] = [raw]
     for part in loc:
         try:
             reached.append(reached[-1][part])
@@ -201,7 +203,7 @@ def _take_out(raw: Raw, loc: tuple[Any, ...], *, missing: bool) -> tuple[Any, ..
         if isinstance(holder, dict):
             del holder[key]
             return loc[: depth + 1]
-        if isinstance(holder, list) and loc[depth - 1] in ("augment", "metrics"):
+        if isinstance(holder, list) and isinstance(key, int) and loc[depth - 1] in ("augment", "metrics"):
             holder[key] = {"use": _ABSENT}
             return loc[: depth + 1]
     raise ConfigError(Problem(".".join(map(str, loc)), "is wrong in a way that p2pkit can't put into words"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from p2pkit.components import KIND_NAMES, Component
 from p2pkit.config.model import ComponentConfig, DatasetConfig, LossConfig, RunConfig, Section
 from p2pkit.config.sources import recipe_names
 from p2pkit.parts import Part
 from p2pkit.registry import Registry
+from p2pkit.untyped import Json
 
-Schema = dict[str, Any]
+Schema = dict[str, Json]
 
 
 def config_schema(registry: Registry) -> Schema:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 from p2pkit.config.model import RunConfig
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, read_mapping, shortened
 from p2pkit.yaml_reader import DEEPEST, NotYaml, parse_yaml
 
-Raw = dict[str, Any]
+Raw = dict[str, Json]
 SINGLE = ("dataset", "generator", "discriminator")
 _LONGEST_CHAIN = 20
 _DEFAULTS = {
@@ -57,7 +57,7 @@ def _recipes_in(folder: Traversable, prefix: str = "") -> Iterator[str]:
             yield prefix + entry.name.removesuffix(".yaml")
 
 
-def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Source:
+def load_config(config: str | Path | Plain, overrides: Plain | None = None) -> Source:
     """Read a config.
 
     Args:
@@ -79,7 +79,7 @@ def load_config(config: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     return Source(raw, name)
 
 
-def copy_plain(value: Any, depth: int = 0) -> Any:
+def copy_plain(value: Json, depth: int = 0) -> Json:
     """Copy mappings and lists; keys become texts, as they are in YAML.
 
     Raises:
@@ -141,17 +141,17 @@ def normalise(raw: Raw) -> Raw:
     return full
 
 
-def _components(written: Any) -> Any:
+def _components(written: Json) -> Json:
     if isinstance(written, list):
         return [{"use": item} if isinstance(item, str) else item for item in written]
     return written
 
 
-def _term(written: Any) -> Any:
+def _term(written: Json) -> Json:
     return written if written is None or isinstance(written, dict) else {"weight": written}
 
 
-def merge(base: Any, top: Any, path: str = "") -> Any:
+def merge(base: Json, top: Json, path: str = "") -> Json:
     """Lay one config over another: mappings key by key, a list's items by their index where one is given.
 
     The parameters of a component that is replaced by another go with it.
@@ -169,7 +169,7 @@ def merge(base: Any, top: Any, path: str = "") -> Any:
     return {**base, **laid}
 
 
-def _merge_items(base: list[Any], top: Mapping[int, Any], path: str) -> list[Any]:
+def _merge_items(base: list[Json], top: Mapping[int, Json], path: str) -> list[Json]:
     beyond = [index for index in top if index >= len(base)]
     if beyond:
         last = f"the last one is {len(base) - 1}" if base else "the list is empty"
@@ -207,7 +207,7 @@ def parse_settings(settings: Sequence[str]) -> Raw:
     return parsed
 
 
-def _nested(key: str, value: Any) -> Raw:
+def _nested(key: str, value: Json) -> Raw:
     parts = key.split(".")
     if len(parts) > DEEPEST:
         raise ConfigError(Problem(key[:80], f"has {len(parts)} parts", f"{DEEPEST} are allowed"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,8 @@ from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
-from p2pkit.types import PairDataset, PairSpec, Verdict, View, optional
+from p2pkit.types import PairDataset, PairMetric, PairSpec, Verdict, View, optional
+from p2pkit.untyped import Made
 
 
 def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
@@ -69,7 +69,7 @@ def open_dataset(plan: Plan) -> PairDataset:
     return dataset
 
 
-def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Any:
+def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Made:
     try:
         built = part.build(images)
     except P2pkitError as error:
@@ -121,12 +121,12 @@ def _folder_problems(plan: Plan) -> list[Problem]:
     return [Problem("tracking.folder", f"{existing} is a file", "name a folder that exists or can be made")]
 
 
-def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, Any]:
+def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, PairMetric | None]:
     """Build each metric, once, since some load a network; None for one that can't be built."""
     return {name: _built(part, images, problems) for name, part in plan.metrics.items()}
 
 
-def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]:
+def _selection_problems(plan: Plan, metrics: Mapping[str, PairMetric | None]) -> list[Problem]:
     """List what is wrong with the choice of a best checkpoint and with patience."""
     best, patience = plan.config.checkpoint.best, plan.config.schedule.patience
     problems = []
@@ -147,7 +147,7 @@ def _selection_problems(plan: Plan, metrics: Mapping[str, Any]) -> list[Problem]
     return problems
 
 
-def _undirected(metric: Any) -> bool:
+def _undirected(metric: PairMetric | None) -> bool:
     return metric is not None and optional.higher_is_better(metric) is None
 
 
@@ -209,15 +209,15 @@ class _Trial:
                     if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
                         self._check_penalties(terms, View(source, target, fake.detach(), discriminator), discriminator)
 
-    def _built(self, part: Part, images: PairSpec) -> Any:
+    def _built(self, part: Part, images: PairSpec) -> Made:
         found: list[Problem] = []
         built = _built(part, images, found)
         self.problems += found
         self.errors += [ConfigError(problem) for problem in found]
         return built
 
-    def _network(self, part: Part, images: PairSpec, *, training: bool) -> Any:
-        network = self._built(part, images)
+    def _network(self, part: Part, images: PairSpec, *, training: bool) -> nn.Module | None:
+        network: nn.Module | None = self._built(part, images)
         if training and network is not None and not any(weight.requires_grad for weight in network.parameters()):
             cause = f"{part.component.full_name} has no parameters that can be trained"
             self.problems.append(Problem(part.path, cause, "choose another, or leave some of its parameters unfrozen"))
@@ -235,8 +235,8 @@ class _Trial:
             self.errors.append(error)
             self.problems.append(Problem(path, first_line(error)))
 
-    def _generated(self, generator: Any, source: Tensor, target: Tensor) -> Tensor | None:
-        fake: Any = target
+    def _generated(self, generator: nn.Module, source: Tensor, target: Tensor) -> Tensor | None:
+        fake: Made = target
         with self._reported("generator"):
             fake = generator(source)
         if not isinstance(fake, Tensor):
@@ -253,8 +253,8 @@ class _Trial:
             return fake
         return None
 
-    def _judged(self, discriminator: Any, source: Tensor, fake: Tensor) -> bool:
-        verdict: Any = None
+    def _judged(self, discriminator: nn.Module, source: Tensor, fake: Tensor) -> bool:
+        verdict: Made = None
         with self._reported("discriminator"):
             verdict = discriminator(source, fake)
             if isinstance(verdict, Verdict) and _well_formed(verdict):
@@ -271,7 +271,7 @@ class _Trial:
             path = f"losses.{term.name}"
             for player in (player for player in players if term.judges(player)):
                 with self._reported(path):
-                    value: Any = term.value(player, view)
+                    value: Made = term.value(player, view)
                     if not isinstance(value, Tensor):
                         cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
                         self.problems.append(Problem(path, cause, "compute it with torch"))
@@ -301,7 +301,9 @@ class _Trial:
 
 def _well_formed(verdict: Verdict) -> bool:
     """Tell whether a verdict has tuples of tensors where it should have them."""
-    scales: tuple[Any, ...] = (verdict.logits, *verdict.features) if isinstance(verdict.features, tuple | list) else ()
+    scales: tuple[object, ...] = (
+        (verdict.logits, *verdict.features) if isinstance(verdict.features, tuple | list) else ()
+    )
     return bool(verdict.logits is not None and scales) and all(
         isinstance(scale, tuple | list) and all(isinstance(each, Tensor) for each in scale) for scale in scales
     )

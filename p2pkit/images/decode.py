@@ -7,13 +7,14 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from p2pkit.images.limits import check_size, max_bytes, max_pixels
 from p2pkit.images.tiff import read_tiff
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def _decode(file: IO[bytes], indexed: bool) -> NDArray[np.generic]:
 def _array(file: IO[bytes]) -> NDArray[np.generic]:
     """Read a `.npy` file, whose header is held against the file's size before memory is taken."""
     version = np.lib.format.read_magic(file)
-    reader: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = reader(file)
     begin = file.tell()
     there = file.seek(0, io.SEEK_END) - begin
@@ -119,7 +120,7 @@ def _deep_netpbm(start: bytes) -> bool:
     return len(numbers) == 3 and all(number.isdigit() for number in numbers) and int(numbers[2]) > 255
 
 
-def _netpbm(file: Any) -> NDArray[np.generic]:
+def _netpbm(file: Untyped) -> NDArray[np.generic]:
     import netpbmfile
 
     with netpbmfile.NetpbmFile(file) as image:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,9 +21,12 @@ from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
 from p2pkit.types import ImageSpec
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
 
 _WITH_ALPHA = frozenset({".png", ".webp", ".avif", ".jp2", ".tga"})
 _DEEP = frozenset({".png", ".jp2", ".ppm", ".pgm", ".pnm"})
@@ -51,7 +54,7 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
     return _from_array(decode(file, indexed))
 
 
-def image_tensor(image: Image.Image | NDArray[np.generic] | Tensor | Path | str, *, indexed: bool = False) -> Tensor:
+def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
     """Return any form of an image as a stored tensor.
 
     Args:
@@ -142,7 +145,7 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
         path.write_bytes(deep_png(array))
     else:
-        options: dict[str, Any] = {"compress_level": 1} if fast else {}
+        options: dict[str, Untyped] = {"compress_level": 1} if fast else {}
         if suffix == ".png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Software", MADE_BY)
@@ -199,13 +202,13 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _keeps(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+def _keeps(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
     deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
     return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
 
 
-def _fits(kind: np.dtype[Any], channels: int, suffix: str) -> bool:
+def _fits(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether Pillow keeps the depth and the channels; it narrows some without a word."""
     if kind == np.uint8:
         return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from p2pkit.errors import DataError, Problem
+from p2pkit.untyped import Plain
 
-Row = Mapping[str, Any]
+Row = Plain
 _NAME = "name the columns"
 
 

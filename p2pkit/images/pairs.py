@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -13,10 +13,13 @@ from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import image_tensor
 from p2pkit.images.listing import find_images, image_key
 
+if TYPE_CHECKING:
+    from p2pkit.images.files import AnyImage
+
 Read = Callable[[], tuple[Tensor, Tensor]]
 
 
-def image_pairs(image: Any, reference: Any) -> list[Read]:
+def image_pairs(image: AnyImage, reference: AnyImage) -> list[Read]:
     """Return a function for each pair that reads it, as stored.
 
     Args:
@@ -26,10 +29,11 @@ def image_pairs(image: Any, reference: Any) -> list[Read]:
     Raises:
         DataError: Folders have no images, or other names.
     """
-    folders = [isinstance(given, str | Path) and Path(given).is_dir() for given in (image, reference)]
-    if all(folders):
-        return _in_folders(Path(image), Path(reference))
-    if any(folders):
+    paths = [Path(given) for given in (image, reference) if isinstance(given, str | Path)]
+    folders = [path for path in paths if path.is_dir()]
+    if len(folders) == 2:
+        return _in_folders(*folders)
+    if folders:
         raise DataError(Problem("", "one is a folder and the other is none", "give two folders, or two images"))
     if isinstance(image, Tensor) and isinstance(reference, Tensor) and image.ndim == reference.ndim == 4:
         if len(image) != len(reference) or not len(image):
@@ -51,5 +55,5 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {image_key(path.relative_to(folder)): path for path in find_images(folder)}
 
 
-def _read(image: Any, reference: Any) -> tuple[Tensor, Tensor]:
+def _read(image: AnyImage, reference: AnyImage) -> tuple[Tensor, Tensor]:
     return image_tensor(image), image_tensor(reference)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from p2pkit.images.limits import check_size
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,7 @@ _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
 MADE_BY = "p2pkit write_image"
 """What files say of the software that wrote them."""
-Tag = tuple[int, int, int, Any, bool]
+Tag = tuple[int, int, int, Untyped, bool]
 
 
 def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
@@ -34,7 +35,7 @@ def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
     with tifffile.TiffFile(file) as tiff:
         pages = [page for page in tiff.series if not _is_beside(page.keyframe)]
         first = pages[0]
-        frame: Any = first.keyframe
+        frame: Untyped = first.keyframe
         if frame.photometric.name not in _PLAIN or frame.bitspersample not in (8, 16, 32, 64):
             return None
         if len(pages) > 1:
@@ -50,7 +51,7 @@ def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
     return array[..., 0] if array.shape[2] == 1 else array
 
 
-def _is_beside(frame: Any) -> bool:
+def _is_beside(frame: Untyped) -> bool:
     """Whether a page is a smaller copy or a mask of another one."""
     return bool(frame.is_reduced or frame.is_mask)
 
@@ -94,5 +95,5 @@ def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag]) -> None:
     channels = array.shape[2]
     squeezed = array[..., 0] if channels == 1 else array
     colour = "rgb" if channels in (3, 4) and array.dtype == np.uint8 else "minisblack"
-    layout: dict[str, Any] = {"planarconfig": "contig"} if channels > 1 else {}
+    layout: dict[str, Untyped] = {"planarconfig": "contig"} if channels > 1 else {}
     tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)

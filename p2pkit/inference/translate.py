@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,6 +30,7 @@ from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import Tag, read_georeference, rescaled
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
+from p2pkit.untyped import Untyped
 
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
@@ -85,7 +86,7 @@ class Translator:
         seed = plan.config.engine.seed
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics, seed)
 
-    def translate(self, image: Any, *, given: Given = "auto") -> Any:
+    def translate(self, image: Untyped, *, given: Given = "auto") -> Untyped:
         """Translate one image, or an array or tensor of many.
 
         What the data set did to its files is done to the image: a half is cut out of a file of both images, the edges
@@ -308,7 +309,7 @@ def _padded(batch: Tensor, multiple: int) -> Tensor:
     return functional.pad(batch, (0, right - reflect[0], 0, down - reflect[1]), mode="replicate")
 
 
-def _like(given: Any, fake: Tensor) -> Any:
+def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image:
     if isinstance(given, Tensor):
         return fake
     array = fake.permute(1, 2, 0).numpy()

@@ -13,9 +13,10 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.compare.settings import Settings, compared, differing
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,7 +110,7 @@ def view(
     curves: Curves | None = None,
     *,
     means: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Return the state of MLflow's runs page that shows what differs.
 
     Args:
@@ -183,7 +184,7 @@ def _sizes(keys: Sequence[str], runs: Sequence[Run]) -> list[str]:
 
 def _differences(
     keys: Sequence[str], settings: Sequence[Settings], scores: Sequence[str], runs: Sequence[Run]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Json]]:
     """Return parallel coordinates; scores against numbers, or as bars and against the size of networks; contours."""
     if not keys or not scores:
         return []
@@ -205,9 +206,9 @@ def _differences(
     return charts
 
 
-def _over_steps(scores: Sequence[str], curves: Curves) -> dict[str, list[dict[str, Any]]]:
+def _over_steps(scores: Sequence[str], curves: Curves) -> dict[str, list[dict[str, Json]]]:
     """Return each score over the steps, by section, with a range that leaves the untrained network's out."""
-    sections: dict[str, list[dict[str, Any]]] = {}
+    sections: dict[str, list[dict[str, Json]]] = {}
     for score in scores[:_MOST]:
         values = [value for value in curves.get(score, ()) if math.isfinite(value)]
         if len(values) > 1 and min(values) < max(values):
@@ -221,7 +222,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _samples(pictures: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+def _samples(pictures: Sequence[tuple[str, int]]) -> list[dict[str, Json]]:
     """Return a grid with a row for each sample and a column for each run, at the last step."""
     if not pictures:
         return []
@@ -230,13 +231,13 @@ def _samples(pictures: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     return [_chart("IMAGE", imageKeys=names, step=step, showRunParams=False)]
 
 
-def _part(name: str) -> dict[str, Any]:
+def _part(name: str) -> dict[str, Json]:
     """Return a section of the page; that of the samples has one wide card."""
     shape = {"columns": 1, "cardHeight": 700} if name == _SAMPLES else {"columns": 2}
     return {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, **shape}
 
 
-def _chart(kind: str, **settings: Any) -> dict[str, Any]:
+def _chart(kind: str, **settings: Json) -> dict[str, Json]:
     shared = {"deleted": False, "isGenerated": False, "runsCountToCompare": _SHOWN_RUNS}
     return {"type": kind, **shared, **settings}
 
@@ -245,7 +246,7 @@ def _axis(kind: str, key: str) -> dict[str, str]:
     return {"key": key, "type": kind}
 
 
-def _is_number(text: Any) -> bool:
+def _is_number(text: Json) -> bool:
     try:
         float(text)
     except (TypeError, ValueError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.plugins.loading import Plugins
 from p2pkit.types import Report, Run, Samples
+from p2pkit.untyped import Plain
 
 
 class Events:
@@ -50,7 +50,7 @@ class Events:
         """The run goes on from an earlier step than it had come to."""
         self._tell("p2pkit_went_back", step=step)
 
-    def summarised(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+    def summarised(self, facts: Plain, files: Sequence[Path]) -> None:
         """It is known what the run comes to as a whole."""
         self._tell("p2pkit_summarised", facts=facts, files=files)
 
@@ -58,7 +58,7 @@ class Events:
         """The run is over; each plugin hears of it, whatever the others do."""
         self._tell("p2pkit_run_ended", error=error, reason=reason, strict=False, last=True)
 
-    def _tell(self, hook: str, *, strict: bool | None = None, last: bool = False, **values: Any) -> None:
+    def _tell(self, hook: str, *, strict: bool | None = None, last: bool = False, **values: object) -> None:
         for name in [name for name in self.listening if name not in self.told]:
             module = self.manager.get_plugin(name)
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]

@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import pluggy
 
@@ -21,6 +21,7 @@ from p2pkit import hookspecs
 from p2pkit.components import KINDS, Component
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import OFFERS, PLUGIN_API
+from p2pkit.untyped import Untyped
 
 GROUP = "p2pkit.plugins"
 OWN = "p2pkit"
@@ -143,7 +144,7 @@ class Plugins:
         loaded = (p for p in self.found if p.state == "loaded" and p.origin != OWN)
         return {plugin.name: plugin.version or plugin.origin for plugin in loaded}
 
-    def _note(self, candidate: _Candidate, state: State, **more: Any) -> Plugin:
+    def _note(self, candidate: _Candidate, state: State, **more: Untyped) -> Plugin:
         plugin = Plugin(candidate.name, candidate.origin, candidate.version, state, **more)
         self.found.append(plugin)
         return plugin

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.training.run_record import dataset_facts, versions
@@ -15,6 +14,7 @@ from p2pkit.registry import Registry
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.result import Sweep
 from p2pkit.types import Run
+from p2pkit.untyped import Json, Plain
 
 
 class Parent:
@@ -72,10 +72,10 @@ class Parent:
         self._events.ended(error)
 
 
-def _common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _common(configs: Sequence[Plain]) -> dict[str, Json]:
     """Return the keys, however deep, that have the same value in all configs."""
     first, *others = configs
-    common: dict[str, Any] = {}
+    common: dict[str, Json] = {}
     for key, value in first.items():
         values = [value, *(other.get(key) for other in others)]
         mappings = [each for each in values if isinstance(each, Mapping)]

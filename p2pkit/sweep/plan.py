@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
@@ -17,11 +16,12 @@ from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
 from p2pkit.types import optional
+from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
 from p2pkit.yaml_files import did_you_mean
 
-Config = str | Path | Mapping[str, Any]
-Axes = Sequence[str] | Mapping[str, Sequence[Any]]
+Config = str | Path | Plain
+Axes = Sequence[str] | Mapping[str, Sequence[Json]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Planned:
         return optional.higher_is_better(metric)
 
 
-def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Any) -> Planned:
+def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Json) -> Planned:
     """Look for everything that can be wrong with any point of a sweep, without training.
 
     Args:
@@ -84,7 +84,7 @@ def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, *
     return planned
 
 
-def shared_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+def shared_keys(config: Plain) -> dict[str, Json]:
     """Return a sweep's config without what makes it a sweep."""
     return {key: value for key, value in config.items() if key != "sweep"}
 
@@ -95,7 +95,7 @@ def outline(
     registry: Registry | None = None,
     every_file: bool = False,
     progress: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> list[str]:
     """Check a config, and say in a few lines what its run would do, or each of its runs where it is a sweep.
 
@@ -135,9 +135,7 @@ def _wanted(source: Source, registry: Registry) -> SweepConfig:
     return found.config.sweep
 
 
-def _checked(
-    shared: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]], registry: Registry
-) -> dict[str, ValidatedRun]:
+def _checked(shared: Plain, points: Mapping[str, Plain], registry: Registry) -> dict[str, ValidatedRun]:
     """Check each point; of a problem that several points have, the first is named."""
     checked, problems = {}, dict[str, Problem]()
     for label, settings in points.items():

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from p2pkit.compare.settings import label
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.ranges import FORM, Range, is_range, parse_range
+from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
 from p2pkit.yaml_reader import NotYaml, parse_yaml
 
@@ -22,8 +23,8 @@ _ITS_OWN = {"engine.seed": "use sweep.seeds (--seeds)", "tracking.name": "", "tr
 _DRAWS_FOR_EACH = 100
 _MOST = 100_000
 
-Axis = list[Any] | Range
-Choice = tuple[str, dict[str, Any]]
+Axis = list[Json] | Range
+Choice = tuple[str, dict[str, Json]]
 """A point: its label, and the keys it changes."""
 
 
@@ -43,7 +44,7 @@ class Child:
     """
 
     label: str
-    settings: Mapping[str, Any]
+    settings: Plain
     seed: int
     state: Literal["waiting", "finished", "failed"] = "waiting"
     folder: str = ""
@@ -62,14 +63,14 @@ def goal_of(names: Iterable[str], by: str | None) -> str | None:
     return next((name for name in names if by and (name == by or name.startswith(f"{by}/"))), None)
 
 
-def parse_axes(axes: Sequence[str]) -> dict[str, list[Any] | str]:
+def parse_axes(axes: Sequence[str]) -> dict[str, list[Json] | str]:
     """Read `losses.l1.weight=1,10,100` and `optimizers.generator.lr=1e-5..1e-3:log`, as the command line gives them.
 
     Raises:
         ConfigError: Axes are not of this form; holds all problems.
     """
     problems: list[Problem] = []
-    parsed: dict[str, list[Any] | str] = {}
+    parsed: dict[str, list[Json] | str] = {}
     for axis in axes:
         key, equals, written = axis.partition("=")
         try:
@@ -111,7 +112,7 @@ def axes_of(wanted: SweepConfig) -> dict[str, Axis]:
     return {key: parse_range(axis) if isinstance(axis, str) else axis for key, axis in wanted.axes.items()}
 
 
-def choose(wanted: SweepConfig, name: str, values: Mapping[str, Any]) -> Choice:
+def choose(wanted: SweepConfig, name: str, values: Plain) -> Choice:
     """Return the point of a name ('' where points have none) and of a value for each key."""
     return " ".join(filter(None, (name, label(values)))), {**wanted.points.get(name, {}), **values}
 
@@ -178,7 +179,7 @@ def _grid_size(wanted: SweepConfig) -> int:
     return math.prod(lengths) * max(1, len(wanted.points)) * wanted.seeds
 
 
-def _axis_problems(path: str, axis: list[Any] | str, wanted: SweepConfig) -> Iterator[Problem]:
+def _axis_problems(path: str, axis: list[Json] | str, wanted: SweepConfig) -> Iterator[Problem]:
     if isinstance(axis, list):
         if not axis:
             yield Problem(path, "has no values")

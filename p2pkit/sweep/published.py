@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.sweep.result import Sweep
+from p2pkit.untyped import Plain
 
 GROUND_TRUTH = "ground truth"
 
@@ -30,7 +29,7 @@ class Beside:
 def beside_published(swept: Sweep) -> list[Beside]:
     """Return a row for each point, and for the targets where a metric can judge them; none without figures."""
     published = swept.published
-    rows: dict[str, Mapping[str, Any]] = {row["label"]: row for row in swept.table()}
+    rows: dict[str, Plain] = {row["label"]: row for row in swept.table()}
     if swept.finished:
         truth = last_evaluation(swept.finished[0])[0].ground_truth
         rows |= {GROUND_TRUTH: truth} if truth else {}

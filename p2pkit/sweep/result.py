@@ -8,13 +8,13 @@ import math
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
 from p2pkit.config import PublishedConfig
 from p2pkit.engine.storage.costs import load_costs
 from p2pkit.sweep.points import Child, goal_of
+from p2pkit.untyped import Json
 
 TABLE = "table.csv"
 PLOTS = "plots"
@@ -78,7 +78,7 @@ class Sweep:
         return next((goal for row in self.table() if (goal := goal_of(row, self.by))), None)
 
     @property
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> dict[str, Json] | None:
         """The table's row of the best point; None where no run is finished, or the metric does not say what is good."""
         goal = self.goal or ""
         rows = [row for row in self.table() if math.isfinite(row.get(goal, math.nan))]
@@ -97,12 +97,12 @@ class Sweep:
             found[label] = {name: statistics.fmean(costs[name] for costs in each if name in costs) for name in names}
         return found
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Json]]:
         """Return a row for each point: its label, how many runs count, and mean and spread of each metric."""
         rows = []
         for label, group in self.points.items():
             finished = [child for child in group if child.state == "finished"]
-            row: dict[str, Any] = {"label": label, "runs": len(finished)}
+            row: dict[str, Json] = {"label": label, "runs": len(finished)}
             for name in finished[0].metrics if finished else ():
                 values = [child.metrics[name] for child in finished]
                 row[name] = statistics.fmean(values)

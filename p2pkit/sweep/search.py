@@ -9,12 +9,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
 from p2pkit.sweep.ranges import Range
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -64,12 +65,11 @@ class Search:
         from optuna.trial import TrialState
 
         values = [child.metrics.get(goal_of(child.metrics, self.by) or "", math.nan) for child in children]
-        number = children[0].trial
-        assert number is not None
-        if all(map(math.isfinite, values)):
-            self._study.tell(number, statistics.fmean(values), skip_if_finished=True)
-        else:
-            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        for number in {child.trial for child in children if child.trial is not None}:
+            if all(map(math.isfinite, values)):
+                self._study.tell(number, statistics.fmean(values), skip_if_finished=True)
+            else:
+                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _open(folder: Path, seed: int | None, *, maximise: bool) -> Study:
@@ -87,7 +87,7 @@ def _open(folder: Path, seed: int | None, *, maximise: bool) -> Study:
     )
 
 
-def _suggested(trial: Trial, key: str, axis: Axis) -> Any:
+def _suggested(trial: Trial, key: str, axis: Axis) -> Json:
     if not isinstance(axis, Range):
         return json.loads(str(trial.suggest_categorical(key, [json.dumps(value) for value in axis])))
     if axis.whole:

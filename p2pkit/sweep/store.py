@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.errors import ModelError, Problem
 from p2pkit.sweep.claims import Claim, is_taken, take
 from p2pkit.sweep.points import Child
+from p2pkit.untyped import Json, Plain
 
 STATE = "sweep.json"
 PROGRESS = "progress"
@@ -31,13 +31,13 @@ class Store:
         self.folder = folder
         try:
             data = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            self.config: Mapping[str, Any] = data["config"]
+            self.config: Plain = data["config"]
             self._planned = [_children(unit) for unit in data["units"]]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelError(Problem(str(folder), f"there is no sweep to go on with: {error}")) from None
 
     @classmethod
-    def create(cls, folder: Path, config: Mapping[str, Any], units: Sequence[Sequence[Child]]) -> Store:
+    def create(cls, folder: Path, config: Plain, units: Sequence[Sequence[Child]]) -> Store:
         """Write a new sweep's files."""
         (folder / PROGRESS).mkdir()
         data = {"config": config, "units": [list(map(asdict, unit)) for unit in units]}
@@ -72,10 +72,10 @@ class Store:
         return self.folder / PROGRESS / f"{unit:04}.json"
 
 
-def _children(data: Iterable[Mapping[str, Any]]) -> tuple[Child, ...]:
+def _children(data: Iterable[Plain]) -> tuple[Child, ...]:
     return tuple(Child(**child) for child in data)
 
 
-def _write(path: Path, data: Any) -> None:
+def _write(path: Path, data: Json) -> None:
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(data, indent=1, default=str), encoding="utf-8")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
@@ -25,6 +23,7 @@ from p2pkit.sweep.points import Child
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.search import Search
 from p2pkit.sweep.store import STATE, Store
+from p2pkit.untyped import Json, Plain
 
 
 def sweep(
@@ -34,7 +33,7 @@ def sweep(
     name: str | None = None,
     registry: Registry | None = None,
     progress: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> Sweep:
     """Train a run for each point of a sweep.
 
@@ -70,7 +69,7 @@ def join_sweep(
     again: bool = False,
     registry: Registry | None = None,
     progress: bool = False,
-    **overrides: Any,
+    **overrides: Json,
 ) -> Sweep:
     """Work on a sweep that exists: go on with one that was stopped, or help one that others work on.
 
@@ -133,7 +132,7 @@ class _Worker:
         progress: bool,
         first: bool = False,
         again: bool = False,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Plain | None = None,
     ) -> None:
         self.store = store
         self.planned = planned

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from p2pkit.components import Component
 from p2pkit.plugins.loading import OWN
+from p2pkit.untyped import Json, Plain
 
-BUILTIN: dict[str, dict[str, Any]] = {
+BUILTIN: dict[str, dict[str, Json]] = {
     "generator/unet": {"depth": 5, "width": 4},
     "generator/unet_blog": {"depth": 5, "width": 4},
     "generator/resnet": {"blocks": 2, "width": 4},
@@ -27,7 +27,7 @@ BUILTIN: dict[str, dict[str, Any]] = {
 """The built-ins at sizes for tests."""
 
 
-def parameters(component: Component, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def parameters(component: Component, examples: Mapping[str, Plain]) -> dict[str, Json]:
     """Return what a component is built with.
 
     Args:
@@ -42,20 +42,20 @@ def parameters(component: Component, examples: Mapping[str, Mapping[str, Any]]) 
     return {**_declared(component), **own, **examples.get(component.name, {}), **examples.get(key, {})}
 
 
-def _declared(component: Component) -> dict[str, Any]:
+def _declared(component: Component) -> dict[str, Json]:
     """Take the first of the `examples` that required parameters declare in their `Field`."""
     fields = component.parameters.model_fields.items()
     return {name: info.examples[0] for name, info in fields if info.is_required() and info.examples}
 
 
-def _files(component: Component) -> dict[str, Any]:
+def _files(component: Component) -> dict[str, Json]:
     """Return files for the built-ins that read some."""
     if component.kind == "metric" and component.name == "fcn_score":
         return {"network": _network()}
     if component.kind != "dataset":
         return {}
     folder = Path(_folder().name)
-    known: dict[str, dict[str, Any]] = {
+    known: dict[str, dict[str, Json]] = {
         "side_by_side": {"root": folder / "both"},
         "paired_folders": {"root": folder / "pairs"},
         "manifest": {"path": folder / "pairs.csv"},

@@ -7,7 +7,6 @@ import tempfile
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -51,6 +50,6 @@ def runs_code(read: Callable[[Path], object]) -> bool:
         return mark.exists()
 
 
-def admits_path(annotation: Any) -> bool:
+def admits_path(annotation: object) -> bool:
     """Tell whether a parameter of this type may be a file's path."""
     return annotation is Path or any(map(admits_path, typing.get_args(annotation)))

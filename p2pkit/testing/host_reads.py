@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from p2pkit.untyped import Untyped
 
 _ATEN = torch.ops.aten
 _READS = {  # operations that wait, or whose result's size depends on values
@@ -65,11 +66,11 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., Untyped],
         types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[Untyped, ...] = (),
+        kwargs: Mapping[str, Untyped] | None = None,
+    ) -> Untyped:
         """Call one of torch's functions."""
         kwargs = kwargs or {}
         given = tree_leaves((args, dict(kwargs)))
@@ -83,11 +84,13 @@ class _Functions(TorchFunctionMode):
             self._own.pop(_number(tensor), None)  # brought to the device: on a CPU that is the same memory
         return made
 
-    def hosts(self, given: Iterable[Any]) -> bool:
+    def hosts(self, given: Iterable[object]) -> bool:
         """Whether all tensors are the host's own."""
         return all(_number(each) in self._own for each in given if isinstance(each, Tensor))
 
-    def _on_host(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def _on_host(
+        self, func: Callable[..., Untyped], args: tuple[Untyped, ...], kwargs: Mapping[str, Untyped]
+    ) -> Untyped:
         before, self.within_host = self.within_host, True
         try:
             made = func(*args, **kwargs)
@@ -106,8 +109,12 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         self.functions = functions
 
     def __torch_dispatch__(
-        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Untyped,
+        types: Iterable[type],
+        args: tuple[Untyped, ...] = (),
+        kwargs: Mapping[str, Untyped] | None = None,
+    ) -> Untyped:
         """Compute an operation."""
         packet = func.overloadpacket
         masks = args[1] if packet in _INDEXED else ()

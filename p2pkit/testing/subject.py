@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
 from p2pkit.images.convert import to_network
 from p2pkit.types import ImageSpec, PairSpec, optional
+from p2pkit.untyped import Json, Made, Plain
 
 COLOUR, GREY, LABELS = ImageSpec(3), ImageSpec(1), ImageSpec(5, kind="labels")
 FORMS = ((COLOUR, COLOUR), (GREY, COLOUR), (ImageSpec(4), ImageSpec(2)), (LABELS, COLOUR), (COLOUR, LABELS))
@@ -35,10 +35,10 @@ class Subject:
     """
 
     component: Component
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Plain = field(default_factory=dict)
     device: str = "cpu"
     pinned: bool = False
-    module: Any = None
+    module: Made = None
     again: Callable[[], list[Component]] | None = None
 
     @property
@@ -124,7 +124,7 @@ class Subject:
                 pass
         self.component.build(images, self.params)
 
-    def build(self, images: PairSpec | None = None, *, seed: int = 0, **params: Any) -> Any:
+    def build(self, images: PairSpec | None = None, *, seed: int = 0, **params: Json) -> Made:
         """Make the component, seeded, with its example parameters and these."""
         torch.manual_seed(seed)
         wanted = None if self.kind == "dataset" else images or self.images

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from p2pkit.components import Component
 from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.testing.rule import RULES, Rule, Skip
+from p2pkit.untyped import Plain, Untyped
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from p2pkit.plugins.loading import Plugin, Plugins
     from p2pkit.testing.subject import Subject
 
-Examples = Mapping[str, Mapping[str, Any]]
+Examples = Mapping[str, Plain]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def conformance(
     return TestConformance
 
 
-def _pytest_cases(suite: Suite) -> list[Any]:
+def _pytest_cases(suite: Suite) -> list[Untyped]:
     """Return a function for each case, as pytest wants it: with a reason to skip, or a sentence and no traceback."""
     import pytest
 
@@ -269,7 +271,7 @@ def all_rules() -> list[Rule]:
     return RULES
 
 
-def _again(plugins: Plugins, name: str) -> list[Any]:
+def _again(plugins: Plugins, name: str) -> list[Component]:
     """Ask a plugin's hooks once more."""
     from p2pkit.hookspecs import OFFERS
 

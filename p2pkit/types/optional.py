@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from p2pkit.types.protocols import PROTOCOLS, PairDataset
+from p2pkit.untyped import Plain, Untyped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,7 @@ class Attribute(Generic[T]):
     owner: str
     written: str
     default: T
-    holds: Callable[[Any], bool]
+    holds: Callable[[object], bool]
     meaning: str
 
     def __call__(self, component: object) -> T:
@@ -53,23 +54,23 @@ class Attribute(Generic[T]):
         return f"has {found!r} as its attribute {self.name}, which must be {self.written}"
 
 
-def _whole(least: int) -> Callable[[Any], bool]:
+def _whole(least: int) -> Callable[[object], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _bool(value: Any) -> bool:
+def _bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _size(value: Any) -> bool:
+def _size(value: object) -> bool:
     return value is None or (isinstance(value, tuple | list) and len(value) == 2 and all(map(_whole(1), value)))
 
 
-def _scales(value: Any) -> bool:
+def _scales(value: object) -> bool:
     return value is None or (isinstance(value, tuple | list) and len(value) == 2 and 0 < value[0] <= value[1])
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
@@ -77,7 +78,7 @@ WANTED = ("source", "target", "fake", "fakes")
 """What a metric may want."""
 
 
-def _wishes(value: Any) -> bool:
+def _wishes(value: object) -> bool:
     return isinstance(value, tuple | list) and all(name in WANTED for name in value)
 
 
@@ -161,7 +162,7 @@ higher_is_better = Attribute[bool | None](
     *("higher_is_better", "metric", "true, false or None", None, lambda value: value is None or _bool(value)),
     "Which values are better; without it neither the best checkpoint nor a sweep can go by the metric.",
 )
-protocol = Attribute[Mapping[str, Any]](
+protocol = Attribute[Plain](
     *("protocol", "metric", "a mapping", {}, lambda value: isinstance(value, Mapping)),
     "What else its value depends on, such as `weights`, the checksum of a network's.",
 )
@@ -175,7 +176,7 @@ exempt = Attribute[Mapping[str, str]](
     "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",
 )
 
-ATTRIBUTES: tuple[Attribute[Any], ...] = tuple(
+ATTRIBUTES: tuple[Attribute[Untyped], ...] = tuple(
     found for found in list(globals().values()) if isinstance(found, Attribute)
 )
 """All of them, in the order of the kinds."""

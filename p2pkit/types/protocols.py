@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, SupportsFloat, runtime_checkable
 
 from p2pkit.types.images import Pair, PairSpec
 from p2pkit.types.view import Verdict, View
@@ -120,7 +120,7 @@ class PairMetric(Protocol):
         """Count a batch in: a fake and its target, or what the attribute `wants` names."""
         ...
 
-    def compute(self) -> Any:
+    def compute(self) -> SupportsFloat | Mapping[str, SupportsFloat]:
         """Return the value, or a mapping of several."""
         ...
 

@@ -8,9 +8,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from p2pkit.types.images import PairSpec
+from p2pkit.untyped import Json, Plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,13 +54,13 @@ class Report:
     metrics: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    own_protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    protocol: Plain = field(default_factory=dict)
+    own_protocols: Mapping[str, Plain] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     ground_truth: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def protocols(self) -> dict[str, dict[str, Any]]:
+    def protocols(self) -> dict[str, dict[str, Json]]:
         """For each metric all of how it was measured; only values of equal protocols can be compared."""
         return {name: {**self.protocol, **self.own_protocols.get(name, {})} for name in self.metrics}
 
@@ -87,7 +88,7 @@ class Report:
         return gains
 
 
-def short_id(data: Mapping[str, Any]) -> str:
+def short_id(data: Plain) -> str:
     """Return eight characters that stand for plain data, whatever the order of its keys."""
     text = json.dumps(data, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -152,8 +153,8 @@ class Run:
     name: str
     kind: Literal["training", "evaluation", "sweep"]
     folder: Path
-    config: Mapping[str, Any]
+    config: Plain
     dataset: DatasetFacts
     versions: Mapping[str, str]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Plain = field(default_factory=dict)
     resumed: bool = False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from p2pkit.untyped import Untyped
 from p2pkit.weights.files import Weights, fill_weights, read_weights
 
 _SHORT = {"alexnet": "alex", "vgg16": "vgg"}
@@ -36,7 +36,7 @@ def classifier_features(network: str, weights: Path | None = None) -> nn.Sequent
     return features
 
 
-def lpips_network(network: str, weights: Path | None = None) -> Any:
+def lpips_network(network: str, weights: Path | None = None) -> Untyped:
     """Return LPIPS' network (version 0.1) as torchmetrics has it, frozen and in evaluation mode.
 
     Its heads come with torchmetrics; a file that holds heads of its own (`lin0.model.1.weight` and so on) brings

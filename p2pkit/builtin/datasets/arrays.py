@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Sample = Mapping[str, Any]
+from p2pkit.untyped import Untyped
+
+Sample = Mapping[str, Untyped]
 
 
 def holds_arrays(file: str) -> bool:
@@ -50,7 +51,7 @@ def array_samples(file: str) -> Iterator[Sample]:
             yield from _samples(np.frombuffer(data, kind))
 
 
-def _samples(records: NDArray[Any]) -> Iterator[Sample]:
+def _samples(records: NDArray[np.void]) -> Iterator[Sample]:
     if records.ndim != 1 or "key" not in (records.dtype.names or ()):
         raise ValueError("not an array of records with a key")
     keys = records["key"]

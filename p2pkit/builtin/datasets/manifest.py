@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,8 +22,9 @@ from p2pkit.builtin.datasets.sides import (
     TargetChannels,
     TargetRange,
 )
+from p2pkit.untyped import Plain
 
-Row = Mapping[str, Any]
+Row = Plain
 
 
 def manifest(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import tarfile
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -88,22 +89,19 @@ class ShardStream:
             begin += shard.pairs
 
     def _of_shard(self, shard: Shard, begin: int, wanted: list[int]) -> Iterator[tuple[int, Callable[[], Pair]]]:
-        positions, read = iter(wanted), 0
-        position = next(positions, None)
+        missing, read = deque(wanted), 0
         try:
             with closing(samples_of(shard.file)) as samples:
                 for read, sample in enumerate(samples, 1):
-                    if position == begin + read - 1:
-                        yield position, partial(_pair, sample, shard.file, self)
-                        position = next(positions, None)
-                    if position is None:
+                    if missing[0] == begin + read - 1:
+                        yield missing.popleft(), partial(_pair, sample, shard.file, self)
+                    if not missing:
                         return
         except OSError as error:
             problem = _problem(shard.file, f"can't be read after {read} of {shard.pairs} pairs: {error}")
         else:
             problem = _problem(shard.file, f"holds {read} pairs, where {shard.pairs} are stated")
-        assert position is not None
-        yield from ((lost, partial(_fail, problem)) for lost in (position, *positions))
+        yield from ((lost, partial(_fail, problem)) for lost in missing)
 
 
 def _mixed(count: int, buffer: int, dice: random.Random) -> Iterator[int]:

@@ -93,7 +93,7 @@ class Intensity:
             key = "float_range"
             first, second = self.float_range
             chosen = (first, second)[self.side == "target"]
-            own = chosen if isinstance(chosen, tuple) else (float(first), float(second))  # type: ignore[arg-type]
+            own = chosen if isinstance(chosen, tuple) else (float(first), float(second))  # type: ignore[arg-type]  # no pairs: two floats
         elif own is None and kind in (torch.uint8, torch.uint16):
             own = (0.0, 255.0 if kind == torch.uint8 else 65535.0)
         elif own is None:

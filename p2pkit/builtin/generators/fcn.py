@@ -60,11 +60,10 @@ class FCN(nn.Module):
         for stage in self.stages:
             image = stage(image)
             levels.append(image)
-        logits: Tensor | None = None
-        for vote, level in zip(reversed(self.votes), reversed(levels), strict=False):
-            cast = vote(level)
-            logits = cast if logits is None else cast + _enlarged(logits, cast)
-        assert logits is not None
+        casts: list[Tensor] = [vote(level) for vote, level in zip(self.votes, levels[self.first :], strict=True)]
+        logits = casts.pop()
+        for cast in reversed(casts):
+            logits = cast + _enlarged(logits, cast)
         planes: Tensor = self.planes(_enlarged(logits, source))
         return planes
 

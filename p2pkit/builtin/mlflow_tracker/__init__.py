@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from p2pkit import Report, Run, Samples, hookimpl
 from p2pkit.builtin.mlflow_tracker.recorder import Recorder
 from p2pkit.builtin.mlflow_tracker.replay import replay
+from p2pkit.untyped import Plain
 
 _recorders: dict[Path, Recorder] = {}
 
@@ -55,7 +55,7 @@ def p2pkit_went_back(run: Run, step: int) -> None:
 
 
 @hookimpl
-def p2pkit_summarised(run: Run, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+def p2pkit_summarised(run: Run, facts: Plain, files: Sequence[Path]) -> None:
     """Log what the run comes to as parameters and tags, and the files as artifacts."""
     with _recorder(run) as recorder:
         recorder.log_summary(facts, files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit.builtin.mlflow_tracker.journal import Entry, Journal, is_batched
 from p2pkit.builtin.mlflow_tracker.model import log_model
@@ -150,7 +150,7 @@ class Delivery:
             log_model(self.client, self.run_id, checkpoint, entry)
 
     def _log_status(self, entry: Entry) -> None:
-        status: Any = entry["status"]
+        status = entry["status"]
         if status == "RUNNING":
             self.client.update_run(self.run_id, status=status)
         else:

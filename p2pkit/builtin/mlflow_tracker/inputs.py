@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import p2pkit
 from p2pkit import DatasetFacts, ImageSpec, Run
+from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from mlflow.types import Schema
 
 
-def dataset_inputs(run: Run) -> list[dict[str, Any]]:
+def dataset_inputs(run: Run) -> list[dict[str, Json]]:
     """Return one input for each split that the run uses, with its size and the data's fingerprint."""
     facts = run.dataset
     kind = "local" if facts.root else "code"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
+from p2pkit.untyped import Json, Plain
+
 FOLDER = "mlflow"
 """Folder in a run's folder that holds its journals, one for each of its records in MLflow."""
-Entry = Mapping[str, Any]
+Entry = Plain
 BATCHED = ("metrics", "params", "tags")
 """Kinds of entries of which many go into one request."""
 _MOST = {"metrics": 900, "params": 100, "tags": 90}  # MLflow takes 1000, 100 and 100, and 1000 of all kinds
@@ -141,9 +142,9 @@ class Journal:
                 return True
         return False
 
-    def _sent(self) -> dict[str, Any]:
+    def _sent(self) -> dict[str, Json]:
         try:
-            sent: dict[str, Any] = json.loads(self._mark.read_text(encoding="utf-8"))
+            sent: dict[str, Json] = json.loads(self._mark.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {"offset": 0}
         return sent

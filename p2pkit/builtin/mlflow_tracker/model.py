@@ -7,13 +7,13 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import p2pkit
 from p2pkit import PairSpec, Run
 from p2pkit.builtin.mlflow_tracker.inputs import image_schema
+from p2pkit.untyped import Json, Plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ class Model:
     def __init__(self, folder: Path) -> None:
         self.translator = p2pkit.load(folder)
 
-    def predict(self, model_input: NDArray[np.generic], params: Any = None) -> NDArray[np.generic]:
+    def predict(self, model_input: NDArray[np.generic], params: object = None) -> NDArray[np.generic]:
         """Translate stored images.
 
         Shape: (B, H, W, C_source) -> (B, H, W, C_target), in the type given.
@@ -50,7 +50,7 @@ def _load_pyfunc(data_path: str) -> Model:
     return Model(Path(data_path))
 
 
-def model_entry(run: Run, checkpoint: Path, step: int) -> dict[str, Any]:
+def model_entry(run: Run, checkpoint: Path, step: int) -> dict[str, Json]:
     """Return what a journal notes of a checkpoint, so that it can become a model without the run at hand."""
     where = checkpoint.absolute().relative_to(run.folder.absolute()).as_posix()
     return {
@@ -61,7 +61,7 @@ def model_entry(run: Run, checkpoint: Path, step: int) -> dict[str, Any]:
     }
 
 
-def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Mapping[str, Any]) -> str:
+def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Plain) -> str:
     """Log a checkpoint's generator as the run's model; one whose logging was cut short is gone on with.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from p2pkit import Report, Run
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,7 +57,7 @@ def _places_before(client: MlflowClient, experiment_id: str) -> int:
     return int(latest[0].data.tags[PLACE]) + 1 if latest else 0
 
 
-def about(config: Mapping[str, Any]) -> str:
+def about(config: Plain) -> str:
     """Return the recipe's own words."""
     return "\n\n".join(filter(None, (config["summary"], config["origin"])))
 

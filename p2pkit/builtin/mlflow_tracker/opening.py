@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, store
@@ -77,7 +77,7 @@ def created(client: MlflowClient, uri: str, run: Run, parent: MlflowRun | None =
 
     experiment = parent.info.experiment_id if parent else home.experiment_id(client, uri, run)
     about = naming.about(run.config)
-    tags: dict[str, Any] = resolve_tags() | naming.colour_tag(client, experiment, run)
+    tags: dict[str, str] = resolve_tags() | naming.colour_tag(client, experiment, run)
     if "git" in run.versions:
         tags["mlflow.source.git.commit"] = run.versions["git"]
     if parent:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from p2pkit import Run, flat_config
 
@@ -37,5 +36,5 @@ def _fact(key: str) -> str:
     return re.sub(r"^(\w+)_parameters$", r"size.\1", key)
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> bool:
     return isinstance(value, str) and Path(value).is_absolute()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 from PIL import Image
@@ -26,6 +26,7 @@ from p2pkit.builtin.mlflow_tracker.model import model_entry
 from p2pkit.builtin.mlflow_tracker.opening import kinship, open_record
 from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.builtin.mlflow_tracker.sender import PATIENCE, Sender
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
@@ -153,7 +154,7 @@ class Recorder:
             text = naming.description(self.run, self.run_id, step, report, samples.sheet)
             self._log_params_and_tags({}, {naming.DESCRIPTION: text})
 
-    def log_summary(self, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
+    def log_summary(self, facts: Plain, files: Sequence[Path]) -> None:
         """Log facts as parameters, which MLflow never changes, and as tags, which can follow; files as artifacts.
 
         Args:
@@ -243,7 +244,7 @@ class Recorder:
             for start in range(0, len(pairs), size):
                 self.journal.append({kind: dict(pairs[start : start + size])})
 
-    def _log_dict(self, held: Mapping[str, Any], path: str) -> None:
+    def _log_dict(self, held: Plain, path: str) -> None:
         self.journal.append({"text": json.dumps(held, indent=2, default=str), "path": path})
 
     def _log_files(self, files: Sequence[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,8 @@ from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.engine.step.training_step import TrainingStep, Update
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import DiscriminatorLoss, GeneratorLoss, ImageSpec, PairAugmentation, PairSpec
+from p2pkit.untyped import Json
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Assembly:
     place: Placement
     players: Players
     step: TrainingStep
-    augmentations: tuple[Any, ...]
+    augmentations: tuple[PairAugmentation, ...]
     update: Update
     graph: str = "off"
 
@@ -76,9 +76,9 @@ class Assembly:
 
         return [(random(images.source), random(images.target)) for _ in range(self.engine.accumulate)]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Json]:
         """Return what the engine settled, for trackers."""
-        facts: dict[str, Any] = {**self.place.facts(), "compile": self.engine.compile == "on"}
+        facts: dict[str, Json] = {**self.place.facts(), "compile": self.engine.compile == "on"}
         facts["cuda_graph"] = self.graph
         facts["processes"] = world().count
         facts["global_batch"] = self.pairs_per_batch * self.checked.plan.config.engine.accumulate
@@ -128,8 +128,9 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
 def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     terms = []
     for name, part in plan.losses.items():
-        loss = part.build(images)
-        loss = loss.to(device) if isinstance(loss, nn.Module) else loss
+        loss: GeneratorLoss | DiscriminatorLoss = part.build(images)
+        if isinstance(loss, nn.Module):
+            loss.to(device)
         terms.append(Term(name, part, loss))
     return terms
 

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,6 +23,7 @@ from p2pkit.engine.device.timing import describe, timed
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import GraphedStep
 from p2pkit.errors import DeviceError, Problem, StorageError
+from p2pkit.untyped import Plain
 
 TunedSettings = dict[str, str]
 KEYS = ("convolutions", "precision", "memory_format", "compile")
@@ -170,7 +170,7 @@ def _batch(engine: EngineConfig) -> int:
     return min(engine.batch, BATCH.get(choose_device(engine.device).type, engine.batch))
 
 
-def _key(checked: ValidatedRun, choices: Mapping[str, Any]) -> str:
+def _key(checked: ValidatedRun, choices: Plain) -> str:
     """Name the question: these networks and losses, at this size, on this machine."""
     device = choose_device(checked.plan.config.engine.device)
     config, engine = checked.plan.resolved(), checked.plan.config.engine

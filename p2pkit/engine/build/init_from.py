@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -15,6 +15,7 @@ from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.checkpoint import Shape, load_discriminator, load_generator, read_config, tensor_shapes
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ModelError, Problem
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
@@ -76,7 +77,7 @@ def resume_problems(checked: ValidatedRun, checkpoint: Path) -> list[Problem]:
     return problems
 
 
-def _changed(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:
+def _changed(key: str, before: Plain, now: Plain) -> list[Problem]:
     remedy = (
         f"a run goes on with the {key} it began with; for another one begin a new run, with engine.init if you like"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 
@@ -16,6 +16,7 @@ from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
 from p2pkit.engine.data.streaming import StreamedPairs
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairDataset, PairSpec, PairStream, optional
+from p2pkit.untyped import Untyped
 
 OnProgress = Callable[[str, int, int], None]
 _MOST_NAMED = 20
@@ -117,7 +118,7 @@ class _Every(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Untyped) -> Untyped:
         return self.pairs[self.places[index]]
 
 

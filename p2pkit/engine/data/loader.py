@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch.profiler import record_function
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.images.convert import to_network
-from p2pkit.types import PairSpec
+from p2pkit.types import PairAugmentation, PairSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Loader:
         *,
         batch: int,
         place: Placement,
-        augmentations: Sequence[Any] = (),
+        augmentations: Sequence[PairAugmentation] = (),
         seed: int = 0,
         shuffle: bool = False,
         part: int = 0,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import ImageSpec, Pair, PairSpec
+from p2pkit.untyped import Made
 
 _SCALE = 16.0
 """From this upper end on, images whose values all lie in 0..1 are taken to be on another scale."""
@@ -26,7 +26,7 @@ def hold_against(images: PairSpec | None, decode: Callable[[], Pair]) -> Pair:
     Raises:
         DataError: The pair is of another type, layout, size or scale; it is named.
     """
-    pair: Any = decode()
+    pair: Made = decode()
     if images is None:
         return pair  # type: ignore[no-any-return]  # as it is
     if not isinstance(pair, Pair):
@@ -39,7 +39,7 @@ def hold_against(images: PairSpec | None, decode: Callable[[], Pair]) -> Pair:
     return pair
 
 
-def _misfit(image: Any, spec: ImageSpec, size: tuple[int, int]) -> str:
+def _misfit(image: object, spec: ImageSpec, size: tuple[int, int]) -> str:
     """Say in what an image differs from its spec; empty where it does not."""
     if not isinstance(image, Tensor):
         return f"is a {type(image).__name__} and not a torch.Tensor"

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from p2pkit.engine.data.workers import ignore_interrupts, read_by_workers
 from p2pkit.types import Pair
+from p2pkit.untyped import Untyped
+
+T = TypeVar("T")
 
 Images = tuple[Tensor, Tensor]
 
@@ -116,7 +119,7 @@ class Uncached(Indexed):
         """Yield (source, target) of each group of indices, as stored."""
         groups = [[self.kept[i] for i in group] for group in indices]
 
-        def make(done: int) -> DataLoader[Any]:
+        def make(done: int) -> DataLoader[Images]:
             return make_dataloader(
                 _Pairs(self.pairs), batch_sampler=groups[done:], num_workers=self.workers, collate_fn=collate
             )
@@ -132,7 +135,7 @@ class _Pairs(Dataset[Pair]):
         return self.pairs[index]
 
 
-def make_dataloader(dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
+def make_dataloader(dataset: Dataset[T], **options: Untyped) -> DataLoader[Untyped]:
     """Return a torch loader that takes nothing from the run's random numbers: a resumed run would come by others."""
     return DataLoader(dataset, generator=torch.Generator(), worker_init_fn=ignore_interrupts, **options)
 

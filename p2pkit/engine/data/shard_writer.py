@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from p2pkit.errors import DataError, P2pkitError, Problem
 from p2pkit.images.files import png
 from p2pkit.shards import Shard, ShardIndex
 from p2pkit.types import Pair, PairDataset
+from p2pkit.untyped import Plain, Untyped
 
 Encoding = Literal["png", "raw"]
-Sample = tuple[str, Mapping[str, Any]]
+Sample = tuple[str, Mapping[str, Untyped]]
 """What a pair is called, and what its shard holds of each image."""
 
 
@@ -38,7 +39,7 @@ class _Format:
     """
 
     suffix: str
-    encode: Callable[[Pair], Mapping[str, Any]]
+    encode: Callable[[Pair], Mapping[str, Untyped]]
     write: Callable[[IO[bytes], Sequence[Sample]], None]
 
 
@@ -50,7 +51,7 @@ def write_shards(
     encoding: Encoding = "png",
     per_shard: int = 256,
     unreadable: Literal["stop", "skip"] = "stop",
-    made_from: Mapping[str, Any] | None = None,
+    made_from: Plain | None = None,
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> tuple[ShardIndex, list[Problem]]:
     """Write pairs as they are stored, without loss.
@@ -99,7 +100,7 @@ def _samples(
     dataset: PairDataset,
     split: str,
     form: _Format,
-    facts: Any,
+    facts: hashlib._Hash,
     problems: list[Problem],
     report: Callable[[str, int, int], None],
 ) -> Iterator[Sample]:
@@ -134,7 +135,7 @@ def _shards(
         yield Shard(path.name, len(group), path.stat().st_size)
 
 
-def _arrays(pair: Pair) -> dict[str, NDArray[Any]]:
+def _arrays(pair: Pair) -> dict[str, NDArray[np.generic]]:
     return {"source": pair.source.numpy(), "target": pair.target.numpy()}
 
 
@@ -155,7 +156,7 @@ def _write_arrays(file: IO[bytes], group: Sequence[Sample]) -> None:
         file.write(record.tobytes())
 
 
-def _fields(images: Mapping[str, NDArray[Any]]) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
+def _fields(images: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, np.dtype[np.generic], tuple[int, ...]]]:
     return [(side, image.dtype, image.shape) for side, image in images.items()]
 
 
@@ -176,7 +177,7 @@ def _array(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> None:
+def _write_tar(tar_writer: Untyped, file: IO[bytes], group: Sequence[Sample]) -> None:
     tar = tar_writer(file, encoder=False, mtime=0)
     try:
         for key, members in group:
@@ -187,7 +188,7 @@ def _write_tar(tar_writer: Any, file: IO[bytes], group: Sequence[Sample]) -> Non
         raise
 
 
-def _tar_writer() -> Any:
+def _tar_writer() -> Untyped:
     try:
         from webdataset import TarWriter
     except ImportError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.decode import load_split
@@ -18,6 +18,7 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.progress import ProgressReporter
 from p2pkit.types import PairStream, optional
 from p2pkit.types.optional import Attribute
+from p2pkit.untyped import Untyped
 
 T = TypeVar("T")
 
@@ -52,7 +53,9 @@ class Splits:
         remedy = "the data set must be the same, and complete, on all machines"
         check_equal_across_ranks("the pairs", hashlib.sha256(repr(names).encode()).hexdigest(), remedy)
 
-    def loader(self, split: str, place: Placement, batch: int, *, among: World | None = None, **options: Any) -> Loader:
+    def loader(
+        self, split: str, place: Placement, batch: int, *, among: World | None = None, **options: Untyped
+    ) -> Loader:
         """Return batches of a split.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -58,7 +58,7 @@ class StreamedPairs:
         if not processes:
             return iter(reading) if optional.resident(self.stream) else prefetch(iter(reading), _DEPTH)
 
-        def make(done: int) -> DataLoader[Any]:
+        def make(done: int) -> DataLoader[_Read]:
             order = replace(reading.order, skip=reading.order.skip + done)
             rest = _Reading(self.stream, self.images, order, reading.lanes, skips=reading.skips)
             return make_dataloader(rest, batch_size=None, num_workers=processes, collate_fn=_as_it_is)
@@ -142,5 +142,5 @@ class _Reading(IterableDataset[_Read]):
             start = 0
 
 
-def _as_it_is(read: Any) -> Any:
+def _as_it_is(read: _Read) -> _Read:
     return read

@@ -6,16 +6,18 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 from torch.utils.data import DataLoader
 
 from p2pkit.errors import DataError, Problem
 
+T = TypeVar("T")
+
 _DEATH = re.compile(r"DataLoader worker \(pid")
 
 
-def read_by_workers(make: Callable[[int], DataLoader[Any]], name: Callable[[int], str]) -> Iterator[Any]:
+def read_by_workers(make: Callable[[int], DataLoader[T]], name: Callable[[int], str]) -> Iterator[T]:
     """Yield what workers read.
 
     Args:
@@ -40,7 +42,7 @@ def read_by_workers(make: Callable[[int], DataLoader[Any]], name: Callable[[int]
                 raise DataError(_problem(name(done))) from error
 
 
-def _begun(loader: DataLoader[Any]) -> Iterator[Any]:
+def _begun(loader: DataLoader[T]) -> Iterator[T]:
     """Start a loader, whose handler would else raise a worker's death anywhere, even in the middle of an update."""
     if loader.num_workers == 0 or threading.current_thread() is not threading.main_thread():
         return iter(loader)

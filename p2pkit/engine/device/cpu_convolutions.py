@@ -7,7 +7,6 @@ Two cases are: images of a few pixels with many channels, where reading the weig
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from p2pkit.engine.device.winograd import winograd
+from p2pkit.untyped import Untyped
 
 FEW = 64
 """Pixels of all images of a batch, where they are smallest, up to which strided convolutions go patch by patch."""
@@ -34,11 +34,11 @@ class CpuConvolutionMode(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., Untyped],
         types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[Untyped, ...] = (),
+        kwargs: Mapping[str, Untyped] | None = None,
+    ) -> Untyped:
         """Compute one of torch's functions."""
         kwargs = kwargs or {}
         faster = _FASTER.get(func)
@@ -102,7 +102,7 @@ def _transposed(
     return _finished(functional.fold(patches, size, kernel, padding=border, stride=step), bias, input)
 
 
-_FASTER: Mapping[Any, Callable[..., Tensor | None]] = {
+_FASTER: Mapping[Callable[..., Untyped], Callable[..., Tensor | None]] = {
     torch.conv2d: _convolved,
     torch.conv_transpose2d: _transposed,
 }

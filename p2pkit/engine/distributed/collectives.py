@@ -10,7 +10,7 @@ import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -96,16 +96,16 @@ def on_main_rank(act: Callable[[], Result]) -> Result:
     return cast(Result, all_gather(result)[0])
 
 
-def all_gather(value: Any) -> list[Any]:
+def all_gather(value: Result) -> list[Result]:
     """Return the value that each process has, by rank."""
     if not is_initialized():
         return [value]
-    values = [None] * dist.get_world_size()
+    values = [value] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def check_equal_across_ranks(what: str, value: Any, remedy: str) -> None:
+def check_equal_across_ranks(what: str, value: object, remedy: str) -> None:
     """Make sure that all processes have the same of something.
 
     Raises:

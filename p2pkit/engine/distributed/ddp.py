@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from p2pkit.config import Part
 from p2pkit.engine.distributed.collectives import is_initialized
 from p2pkit.types import PairSpec, Verdict
+from p2pkit.untyped import Untyped
 
 
 def wrap_ddp(network: nn.Module, part: Part, images: PairSpec) -> DistributedDataParallel | None:
@@ -31,7 +31,7 @@ def wrap_ddp(network: nn.Module, part: Part, images: PairSpec) -> DistributedDat
         return None
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.15
-    options: dict[str, Any] = {name: False, "find_unused_parameters": has_unused_parameters(part, images)}
+    options: dict[str, Untyped] = {name: False, "find_unused_parameters": has_unused_parameters(part, images)}
     return DistributedDataParallel(network, gradient_as_bucket_view=True, **options)
 
 

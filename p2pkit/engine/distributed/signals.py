@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
 
 from p2pkit.engine.distributed.collectives import is_initialized
 from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem
 from p2pkit.errors import TrainingError
+from p2pkit.untyped import Untyped
 
 GRACE = 15.0
 """Seconds from a signal until the main thread must have heard it; torchrun kills after 30."""
@@ -81,7 +81,7 @@ class GracefulExit:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._deferred = False
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Untyped] = {}
 
     @contextmanager
     def deferred(self) -> Iterator[GracefulExit]:

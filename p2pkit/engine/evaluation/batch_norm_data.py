@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from p2pkit.engine.data.pair_sources import BatchOrder, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.images.convert import resize, to_network
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json
 
 MOST = 1000
 """Pairs that are looked at: more change the statistics by next to nothing."""
@@ -45,6 +45,6 @@ class BatchNormCalibrationSet:
             source = to_network(sized.to(self.place.device), spec)
             yield source.contiguous(memory_format=self.place.memory_format)
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Json]:
         """Return what the statistics depend on, beside the network."""
         return {"recalibrated": f"{min(len(self.stored), MOST)} training pairs, {self.batch} at a time"}

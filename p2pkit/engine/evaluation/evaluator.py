@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,8 @@ from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.errors import StorageError
 from p2pkit.images.convert import to_picture
-from p2pkit.types import Report, Samples, optional
+from p2pkit.types import PairMetric, Report, Samples, optional
+from p2pkit.untyped import Json, Made
 
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
@@ -126,17 +126,17 @@ class Evaluator:
             self.ground_truth,
         )
 
-    def _warnings(self, metric: Any) -> list[str]:
+    def _warnings(self, metric: Made) -> list[str]:
         """Return what a metric has to say of its values, having seen the pairs of all processes."""
         with metric.sync_context(should_sync=self.loader.parts > 1):
             return list(optional.warnings(metric)())
 
-    def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Any]:
+    def _own_protocol(self, mode: InferenceMode, name: str) -> dict[str, Json]:
         forced = {"dropout": mode.dropout} if mode != self.mode else {}
         return {**forced, **own_protocol(self.plan.metrics[name], self._metrics[name])}
 
     @cached_property
-    def _protocol(self) -> dict[str, Any]:
+    def _protocol(self) -> dict[str, Json]:
         """What all metrics' protocols have in common; the data are known by a few of the pairs."""
         scored = hashlib.sha256()
         for name, images in self.loader.stored.samples(_KNOWN_BY):
@@ -156,7 +156,7 @@ class Evaluator:
         }
 
     @cached_property
-    def _metrics(self) -> dict[str, Any]:
+    def _metrics(self) -> dict[str, PairMetric]:
         device = self.loader.place.device
         metrics = {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
         for metric in metrics.values():
@@ -164,7 +164,7 @@ class Evaluator:
         return metrics
 
     @property
-    def _by_mode(self) -> list[tuple[InferenceMode, dict[str, Any]]]:
+    def _by_mode(self) -> list[tuple[InferenceMode, dict[str, PairMetric]]]:
         """The metrics by the mode they need: several fakes of a source differ only where dropout is on."""
         metrics = self._metrics.items()
         plain = {name: metric for name, metric in metrics if not needs_several_fakes(metric)}

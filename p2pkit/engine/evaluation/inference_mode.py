@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from p2pkit.engine.device.precision import forked
 from p2pkit.engine.distributed.sync_batch_norm import local_batch_norm
+from p2pkit.untyped import Untyped
 
 Statistics = Mapping[str, Tensor]
 _KEPT = ("running_mean", "running_var", "num_batches_tracked")
@@ -116,17 +116,17 @@ def available_modes(generator: nn.Module) -> list[InferenceMode]:
     return [InferenceMode(norm, dropout) for norm in norms for dropout in (("off", "on") if noisy else ("off",))]
 
 
-def _norms(generator: nn.Module) -> dict[str, Any]:
+def _norms(generator: nn.Module) -> dict[str, Untyped]:
     """Return the batch norms that keep statistics."""
     named = generator.named_modules()
     return {name: norm for name, norm in named if isinstance(norm, _BatchNorm) and norm.track_running_stats}
 
 
-def _statistics(norms: Mapping[str, Any]) -> dict[str, Tensor]:
+def _statistics(norms: Mapping[str, Untyped]) -> dict[str, Tensor]:
     return {f"{name}.{key}": getattr(norm, key) for name, norm in norms.items() for key in _KEPT}
 
 
-def _put(norms: Mapping[str, Any], statistics: Statistics) -> None:
+def _put(norms: Mapping[str, Untyped], statistics: Statistics) -> None:
     """Copy in place: a captured step goes on using the same memory."""
     for name, tensor in _statistics(norms).items():
         if name in statistics:

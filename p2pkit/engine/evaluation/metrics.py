@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from p2pkit.components import Metric
 from p2pkit.config import Part
-from p2pkit.types import optional
+from p2pkit.types import PairMetric, optional
+from p2pkit.untyped import Json
 
 Predict = Callable[[Tensor], Tensor]
 Pairs = Iterable[tuple[Tensor, Tensor]]
 
 
-def metric_inputs(metric: Any) -> tuple[str, ...]:
+def metric_inputs(metric: PairMetric) -> tuple[str, ...]:
     """Return what a metric's `update` takes."""
     return tuple(optional.wants(metric))
 
 
-def needs_several_fakes(metric: Any) -> bool:
+def needs_several_fakes(metric: PairMetric) -> bool:
     """Tell whether a metric wants several fakes of each source."""
     return "fakes" in metric_inputs(metric)
 
 
-def score(metrics: Mapping[str, Any], pairs: Pairs, predict: Predict) -> dict[str, float]:
+def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> dict[str, float]:
     """Score what a function makes of sources.
 
     Args:
@@ -50,7 +50,7 @@ def score(metrics: Mapping[str, Any], pairs: Pairs, predict: Predict) -> dict[st
     return values
 
 
-def update_metrics(metrics: Mapping[str, Any], source: Tensor, target: Tensor, predict: Predict) -> None:
+def update_metrics(metrics: Mapping[str, PairMetric], source: Tensor, target: Tensor, predict: Predict) -> None:
     """Count a batch in."""
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
@@ -68,14 +68,15 @@ def update_metrics(metrics: Mapping[str, Any], source: Tensor, target: Tensor, p
         metric.update(*(given[name].contiguous() for name in metric_inputs(metric)))  # some metrics flatten by view
 
 
-def values_of(name: str, metric: Any) -> dict[str, float]:
+def values_of(name: str, metric: PairMetric) -> dict[str, float]:
     """Return a metric's value under its name, or its several values under theirs."""
     value = metric.compute()
-    several = value.items() if isinstance(value, Mapping) else ()
-    return {f"{name}/{key}": float(item) for key, item in several} or {name: float(value)}
+    if isinstance(value, Mapping):
+        return {f"{name}/{key}": float(item) for key, item in value.items()}
+    return {name: float(value)}
 
 
-def own_protocol(part: Part, metric: Any) -> dict[str, Any]:
+def own_protocol(part: Part, metric: PairMetric) -> dict[str, Json]:
     """Return what a metric's value depends on, beside the images: parameters where they are not the defaults.
 
     Args:

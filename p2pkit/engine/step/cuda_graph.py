@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
+from p2pkit.untyped import Untyped
 
 WARM_UP = 3
 """Steps that run uncaptured first: they make the optimisers' moments and let cuDNN choose its algorithms.
@@ -37,10 +37,12 @@ class _Captured:
     scalars: Scalars
 
     def replay(self, batches: Sequence[PairTensors]) -> Scalars:
+        # A graph reads where it did when it was captured, so images are brought there.
         for mine, theirs in zip(self.batches, batches, strict=True):
             for here, image in zip(mine, theirs, strict=True):
                 here.copy_(image, non_blocking=True)
         self.graph.replay()
+        # The next replay writes its scalars to the same place.
         return replace(self.scalars, stacked=self.scalars.stacked.clone())
 
 
@@ -79,7 +81,7 @@ class GraphedStep:
         """
         shapes = tuple(image.shape for batch in batches for image in batch)
         due = self._due(number)
-        key = (shapes, due)
+        key = (shapes, due)  # what a graph can't change once it is captured
         self._awaited.discard(due)
         self._seen[key] += 1
         if self._awaited or self._seen[key] == 1 or self._seen.total() <= WARM_UP:
@@ -98,6 +100,7 @@ class GraphedStep:
         with torch.cuda.stream(self.stream):
             scalars = self.step(batches, number)
         outside.wait_stream(self.stream)
+        # Else the allocator would give this memory to others while one stream still uses it for the other.
         for image in (image for batch in batches for image in batch):
             image.record_stream(self.stream)
         scalars.stacked.record_stream(outside)
@@ -121,7 +124,7 @@ def _examples(every: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def capturing(graph: torch.cuda.CUDAGraph, **options: Any) -> Iterator[None]:
+def capturing(graph: torch.cuda.CUDAGraph, **options: Untyped) -> Iterator[None]:
     """Context that is captured; where that fails the stream is what it was before, and the first error is what is said.
 
     Args:

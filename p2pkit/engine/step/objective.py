@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from p2pkit.config import LossPart
 from p2pkit.engine.step.scalars import Measured
-from p2pkit.types import View, optional
+from p2pkit.types import DiscriminatorLoss, GeneratorLoss, View, optional
 
 PlayerName = Literal["generator", "discriminator"]
 
@@ -28,7 +28,7 @@ class Term:
 
     name: str
     part: LossPart
-    loss: Any
+    loss: GeneratorLoss | DiscriminatorLoss
 
     def judges(self, player: PlayerName) -> bool:
         """Whether the term has a say in a player's turn."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from safetensors import SafetensorError, safe_open
@@ -20,6 +20,7 @@ from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import read_mapping
 
 Shape = tuple[int, ...]
@@ -44,8 +45,8 @@ class Contents:
     training: Mapping[str, Tensor]
     position: Progress
     images: PairSpec
-    config: Mapping[str, Any]
-    state: Mapping[str, Any] = field(default_factory=dict)
+    config: Plain
+    state: Plain = field(default_factory=dict)
     statistics: Mapping[str, Tensor] | None = None
 
 
@@ -105,7 +106,7 @@ def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_config(folder: Path, config: Plain) -> None:
     """Write the resolved config of a run's or checkpoint's folder."""
     with atomic_file(folder / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
@@ -135,7 +136,7 @@ def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:
         save_file(_contiguous(statistics), partial)
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Json]:
     """Read the resolved config of a run's or checkpoint's folder."""
     verify(path / CONFIG)
     return read_mapping(path / CONFIG, str(path / CONFIG), ModelError)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+
+from p2pkit.untyped import Json, Plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class LoopState:
     reference_step: int = 0
     waited: int = 0
     rollbacks: int = 0
-    health: dict[str, Any] = field(default_factory=dict)
+    health: dict[str, Json] = field(default_factory=dict)
     measured: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> LoopState:
+    def of(cls, state: Plain) -> LoopState:
         """Return what a checkpoint's state holds; of one that is older than memories, nothing."""
         held = state.get("memory", {})
         return cls(**{each.name: held[each.name] for each in fields(cls) if each.name in held})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +15,7 @@ from p2pkit.engine.storage.layout import STATE
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Plain
 
 _BLOCK = 2**20
 REMEDY = "use an earlier checkpoint of the run, or copy this one anew"
@@ -60,14 +60,14 @@ class _State(BaseModel):
         return self
 
 
-def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+def write_state(folder: Path, state: Plain) -> None:
     """Write a checkpoint's state, with its own digest."""
     plain = json.loads(json.dumps({key: value for key, value in state.items() if key != "digest"}))
     with atomic_file(folder / STATE) as partial:
         partial.write_text(json.dumps({**plain, "digest": _digest(plain)}, indent=2), encoding="utf-8")
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Json]:
     """Read a checkpoint's state; its `images` become a `PairSpec`.
 
     Raises:
@@ -75,7 +75,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     try:
         text = (path / STATE).read_text(encoding="utf-8")
-        state: dict[str, Any] = json.loads(text)
+        state: dict[str, Json] = json.loads(text)
         found = _State.model_validate_json(text)
         digest = state.pop("digest", None)
         if digest is not None and digest != _digest(state):
@@ -89,7 +89,7 @@ def read_state(path: Path) -> dict[str, Any]:
     return {**state, "images": found.images}
 
 
-def records(folder: Path) -> dict[str, dict[str, Any]]:
+def records(folder: Path) -> dict[str, dict[str, Json]]:
     """Return what each file in a checkpoint's folder is, but the state itself."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != STATE)
     return {file.name: record(file).model_dump() for file in files}
@@ -122,7 +122,7 @@ def verify(file: Path) -> None:
     raise ModelError(Problem(str(file), cause, REMEDY))
 
 
-def _digest(state: Mapping[str, Any]) -> str:
+def _digest(state: Plain) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from p2pkit.atomic_files import remove_folder
 from p2pkit.config.model import RunConfig
@@ -13,6 +12,7 @@ from p2pkit.engine.storage.layout import BEST, checkpoints
 from p2pkit.engine.storage.loop_state import LoopState
 from p2pkit.engine.storage.state import read_state
 from p2pkit.types import Report
+from p2pkit.untyped import Json
 
 
 class _Compared:
@@ -62,7 +62,7 @@ class BestCheckpoint(_Compared):
                 remove_folder(other)
         self.kept = path
 
-    def note(self) -> dict[str, Any]:
+    def note(self) -> dict[str, Json]:
         """Return what the best checkpoint says of itself."""
         return {"metric": self.metric, "value": self.value}
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from p2pkit.engine.build.autotune import tuned_settings
 from p2pkit.engine.build.seeding import derive_seed
 from p2pkit.engine.distributed.collectives import all_gather, raise_on_all_ranks
 from p2pkit.engine.distributed.world import world
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
@@ -30,9 +31,9 @@ def save_checkpoint(
     folder: Path,
     assembly: Assembly,
     position: Progress,
-    config: Mapping[str, Any],
+    config: Plain,
     statistics: Mapping[str, Tensor] | None = None,
-    notes: Mapping[str, Any] | None = None,
+    notes: Plain | None = None,
 ) -> Path:
     """Write a run's checkpoint.
 

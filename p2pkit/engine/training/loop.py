@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
@@ -36,6 +35,7 @@ from p2pkit.errors import StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.progress import ProgressReporter
 from p2pkit.types import Report, Samples
+from p2pkit.untyped import Json, Plain
 
 OnStep = Callable[["Loop"], None]
 
@@ -116,7 +116,7 @@ class Loop:
         events: Events,
         reporter: ProgressReporter,
         folder: Path,
-        config: Mapping[str, Any],
+        config: Plain,
         on_step: OnStep | None = None,
     ) -> None:
         self.assembly = assembly
@@ -153,6 +153,7 @@ class Loop:
         self._restore_state(progress, state)
         self.began_at = progress.step
         with leave.deferred():
+            # A loss may be no number before the first epoch is over, and then there has to be something to go back to.
             if progress.step == 0 and self.settings.engine.on_nan == "rollback":
                 self._save_if_possible()
             elif self.best.kept is not None:
@@ -181,19 +182,19 @@ class Loop:
             self._read()
         if status.signal is None and status.evaluated_at != status.progress.step:
             self._evaluate()
-        if status.checkpoint is None or step_of(status.checkpoint) != status.progress.step:
-            self._save()
+        checkpoint = status.checkpoint
+        if checkpoint is None or step_of(checkpoint) != status.progress.step:
+            checkpoint = self._save()
         report, samples = status.evaluation or (None, None)
-        assert status.checkpoint is not None
         speed = status.latest.get("speed/images_per_second")
         return TrainResult(
-            status.progress, status.checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
+            status.progress, checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
         )
 
     def _count_remaining(self) -> None:
         """Count what is left, in epochs as long as they are now."""
         accumulate, schedule, at = self.settings.engine.accumulate, self.settings.schedule, self.status.progress
-        if at.batches >= self.steps_per_epoch * accumulate:
+        if at.batches >= self.steps_per_epoch * accumulate:  # it is shorter now than when it was begun
             at = Progress(at.step, at.epoch + 1, 0)
         done = at.epoch * self.steps_per_epoch + at.batches // accumulate
         left = schedule.length * self.steps_per_epoch - done
@@ -226,6 +227,7 @@ class Loop:
         on_main_rank(lambda: abandon_later(self.folder, progress.step))
         self.events.went_back(progress.step)
         self._restore_state(progress, state)
+        # The best checkpoint may be among what was moved aside, and an older one is no longer there.
         self.best = BestCheckpoint(self.settings, self.folder)
         what_next = f"went back to step {progress.step}: {describe_rollback(state.rollbacks)}"
         self.reporter.note(f"{error.problems[0].cause}; {what_next}")
@@ -236,6 +238,7 @@ class Loop:
         status, epoch = self.status, self.status.progress.epoch
         batches = self.loader.epoch(epoch, skip=status.progress.batches)
         for group in _groups(batches, self.settings.engine.accumulate):
+            # Begun here and read after the step, so that no process waits for the others' answers.
             asked = all_reduce_signal_async(lambda: leave.signal)
             self._set_learning_rates(epoch)
             if self.on_step is not None:
@@ -269,6 +272,7 @@ class Loop:
             self._evaluate()
         if self.status.owed or _due(self.settings.checkpoint.every, epoch):
             self._save_if_possible()
+        # Time that nothing was trained in says nothing of the speed of training.
         self.meter.pause(time.perf_counter() - begun)
 
     def _read(self) -> None:
@@ -294,6 +298,7 @@ class Loop:
             found |= self.shares()
         if found:
             self.events.scalars(step, found)
+        # A resumed run may evaluate a step once more, which must not count against patience again.
         if status.state.evaluated != step:
             status.state.evaluations += 1
             status.state.evaluated = step
@@ -303,7 +308,7 @@ class Loop:
                 self._keep_best()
 
     def _save_if_possible(self) -> None:
-        self.status.owed = True
+        self.status.owed = True  # until it is written: then the next epoch tries again
         with self._unless_told_to_stop():
             self._save()
 
@@ -317,7 +322,7 @@ class Loop:
                 raise
             self.reporter.warn(f"{error.problems[0]}; the training goes on, and tries again after the epoch")
 
-    def _save(self) -> None:
+    def _save(self) -> Path:
         step = self.status.progress.step
         check_weights(step, self.assembly, self.folder)
         folder = self.folder / CHECKPOINTS
@@ -325,13 +330,14 @@ class Loop:
         self.status.owed = False
         on_main_rank(lambda: prune(folder, self.settings.checkpoint.keep))
         self.events.checkpointed(step, path)
+        return path
 
     def _keep_best(self) -> None:
         path = self._write(self.folder / BEST, **{BEST: self.best.note()})
         self.best.keep(path)
         self.events.checkpointed(self.status.progress.step, path, best=True)
 
-    def _write(self, folder: Path, **notes: Any) -> Path:
+    def _write(self, folder: Path, **notes: Json) -> Path:
         statistics = self.evaluator.statistics(self.assembly.evaluated)
         self.status.state.health = self.health.state()
         self.status.state.measured = self.meter.state()

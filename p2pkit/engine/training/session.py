@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from p2pkit.engine.build.autotune import build_tuned
 from p2pkit.engine.build.init_from import load_initial
@@ -33,6 +33,7 @@ from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
 from p2pkit.progress import ProgressReporter, Silent
 from p2pkit.types import Report, Run, Samples
+from p2pkit.untyped import Plain
 
 Result = TypeVar("Result")
 
@@ -198,7 +199,7 @@ class RunSession:
         loader = self.splits.loader(split, place, evaluate.batch, among=world() if enough else None)
         return Evaluator(self.checked, loader, mean, calibration=calibration, unwritten=unwritten)
 
-    def _record(self, kind: Literal["training", "evaluation"], facts: Mapping[str, Any], *, resumed: bool) -> Run:
+    def _record(self, kind: Literal["training", "evaluation"], facts: Plain, *, resumed: bool) -> Run:
         return Run(
             name=self.folder.name,
             kind=kind,

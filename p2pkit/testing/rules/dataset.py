@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pickle  # nosec B403
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ from torch import Tensor
 from p2pkit.images.convert import stored_type
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
-from p2pkit.types import ImageSpec, Pair, PairSpec, PairStream, optional
+from p2pkit.types import ImageSpec, Pair, PairDataset, PairSpec, PairStream, optional
+from p2pkit.untyped import Json
 
 MOST = 16
 """Pairs of a split that are read; data sets may be large."""
@@ -40,18 +40,18 @@ def opened_files() -> Iterator[set[str]]:
         _opened.pop()
 
 
-def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+def _listen(event: str, arguments: tuple[object, ...]) -> None:
     if event == "open" and _opened and not str(arguments[0]).endswith((".py", ".pyc")):
         for files in _opened:
             files.add(str(arguments[0]))
 
 
-def some_pairs(dataset: Any, split: str) -> list[Pair]:
+def some_pairs(dataset: PairDataset, split: str) -> list[Pair]:
     """Read the first pairs of a split."""
     return [decode() for decode in _firsts(dataset.pairs(split))]
 
 
-def _firsts(pairs: Any) -> list[Callable[[], Pair]]:
+def _firsts(pairs: Sequence[Pair] | PairStream) -> list[Callable[[], Pair]]:
     """Return a function for each of the first pairs, which decodes it."""
     if isinstance(pairs, PairStream):
         return list(islice(pairs.decoders(), MOST))
@@ -233,7 +233,7 @@ def _stream(subject: Subject) -> tuple[PairStream, int]:
     return found, min(len(found), 8 * MOST)
 
 
-def _names(stream: PairStream, most: int, **wanted: Any) -> list[str]:
+def _names(stream: PairStream, most: int, **wanted: Json) -> list[str]:
     return [decode().name for decode in islice(stream.decoders(**wanted), most)]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -11,6 +9,7 @@ from p2pkit.testing.rule import require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
 from p2pkit.types import Verdict, optional
+from p2pkit.untyped import Json
 
 
 @rule("discriminator")
@@ -84,7 +83,7 @@ def conditional(subject: Subject) -> None:
         require(_sees_source(subject) or not stated, sentence)
 
 
-def _sees_source(subject: Subject, **params: Any) -> bool:
+def _sees_source(subject: Subject, **params: Json) -> bool:
     built = subject.build(**params).eval()
     source, image = subject.batch()
     with torch.no_grad():

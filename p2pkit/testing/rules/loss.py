@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import Discriminate, Verdict, View, optional
+from p2pkit.untyped import Made, Untyped
+
+T = TypeVar("T")
 
 PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
 SEED = 5
@@ -41,18 +44,18 @@ class Judge(nn.Module):
 class _KeepDouble(TorchFunctionMode):
     """Lets `float()` keep double precision, so that a loss that computes in float32 can be differentiated in double."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Untyped, types: Untyped, args: Untyped = (), kwargs: Untyped = None) -> Untyped:
         if func is Tensor.float and args[0].dtype == torch.float64:
             return args[0]
         return func(*args, **(kwargs or {}))
 
 
-def roles(loss: Any) -> list[PlayerName]:
+def roles(loss: Made) -> list[PlayerName]:
     """Return the players that a loss has a method for."""
     return [player for player in PLAYERS if optional.TURNS[player](loss) is not None]
 
 
-def value_of(loss: Any, player: PlayerName, view: View) -> Tensor:
+def value_of(loss: Made, player: PlayerName, view: View) -> Tensor:
     """Ask a loss for its value in one player's turn, always with the same random numbers."""
     torch.manual_seed(SEED)
     return optional.turn(loss, player)(view)
@@ -77,14 +80,14 @@ def smooth(images: Tensor) -> Tensor:
     return blobs / blobs.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-3) * 0.9
 
 
-def call(subject: Subject, loss: Any) -> None:
+def call(subject: Subject, loss: Made) -> None:
     """Ask a loss once for each of its roles."""
     for player in roles(loss):
         source, target, fake = _images(subject)
         value_of(loss, player, View(source, target, fake, _judge(subject)))
 
 
-def _draws(subject: Subject, loss: Any, player: PlayerName) -> bool:
+def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
     source, target, fake = _images(subject)
     view, values = View(source, target, fake, _judge(subject)), []
@@ -240,7 +243,7 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    loss: Any, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
@@ -257,7 +260,7 @@ def _function(
     return of_weight
 
 
-def _copied(loss: Any) -> Any:
+def _copied(loss: T) -> T:
     """Return a copy of a loss, whose state may move with each call; or the loss, where it can't be copied."""
     try:
         return copy.deepcopy(loss)
@@ -297,7 +300,7 @@ def right_sign(subject: Subject) -> None:
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
 
 
-def _cost(loss: Any, player: PlayerName, view: View) -> float:
+def _cost(loss: Made, player: PlayerName, view: View) -> float:
     return float(value_of(loss, player, view).detach())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,12 @@ from p2pkit.testing.rule import require, rule
 from p2pkit.testing.rules.loss import call as ask
 from p2pkit.testing.rules.networks import answer, network
 from p2pkit.testing.subject import Subject
+from p2pkit.untyped import Json, Made
 
 _PLAIN = (bool, int, float, str)
 
 
-def _called(subject: Subject, *, training: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+def _called(subject: Subject, *, training: bool = True) -> tuple[dict[str, Json], dict[str, Json]]:
     """Call a component in training or eval mode, and return its plain attributes before and after."""
     made = subject.build() if subject.kind == "loss" else network(subject)
     if isinstance(made, nn.Module):
@@ -31,7 +31,7 @@ def _called(subject: Subject, *, training: bool = True) -> tuple[dict[str, Any],
     return before, _attributes(made)
 
 
-def _attributes(made: Any) -> dict[str, Any]:
+def _attributes(made: Made) -> dict[str, Json]:
     """Return all numbers and texts that a component, or a module of it, has as attributes."""
     modules = dict(made.named_modules()) if isinstance(made, nn.Module) else {"": made}
     found = {name: vars(module) if hasattr(module, "__dict__") else {} for name, module in modules.items()}
