@@ -103,10 +103,12 @@ def _network() -> Path:
     from p2pkit.engine.storage.loop_state import Progress
     from p2pkit.engine.training.checkpointing import save_checkpoint
     from p2pkit.registry import load_registry
+    from p2pkit.testing.subject import seeded
 
     folder = Path(_folder().name)
     data = {"root": folder / "masks", "classes": 5, "labels": "target", "source": "target", "target": "source"}
     network = {"use": "fcn", "params": {"width": 4}}
     config = {"dataset": {"use": "labels", "params": data}, "generator": network, "losses": {"cross_entropy": 1}}
     checked = api.check({**config, "engine": {"device": "cpu"}}, registry=load_registry(discover=False))
-    return save_checkpoint(folder / "network", assemble(checked), Progress(), checked.plan.resolved())
+    with seeded():
+        return save_checkpoint(folder / "network", assemble(checked), Progress(), checked.plan.resolved())
