@@ -31,9 +31,9 @@ def test_fp32_equals_the_cpu(assembled, batches):
 
 
 @pytest.mark.numbers
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_every_precision_trains(assembled, batches, precision):
-    assembly = assembled(**CUDA, **{"engine.precision": precision, "engine.clip": 1.0, "engine.ema": 0.9})
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16", "fp16"])
+def test_every_precision_trains(assembled, batches, arithmetic):
+    assembly = assembled(**CUDA, **{"engine.precision": arithmetic, "engine.clip": 1.0, "engine.ema": 0.9})
     data = moved(batches(assembled()), "cuda")
     scalars = [assembly.step([data[number % len(data)]], number) for number in range(20)]
     totals = [step["train/generator/total"].item() for step in scalars]
@@ -41,9 +41,9 @@ def test_every_precision_trains(assembled, batches, precision):
     assert totals[-1] < totals[0]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_step_never_waits_for_the_device(assembled, batches, precision):
-    options = {"engine.precision": precision, "engine.clip": 1.0, "engine.ema": 0.9, "losses.r1": {"every": 2}}
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16"])
+def test_the_step_never_waits_for_the_device(assembled, batches, arithmetic):
+    options = {"engine.precision": arithmetic, "engine.clip": 1.0, "engine.ema": 0.9, "losses.r1": {"every": 2}}
     assembly = assembled(**CUDA, **options)
     data = moved(batches(assembled()), "cuda")
     assembly.step([data[0]], 0)

@@ -81,6 +81,7 @@ dist.destroy_process_group()
 
 
 @pytest.mark.gpu
+@pytest.mark.numbers
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_two_processes_normalise_as_one_does_with_the_whole_batch(tmp_path):
     command = [sys.executable, "-c", TWO]
