@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+__all__ = ["Json", "Made", "Plain", "Untyped"]
+
 Json = Any
 """What YAML and JSON hold, of which only a schema knows more: settings, parameters and records of runs."""
 

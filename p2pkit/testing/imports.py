@@ -11,7 +11,7 @@ from types import ModuleType
 
 import p2pkit
 
-_MODULES = ("layers", "mlflow_store", "testing")
+_MODULES = ("layers", "mlflow_store", "testing", "untyped")
 """The public modules beside `p2pkit` itself; what is in their `__all__` is public."""
 _BUILTIN = "p2pkit.builtin"
 
