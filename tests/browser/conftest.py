@@ -111,6 +111,7 @@ def browser(tmp_path_factory):
     for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1400,1500"):
         options.add_argument(flag)
     driver = Chrome(options=options, service=Service(found["chromedriver"]))
+    driver.set_script_timeout(180)  # a page takes long where other tests share the cores
     service = driver.service.process
     try:
         yield driver
