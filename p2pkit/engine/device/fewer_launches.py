@@ -64,7 +64,7 @@ class FewerLaunches:
             return {}
         own = {weight: index for index, weight in enumerate(dict.fromkeys(weights.values()))}  # tied ones are one
         with torch.enable_grad():
-            copies: Sequence[Tensor] = _Cast.apply(self.dtype, *own)  # type: ignore[no-untyped-call]  # torch's
+            copies: Sequence[Tensor] = _Cast.apply(self.dtype, *own)
         return {name: copies[own[weight]] for name, weight in weights.items()}
 
     @cached_property
@@ -92,5 +92,5 @@ class _Cast(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor | None) -> Untyped:
         given = [gradient for gradient in gradients if gradient is not None]
-        cast = iter(_Cast.apply(torch.float32, *given))  # type: ignore[no-untyped-call]  # torch's
+        cast = iter(_Cast.apply(torch.float32, *given))
         return None, *(None if gradient is None else next(cast) for gradient in gradients)

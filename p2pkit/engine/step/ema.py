@@ -43,12 +43,21 @@ class EMA:
 def _step_towards(latest: list[Tensor], average: list[Tensor], weight: Tensor) -> None:
     """Move an average towards the latest values, in one pass over both.
 
-    torch's lerp of lists takes no weight that lies on a GPU. A step of SGD down half the squared distance, whose gradient
-    is average - latest, is that lerp, and takes a learning rate that does.
+    torch's lerp of lists takes no weight that lies on a GPU. A step of SGD down half the squared distance, whose
+    gradient is average - latest, is that lerp, and takes a learning rate that does.
     """
-    nothing: list[Tensor | None] = [None] * len(average)
-    plain = {"momentum": 0.0, "dampening": 0.0}
-    sgd(average, latest, nothing, fused=True, lr=weight, weight_decay=1.0, nesterov=False, maximize=True, **plain)
+    sgd(
+        average,
+        latest,
+        [None] * len(average),
+        fused=True,
+        lr=weight,
+        weight_decay=1.0,
+        momentum=0.0,
+        dampening=0.0,
+        nesterov=False,
+        maximize=True,
+    )
 
 
 def _copy_all(sources: Iterable[Tensor], copies: Iterable[Tensor]) -> None:

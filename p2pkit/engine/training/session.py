@@ -107,7 +107,7 @@ class RunSession:
         def act(events: Events) -> TrainResult:
             if went_back:
                 events.went_back(progress.step)
-            own = {"augmentations": assembly.augmentations, "shuffle": True}
+            own = {"augmentations": assembly.augmentations, "shuffle": True, "again": True}
             loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), **own)
             goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
             evaluator = self._evaluator(assembly.place, self._unwritten if goes_on else None)
