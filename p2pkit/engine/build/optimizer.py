@@ -30,7 +30,7 @@ def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set an optimiser's learning rate, in place where it lies on the device; nothing is written where it is the same."""
+    """Set an optimiser's learning rate where it is another, in place where it lies on the device."""
     for group in optimizer.param_groups:
         if group.get(_SET_TO) == rate:
             continue

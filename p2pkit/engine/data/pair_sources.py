@@ -104,7 +104,7 @@ class Cached(Indexed):
         every = torch.tensor([index for group in indices for index in group], dtype=torch.int64)
         if self.source.is_cuda:  # a whole epoch's by one transfer, which nobody waits for
             every = every.pin_memory().to(self.source.device, non_blocking=True)
-        for chosen in every.split([len(group) for group in indices]):
+        for chosen in torch.split(every, [len(group) for group in indices]):
             yield self.source.index_select(0, chosen), self.target.index_select(0, chosen)
 
     @property

@@ -20,7 +20,7 @@ from p2pkit.untyped import Made, Untyped
 _CAST_BY_AUTOCAST = frozenset(
     {nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d}
 )
-"""Layers all of whose weights autocast casts. Classes derived from them, parametrised ones too, may do more with them."""
+"""Layers all of whose weights autocast casts. Derived classes, parametrised ones too, may do more with them."""
 _COUNTER = "num_batches_tracked"
 
 

@@ -91,5 +91,5 @@ def test_a_gpu_keeps_what_fits_into_a_quarter_of_its_free_memory(monkeypatch, de
 
 def test_what_must_lie_on_a_gpu_and_does_not_fit_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**34))
-    with pytest.raises(DeviceError, match="take 1.5 GiB, and 1.0 are free"):
+    with pytest.raises(DeviceError, match=r"take 1\.5 GiB, and 1\.0 are free"):
         fits_on(CUDA, 3 * 2**29, "device")
