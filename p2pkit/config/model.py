@@ -23,9 +23,9 @@ Choice = Annotated[
 ]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_word), WithJsonSchema({"enum": ["off", "on", False, True]})]
 Cache = Annotated[
-    Literal["auto", "memory", "disk", "off"],
+    Literal["auto", "device", "memory", "disk", "off"],
     BeforeValidator(_word),
-    WithJsonSchema({"enum": ["auto", "memory", "disk", "off", False]}),
+    WithJsonSchema({"enum": ["auto", "device", "memory", "disk", "off", False]}),
 ]
 
 
@@ -185,7 +185,11 @@ class EngineConfig(Section):
         None, gt=0, lt=1, description="Decay of the generator's moving average, which is then what is evaluated."
     )
     cache: Cache = Field(
-        "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
+        "auto",
+        description=(
+            "Where decoded images are kept; auto is memory while they fit into a quarter of it, and a GPU's memory too "
+            "while training images fit into a quarter of that."
+        ),
     )
     workers: int = Field(2, ge=0, le=256, description="Processes that decode when the cache is off.")
     on_nan: Literal["stop", "rollback"] = Field(

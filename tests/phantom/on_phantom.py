@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 _LIBRARY = ctypes.CDLL(None)
 _COUNTERS = ("waits", "launches", "calls", "graphs", "pageable", "copies", "used", "peak", "allocations")
@@ -54,6 +56,37 @@ def _finite() -> bool:
 def lose_numbers(after: int) -> None:
     """Let one of the next questions for finite numbers be answered by no."""
     _FINITE[:] = [True] * after + [False]
+
+
+_OVERWRITE = ("copy_", "fill_", "zero_")
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the bytes that operations read and write, each tensor once an operation, as if nothing were cached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do what is asked, and count it."""
+        made = func(*args, **(kwargs or {}))
+        if not func.is_view and "empty" not in func.name():
+            given = [*zip(func._schema.arguments, args, strict=False)]
+            given += [(a, kwargs[a.name]) for a in func._schema.arguments if kwargs and a.name in kwargs]
+            # Fused optimisers say that they change gradients, which they do where there is a scale.
+            written = [_tensors(v) for a, v in given if a.alias_info and a.alias_info.is_write and a.name != "grads"]
+            changed = [tensor for tensors in written for tensor in tensors]
+            overwritten = {id(tensor) for tensor in changed if any(word in func.name() for word in _OVERWRITE)}
+            read = {id(tensor): tensor for _, value in given for tensor in _tensors(value)}
+            self.bytes += sum(tensor.nbytes for key, tensor in read.items() if key not in overwritten)
+            self.bytes += sum(tensor.nbytes for tensor in changed)
+            self.bytes += sum(tensor.nbytes for tensor in _tensors(made) if id(tensor) not in read)
+        return made
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor) and leaf.is_cuda]
 
 
 @contextmanager

@@ -28,6 +28,8 @@ def counted(settings: dict[str, object]) -> dict[str, object]:
     step, batches = GraphedStep(assembly.step), assembly.trial()
     for number in step.warm_up:
         step(batches, number)
+    with on_phantom.Traffic() as traffic:
+        assembly.step(batches, step.examples[-1])
     nodes = []
     for number in step.examples:
         step(batches, number)
@@ -36,7 +38,14 @@ def counted(settings: dict[str, object]) -> dict[str, object]:
     step(batches, step.examples[-1])
     found = on_phantom.counters()
     outside = found["launches"] + found["calls"] + found["copies"]
-    return {"nodes": nodes, "outside": outside, "waits": found["waits"], "graphs": found["graphs"]}
+    megabytes = round(traffic.bytes / 1e6, 1)
+    return {
+        "nodes": nodes,
+        "megabytes": megabytes,
+        "outside": outside,
+        "waits": found["waits"],
+        "graphs": found["graphs"],
+    }
 
 
 if __name__ == "__main__":

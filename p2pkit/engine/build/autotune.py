@@ -30,6 +30,8 @@ KEYS = ("convolutions", "precision", "memory_format", "compile")
 WORTH_STEPS = 500
 """Runs shorter than this take the first choice of each key: measuring would cost them more than it saves."""
 WORTH_COMPILING = 3600.0
+COMPILED_BATCH = 16
+"""Pairs from which on arithmetic takes longer than launching it, so that fused kernels may pay."""
 BATCH = {"cpu": 4}
 """Pairs of the measured step at most: on a CPU larger batches take longer and say the same."""
 GAIN = 0.97
@@ -92,6 +94,7 @@ def autotune(
     if key not in known:
         note("measuring once how these networks train fastest on this machine")
         known[key] = _fastest(checked, choices, steps, captured)
+        note("fastest here: " + ", ".join(f"{name} {value}" for name, value in known[key].items()))
         _write(file, known)
     return engine.model_copy(update=known[key])
 
@@ -122,11 +125,12 @@ def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:
     choices: dict[str, tuple[str, ...]] = {}
     if engine.convolutions == "auto" and device.type == "cpu" and engine.precision in ("auto", "fp32"):
         choices["convolutions"] = ("direct", "products")
-    if engine.precision == "auto" and device.type == "cpu":
-        choices["precision"] = (choose_precision("auto", device).name, "bf16")
+    if engine.precision == "auto" and device.type in ("cpu", "cuda"):
+        # A step of few pairs in fp32 is of fewer kernels than one in bf16, and a GPU has TF32.
+        choices["precision"] = (choose_precision("auto", device).name, {"cpu": "bf16", "cuda": "fp32"}[device.type])
     if engine.memory_format == "auto" and device.type in ("cpu", "cuda"):
         choices["memory_format"] = ("channels_last", "contiguous")
-    if engine.compile == "auto" and device.type == "cuda":
+    if engine.compile == "auto" and device.type == "cuda" and engine.batch >= COMPILED_BATCH:
         choices["compile"] = ("off", "on")
     return choices
 

@@ -8,6 +8,9 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from p2pkit.config.model import OptimizerConfig
 
+_SET_TO = "set_to"
+"""Key of a group's learning rate as the host knows it."""
+
 
 def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
     """Return the optimiser of a network's trainable parameters, capturable where they lie on a GPU."""
@@ -27,8 +30,11 @@ def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set an optimiser's learning rate, in place where it lies on the device."""
+    """Set an optimiser's learning rate where it is another, in place where it lies on the device."""
     for group in optimizer.param_groups:
+        if group.get(_SET_TO) == rate:
+            continue
+        group[_SET_TO] = rate
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
@@ -36,5 +42,6 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 
 
 def learning_rate(optimizer: Optimizer) -> float:
-    """Return an optimiser's learning rate; where it lies on the device, the host waits for it."""
-    return float(optimizer.param_groups[0]["lr"])
+    """Return an optimiser's learning rate; the host waits for the device only where it was never set."""
+    group = optimizer.param_groups[0]
+    return float(group.get(_SET_TO, group["lr"]))

@@ -14,9 +14,30 @@ from torch import Tensor
 
 from p2pkit.atomic_files import writing
 from p2pkit.engine.distributed.world import world
+from p2pkit.errors import DeviceError, Problem
 from p2pkit.types import Pair
 
 _SHARE_OF_MEMORY = 0.25
+
+
+def fits_on(device: torch.device, wanted: int, cache: str) -> bool:
+    """Whether decoded pairs are to lie on a device.
+
+    Args:
+        device: The device; on a CPU they lie in its memory anyway.
+        wanted: Their bytes.
+        cache: `auto` where a quarter of what is free has to suffice, `device` where they must.
+
+    Raises:
+        DeviceError: They must, and don't fit.
+    """
+    if device.type != "cuda" or cache not in ("auto", "device"):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    if cache == "device" and wanted > free:
+        cause = f"device, but the training images take {wanted / 2**30:.1f} GiB, and {free / 2**30:.1f} are free there"
+        raise DeviceError(Problem("engine.cache", cause, "write auto"))
+    return cache == "device" or wanted <= free * _SHARE_OF_MEMORY
 
 
 class _Store:
@@ -34,7 +55,7 @@ class _Store:
         if self.source is None or self.target is None:
             size = self.count * (pair.source.nbytes + pair.target.nbytes)
             fits = size <= psutil.virtual_memory().available * _SHARE_OF_MEMORY / world().local_count
-            memory = self.cache == "memory" or (self.cache == "auto" and fits)
+            memory = self.cache == "memory" or (self.cache in ("auto", "device") and fits)
             self.source, self.target = (_empty(self.count, image, memory) for image in (pair.source, pair.target))
         self.source[position] = pair.source
         self.target[position] = pair.target

@@ -29,7 +29,7 @@ def load_split(
     pairs: Sequence[Pair] | PairStream,
     *,
     images: PairSpec | None = None,
-    cache: Literal["auto", "memory", "disk", "off"] = "auto",
+    cache: Literal["auto", "device", "memory", "disk", "off"] = "auto",
     unreadable: Literal["stop", "skip"] = "stop",
     workers: int = 0,
     what: str = "pairs",

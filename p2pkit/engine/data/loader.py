@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from p2pkit.engine.data.pair_sources import BatchOrder, Images, PairSource
+from p2pkit.engine.data.pair_sources import BatchOrder, Cached, Images, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.images.convert import to_network
 from p2pkit.types import PairAugmentation, PairSpec
@@ -64,6 +64,11 @@ class Loader:
         self.part = part
         self.parts = parts
 
+    @property
+    def resident(self) -> bool:
+        """Whether the pairs lie on the GPU."""
+        return isinstance(self.stored, Cached) and self.stored.source.is_cuda
+
     def __len__(self) -> int:
         return self._order().length(len(self.stored))
 
@@ -93,7 +98,7 @@ class Loader:
 
     def _ahead(self, stored: Iterator[Images]) -> Iterator[Images]:
         """Bring batches to the device; to a GPU each on a stream of its own while the one before it is worked on."""
-        if self.place.device.type != "cuda":
+        if self.place.device.type != "cuda" or self.resident:
             yield from map(self._moved, stored)
             return
         stream = self._stream
@@ -114,6 +119,8 @@ class Loader:
 
     def _moved(self, images: Images) -> Images:
         device = self.place.device
+        if self.resident:
+            return images
         cuda = device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
         with record_function("host_to_device"):
             source, target = (image.pin_memory() if cuda else image for image in images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -93,7 +93,7 @@ class Indexed(ABC):
 
 @dataclass(frozen=True)
 class Cached(Indexed):
-    """Decoded pairs in memory, or in a file that is mapped into it."""
+    """Decoded pairs in memory, in a file that is mapped into it, or on a device."""
 
     names: Sequence[str]
     source: Tensor
@@ -101,9 +101,20 @@ class Cached(Indexed):
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
-        for group in indices:
-            chosen = torch.tensor(group)
+        every = torch.tensor([index for group in indices for index in group], dtype=torch.int64)
+        if self.source.is_cuda:  # a whole epoch's by one transfer, which nobody waits for
+            every = every.pin_memory().to(self.source.device, non_blocking=True)
+        for chosen in torch.split(every, [len(group) for group in indices]):
             yield self.source.index_select(0, chosen), self.target.index_select(0, chosen)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pairs."""
+        return self.source.nbytes + self.target.nbytes
+
+    def to(self, device: torch.device) -> Cached:
+        """Return the pairs on a device."""
+        return replace(self, source=self.source.to(device), target=self.target.to(device))
 
 
 @dataclass(frozen=True)

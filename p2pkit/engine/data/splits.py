@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.data.cache import fits_on
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
-from p2pkit.engine.data.pair_sources import PairSource
+from p2pkit.engine.data.pair_sources import Cached, PairSource
 from p2pkit.engine.data.parts import load_parts
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
@@ -54,7 +55,14 @@ class Splits:
         check_equal_across_ranks("the pairs", hashlib.sha256(repr(names).encode()).hexdigest(), remedy)
 
     def loader(
-        self, split: str, place: Placement, batch: int, *, among: World | None = None, **options: Untyped
+        self,
+        split: str,
+        place: Placement,
+        batch: int,
+        *,
+        among: World | None = None,
+        again: bool = False,
+        **options: Untyped,
     ) -> Loader:
         """Return batches of a split.
 
@@ -63,12 +71,15 @@ class Splits:
             place: Where the networks are.
             batch: Pairs of a batch.
             among: This process among those that share the split; by default it has all of it.
+            again: Whether it is read again and again: then it may lie on a GPU.
             options: As `Loader` takes them.
         """
         shared = {"part": among.rank, "parts": among.count} if among else {}
-        seed = self.checked.plan.config.engine.seed
-        own = {"batch": batch, "place": place, "seed": seed, **shared, **options}
-        return Loader(self.sources[split], self.checked.spec, **own)
+        source, engine = self.sources[split], self.checked.plan.config.engine
+        if again and isinstance(source, Cached) and fits_on(place.device, source.nbytes, engine.cache):
+            source = source.to(place.device)
+        own = {"batch": batch, "place": place, "seed": engine.seed, **shared, **options}
+        return Loader(source, self.checked.spec, **own)
 
     def _decode(self, *splits: str) -> None:
         config = self.checked.plan.config

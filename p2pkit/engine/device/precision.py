@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from p2pkit.engine.device.cpu_convolutions import CpuConvolutionMode
+from p2pkit.engine.device.fewer_launches import FewerLaunches
+from p2pkit.untyped import Made
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -29,6 +32,7 @@ class Precision:
         self.device = device
         self.products = products and name == "fp32" and device.type == "cpu"
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+        self.together = device.type == "cuda"  # a CPU launches nothing, so there is nothing to save
         self._updated = False
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -36,6 +40,25 @@ class Precision:
         if self.name == "fp32":
             return CpuConvolutionMode() if self.products else nullcontext()
         return torch.autocast(self.device.type, dtype=_TYPES[self.name])
+
+    def asking(self, network: nn.Module) -> Callable[..., Made]:
+        """Return how a network is asked between two of its updates: itself, or in fewer launches.
+
+        Where gradients are exchanged among processes, that is done as they come, one by one.
+        """
+        compiled = network._compiled_call_impl is not None
+        if not self.together or compiled or isinstance(network, DistributedDataParallel):
+            return network
+        return FewerLaunches(network, _TYPES.get(self.name))
+
+    @contextmanager
+    def one_by_one(self) -> Iterator[None]:
+        """Context in which weights are cast one by one, so that each is found in the history of what it made."""
+        before, self.together = self.together, False
+        try:
+            yield
+        finally:
+            self.together = before
 
     def scale(self, loss: Tensor) -> Tensor:
         """Scale a loss, where fp16 would underflow."""

@@ -10,9 +10,10 @@ import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep
@@ -38,12 +39,9 @@ class _Captured:
 
     def replay(self, batches: Sequence[PairTensors]) -> Scalars:
         # A graph reads where it did when it was captured, so images are brought there.
-        for mine, theirs in zip(self.batches, batches, strict=True):
-            for here, image in zip(mine, theirs, strict=True):
-                here.copy_(image, non_blocking=True)
+        torch._foreach_copy_(_images(self.batches), _images(batches), non_blocking=True)
         self.graph.replay()
-        # The next replay writes its scalars to the same place.
-        return replace(self.scalars, stacked=self.scalars.stacked.clone())
+        return self.scalars
 
 
 class GraphedStep:
@@ -75,11 +73,11 @@ class GraphedStep:
             number: Number of the step, from 0.
 
         Returns:
-            Detached scalars on the device.
+            Detached scalars on the device, which stand there until the next step.
 
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
         """
-        shapes = tuple(image.shape for batch in batches for image in batch)
+        shapes = tuple(image.shape for image in _images(batches))
         due = self._due(number)
         key = (shapes, due)  # what a graph can't change once it is captured
         self._awaited.discard(due)
@@ -101,7 +99,7 @@ class GraphedStep:
             scalars = self.step(batches, number)
         outside.wait_stream(self.stream)
         # Else the allocator would give this memory to others while one stream still uses it for the other.
-        for image in (image for batch in batches for image in batch):
+        for image in _images(batches):
             image.record_stream(self.stream)
         scalars.stacked.record_stream(outside)
         return scalars
@@ -113,6 +111,10 @@ class GraphedStep:
         with capturing(graph, pool=self.pool, stream=self.stream):
             scalars = self.step(inputs, number)
         return _Captured(graph, inputs, scalars)
+
+
+def _images(batches: Sequence[PairTensors]) -> list[Tensor]:
+    return [image for batch in batches for image in batch]
 
 
 def _examples(every: Sequence[int]) -> tuple[int, ...]:

@@ -7,9 +7,11 @@ would keep a good part of its random first weights.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 
 class EMA:
@@ -31,11 +33,36 @@ class EMA:
     def update(self, network: nn.Module) -> None:
         """Take in the network's present weights."""
         self.count += 1
-        weight = 1 - ((1 + self.count) / (10 + self.count)).clamp(max=self.decay)
+        weight = (9 / (10 + self.count)).clamp(min=1 - self.decay)  # what is not kept of the average
         average: list[Tensor] = list(self.network.parameters())
         latest: list[Tensor] = list(network.parameters())
-        towards = list(torch._foreach_sub(latest, average))
-        torch._foreach_mul_(towards, weight)
-        torch._foreach_add_(average, towards)
-        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+        _step_towards(latest, average, weight)
+        _copy_all(network.buffers(), self.network.buffers())
+
+
+def _step_towards(latest: list[Tensor], average: list[Tensor], weight: Tensor) -> None:
+    """Move an average towards the latest values, in one pass over both.
+
+    torch's lerp of lists takes no weight that lies on a GPU. A step of SGD down half the squared distance, whose
+    gradient is average - latest, is that lerp, and takes a learning rate that does.
+    """
+    sgd(
+        average,
+        latest,
+        [None] * len(average),
+        fused=True,
+        lr=weight,
+        weight_decay=1.0,
+        momentum=0.0,
+        dampening=0.0,
+        nesterov=False,
+        maximize=True,
+    )
+
+
+def _copy_all(sources: Iterable[Tensor], copies: Iterable[Tensor]) -> None:
+    """Copy tensors into others, those of one type by one launch."""
+    pairs = list(zip(sources, copies, strict=True))
+    for dtype in {source.dtype for source, _ in pairs}:
+        alike = [pair for pair in pairs if pair[0].dtype == dtype]
+        torch._foreach_copy_([copy for _, copy in alike], [source for source, _ in alike])

@@ -39,7 +39,7 @@ class ForwardPasses:
 
     def _generate(self, network: nn.Module, source: Tensor) -> Tensor:
         with record_function("forward"), self.precision.autocast():
-            fake: Tensor = network(source)
+            fake: Tensor = self.precision.asking(network)(source)
         return fake.float()
 
     def view(self, source: Tensor, target: Tensor, fake: Tensor) -> View:
@@ -49,12 +49,12 @@ class ForwardPasses:
 
     def judge(self, discriminator: nn.Module, *, own_turn: bool = False) -> Discriminate:
         """Return how losses ask a discriminator, or its other self among several processes."""
-        return partial(self._judge, discriminator, own_turn)
+        return partial(self._judge, self.precision.asking(discriminator), own_turn)
 
-    def _judge(self, discriminator: nn.Module, own_turn: bool, source: Tensor, image: Tensor) -> Verdict:
+    def _judge(self, ask: Discriminate, own_turn: bool, source: Tensor, image: Tensor) -> Verdict:
         penalty = own_turn and image.requires_grad  # whose gradient is differentiated again
         with self.precision.autocast(), uncompiled(penalty):
-            verdict: Verdict = discriminator(source, image)
+            verdict = ask(source, image)
         return _InFp32(tuple(map(Tensor.float, verdict.logits)), verdict.features)
 
 

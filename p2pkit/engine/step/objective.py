@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Literal
 
 import torch
@@ -89,11 +91,12 @@ class Objective:
         Returns:
             The total, and what was measured: each due term's raw value, and the total.
         """
-        total, measured = torch.zeros((), device=view.source.device), Measured()
+        parts, measured = list[Tensor](), Measured()
         for term in self.terms:
             if term.due(player, step):
                 value = term.value(player, view).float()
-                total = total + value * (term.part.weight * term.part.every * self.factors[player])
+                parts.append(value * (term.part.weight * term.part.every * self.factors[player]))
                 measured[f"train/{player}/{term.name}"] = value.detach()
+        total = reduce(add, parts) if parts else torch.zeros((), device=view.source.device)
         measured[f"train/{player}/total"] = total.detach()
         return total, measured

@@ -68,7 +68,7 @@ class TrainingStep:
                     fake = self.forward.generate_without_history(source) if made is None else made.detach()
                     view = View(source, target, fake, self.forward.judge(player.learning, own_turn=True))
                     total, values = self.objective.total("discriminator", view, number)
-                    self._backward(total / len(batches))
+                    self._backward(total, 1 / len(batches))
                 measured.append(values | verdict_scalars(view, self.objective.threshold))
             self._optimize(player)
         return measured
@@ -81,14 +81,14 @@ class TrainingStep:
                 with exchanging:
                     fake = self.forward.generate(source) if made is None else made
                     total, values = self.objective.total("generator", self.forward.view(source, target, fake), number)
-                    self._backward(total / len(batches))
+                    self._backward(total, 1 / len(batches))
                 measured.append(values)
             self._optimize(player)
         return measured
 
-    def _backward(self, loss: Tensor) -> None:
-        if loss.requires_grad:  # no term of this player may be due
-            torch.autograd.backward(self.forward.precision.scale(loss))
+    def _backward(self, total: Tensor, share: float) -> None:
+        if total.requires_grad:  # no term of this player may be due
+            torch.autograd.backward(self.forward.precision.scale(total), torch.full_like(total, share))
 
     def _optimize(self, player: Player) -> None:
         with record_function("optimiser"):

@@ -45,7 +45,8 @@ class GradientShares:
         terms = [term for term in step.objective.terms if term.judges("generator")]
         modules = [player.network for player in self.assembly.players.named.values()]
         modules += [term.loss for term in terms if isinstance(term.loss, nn.Module)]
-        with preserve_state(modules, self.assembly.place.device), uncompiled():
+        one_by_one = step.forward.precision.one_by_one()
+        with preserve_state(modules, self.assembly.place.device), uncompiled(), one_by_one:
             source, target = self._fixed()
             with torch.enable_grad():
                 fake = step.forward.generate(source)

@@ -52,7 +52,10 @@ class Meter:
     def add(self, scalars: Scalars, images: int, waited: float) -> None:
         """Take in one step, by one launch; nothing is read from the device."""
         names = scalars.names
-        self._sums[names] = self._sums[names] + scalars.stacked if names in self._sums else scalars.stacked
+        if names in self._sums:
+            self._sums[names] += scalars.stacked
+        else:
+            self._sums[names] = scalars.stacked.clone()  # the next step may write its own to the same place
         self._counts[names] = self._counts.get(names, 0) + 1
         self._weighted.update(scalars.weighted)
         self.images += images

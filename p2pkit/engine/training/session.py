@@ -108,7 +108,7 @@ class RunSession:
             if went_back:
                 events.went_back(progress.step)
             own = {"augmentations": assembly.augmentations, "shuffle": True}
-            loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), **own)
+            loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), again=True, **own)
             goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
             evaluator = self._evaluator(assembly.place, self._unwritten if goes_on else None)
             loop = Loop(assembly, loader, evaluator, events, self.reporter, self.folder, self.config, on_step)

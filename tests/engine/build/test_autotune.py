@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from p2pkit.engine.build import autotune as room
 from p2pkit.engine.build.assembly import assemble
@@ -54,10 +56,10 @@ def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
     engine = autotune(run, 1000, note=notes.append)
     assert (engine.precision, engine.memory_format) == ("bf16", "contiguous")
     assert len(asked) == 4
-    assert len(notes) == 1
+    assert notes[1:] == ["fastest here: convolutions direct, precision bf16, memory_format contiguous"]
     assert autotune(run, 1000, note=notes.append) == engine
     assert len(asked) == 4
-    assert len(notes) == 1
+    assert len(notes) == 2
     best = {"convolutions": "direct", "precision": "bf16", "memory_format": "contiguous"}
     assert list(json.loads(cache.read_text()).values()) == [best]
     autotune(checked(**{"engine.batch": 2}), 1000)
@@ -93,6 +95,37 @@ def test_what_is_written_is_not_measured(checked, seconds):
     short = checked()
     assert autotune(short, 100) == short.plan.config.engine
     assert asked == []
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Say that a step would be on a GPU, and how long it takes there."""
+    monkeypatch.setattr(room, "choose_device", lambda wanted: torch.device("cuda"))
+    monkeypatch.setattr(room, "choose_precision", lambda wanted, device: SimpleNamespace(name="bf16"))
+    monkeypatch.setattr(room, "describe", lambda device: {"device": "a GPU"})
+
+    def pretend(**times):
+        def step(checked, settings, captured, least=float("inf")):
+            return times[settings["precision"]] * (times["compiled"] if settings.get("compile") == "on" else 1.0)
+
+        monkeypatch.setattr(room, "_seconds", step)
+
+    return pretend
+
+
+@pytest.mark.parametrize(("fp32", "taken"), [(0.8, "fp32"), (0.99, "bf16"), (2.0, "bf16")])
+def test_on_a_gpu_fp32_is_tried_against_bf16(checked, on_gpu, fp32, taken):
+    on_gpu(bf16=1.0, fp32=fp32)
+    notes = []
+    assert autotune(checked(), 1000, note=notes.append).precision == taken
+    assert notes[-1] == f"fastest here: precision {taken}, memory_format channels_last"
+
+
+@pytest.mark.parametrize(("batch", "steps", "taken"), [(4, 10_000, "auto"), (16, 1_000, "off"), (16, 10_000, "on")])
+def test_compiling_is_tried_in_long_runs_of_large_batches(checked, on_gpu, batch, steps, taken):
+    on_gpu(bf16=1.0, fp32=2.0, compiled=0.5)
+    run = checked(**{"engine.batch": batch, "dataset.params.count": 40})
+    assert autotune(run, steps).compile == taken
 
 
 def test_a_damaged_memory_is_measured_anew(checked, seconds, cache):

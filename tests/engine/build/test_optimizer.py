@@ -55,6 +55,16 @@ def test_a_rate_on_the_device_is_set_where_it_lies():
     assert isinstance(learning_rate(optimizer), float)
 
 
+def test_a_rate_is_written_only_when_it_changes():
+    optimizer = Adam(nn.Linear(1, 1).parameters(), lr=torch.tensor(0.1))
+    rate = optimizer.param_groups[0]["lr"]
+    versions = []
+    for value in (0.1, 0.1, 0.25, 0.25):
+        set_learning_rate(optimizer, value)
+        versions.append(rate._version)
+    assert versions == [1, 1, 2, 2]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_it_can_be_captured():

@@ -10,7 +10,8 @@ import torch
 
 from p2pkit import Pair
 from p2pkit.engine.data import cache as room
-from p2pkit.engine.data.cache import _Store
+from p2pkit.engine.data.cache import _Store, fits_on
+from p2pkit.errors import DeviceError
 
 
 @pytest.fixture
@@ -66,3 +67,29 @@ def test_a_pair_of_another_size_is_refused():
     store.put(0, pair(0))
     with pytest.raises(RuntimeError):
         store.put(1, pair(0, size=5))
+
+
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "cache", "wanted", "fits"),
+    [
+        (CUDA, "auto", 25, True),
+        (CUDA, "auto", 26, False),
+        (CUDA, "device", 100, True),
+        (CUDA, "memory", 1, False),
+        (CUDA, "disk", 1, False),
+        (CPU, "auto", 1, False),
+        (CPU, "device", 101, False),
+    ],
+)
+def test_a_gpu_keeps_what_fits_into_a_quarter_of_its_free_memory(monkeypatch, device, cache, wanted, fits):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    assert fits_on(device, wanted, cache) == fits
+
+
+def test_what_must_lie_on_a_gpu_and_does_not_fit_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**34))
+    with pytest.raises(DeviceError, match=r"take 1\.5 GiB, and 1\.0 are free"):
+        fits_on(CUDA, 3 * 2**29, "device")

@@ -84,3 +84,23 @@ def test_workers_take_nothing_from_the_runs_random_numbers(numbers):
     batches = list(make_dataloader(numbers(4), batch_size=2, collate_fn=collate))
     assert len(batches) == 2
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+def test_an_epoch_is_the_permutation_of_its_seed(source, skip):
+    """Runs of before go on in the same order, wherever their pairs lie now."""
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(7))
+    expected = [[int(source.names[i]) for i in order[at : at + 4]] for at in range(4 * skip, 8, 4)]
+    assert taken(source, BatchOrder(4, seed=7, skip=skip)) == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.numbers
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", [torch.uint8, torch.uint16, torch.float32])
+def test_pairs_on_a_gpu_give_the_same_batches(kind):
+    images = torch.arange(10).view(10, 1, 1, 1).expand(10, 3, 4, 4).to(kind)
+    here = Cached([str(i) for i in range(10)], images, images + 1 if kind.is_floating_point else images)
+    there = here.to(torch.device("cuda"))
+    for mine, theirs in zip(there.epoch(BatchOrder(3, 5)), here.epoch(BatchOrder(3, 5)), strict=True):
+        assert all(torch.equal(one.cpu(), other) for one, other in zip(mine, theirs, strict=True))

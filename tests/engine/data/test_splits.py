@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from p2pkit import ConfigError, DataError, Pair, Problem
+from p2pkit.engine.data import splits as room
 from p2pkit.engine.data.splits import Splits
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
@@ -84,6 +85,21 @@ def test_a_loader_is_of_the_runs_seed_and_of_the_whole_split(splits):
     shared = found.loader("train", PLACE, 4, among=World(2, 3), shuffle=True, seed=1)
     assert (shared.seed, shared.part, shared.parts, shared.shuffle) == (1, 2, 3, True)
     assert next(found.loader("train", PLACE, 5).epoch()).source.shape == (5, 3, 16, 16)
+
+
+def test_only_what_is_read_again_and_again_may_lie_on_a_gpu(splits, monkeypatch):
+    asked = []
+    monkeypatch.setattr(room, "fits_on", lambda *asks: asked.append(asks) or True)
+    found = splits(**{"engine.cache": "device"})
+    found.read("train")
+    stored = found.sources["train"]
+    assert found.loader("train", PLACE, 4).stored is stored
+    assert asked == []
+    again = found.loader("train", PLACE, 4, again=True)
+    assert asked == [(CPU, 12 * 2 * 3 * 16 * 16, "device")]
+    assert again.stored is not stored
+    for mine, theirs in zip(again.epoch(), found.loader("train", PLACE, 4).epoch(), strict=True):
+        assert torch.equal(mine.source, theirs.source)
 
 
 def test_a_split_that_was_not_read_has_no_loader(splits):

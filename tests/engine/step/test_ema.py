@@ -20,6 +20,17 @@ def test_warms_up_then_keeps_its_decay():
     assert average.network.weight.item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_follows_in_one_pass_and_leaves_the_network_as_it_is():
+    network = nn.Conv2d(3, 4, 3)
+    average = EMA(network, 0.9)
+    nn.init.normal_(network.weight, generator=torch.Generator().manual_seed(0))
+    before, latest = average.network.weight.clone(), network.weight.clone()
+    average.update(network)
+    torch.testing.assert_close(average.network.weight.detach(), before + (latest - before) * 9 / 11)
+    assert torch.equal(network.weight, latest)
+    assert network.weight.grad is average.network.weight.grad is None
+
+
 def test_buffers_are_the_latest():
     network = nn.BatchNorm1d(2)
     average = EMA(network, 0.99)

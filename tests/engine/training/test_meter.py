@@ -41,6 +41,14 @@ def test_values_are_means_since_the_last_reading(clock):
     assert read(meter) == {"a": 7, "b": 0}
 
 
+def test_a_step_may_write_its_values_to_the_same_place(clock):
+    meter, place = Meter(), torch.zeros(1)
+    for value in (1.0, 3.0, 8.0):
+        meter.add(Scalars(("a",), place.fill_(value)), 1, 0)
+    clock(1)
+    assert read(meter) == {"a": 4}
+
+
 def test_a_term_that_comes_now_and_then_is_a_mean_over_its_own_steps(clock):
     meter = Meter()
     for step in range(4):
