@@ -35,6 +35,8 @@ RunName = Annotated[str, Field(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,
 """The name of a single folder that is not hidden."""
 TagName = Annotated[str, Field(pattern=r"^\w[\w .:-]*(/\w[\w .:-]*)*$", max_length=250)]
 """What MLflow takes: letters, digits and `_ - . : /`, as in a path."""
+RegisteredName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,199}$")]
+"""What MLflow's registry takes as a name, and addresses can hold."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Many = 10**9
 """More of anything than a run can have, and little enough to be reckoned with."""
@@ -266,7 +268,16 @@ class TrackingConfig(Section):
     folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
     tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
     system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
-    model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
+    model: bool = Field(
+        True, description="Whether kept checkpoints are MLflow models; the best one, or else the last, has its files there."
+    )
+    portable: bool = Field(
+        True, description="Whether that model also holds the network as a program of torch, to run without p2pkit."
+    )
+    register: RegisteredName | None = Field(  # type: ignore[assignment]  # pydantic's own of this name is an ABC's
+        None,
+        description="Name under which that model is registered in MLflow; its alias `champion` moves to a better one.",
+    )
 
 
 class PublishedConfig(Section):
