@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -258,26 +259,30 @@ class CheckpointConfig(Section):
     )
 
 
-class TrackingConfig(Section):
-    """Where runs are recorded."""
+with warnings.catch_warnings():  # classes have a method `register` of Python's own, which no config is looked up by
+    warnings.filterwarnings("ignore", 'Field name "register"')
 
-    experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
-        "p2pkit", description="Experiment in MLflow."
-    )
-    name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
-    folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
-    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
-    system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
-    model: bool = Field(
-        True, description="Whether kept checkpoints are MLflow models; the best one, or else the last, has its files there."
-    )
-    portable: bool = Field(
-        True, description="Whether that model also holds the network as a program of torch, to run without p2pkit."
-    )
-    register: RegisteredName | None = Field(  # type: ignore[assignment]  # pydantic's own of this name is an ABC's
-        None,
-        description="Name under which that model is registered in MLflow; its alias `champion` moves to a better one.",
-    )
+    class TrackingConfig(Section):
+        """Where runs are recorded."""
+
+        experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
+            "p2pkit", description="Experiment in MLflow."
+        )
+        name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
+        folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
+        tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
+        system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
+        model: bool = Field(
+            True,
+            description="Whether kept checkpoints are MLflow models; the best, or else the last, with its files.",
+        )
+        portable: bool = Field(
+            True, description="Whether that model also holds the network as a program of torch, to run without p2pkit."
+        )
+        register: RegisteredName | None = Field(
+            None,
+            description="Name by which that model is registered in MLflow; the alias `champion` moves to a better one.",
+        )
 
 
 class PublishedConfig(Section):

@@ -1,4 +1,4 @@
-"""Checkpoints as MLflow's models: one for each that was scored and is kept, with its scores; the chosen one with files."""
+"""Checkpoints as MLflow's models: those that were scored and are kept, and the one that has files."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _write_program(contents: Contents, data: Path) -> str:
 
 def _save(data: Path, folder: Path, contents: Contents, why: str, **identity: str) -> None:
     """Let MLflow write the folder, without its advice on type hints."""
-    needed = [line for line in contents.requirements]
+    needed = list(contents.requirements)
     program = (data / p2pkit_model.PROGRAM).is_file()
     if not program:  # pip will not find them, and says so, which is better than an error later
         needed += [text.replace(" ", "==") for text in contents.local]
@@ -127,7 +127,7 @@ def _save(data: Path, folder: Path, contents: Contents, why: str, **identity: st
 
 
 def signature(images: PairSpec) -> ModelSignature:
-    """Return the form of what a model takes: an array of stored images, or files; MLflow has no narrower name for both."""
+    """Return the form of what a model takes: an array of stored images, or files; MLflow has no name for both."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -151,4 +151,6 @@ def example(images: PairSpec) -> NDArray[np.generic]:
 
 
 def _fits_png(source: ImageSpec) -> bool:
-    return str(p2pkit.stored_type(source)) == "torch.uint8" and (source.kind == "labels" or source.channels in (1, 3, 4))
+    return str(p2pkit.stored_type(source)) == "torch.uint8" and (
+        source.kind == "labels" or source.channels in (1, 3, 4)
+    )

@@ -1,4 +1,4 @@
-"""The generator as a program of torch's own, that takes and gives stored images: nothing of p2pkit is needed to run it."""
+"""The generator as a program of torch's own, from stored images to stored images, which runs without p2pkit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental._config import patch
+from torch.fx.experimental import _config as symbolic_shapes
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -65,8 +65,8 @@ def export(checkpoint: Path, folder: Path) -> None:
     Raises:
         NotPortable: The network has no such form.
     """
-    plain = {"engine.precision": "fp32", "engine.memory_format": "contiguous", "engine.convolutions": "direct"}
-    translator = p2pkit.load(checkpoint, device="cpu", **plain)
+    plain = {"precision": "fp32", "memory_format": "contiguous", "convolutions": "direct"}
+    translator = p2pkit.load(checkpoint, engine={**plain, "device": "cpu"})
     if translator.dropout == "on":
         raise NotPortable("its dropout stays active, by noise of p2pkit's own")
     whole = Portable(translator)
@@ -96,7 +96,7 @@ def _exported(whole: Portable, images: PairSpec) -> tuple[torch.export.ExportedP
     for dynamic, example, probes in (free, fixed):
         try:
             # Sizes of one are sizes like others; else torch notes that those of the example are larger.
-            with torch.no_grad(), warnings.catch_warnings(), patch(backed_size_oblivious=True):
+            with torch.no_grad(), warnings.catch_warnings(), symbolic_shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]  # torch puts it there later:
                 warnings.simplefilter("ignore")
                 program = torch.export.export(whole, (_noise(example, images),), dynamic_shapes=(dynamic,))
                 _compare(program, whole, [_noise(shape, images) for shape in probes])

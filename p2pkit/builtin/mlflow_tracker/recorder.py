@@ -90,7 +90,9 @@ class Recorder:
         if self.run.resumed and settings == self._past.settings:  # what was sent after the checkpoint comes again
             self._sent_before = self._past.steps
         changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if self._params.get(k, v) != v}
-        self.journal.append({"settings": settings, "uri": store.shown(uri), **_in_project(uri, self.journal.run_folder)})
+        self.journal.append(
+            {"settings": settings, "uri": store.shown(uri), **_in_project(uri, self.journal.run_folder)}
+        )
         if self.owned:
             self.journal.append({"status": "RUNNING"})
         self._log_params_and_tags(wanted, {**parameters.tags(self.run), **changed, **kinship(self.run)})
