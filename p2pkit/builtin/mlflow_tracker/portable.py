@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import p2pkit
 from p2pkit import PairSpec, Translator
+from p2pkit.untyped import Untyped
 
 PROGRAM = "model.pt2"
 FACTS = "images.json"
@@ -41,6 +43,7 @@ class Portable(nn.Module):
         self.network = translator.generator
         if translator.batch_norm == "batch":
             self.network = _with_own_statistics(self.network)
+        self.requires_grad_(False)
 
     def forward(self, stored: Tensor) -> Tensor:
         """Translate."""
@@ -95,8 +98,7 @@ def _exported(whole: Portable, images: PairSpec) -> tuple[torch.export.ExportedP
     why = ""
     for dynamic, example, probes in (free, fixed):
         try:
-            # Sizes of one are sizes like others; else torch notes that those of the example are larger.
-            with torch.no_grad(), warnings.catch_warnings(), symbolic_shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]  # torch puts it there later:
+            with torch.no_grad(), warnings.catch_warnings(), _sizes_like_others():
                 warnings.simplefilter("ignore")
                 program = torch.export.export(whole, (_noise(example, images),), dynamic_shapes=(dynamic,))
                 _compare(program, whole, [_noise(shape, images) for shape in probes])
@@ -105,6 +107,13 @@ def _exported(whole: Portable, images: PairSpec) -> tuple[torch.export.ExportedP
             continue
         return program, None if dynamic is free[0] else [height, width]
     raise NotPortable(why)
+
+
+def _sizes_like_others() -> AbstractContextManager[None]:
+    """Let sides of one be like others; else a program wants them to be as large as those it was exported with."""
+    change: Untyped = symbolic_shapes
+    context: AbstractContextManager[None] = change.patch(backed_size_oblivious=True)  # put there by torch, untyped
+    return context
 
 
 def _compare(program: torch.export.ExportedProgram, whole: Portable, probes: Sequence[Tensor]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import yaml
 from PIL import Image
 
-from p2pkit import Report, Run, Samples, first_line
+from p2pkit import Notice, Report, Run, Samples, first_line
 from p2pkit.builtin.mlflow_tracker import naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
@@ -253,7 +253,8 @@ class Recorder:
             why = f" ({self.sender.outage})" if self.sender.outage else ""
             return f"{self.journal.left} entries have not reached {where}{why}; they are kept, send them by: {command}"
         told = [f"{where} refused {len(refused)} entries, the first because {refused[0]}"] if refused else []
-        return "; ".join([*self.sender.delivery.said, *told]) or None
+        said = "; ".join([*self.sender.delivery.said, *told])
+        return said if told else Notice(said) if said else None
 
     def _log_params_and_tags(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         from mlflow.utils.validation import MAX_PARAMS_TAGS_PER_BATCH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import asdict
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ import p2pkit
 from p2pkit.api import TrainedRun
 from p2pkit.builtin.mlflow_tracker import p2pkit_model, portable
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
+from p2pkit.builtin.mlflow_tracker.journal import Journal, Past
 from p2pkit.builtin.mlflow_tracker.model import FILES, STEP, Models
 from p2pkit.builtin.mlflow_tracker.model_folder import example
+from p2pkit.config import load_config, resolve
+from p2pkit.engine.device.placement import choose_placement
 from p2pkit.registry import Registry
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
@@ -94,8 +97,6 @@ def test_scores_of_models_double_no_points_of_the_run(trained: TrainedRun, run_o
 
 
 def test_entries_sent_twice_make_one_model(trained: TrainedRun, run_of: Any) -> None:
-    from p2pkit.builtin.mlflow_tracker.journal import Journal
-
     before = [(model.model_id, len(model.metrics)) for model in models(trained.folder, run_of)]
     journal = Journal.of(trained.folder, run_of(trained.folder).info.run_id)
     delivery = Delivery(MlflowClient(), journal)
@@ -107,8 +108,6 @@ def test_entries_sent_twice_make_one_model(trained: TrainedRun, run_of: Any) -> 
 
 
 def test_a_removed_checkpoint_is_a_model_no_more(tmp_path: Path, tiny_run: p2pkit.Run) -> None:
-    from p2pkit.builtin.mlflow_tracker.journal import Past
-
     told = Models(tiny_run, Past())
     (tmp_path / "checkpoints" / "step-1").mkdir(parents=True)
     told.scored(1, p2pkit.Report("val", 8, {"l1": 0.5}))
@@ -167,9 +166,7 @@ def test_a_model_without_files_loads_where_its_checkpoint_lies(
         mlflow.pyfunc.load_model(f"models:/{first.model_id}")
 
 
-def test_the_model_runs_where_p2pkit_is_not_installed(
-    address: str, loaded: Any, tmp_path: Path, python: Any
-) -> None:
+def test_the_model_runs_where_p2pkit_is_not_installed(address: str, loaded: Any, tmp_path: Path, python: Any) -> None:
     odd = np.random.default_rng(1).integers(0, 256, (3, 21, 30, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", odd)
     folder = mlflow.artifacts.download_artifacts(address)
@@ -193,22 +190,17 @@ def test_the_program_does_what_translating_does(
     torch.manual_seed(0)
     images = p2pkit.PairSpec(source, target, 16, 32)
     network = registry.resolve("generator", "unet_tiny", {"norm": "batch"}).build(images)
-    place = p2pkit.load.__globals__["Translator"]
-    from p2pkit.config import load_config, resolve
-    from p2pkit.engine.device.placement import choose_placement
-
     plan = resolve(load_config({"dataset": "shapes"}, {"engine.device": "cpu", "engine.precision": "fp32"}), registry)
-    translator = place(network.eval(), images, choose_placement(plan.config.engine, network), **mode)
+    translator = p2pkit.Translator(network.eval(), images, choose_placement(plan.config.engine, network), **mode)
     given = portable._noise((2, 19, 33), images)
     wanted = np.stack([translator.translate(one.numpy(), given="source") for one in given]).astype(float)
     program, size = portable._exported(portable.Portable(translator), images)
     assert size is None
     made = program.module()(given).numpy().astype(float)
     assert np.abs(made - wanted).max() <= (target.high - target.low) / 255
-    assert asdict(images)["height"] == 16
 
 
-def test_a_network_that_is_no_program_is_said_to_be_none(tmp_path: Path, trained: TrainedRun) -> None:
+def test_a_network_that_is_no_program_is_said_to_be_none(trained: TrainedRun) -> None:
     class ByValue(torch.nn.Module):
         def forward(self, source: torch.Tensor) -> torch.Tensor:
             return source * float(source.mean().item() > 0 and torch.rand(()).item())
@@ -218,9 +210,14 @@ def test_a_network_that_is_no_program_is_said_to_be_none(tmp_path: Path, trained
     whole.network = ByValue()
     with pytest.raises(portable.NotPortable):
         portable._exported(whole, translator.images)
-    with pytest.raises(ImportError, match="needs p2pkit"), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "p2pkit", None)
-        (tmp_path / "images.json").write_text('{"source": "uint8"}')
+
+
+def test_without_p2pkit_and_without_a_program_there_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images.json").write_text('{"source": "uint8"}')
+    monkeypatch.setitem(sys.modules, "p2pkit", None)
+    with pytest.raises(ImportError, match="needs p2pkit"):
         p2pkit_model._load_pyfunc(str(tmp_path))
 
 

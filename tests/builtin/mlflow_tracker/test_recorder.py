@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import p2pkit
 from p2pkit.api import resume
 from p2pkit.builtin import mlflow_tracker
 from p2pkit.builtin.mlflow_tracker import recorder
+from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.registry import Registry
 
 
@@ -199,3 +201,26 @@ def test_the_best_checkpoint_of_an_abandoned_future_is_not_the_best(
     tags = run_of(outcome.folder).data.tags
     best = [path.name for path in (outcome.folder / "best").glob("step-*")]
     assert [f"step-{int(step):08d}" for key, step in tags.items() if key == "p2pkit.best_step"] == best
+
+
+def test_a_copied_project_sends_to_its_own_database(
+    mlflow_here: Path, tiny_run: p2pkit.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = mlflow_here / "project"
+    folder = project / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    shutil.copy2("mlflow.db", project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
+    recording = recorder.Recorder.begin(replace(tiny_run, folder=folder))
+    recording.finish(None)
+    recording.journal.append({"tags": {"late": "1"}})
+    shutil.copytree(project, mlflow_here / "copy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "sent 1 entries" in str(replay(mlflow_here / "copy" / "runs"))
+
+    def tags(where: str) -> dict[str, str]:
+        client = MlflowClient(tracking_uri=f"sqlite:///{mlflow_here / where}/mlflow.db")
+        return dict(client.get_run(recording.run_id).data.tags)
+
+    assert "late" in tags("copy")
+    assert "late" not in tags("project")
