@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         GeneratorLoss,
         GeneratorNetwork,
         ImageSpec,
+        Notice,
         Pair,
         PairAugmentation,
         PairDataset,
@@ -89,6 +90,7 @@ __all__ = [
     "Loss",
     "Metric",
     "ModelError",
+    "Notice",
     "P2pkitError",
     "Pair",
     "PairAugmentation",
@@ -155,7 +157,7 @@ _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric"),
-    *("Report", "Run", "Samples", "Verdict", "View"),
+    *("Notice", "Report", "Run", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {

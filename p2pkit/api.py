@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pkit.config import Part, Plan, load_config, resolve
@@ -173,6 +173,7 @@ def resume(
     registry: Registry | None = None,
     progress: bool = False,
     strict: bool = False,
+    trust: bool = False,
     **overrides: Json,
 ) -> TrainedRun:
     """Go on with a run from its latest checkpoint, exactly where it was.
@@ -182,6 +183,7 @@ def resume(
         registry: The names in force.
         progress: Whether to show how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
+        trust: Whether one-file plugins that the run brings along, and that are none of yours, may be run.
         **overrides: Keys to change, for instance a longer schedule.
 
     Returns:
@@ -194,12 +196,34 @@ def resume(
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
+        names = raise_on_all_ranks(lambda: with_brought(registry, checkpoint, trust=trust))
+        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, names))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
         if changed:
             raise ConfigError(changed)
-        return _train(checked, registry, folder, checkpoint, progress, strict)
+        return _train(checked, names, folder, checkpoint, progress, strict)
+
+
+def with_brought(
+    registry: Registry | None, checkpoint: Path, *, trust: bool = False, needed: Sequence[str] = ()
+) -> Registry:
+    """Return the names in force with those of the one-file plugins that a checkpoint, or its run, brings along.
+
+    Args:
+        registry: The names in force; by default those of this environment.
+        checkpoint: The checkpoint's folder.
+        trust: Whether plugins may be run that are not known.
+        needed: The keys of the config that matter; by default all.
+
+    Raises:
+        PluginError: A plugin is not trusted.
+    """
+    registry = registry or load_registry()
+    registry = replace(registry, trust=trust or registry.trust)
+    config = read_config(checkpoint)
+    wanted = {key: value for key, value in config.items() if not needed or key in needed}
+    return registry.with_brought(wanted, checkpoint, run_of(checkpoint) or checkpoint)
 
 
 def _train(
@@ -227,6 +251,7 @@ def evaluate(
     registry: Registry | None = None,
     progress: bool = False,
     strict: bool = False,
+    trust: bool = False,
     **overrides: Json,
 ) -> EvaluatedRun:
     """Score a trained generator on a split of its data.
@@ -237,6 +262,7 @@ def evaluate(
         registry: The names in force.
         progress: Whether to show how it comes along.
         strict: Whether a plugin that fails ends the evaluation.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
 
     Returns:
@@ -244,9 +270,10 @@ def evaluate(
     """
     registry = registry or load_registry()
     with GracefulExit(), process_group():
-        checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
+        names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model), trust=trust))
+        checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, names, overrides))
         folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
-        report, samples = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict).evaluate(
+        report, samples = RunSession(checked, names.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
@@ -256,16 +283,25 @@ def prepared(model: str | Path, split: str | None, registry: Registry, overrides
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
+    registry = with_brought(registry, checkpoint)
     return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
 
 
-def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Json) -> Translator:
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    trust: bool = False,
+    **overrides: Json,
+) -> Translator:
     """Load a trained generator.
 
     Args:
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         device: Where to compute.
         registry: The names in force.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
 
     Returns:
@@ -275,11 +311,13 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
         ModelError: There is no such model.
         ConfigError: Its network or an inference mode can't be had.
         DeviceError: There is no such device here.
+        PluginError: It brings code along that is not trusted.
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
-    planned = plan_run(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
+    registry = with_brought(registry, checkpoint, trust=trust, needed=needed)
+    planned = plan_run(read_config(checkpoint), overrides, registry)
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
@@ -350,7 +388,7 @@ def translate_split(
         ConfigError: The data can't be opened.
         DataError: Pairs can't be read; the others have been translated.
     """
-    registry = registry or load_registry()
+    registry = with_brought(registry, find_checkpoint(model))
     translator = load(model, device=device, registry=registry, **overrides)
     dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
     if split not in dataset.splits:

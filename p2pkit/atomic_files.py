@@ -152,3 +152,10 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be made again: P2PKIT_CACHE, else a folder of the user's cache."""
+    own = os.environ.get("P2PKIT_CACHE")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(own) if own else home / "p2pkit"

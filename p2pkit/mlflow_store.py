@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "open_store", "tracking_uri"]
+__all__ = ["RUN_ID_FILE", "SWEEP_TAG", "database_file", "is_server", "open_store", "sqlite_uri", "tracking_uri"]
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -44,7 +44,12 @@ def tracking_uri() -> str:
 
     if mlflow.is_tracking_uri_set():
         return str(mlflow.get_tracking_uri())
-    path = str(Path("mlflow.db").absolute()).replace("%", "%25")  # MLflow decodes these paths
+    return sqlite_uri(Path("mlflow.db").absolute())
+
+
+def sqlite_uri(database: Path) -> str:
+    """Return the address of a database's file."""
+    path = str(database).replace("%", "%25")  # MLflow decodes these paths
     return f"{SQLITE}{path}"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,10 +15,14 @@ from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.plugins.loading import OWN, Plugins
+from p2pkit.plugins.one_file import brought_along, is_known, untrusted
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Closed(BaseModel):
@@ -41,6 +45,9 @@ class PluginRules(_Closed):
     )
     block: list[str] = Field(
         default_factory=list, description="Plugins that are never imported, named in the same way."
+    )
+    trust: list[Sha256] = Field(
+        default_factory=list, description="SHA-256 of one-file plugins that models may bring along and have run."
     )
 
 
@@ -65,11 +72,13 @@ class Registry:
         file: The registry.yaml in force, laid over the packaged one.
         plugins: The loaded plugins.
         origin: Where `file` came from, for messages.
+        trust: Whether one-file plugins that models bring along are run without having been asked about.
     """
 
     file: RegistryFile
     plugins: Plugins
     origin: str = FILE
+    trust: bool = False
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], list[Component]]:
@@ -110,6 +119,26 @@ class Registry:
         component = self._component(kind, alias.use if alias else name)
         filled = alias.params if alias else {}
         return Part(name if path is None else path, component, {**filled, **(params or {})}, name if alias else None)
+
+    def with_brought(self, config: Plain, *folders: Path) -> Registry:
+        """Return these names with those of the one-file plugins that a model brings along and its config uses.
+
+        A plugin that is here already, by whatever way, is the one that is used.
+
+        Args:
+            config: The model's resolved config, or the part of it that is needed.
+            *folders: The checkpoint's folder, and its run's.
+
+        Raises:
+            PluginError: There is one that is not trusted; nothing of it was run.
+        """
+        here = {plugin.name for plugin in self.plugins.found if plugin.state == "loaded"}
+        files = [file for file in brought_along(config, *folders) if file.name not in here]
+        for file in files:
+            asked = self.plugins.allowed(file) == "loaded"
+            if asked and not (self.trust or file.sha256 in self.file.plugins.trust or is_known(file)):
+                raise untrusted(file)
+        return replace(self, plugins=self.plugins.with_brought(files)) if files else self
 
     def contested(self) -> dict[tuple[str, str], Problem]:
         """Return, by kind and name, each bare name that several plugins offer and nothing settles."""

@@ -13,7 +13,7 @@ from p2pkit.bridge.generators import GENERATORS
 from p2pkit.bridge.layout import Layout, name_tensors
 from p2pkit.config import Part, Plan, load_config, resolve
 from p2pkit.engine.storage.checkpoint import load_statistics, read_config
-from p2pkit.engine.storage.find import find_checkpoint
+from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.engine.storage.layout import GENERATOR
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import ConfigError, ModelError, Problem
@@ -62,7 +62,9 @@ def export_checkpoint(
     """
     registry, output = registry or load_registry(), Path(output)
     checkpoint = find_checkpoint(model)
-    plan = resolve(load_config(read_config(checkpoint)), registry)
+    config = read_config(checkpoint)
+    registry = registry.with_brought({"generator": config["generator"]}, checkpoint, run_of(checkpoint) or checkpoint)
+    plan = resolve(load_config(config), registry)
     wrong = [problem for problem in plan.problems if problem.path.startswith(("generator", "evaluate"))]
     if wrong or plan.generator is None:
         raise ConfigError(wrong)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, registry, settings
+from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, Trust, registry, settings
 
 if TYPE_CHECKING:
     from p2pkit.bridge import ImportedNetwork
@@ -62,11 +62,13 @@ def export_checkpoint(
     ] = "junyanz",
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
 ) -> None:
     """Write a generator as a file that another toolbox loads, and say by which command."""
     from p2pkit import bridge
 
-    exported = bridge.export_checkpoint(model, output, format=format_, registry=registry(registry_file, plugin))
+    names = registry(registry_file, plugin, trust)
+    exported = bridge.export_checkpoint(model, output, format=format_, registry=names)
     typer.echo(f"wrote {exported.path}; as checkpoints/NAME/latest_net_G.pth it is tested by")
     typer.echo(f"  {exported.command}")
     for note in exported.notes:

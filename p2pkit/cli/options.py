@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,9 @@ PluginFiles = Annotated[
 RegistryFile = Annotated[
     Path | None, typer.Option("--registry", metavar="PATH", help="Use this registry.yaml and look for no other.")
 ]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run one-file plugins that the model brings along and that are none of yours.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Strict = Annotated[bool, typer.Option("--strict", help="End the run when a plugin fails in the middle of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,7 +40,7 @@ def settings(written: list[str] | None) -> dict[str, Json]:
     return parse_settings(written or ())
 
 
-def registry(path: Path | None, files: list[Path] | None) -> Registry:
+def registry(path: Path | None, files: list[Path] | None, trust: bool = False) -> Registry:
     """Load the names in force, and say on standard error which plugins could not be loaded."""
     say_waiting("loading plugins")
     from p2pkit.registry import load_registry
@@ -44,4 +48,4 @@ def registry(path: Path | None, files: list[Path] | None) -> Registry:
     loaded = load_registry(path, plugin_files=files or ())
     for complaint in loaded.plugins.complaints() if world().main else ():
         typer.echo(f"warning: {complaint}", err=True)
-    return loaded
+    return replace(loaded, trust=trust)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from p2pkit.cli.options import AsJson, Device, PluginFiles, Quiet, RegistryFile, Settings, Strict, registry, settings
+from p2pkit.cli.options import (
+    AsJson,
+    Device,
+    PluginFiles,
+    Quiet,
+    RegistryFile,
+    Settings,
+    Strict,
+    Trust,
+    registry,
+    settings,
+)
 from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
@@ -32,6 +43,7 @@ def train(
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run instead.")] = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
     strict: Strict = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,7 +52,7 @@ def train(
 
     if (config is None) == (resume is None):
         raise typer.BadParameter("give a recipe or a file, or else --resume RUN")
-    names = registry(registry_file, plugin)
+    names = registry(registry_file, plugin, trust)
     act = functools.partial(api.train, config) if config is not None else functools.partial(api.resume, str(resume))
     _print_run(act(registry=names, progress=not quiet, strict=strict, **settings(set_)))
 
@@ -86,6 +98,7 @@ def evaluate(
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a trained generator on held-out pairs."""
@@ -94,7 +107,7 @@ def evaluate(
 
     if keep is not None and not modes:
         raise typer.BadParameter("--keep chooses among the modes; give --modes too")
-    names = registry(registry_file, plugin)
+    names = registry(registry_file, plugin, trust)
     if modes or gap:
         from p2pkit.evaluate_modes import survey
 
@@ -139,6 +152,7 @@ def translate(
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Translate images by a trained generator; only sources are needed."""
@@ -147,7 +161,7 @@ def translate(
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
-    names = registry(registry_file, plugin)
+    names = registry(registry_file, plugin, trust)
     options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}

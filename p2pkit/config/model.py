@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,6 +36,8 @@ RunName = Annotated[str, Field(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,
 """The name of a single folder that is not hidden."""
 TagName = Annotated[str, Field(pattern=r"^\w[\w .:-]*(/\w[\w .:-]*)*$", max_length=250)]
 """What MLflow takes: letters, digits and `_ - . : /`, as in a path."""
+RegisteredName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,199}$")]
+"""What MLflow's registry takes as a name, and addresses can hold."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Many = 10**9
 """More of anything than a run can have, and little enough to be reckoned with."""
@@ -260,17 +263,30 @@ class CheckpointConfig(Section):
     )
 
 
-class TrackingConfig(Section):
-    """Where runs are recorded."""
+with warnings.catch_warnings():  # classes have a method `register` of Python's own, which no config is looked up by
+    warnings.filterwarnings("ignore", 'Field name "register"')
 
-    experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
-        "p2pkit", description="Experiment in MLflow."
-    )
-    name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
-    folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
-    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
-    system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
-    model: bool = Field(True, description="Whether the final generator is logged as an MLflow model.")
+    class TrackingConfig(Section):
+        """Where runs are recorded."""
+
+        experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
+            "p2pkit", description="Experiment in MLflow."
+        )
+        name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
+        folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
+        tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
+        system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
+        model: bool = Field(
+            True,
+            description="Whether kept checkpoints are MLflow models; the best, or else the last, with its files.",
+        )
+        portable: bool = Field(
+            True, description="Whether that model also holds the network as a program of torch, to run without p2pkit."
+        )
+        register: RegisteredName | None = Field(
+            None,
+            description="Name by which that model is registered in MLflow; the alias `champion` moves to a better one.",
+        )
 
 
 class PublishedConfig(Section):

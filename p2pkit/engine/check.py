@@ -48,7 +48,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
         metrics = _metrics(plan, dataset.spec, problems)
-        problems += _selection_problems(plan, metrics) if training else ()
+        problems += [*_selection_problems(plan, metrics), *_registration_problems(plan, metrics)] if training else ()
         adversarial = _check_shapes(plan, dataset.spec, problems, training=training, initial=training and begins)
     problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
@@ -145,6 +145,18 @@ def _selection_problems(plan: Plan, metrics: Mapping[str, PairMetric | None]) ->
         cause = "there are no evaluations during training to choose by"
         problems.append(Problem("evaluate.every", cause, "set it to 1 or more, or leave checkpoint.best out"))
     return problems
+
+
+def _registration_problems(plan: Plan, metrics: Mapping[str, PairMetric | None]) -> Iterator[Problem]:
+    """Yield what keeps a model from being registered, and compared with what is there."""
+    tracking = plan.config.tracking
+    if tracking.register is None:
+        return
+    if not tracking.model:
+        yield Problem("tracking.register", "no model is recorded in MLflow", "set tracking.model to true")
+    if plan.config.checkpoint.best is None and all(map(_undirected, metrics.values())):
+        cause = "no metric of this run says whether higher or lower is better"
+        yield Problem("tracking.register", cause, "set checkpoint.best to one, and checkpoint.better to a direction")
 
 
 def _undirected(metric: PairMetric | None) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p2pkit.errors import P2pkitError, PluginError, Problem, first_line
 from p2pkit.plugins.loading import Plugins
-from p2pkit.types import Report, Run, Samples
+from p2pkit.types import Notice, Report, Run, Samples
 from p2pkit.untyped import Plain
 
 
@@ -17,14 +17,24 @@ class Events:
     Args:
         plugins: The loaded plugins.
         run: The run.
-        note: Called with a sentence for the user.
+        note: Called with a warning for the user.
+        tell: Called with what is no warning.
         strict: Whether a plugin's failure ends the run.
     """
 
-    def __init__(self, plugins: Plugins, run: Run, note: Callable[[str], None], *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        run: Run,
+        note: Callable[[str], None],
+        tell: Callable[[str], None] | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         self.manager = plugins.manager
         self.run = run
         self.note = note
+        self.tell = tell or note
         self.strict = strict
         self.listening = [plugin.name for plugin in plugins.found if plugin.state == "loaded" and plugin.events]
         self.interrupted: set[str] = set()
@@ -82,7 +92,7 @@ class Events:
                 self.note(f"{cause}; the run goes on without it")
             else:
                 for sentence in told:
-                    self.note(str(sentence))
+                    (self.tell if isinstance(sentence, Notice) else self.note)(str(sentence))
 
 
 def replay(plugins: Plugins, folder: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import re
 import sys
 from collections import Counter, defaultdict
@@ -12,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 import pluggy
@@ -21,6 +19,7 @@ from p2pkit import hookspecs
 from p2pkit.components import KINDS, Component
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import OFFERS, PLUGIN_API
+from p2pkit.plugins.one_file import OneFile
 from p2pkit.untyped import Untyped
 
 GROUP = "p2pkit.plugins"
@@ -88,6 +87,7 @@ class Plugins:
         enable: Plugins that may be loaded besides the built-ins, `plugin` or `plugin@distribution`; None for all.
         block: Plugins that are never imported, named in the same way.
         files: One-file plugins; unlike the others, one that fails is an error at once.
+        brought: One-file plugins that a model brings along: as `files`, but `enable` and `block` hold for them.
         discover: Whether to look for installed plugins.
     """
 
@@ -96,9 +96,13 @@ class Plugins:
         *,
         enable: Collection[str] | None = None,
         block: Collection[str] = (),
-        files: Sequence[Path] = (),
+        files: Sequence[Path | OneFile] = (),
+        brought: Sequence[OneFile] = (),
         discover: bool = True,
     ) -> None:
+        self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover}
+        self._brought = tuple(brought)
+        self.files: dict[str, OneFile] = {}
         self.manager = pluggy.PluginManager("p2pkit")
         self.manager.add_hookspecs(hookspecs)
         self.found: list[Plugin] = []
@@ -115,10 +119,28 @@ class Plugins:
                 self._note(candidate, "failed", error=_contested(candidate.name, claims[candidate.name]))
             else:
                 self._add(candidate)
-        for file in files:
-            plugin = self._add(_one_file(file))
-            if plugin.state == "failed":
-                raise PluginError(Problem(str(file), plugin.error, "mend the file that --plugin names"))
+        for given in files:
+            self._add_file(given if isinstance(given, OneFile) else OneFile.read(given))
+        for file in brought:
+            if (state := self.allowed(file)) == "loaded":
+                self._add_file(file)
+            else:
+                self._note(_one_file(file), state)
+
+    def allowed(self, file: OneFile) -> State:
+        """Say what may become of a one-file plugin that a model brings along."""
+        return _allowed(_one_file(file), self._rules["enable"], self._rules["block"])
+
+    def with_brought(self, files: Sequence[OneFile]) -> Plugins:
+        """Return these plugins with those that a model brings along; these themselves stay as they are."""
+        own = [file for file in self.files.values() if file not in self._brought]
+        return Plugins(**self._rules, files=own, brought=[*self._brought, *files])
+
+    def _add_file(self, file: OneFile) -> None:
+        plugin = self._add(_one_file(file))
+        if plugin.state == "failed":
+            raise PluginError(Problem(str(file.path), plugin.error, "mend the file that --plugin names"))
+        self.files[file.name] = file
 
     @property
     def components(self) -> list[Component]:
@@ -213,24 +235,8 @@ def _installed() -> Iterator[_Candidate]:
         yield _Candidate(entry.name, entry.name, dist.name if dist else "?", dist.version if dist else "", entry.load)
 
 
-def _one_file(file: Path) -> _Candidate:
-    def load() -> ModuleType:
-        if not file.is_file():
-            raise FileNotFoundError("there is no such file")
-        name = f"p2pkit_plugin_{file.stem}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise ImportError("not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
-
-    return _Candidate(file.stem, file.stem, str(file), "", load)
+def _one_file(file: OneFile) -> _Candidate:
+    return _Candidate(file.name, file.name, str(file.path), "", file.load)
 
 
 def _check_api(module: object) -> None:

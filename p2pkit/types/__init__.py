@@ -15,7 +15,7 @@ from p2pkit.types.protocols import (
     PairMetric,
     PairStream,
 )
-from p2pkit.types.runs import DatasetFacts, ParameterCount, Report, Run, Samples, short_id
+from p2pkit.types.runs import DatasetFacts, Notice, ParameterCount, Report, Run, Samples, short_id
 from p2pkit.types.view import Discriminate, Verdict, View
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "GeneratorNetwork",
     "ImageSpec",
     "Kind",
+    "Notice",
     "Pair",
     "PairAugmentation",
     "PairDataset",

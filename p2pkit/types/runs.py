@@ -33,6 +33,12 @@ class Samples:
     sheet: Path
 
 
+class Notice(str):
+    """What a hook returns to the user where it is no warning."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an evaluation measured.

@@ -16,7 +16,7 @@ from p2pkit.config import load_config, parse_settings, recipe_names, resolve
 from p2pkit.registry import RegistryFile, load_registry
 from p2pkit.sweep import outline
 
-WITH_MLFLOW = ("tutorial/compare-loss-weights.md",)
+WITH_MLFLOW = ("tutorial/compare-loss-weights.md", "how-to/compare-runs.md")
 GROUP = typer.main.get_command(app)
 
 

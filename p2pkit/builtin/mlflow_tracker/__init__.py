@@ -39,12 +39,12 @@ def p2pkit_evaluated(run: Run, step: int, report: Report, samples: Samples) -> N
 
 @hookimpl
 def p2pkit_checkpointed(run: Run, step: int, path: Path, best: bool) -> None:
-    """Remember the checkpoint: the best, or else the last, becomes the model when the run ends well."""
+    """Let the checkpoint be a model; that of the best, or else of the last one gets files when the run ends well."""
     with _recorder(run) as recorder:
         if best:
             recorder.log_best(step, path)
         else:
-            recorder.checkpoint = (step, path)
+            recorder.log_checkpoint(step, path)
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit.builtin.mlflow_tracker.journal import Entry, Journal, is_batched
-from p2pkit.builtin.mlflow_tracker.model import log_model
+from p2pkit.builtin.mlflow_tracker.model import Shelf
+from p2pkit.builtin.mlflow_tracker.registering import register
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +31,8 @@ class Delivery:
         self.journal = journal
         self.run_id = journal.run_id
         self.refused: list[str] = []
+        self.said: list[str] = []
+        """What the user should know of what was sent."""
         self._doubtful = True
 
     def forward(self, arrived: Callable[[], bool] = lambda: True) -> None:
@@ -77,7 +80,7 @@ class Delivery:
             self._log_batch(entries, doubtful=doubtful)
             return
         for entry in entries:
-            for kind in ("inputs", "text", "file", "image", "model", "status"):
+            for kind in ("inputs", "text", "file", "image", "untag", "kept", "pruned", "model", "status"):
                 if kind in entry:
                     getattr(self, f"_log_{kind}")(entry)
 
@@ -144,10 +147,28 @@ class Delivery:
                 self.client.log_artifact(self.run_id, str(path), "images")
         file.unlink()
 
+    def _log_untag(self, entry: Entry) -> None:
+        there = self.client.get_run(self.run_id).data.tags
+        for key in entry["untag"]:
+            if key in there:
+                self.client.delete_tag(self.run_id, key)
+
+    def _log_kept(self, entry: Entry) -> None:
+        checkpoint = self.journal.run_folder / entry["kept"]
+        if checkpoint.is_dir():  # else a later entry says that it was removed
+            Shelf(self.client, self.run_id).keep(checkpoint, entry)
+
+    def _log_pruned(self, entry: Entry) -> None:
+        Shelf(self.client, self.run_id).remove(entry["pruned"])
+
     def _log_model(self, entry: Entry) -> None:
         checkpoint = self.journal.run_folder / entry["model"]
         if checkpoint.is_dir():
-            log_model(self.client, self.run_id, checkpoint, entry)
+            model_id, why = Shelf(self.client, self.run_id).fill(checkpoint, entry)
+            if why and entry["portable"]:
+                self.said.append(f"the model in MLflow runs only where p2pkit is installed: {why}")
+            if "register" in entry:
+                self.said.append(register(self.client, self.run_id, model_id, entry["register"]))
 
     def _log_status(self, entry: Entry) -> None:
         status = entry["status"]

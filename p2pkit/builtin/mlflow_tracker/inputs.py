@@ -24,8 +24,8 @@ def dataset_inputs(run: Run) -> list[dict[str, Json]]:
         {
             "context": "training" if split == "train" and run.kind == "training" else "evaluation",
             "dataset": {
-                "name": f"{facts.name} {split}",
-                "digest": _digest(facts, split),
+                "name": dataset_of(facts, split)[0],
+                "digest": dataset_of(facts, split)[1],
                 "source_type": kind,
                 "source": json.dumps(source),
                 "schema": _schema(facts),
@@ -34,6 +34,11 @@ def dataset_inputs(run: Run) -> list[dict[str, Json]]:
         }
         for split, count in facts.counts.items()
     ]
+
+
+def dataset_of(facts: DatasetFacts, split: str) -> tuple[str, str]:
+    """Return name and digest of the input that a split is."""
+    return f"{facts.name} {split}", _digest(facts, split)
 
 
 def image_schema(image: ImageSpec, *, rows: int = -1, columns: int = -1) -> Schema:

@@ -31,6 +31,9 @@ class Past:
         params: Parameters.
         settings: What stands for the settings of the latest life.
         uri: The store that it was recorded in.
+        database: Its file as seen from the run's folder, where both lie in one project.
+        models: The checkpoints that were told of, by their step: paths in the run's folder.
+        scores: What was told of them.
         status: The last status; empty for a record that is not ours to end.
     """
 
@@ -38,6 +41,9 @@ class Past:
     params: dict[str, str] = field(default_factory=dict)
     settings: str = ""
     uri: str = ""
+    database: str = ""
+    models: dict[int, list[str]] = field(default_factory=dict)
+    scores: dict[int, Plain] = field(default_factory=dict)
     status: str = ""
 
 
@@ -183,6 +189,11 @@ def _learn(past: Past, entry: Entry) -> None:
     for key in (*entry.get("metrics", ()), *([entry["key"]] if "key" in entry else ())):
         past.steps[key] = max(step, past.steps.get(key, -1))
     past.params |= entry.get("params", {})
-    for name in ("settings", "uri", "status"):
+    if "kept" in entry:
+        past.models.setdefault(step, []).append(entry["kept"])
+        past.scores[step] = {key: entry[key] for key in ("scores", "higher", "data", "about", "time")}
+    if "pruned" in entry:
+        past.models.pop(entry["pruned"], None)
+    for name in ("settings", "uri", "database", "status"):
         if name in entry:
             setattr(past, name, entry[name])

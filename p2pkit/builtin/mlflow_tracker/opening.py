@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, store
+from p2pkit.builtin.mlflow_tracker.registering import check_registry
 from p2pkit.mlflow_store import RUN_ID_FILE, open_store
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def open_record(run: Run) -> Record:
                 client.set_tag(found.run_id, home.FOLDER, str(run.folder.absolute()))
             run_id = found.run_id or reopened(client, run) or created(client, uri, run, found.parent)
             params = client.get_run(run_id).data.params
+            wanted = run.config["tracking"].get("register")
+            if run.kind == "training" and wanted is not None:
+                check_registry(client, wanted)
         except MlflowException as error:
             cause = f"{store.shown(uri)} does not take the run: {first_line(error)}"
             raise PluginError(Problem("MLFLOW_TRACKING_URI", cause, "p2pkit doctor looks for the reason")) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import time
@@ -17,21 +18,24 @@ from typing import TYPE_CHECKING
 import yaml
 from PIL import Image
 
-from p2pkit import Report, Run, Samples, first_line
+from p2pkit import Notice, Report, Run, Samples, first_line
 from p2pkit.builtin.mlflow_tracker import naming, parameters, store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.inputs import dataset_inputs
 from p2pkit.builtin.mlflow_tracker.journal import Journal
-from p2pkit.builtin.mlflow_tracker.model import model_entry
+from p2pkit.builtin.mlflow_tracker.model import Models
 from p2pkit.builtin.mlflow_tracker.opening import kinship, open_record
 from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.builtin.mlflow_tracker.sender import PATIENCE, Sender
+from p2pkit.mlflow_store import database_file
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
 
 _LEAST_HEIGHT = 128
+PLUGINS = "plugins"
+"""Folder in a run's folder with the one-file plugins that its config names."""
 
 
 class Recorder:
@@ -56,6 +60,7 @@ class Recorder:
         self.checkpoint: tuple[int, Path] | None = None
         self.best: tuple[int, Path] | None = None
         self._past = journal.past()
+        self._models = Models(run, self._past) if _has_models(run) else None
         self._params = {**(known or {}), **self._past.params}
         self._monitor: SystemWatch | None = None
         self._sent_before: Mapping[str, int] = {}
@@ -85,12 +90,16 @@ class Recorder:
         if self.run.resumed and settings == self._past.settings:  # what was sent after the checkpoint comes again
             self._sent_before = self._past.steps
         changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if self._params.get(k, v) != v}
-        self.journal.append({"settings": settings, "uri": store.shown(uri)})
+        self.journal.append(
+            {"settings": settings, "uri": store.shown(uri), **_in_project(uri, self.journal.run_folder)}
+        )
         if self.owned:
             self.journal.append({"status": "RUNNING"})
         self._log_params_and_tags(wanted, {**parameters.tags(self.run), **changed, **kinship(self.run)})
         text = yaml.safe_dump(dict(self.run.config), sort_keys=False)
         self.journal.append({"inputs": dataset_inputs(self.run)}, {"text": text, "path": "run.yaml"})
+        self._log_files(sorted((self.run.folder / PLUGINS).glob("*.py")))
+        self.journal.append(*(self._models.pruned() if self._models else ()))
         watched = self.run.kind != "sweep" and self.run.config["tracking"]["system_metrics"]
         if self.owned and watched:  # a caller's run may have a monitor already
             from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
@@ -123,6 +132,8 @@ class Recorder:
                 values |= {key: value for key, value in named.items() if parameters.name(key) not in self._past.steps}
             self._protocols_logged = True
         self.log_metrics(step, values)
+        if self._models is not None:
+            self._models.scored(step, report)
 
     def log_samples(self, step: int, split: str, samples: Samples) -> None:
         """Log each sample as an image with a step, and the sheet as an artifact.
@@ -166,8 +177,14 @@ class Recorder:
         self._log_params_and_tags(store.fitting_params(params), tags)
         self._log_files(files)
 
+    def log_checkpoint(self, step: int, path: Path) -> None:
+        """Let a checkpoint that was scored be a model, for as long as it is kept."""
+        self.journal.append(*(self._models.kept(step, path) if self._models else ()))
+        self.checkpoint = (step, path)
+
     def log_best(self, step: int, path: Path) -> None:
         """Say which checkpoint is the best so far."""
+        self.journal.append(*(self._models.kept(step, path) if self._models else ()))
         self.best = (step, path)
         self._log_params_and_tags({}, {"p2pkit.best_step": str(step), "p2pkit.best_checkpoint": str(path)})
 
@@ -177,6 +194,9 @@ class Recorder:
             kept if kept and kept[0] <= step else None for kept in (self.best, self.checkpoint)
         )
         self._log_params_and_tags({}, {"p2pkit.went_back_to": str(step)})
+        if self.best is None:  # one that is still there is told of again
+            self.journal.append({"untag": ["p2pkit.best_step", "p2pkit.best_checkpoint"]})
+        self.journal.append(*(self._models.pruned() if self._models else ()))
 
     def news(self) -> str | None:
         """Return a sentence for the user when the store has stopped to answer, or answers again."""
@@ -202,9 +222,9 @@ class Recorder:
         if reason:
             self._log_params_and_tags({}, {"p2pkit.ended": reason})
         chosen = self.best or self.checkpoint
-        if error is None and chosen is not None and self.run.config["tracking"]["model"]:
+        if error is None and chosen is not None and self._models is not None:
             step, folder = chosen
-            self.journal.append(model_entry(self.run, folder, step))
+            self.journal.append(self._models.chosen(step, folder))
         return self._end(error)
 
     def abandon(self, error: BaseException) -> str | None:
@@ -232,7 +252,9 @@ class Recorder:
             command = shlex.join(["p2pkit", "tracking", "replay", str(self.run.folder)])
             why = f" ({self.sender.outage})" if self.sender.outage else ""
             return f"{self.journal.left} entries have not reached {where}{why}; they are kept, send them by: {command}"
-        return f"{where} refused {len(refused)} entries, the first because {refused[0]}" if refused else None
+        told = [f"{where} refused {len(refused)} entries, the first because {refused[0]}"] if refused else []
+        said = "; ".join([*self.sender.delivery.said, *told])
+        return said if told else Notice(said) if said else None
 
     def _log_params_and_tags(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         from mlflow.utils.validation import MAX_PARAMS_TAGS_PER_BATCH
@@ -252,6 +274,19 @@ class Recorder:
             where = file.relative_to(self.run.folder)
             folder = where.parent.as_posix()
             self.journal.append({"file": where.as_posix(), "under": None if folder == "." else folder})
+
+
+def _has_models(run: Run) -> bool:
+    return run.kind == "training" and bool(run.config["tracking"]["model"])
+
+
+def _in_project(uri: str, run_folder: Path) -> dict[str, str]:
+    """Return where a database lies from a run's folder, if it is one of a project that the run lies in."""
+    database = database_file(uri)
+    folder = run_folder.absolute()
+    if database is None or not folder.is_relative_to(database.parent):
+        return {}
+    return {"database": Path(os.path.relpath(database, folder)).as_posix()}
 
 
 def _settings(params: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from p2pkit import PluginError, Problem, tracking_uri
 from p2pkit.builtin.mlflow_tracker import store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, journals
-from p2pkit.mlflow_store import database_file, open_store
+from p2pkit.mlflow_store import database_file, open_store, sqlite_uri
 
 
 def replay(folder: Path, *, living: bool = True) -> str | None:
@@ -43,6 +43,7 @@ def _settle(journal: Journal, alive: bool) -> str:
     left = journal.left
     delivery = _deliver(journal, uri)
     told = f"sent {left} entries to {store.shown(uri)}"
+    told = "; ".join([told, *delivery.said])
     if delivery.refused:
         told += f"; it refused {len(delivery.refused)}: {delivery.refused[0]}"
     return f"its process was killed, and MLflow says so now; {told}" if killed else told
@@ -62,10 +63,16 @@ def _deliver(journal: Journal, uri: str) -> Delivery:
 
 
 def _uri(journal: Journal) -> str:
-    """Return the store that the run was recorded in, unless it is not there any more or the user names one."""
+    """Return the store that the run was recorded in, unless it is not there any more or the user names one.
+
+    A database of the run's own project is the one of the project that its folder lies in now: copies are apart.
+    """
     import mlflow
 
-    recorded = journal.past().uri
-    database = database_file(recorded)
+    past = journal.past()
+    if past.database and not mlflow.is_tracking_uri_set():
+        beside = (journal.run_folder.absolute() / past.database).resolve()
+        return sqlite_uri(beside) if beside.is_file() else tracking_uri()
+    database = database_file(past.uri)
     gone = database is not None and not database.is_file()
-    return tracking_uri() if mlflow.is_tracking_uri_set() or not recorded or gone else recorded
+    return tracking_uri() if mlflow.is_tracking_uri_set() or not past.uri or gone else past.uri

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from p2pkit.atomic_files import atomic_file
+from p2pkit.atomic_files import atomic_file, cache_folder
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.build.assembly import Assembly, assemble
 from p2pkit.engine.build.graph_trial import why_not_capturable
@@ -110,13 +109,6 @@ def reuse_settings(engine: EngineConfig, found: Mapping[str, str]) -> EngineConf
         return engine
     open_keys = (key for key in KEYS if getattr(engine, key) == "auto" and key in found)
     return engine.model_copy(update={key: found[key] for key in open_keys})
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be made again: P2PKIT_CACHE, else a folder of the user's cache."""
-    own = os.environ.get("P2PKIT_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(own) if own else home / "p2pkit"
 
 
 def _choices(engine: EngineConfig) -> dict[str, tuple[str, ...]]:

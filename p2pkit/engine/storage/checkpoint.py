@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
-from p2pkit.engine.storage.layout import CONFIG, GENERATOR, STATISTICS, TRAINING
+from p2pkit.engine.storage.layout import CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
@@ -39,6 +39,7 @@ class Contents:
         config: The resolved config.
         state: More to note.
         statistics: Of batch norm, gathered anew; where that was asked for.
+        plugins: A folder with the one-file plugins that the config names; need not be there.
     """
 
     generator: Mapping[str, Tensor]
@@ -48,6 +49,7 @@ class Contents:
     config: Plain
     state: Plain = field(default_factory=dict)
     statistics: Mapping[str, Tensor] | None = None
+    plugins: Path | None = None
 
 
 def write_checkpoint(final: Path, contents: Contents) -> Path:
@@ -72,6 +74,8 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
         if contents.statistics is not None:
             save_statistics(contents.statistics, partial)
         write_config(partial, contents.config)
+        if contents.plugins is not None and contents.plugins.is_dir():
+            shutil.copytree(contents.plugins, partial / PLUGINS)
         write_state(partial, {**known, **contents.state, "files": records(partial)})
     return final
 

@@ -6,6 +6,7 @@ best/          the best one by `checkpoint.best`, apart from the latest
 abandoned/     what was made after the checkpoint from which the run went on
 samples/       step-00000400.png, .json and a folder: an evaluation's sheet, scores and pictures
 evaluations/   folders like a run's own, of its checkpoints that were evaluated later
+plugins/       the one-file plugins that the config names
 error.txt      the traceback of a component that failed
 *.id           what trackers call the run
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from p2pkit.atomic_files import remove_folder, sweep_leftovers, writing
+from p2pkit.plugins.one_file import FOLDER
 
 CONFIG = "run.yaml"
 TRACEBACK = "error.txt"
@@ -24,6 +26,8 @@ BEST = "best"
 ABANDONED = "abandoned"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
+PLUGINS = FOLDER
+"""The one-file plugins that the config names; in each checkpoint, too."""
 
 GENERATOR = "generator.safetensors"
 TRAINING = "training.safetensors"
@@ -59,7 +63,8 @@ def inference_files(checkpoint: Path) -> tuple[Path, ...]:
         checkpoint: The checkpoint's folder; a copy of these files is a checkpoint that can be loaded and evaluated.
     """
     files = (file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith("."))
-    return tuple(sorted(file for file in files if file.name != TRAINING))
+    plugins = (checkpoint / PLUGINS).glob("*.py")
+    return (*sorted(file for file in files if file.name != TRAINING), *sorted(plugins))
 
 
 def prune(folder: Path, keep: int) -> None:

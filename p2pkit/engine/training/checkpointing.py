@@ -22,7 +22,7 @@ from p2pkit.untyped import Plain
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, write_checkpoint
-from p2pkit.engine.storage.layout import GENERATOR, TRAINING, checkpoint_name
+from p2pkit.engine.storage.layout import GENERATOR, PLUGINS, TRAINING, checkpoint_name
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import read_state
 
@@ -66,7 +66,9 @@ def save_checkpoint(
         if world().main:
             generator = assembly.evaluated.state_dict()
             training, images = _training_tensors(assembly, states), assembly.checked.spec
-            write_checkpoint(final, Contents(generator, training, position, images, config, state, statistics))
+            plugins = folder.parent / PLUGINS
+            held = Contents(generator, training, position, images, config, state, statistics, plugins)
+            write_checkpoint(final, held)
 
     raise_on_all_ranks(write)
     return final

@@ -31,6 +31,7 @@ from p2pkit.engine.training.run_record import dataset_facts, versions
 from p2pkit.errors import StorageError, TrainingError
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
+from p2pkit.plugins.one_file import bring_along
 from p2pkit.progress import ProgressReporter, Silent
 from p2pkit.types import Report, Run, Samples
 from p2pkit.untyped import Plain
@@ -102,6 +103,7 @@ class RunSession:
             raise_on_all_ranks(lambda: load_initial(assembly, self.reporter.note))
         if world().main:
             write_config(self.folder, self.config)
+            bring_along(self.plugins.files, self.config, self.folder)
         run = self._record("training", assembly.facts(), resumed=resume is not None)
 
         def act(events: Events) -> TrainResult:
@@ -162,7 +164,7 @@ class RunSession:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = self.events = Events(self.plugins, run, self.reporter.warn, strict=self.strict)
+        events = self.events = Events(self.plugins, run, self.reporter.warn, self.reporter.note, strict=self.strict)
         if not world().main:
             events.listening.clear()
         try:

@@ -38,7 +38,7 @@ TINY: dict[str, Any] = {
     "schedule": {"epochs": 2},
     "engine": {"batch": 4, "log_every": 1, "device": "cpu"},
     "evaluate": {"every": 1, "samples": 2},
-    "tracking": {"name": "tiny", "tags": {"team": "shapes"}},
+    "tracking": {"name": "tiny", "tags": {"team": "shapes"}, "portable": False},
 }
 
 
@@ -64,7 +64,8 @@ def trained(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        outcome = train()
+        kept = {"checkpoint.every": 1, "checkpoint.keep": 1, "checkpoint.best": "psnr", "tracking.register": "tiny"}
+        outcome = train(**{"tracking.portable": True}, **kept)
         yield replace(outcome, folder=outcome.folder.absolute(), checkpoint=outcome.checkpoint.absolute())
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -15,7 +13,6 @@ from PIL import Image
 
 import p2pkit
 from p2pkit.api import TrainedRun
-from p2pkit.registry import Registry
 
 
 def files(client: MlflowClient, run_id: str, path: str | None = None) -> list[str]:
@@ -104,39 +101,3 @@ def test_files_lie_beside_the_database_and_nowhere_else(trained: TrainedRun) -> 
     root = trained.folder.parent.parent
     assert sorted(path.name for path in root.iterdir()) == [".mlflow.db.lock", "mlflow.db", "mlruns", "runs"]
     assert [path.name for path in (root / "mlruns").iterdir()] == ["p2pkit"]
-
-
-def test_the_model_translates_arrays(run_of: Any, trained: TrainedRun) -> None:
-    run = run_of(trained.folder)
-    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-    loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/generator")
-    fakes = loaded.predict(images)
-    assert fakes.dtype == np.uint8
-    assert np.array_equal(fakes, trained.load().translate(images))
-    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, -1, -1, 3)
-    assert [output.step for output in run.outputs.model_outputs] == [4]
-    with pytest.raises(mlflow.MlflowException):
-        loaded.predict(images.astype(np.float32))
-
-
-def test_the_model_is_the_generator_without_the_state_of_training(run_of: Any, trained: TrainedRun) -> None:
-    run = run_of(trained.folder)
-    logged = MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{logged.model_id}"))
-    kept = sorted(path.name for path in (folder / "data" / "checkpoint").iterdir())
-    assert kept == ["generator.safetensors", "run.yaml", "state.json"]
-    assert f"p2pkit=={p2pkit.__version__}" in (folder / "requirements.txt").read_text().splitlines()
-    assert logged.status == "READY"
-
-
-def test_the_model_has_the_statistics_that_its_mode_wants(
-    run_of: Any, mlflow_here: Path, registry: Registry, train: Any
-) -> None:
-    mode = {"evaluate.batch_norm": "recalibrated", "schedule.epochs": 1}
-    outcome = train(generator={"use": "unet_tiny", "params": {"norm": "batch"}}, **mode)
-    loaded = mlflow.pyfunc.load_model(f"runs:/{run_of(outcome.folder).info.run_id}/generator")
-    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-    fakes = loaded.predict(images)
-    assert np.array_equal(fakes, p2pkit.load(outcome.folder, registry=registry).translate(images))
-    running = p2pkit.load(outcome.folder, registry=registry, **{"evaluate.batch_norm": "running"})
-    assert not np.array_equal(fakes, running.translate(images))

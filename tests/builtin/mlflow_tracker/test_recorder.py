@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import p2pkit
 from p2pkit.api import resume
 from p2pkit.builtin import mlflow_tracker
 from p2pkit.builtin.mlflow_tracker import recorder
+from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.registry import Registry
 
 
@@ -48,7 +50,9 @@ def test_the_best_checkpoint_is_tagged_and_becomes_the_model(
     resumed = resume(run.folder, registry=registry, **{"schedule.epochs": 4, "optimizers.generator.lr": 1e3})
     assert resumed.best == run.best
     record = run_of(run.folder)
-    assert record.outputs.model_outputs[-1].step == int(best)
+    model = MlflowClient().get_logged_model(record.data.tags["p2pkit.model"].removeprefix("models:/"))
+    assert model.tags["p2pkit.step"] == best
+    assert [output.step for output in record.outputs.model_outputs if output.model_id == model.model_id] == [int(best)]
 
 
 def test_an_active_run_of_the_callers_is_used_and_left_open(run_of: Any, mlflow_here: Path, train: Any) -> None:
@@ -184,3 +188,39 @@ def test_a_run_that_goes_back_says_so(run_of: Any, mlflow_here: Path, train: Any
     assert "p2pkit.went_back_to" not in run_of(outcome.folder).data.tags
     p2pkit.resume(outcome.folder / "checkpoints" / "step-00000002", registry=registry)
     assert run_of(outcome.folder).data.tags["p2pkit.went_back_to"] == "2"
+
+
+def test_the_best_checkpoint_of_an_abandoned_future_is_not_the_best(
+    run_of: Any, mlflow_here: Path, train: Any, registry: Any
+) -> None:
+    kept = {"checkpoint.every": 1, "checkpoint.keep": 5, "checkpoint.best": "l1", "tracking.portable": False}
+    outcome = train(**kept)
+    assert run_of(outcome.folder).data.tags["p2pkit.best_step"] == "4"
+    worse = {"optimizers.generator.lr": 1e3, "tracking.model": False}
+    p2pkit.resume(outcome.folder / "checkpoints" / "step-00000002", registry=registry, **worse)
+    tags = run_of(outcome.folder).data.tags
+    best = [path.name for path in (outcome.folder / "best").glob("step-*")]
+    assert [f"step-{int(step):08d}" for key, step in tags.items() if key == "p2pkit.best_step"] == best
+
+
+def test_a_copied_project_sends_to_its_own_database(
+    mlflow_here: Path, tiny_run: p2pkit.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = mlflow_here / "project"
+    folder = project / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    shutil.copy2("mlflow.db", project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
+    recording = recorder.Recorder.begin(replace(tiny_run, folder=folder))
+    recording.finish(None)
+    recording.journal.append({"tags": {"late": "1"}})
+    shutil.copytree(project, mlflow_here / "copy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "sent 1 entries" in str(replay(mlflow_here / "copy" / "runs"))
+
+    def tags(where: str) -> dict[str, str]:
+        client = MlflowClient(tracking_uri=f"sqlite:///{mlflow_here / where}/mlflow.db")
+        return dict(client.get_run(recording.run_id).data.tags)
+
+    assert "late" in tags("copy")
+    assert "late" not in tags("project")
