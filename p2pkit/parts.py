@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
-from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
@@ -69,15 +69,18 @@ class Part:
             raise ConfigError(self.problems())
         return self.component.values(self._validated)
 
-    def build(self, images: PairSpec | None = None) -> Made:
+    def build(self, given: object = None) -> Made:
         """Make the component.
 
+        Args:
+            given: What the run gives to its kind: for most the `PairSpec`.
+
         Raises:
-            ConfigError: It can't be made of these parameters and images.
+            ConfigError: It can't be made of these parameters and what is given.
         """
         values = self.values
         try:
-            built = self.component.make(images, values)
+            built = self.component.make(given, values)
         except ComponentError as error:
             raise ConfigError(error.at(self.path)) from None
         except P2pkitError:
@@ -104,6 +107,30 @@ class LossPart(Part):
     def resolved(self) -> dict[str, Json]:
         """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
         return {"weight": self.weight, "every": self.every, **super().resolved()}
+
+
+@dataclass(frozen=True)
+class OptimizerPart(Part):
+    """An optimiser: some of its parameters have keys of their own in the config, beside `params`."""
+
+    OWN_KEYS: ClassVar[tuple[str, ...]] = ("betas", "eps", "weight_decay")
+
+    def problems(self, *, partial: bool = False) -> list[Problem]:
+        """List what is wrong with the parameters, each with its path."""
+        own = {f"{self.path}.params.{key}": f"{self.path}.{key}" for key in self.OWN_KEYS}
+        return [replace(problem, path=_moved(problem.path, own)) for problem in super().problems(partial=partial)]
+
+    def resolved(self) -> dict[str, Json]:
+        """Return the reference with everything spelt out, each parameter where the config has it."""
+        found = super().resolved()
+        own = {key: found["params"].pop(key, None) for key in self.OWN_KEYS}
+        return {**found, **own}
+
+
+def _moved(path: str, places: Mapping[str, str]) -> str:
+    """Return a path that begins elsewhere, where it is known to."""
+    found = (there + path[len(here) :] for here, there in places.items() if f"{path}.".startswith(f"{here}."))
+    return next(found, path)
 
 
 def plain(value: object) -> Json:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import torch
@@ -12,6 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
 from p2pkit.engine.build.init_from import initial_problems
+from p2pkit.engine.build.optimizer import (
+    learned_losses,
+    learning_rate_factor,
+    make_optimizer,
+    optimizer_of_losses,
+)
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
@@ -44,6 +51,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         split = _split(plan, dataset, problems)
         if training:
             _check_count(plan, dataset, problems)
+            _check_schedule(plan, problems)
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
@@ -104,6 +112,24 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
         problems.append(Problem("engine.batch", cause, "lower engine.batch or engine.accumulate"))
+
+
+def _check_schedule(plan: Plan, problems: list[Problem]) -> None:
+    """Ask the schedule for its first and last factor, as if an epoch were one step."""
+    if plan.schedule is None:
+        return
+    try:
+        factor = learning_rate_factor(plan, 1)
+        wrong = [value for value in (factor(0), factor(plan.config.schedule.length - 1)) if not 0 <= value < math.inf]
+    except ConfigError as error:
+        problems += error.problems
+    except Exception as error:  # a plugin may raise anything
+        problems.append(
+            Problem("schedule.shape", f"{plan.schedule.component.full_name}: {first_line(error, typed=True)}")
+        )
+    else:
+        cause = f"{plan.schedule.component.full_name} returns {', '.join(map(str, wrong))}"
+        problems += [Problem("schedule.shape", cause, "a factor is a number of 0 or more")] if wrong else []
 
 
 def _folder_problems(plan: Plan) -> list[Problem]:
@@ -195,6 +221,8 @@ class _Trial:
             discriminator = self._network(wanted, images, training=training) if wanted else None
             if not terms and not self.problems and not plan.problems:
                 self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+            if training:
+                self._check_optimizers(plan, {"generator": generator, "discriminator": discriminator}, terms)
             if initial and generator is not None:
                 self.problems += initial_problems(plan, generator)
             if generator is not None:
@@ -205,9 +233,11 @@ class _Trial:
                 if fake is None or (self.adversarial and discriminator is None):
                     return
                 if discriminator is None or self._judged(discriminator, source, fake):
-                    self._check_terms(terms, View(source, target, fake, discriminator))
+                    self._check_terms(terms, View(source, target, fake, discriminator, generate=generator))
                     if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
-                        self._check_penalties(terms, View(source, target, fake.detach(), discriminator), discriminator)
+                        self._check_penalties(
+                            terms, View(source, target, fake.detach(), discriminator, generate=generator), discriminator
+                        )
 
     def _built(self, part: Part, images: PairSpec) -> Made:
         found: list[Problem] = []
@@ -223,6 +253,21 @@ class _Trial:
             self.problems.append(Problem(part.path, cause, "choose another, or leave some of its parameters unfrozen"))
             return None
         return network
+
+    def _check_optimizers(self, plan: Plan, networks: Mapping[str, nn.Module | None], terms: Sequence[Term]) -> None:
+        """Make each optimiser, whose groups have to match parameters."""
+        wanted = [
+            (plan.optimizers.get(key), getattr(plan.config.optimizers, key), net) for key, net in networks.items()
+        ]
+        if not plan.problems:
+            wanted += [(*optimizer_of_losses(plan), loss) for loss in learned_losses(terms).values()]
+        for part, config, network in wanted:
+            if part is not None and network is not None:
+                try:
+                    make_optimizer(part, config, network)
+                except ConfigError as error:
+                    self.problems += [problem for problem in error.problems if problem not in self.problems]
+                    self.errors.append(error)
 
     @contextmanager
     def _reported(self, path: str) -> Iterator[None]:

@@ -273,7 +273,7 @@ def all_rules() -> list[Rule]:
 
 def _again(plugins: Plugins, name: str) -> list[Component]:
     """Ask a plugin's hooks once more."""
-    from p2pkit.hookspecs import OFFERS
+    from p2pkit.components import OFFERS
 
     manager = plugins.manager
     others = [plugin for other, plugin in manager.list_name_plugin() if other != name]

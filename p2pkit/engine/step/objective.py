@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pkit.config import LossPart
 from p2pkit.engine.step.scalars import Measured
@@ -56,6 +56,11 @@ class Objective:
         self.factors: dict[PlayerName, float] = {"generator": 1.0, "discriminator": discriminator_factor}
 
     @property
+    def modules(self) -> dict[str, nn.Module]:
+        """By name, `losses.TERM`, the losses that are modules: what they hold is saved and comes back."""
+        return {f"losses.{term.name}": term.loss for term in self.terms if isinstance(term.loss, nn.Module)}
+
+    @property
     def adversarial(self) -> bool:
         """Whether any term trains a discriminator; without one none is built."""
         return any(term.judges("discriminator") for term in self.terms)
@@ -95,5 +100,6 @@ class Objective:
                 value = term.value(player, view).float()
                 total = total + value * (term.part.weight * term.part.every * self.factors[player])
                 measured[f"train/{player}/{term.name}"] = value.detach()
+                measured |= {f"train/{term.name}/{name}": number for name, number in view.taken().items()}
         measured[f"train/{player}/total"] = total.detach()
         return total, measured
