@@ -118,8 +118,8 @@ class ScheduleConfig(Section):
     steps: int | None = Field(None, ge=1, le=Many, description="Updates of the generator, instead of epochs.")
     shape: str = Field(
         "linear",
-        description="What the learning rate does: `linear` and `cosine` fall to 0 after `decay_after`, `constant` never "
-        "falls; or a plugin's schedule.",
+        description="What the learning rate does: `linear` and `cosine` fall to 0 after `decay_after`, `constant` "
+        "never falls; or a plugin's schedule.",
     )
     params: dict[str, Json] = Field(default_factory=dict, description="The shape's parameters, where it has some.")
     decay_after: int | None = Field(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
+from p2pkit.config.model import OptimizerConfig
 from p2pkit.engine.build.init_from import initial_problems
 from p2pkit.engine.build.optimizer import (
     learned_losses,
@@ -233,7 +234,9 @@ class _Trial:
                 if fake is None or (self.adversarial and discriminator is None):
                     return
                 if discriminator is None or self._judged(discriminator, source, fake):
-                    self._check_terms(terms, View(source, target, fake, discriminator, generate=generator))
+                    self._check_terms(terms, "generator", View(source, target, fake, discriminator, generate=generator))
+                    without = View(source, target, fake.detach(), discriminator, generate=torch.no_grad()(generator))
+                    self._check_terms(terms, "discriminator", without)
                     if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
                         self._check_penalties(
                             terms, View(source, target, fake.detach(), discriminator, generate=generator), discriminator
@@ -256,18 +259,18 @@ class _Trial:
 
     def _check_optimizers(self, plan: Plan, networks: Mapping[str, nn.Module | None], terms: Sequence[Term]) -> None:
         """Make each optimiser, whose groups have to match parameters."""
-        wanted = [
-            (plan.optimizers.get(key), getattr(plan.config.optimizers, key), net) for key, net in networks.items()
-        ]
-        if not plan.problems:
-            wanted += [(*optimizer_of_losses(plan), loss) for loss in learned_losses(terms).values()]
-        for part, config, network in wanted:
-            if part is not None and network is not None:
-                try:
-                    make_optimizer(part, config, network)
-                except ConfigError as error:
-                    self.problems += [problem for problem in error.problems if problem not in self.problems]
-                    self.errors.append(error)
+        for key, network in networks.items():
+            if key in plan.optimizers and network is not None:
+                self._make_optimizer(plan.optimizers[key], getattr(plan.config.optimizers, key), network)
+        for loss in () if plan.problems else learned_losses(terms).values():
+            self._make_optimizer(*optimizer_of_losses(plan), loss)
+
+    def _make_optimizer(self, part: Part, config: OptimizerConfig, network: nn.Module) -> None:
+        try:
+            make_optimizer(part, config, network)
+        except ConfigError as error:
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
+            self.errors.append(error)
 
     @contextmanager
     def _reported(self, path: str) -> Iterator[None]:
@@ -310,19 +313,19 @@ class _Trial:
             self.problems.append(Problem("discriminator", cause, remedy))
         return False
 
-    def _check_terms(self, terms: list[Term], view: View) -> None:
-        players: tuple[PlayerName, ...] = ("generator", "discriminator")
-        for term in terms:
+    def _check_terms(self, terms: list[Term], player: PlayerName, view: View) -> None:
+        for term in (term for term in terms if term.judges(player)):
             path = f"losses.{term.name}"
-            for player in (player for player in players if term.judges(player)):
-                with self._reported(path):
-                    value: Made = term.value(player, view)
-                    if not isinstance(value, Tensor):
-                        cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
-                        self.problems.append(Problem(path, cause, "compute it with torch"))
-                    elif value.shape != ():
-                        cause = f"is of shape {list(value.shape)}, not a scalar"
-                        self.problems.append(Problem(path, cause, "take its mean"))
+            if any(problem.path == path for problem in self.problems):
+                continue  # told of the other player's turn
+            with self._reported(path):
+                value: Made = term.value(player, view)
+                if not isinstance(value, Tensor):
+                    cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
+                    self.problems.append(Problem(path, cause, "compute it with torch"))
+                elif value.shape != ():
+                    cause = f"is of shape {list(value.shape)}, not a scalar"
+                    self.problems.append(Problem(path, cause, "take its mean"))
 
     def _check_penalties(self, terms: list[Term], view: View, discriminator: nn.Module) -> None:
         """Find terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""

@@ -103,7 +103,7 @@ class View:
 
         Shape: value ().
         """
-        held = self.fake.new_full((), value) if isinstance(value, int | float) else value.detach()
+        held = self.fake.new_full((), value) if isinstance(value, int | float) else value.detach().clone()
         if held.shape != ():
             raise ValueError(f"view.log takes a single number, and {name!r} is of shape {tuple(held.shape)}")
         self._logged[name] = held
