@@ -31,7 +31,7 @@ from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.inference.translate import Translator
 from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, load_registry, names_in_force
 from p2pkit.types import Report, optional
 from p2pkit.untyped import Json, Plain, Untyped
 from p2pkit.weights.files import no_downloads
@@ -93,6 +93,7 @@ def check(
     config: str | Path | Plain,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     every_file: bool = False,
     progress: bool = False,
     **overrides: Json,
@@ -102,6 +103,7 @@ def check(
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        plugins: One-file plugins to load beside those of this environment.
         every_file: Whether all files of the data are read, and not only a sample of each split.
         progress: Whether to show on standard error how that comes along.
         **overrides: Keys to change, as in `train`.
@@ -113,7 +115,7 @@ def check(
         ConfigError: It can't be run; holds all problems.
         DataError: Files can't be read, all of them named.
     """
-    checked = _checked(config, overrides, registry)
+    checked = _checked(config, overrides, names_in_force(registry, plugins))
     shown = reporter(progress)
     try:
         found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
@@ -138,6 +140,7 @@ def train(
     config: str | Path | Plain,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     **overrides: Json,
@@ -147,6 +150,7 @@ def train(
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show on standard error how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
         **overrides: Keys to change, as nested mappings or with dots: `train("facades", **{"losses.l1": 50})`.
@@ -159,7 +163,7 @@ def train(
         DataError: Files can't be read.
         TrainingError: A loss is no longer a finite number.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
@@ -171,6 +175,7 @@ def resume(
     run: str | Path,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     **overrides: Json,
@@ -180,6 +185,7 @@ def resume(
     Args:
         run: A run's folder or name, a tracker's name of it, or one of its checkpoints; `RUN@best` is its best one.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
         **overrides: Keys to change, for instance a longer schedule.
@@ -187,7 +193,7 @@ def resume(
     Returns:
         As `train`.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
@@ -225,6 +231,7 @@ def evaluate(
     *,
     split: str | None = None,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     **overrides: Json,
@@ -235,6 +242,7 @@ def evaluate(
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         split: The part of the data; by default the one the run was evaluated on.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         strict: Whether a plugin that fails ends the evaluation.
         **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
@@ -242,7 +250,7 @@ def evaluate(
     Returns:
         The scores, and where the picture is.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, registry, overrides))
         folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
@@ -259,13 +267,21 @@ def prepared(model: str | Path, split: str | None, registry: Registry, overrides
     return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
 
 
-def load(model: str | Path, *, device: str = "auto", registry: Registry | None = None, **overrides: Json) -> Translator:
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
+    **overrides: Json,
+) -> Translator:
     """Load a trained generator.
 
     Args:
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         device: Where to compute.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
 
     Returns:
@@ -278,7 +294,7 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
-    planned = plan_run(read_config(checkpoint), overrides, registry)
+    planned = plan_run(read_config(checkpoint), overrides, names_in_force(registry, plugins))
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
@@ -327,6 +343,7 @@ def translate_split(
     *,
     device: str = "auto",
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     options: Plain | None = None,
     **overrides: Json,
@@ -339,6 +356,7 @@ def translate_split(
         output: Folder for the fakes.
         device: Where to compute.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         options: Those of `Translator.translate_pairs`.
         **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
@@ -350,7 +368,7 @@ def translate_split(
         ConfigError: The data can't be opened.
         DataError: Pairs can't be read; the others have been translated.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     translator = load(model, device=device, registry=registry, **overrides)
     dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
     if split not in dataset.splits:

@@ -151,7 +151,11 @@ def foreign_files(subject: Subject) -> None:
 
 
 def _tried(subject: Subject, key: str, file: Path) -> None:
-    fitting = subject.kind != "dataset" and subject.buildable
+    if not subject.on_images:
+        with suppress(Exception):
+            subject.build(**{key: file})
+        return
+    fitting = subject.buildable
     with suppress(Exception):
         images = subject.images if fitting else PairSpec(COLOUR, COLOUR, 256, 256)
         subject.component.build(images, {**subject.params, key: file})
@@ -159,11 +163,11 @@ def _tried(subject: Subject, key: str, file: Path) -> None:
 
 @rule(*KIND_NAMES)
 def builds(subject: Subject) -> None:
-    """It can be built for some images, and refuses others by a ComponentError and nothing else."""
+    """It can be built, where it is for images for some of these, and refuses by a ComponentError and nothing else."""
     if subject.missing:
         raise Skip("it needs parameters, see the rule `defaults`")
     try:
-        if subject.kind == "dataset":
+        if not subject.on_images:
             subject.build()
             return
         specs = subject.specs
