@@ -92,7 +92,7 @@ def _no_such_type(*, depth: NoSuchType = 1):  # noqa: F821  the point of the tes
 
 def test_every_kind_has_a_name_and_a_hook_of_its_own():
     assert (Generator, Discriminator, Loss, Dataset, Augmentation, Metric, Optimizer, Schedule, Tracker) == KINDS
-    assert KIND_NAMES == tuple(kind.__name__.lower() for kind in KINDS)
+    assert tuple(kind.__name__.lower() for kind in KINDS) == KIND_NAMES
     hooks = [getattr(hookspecs, hook) for hook in OFFERS]
     assert [hook.__annotations__["return"] for hook in hooks] == [f"Iterable[{kind.__name__}]" for kind in KINDS]
     assert len(set(OFFERS)) == len(KINDS)
@@ -163,7 +163,7 @@ def test_dataclasses_bare_classes_and_partials():
         (_bag, TypeError, "odd: **options hides its parameters; wrap it in a function that names them"),
         (_tuple, TypeError, "odd: *sizes hides its parameters; wrap it in a function that names them"),
         (_untyped, TypeError, "odd: parameter 'depth' has no type"),
-        (_several, TypeError, "odd: only the images are positional; make the other arguments keyword-only"),
+        (_several, TypeError, "odd: of the arguments only the images may be positional; make the others keyword-only"),
         (_default_out_of_bounds, TypeError, "odd: the default of 'depth' is wrong: Input should be greater than"),
         (_no_such_type, NameError, "NoSuchType"),
     ],

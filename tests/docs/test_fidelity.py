@@ -5,8 +5,8 @@ import re
 import pytest
 from pages import read
 
-from p2pkit.config import RunConfig
 from p2pkit.builtin.schedules import linear
+from p2pkit.config import RunConfig
 from p2pkit.config.model import ScheduleConfig
 from p2pkit.registry import load_registry
 

@@ -28,7 +28,7 @@ def test_every_component_is_built_once(checked, monkeypatch):
     monkeypatch.setattr(Part, "build", counted)
     checked(augment=["flip"], **{"evaluate.metrics": ["l1", "psnr"], "checkpoint.best": "l1"})
     assert set(built) >= {"generator", "discriminator", "dataset", "losses.gan", "losses.l1"}
-    assert len(built) == 8
+    assert len(built) == 11
     assert set(built.values()) == {1}
 
 
