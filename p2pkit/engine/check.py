@@ -58,7 +58,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
         metrics = _metrics(plan, dataset.spec, problems)
         problems += _selection_problems(plan, metrics) if training else ()
-        adversarial = _check_shapes(plan, dataset.spec, problems, training=training, initial=training and begins)
+        adversarial = _check_shapes(plan, dataset, problems, training=training, initial=training and begins)
     problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
@@ -178,19 +178,38 @@ def _undirected(metric: PairMetric | None) -> bool:
     return metric is not None and optional.higher_is_better(metric) is None
 
 
-def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, training: bool, initial: bool) -> bool:
+def _check_shapes(plan: Plan, dataset: PairDataset, problems: list[Problem], *, training: bool, initial: bool) -> bool:
     """Build everything and run one step's forward passes; tell if adversarial.
 
     That is done on the meta device, where nothing is computed. What fails there for a reason of the meta device's own,
     since it asks tensors for their values, is tried once more where they have some.
     """
-    for part in plan.augment:
-        _built(part, images, problems)
+    images = dataset.spec
+    augmentations = [_built(part, images, problems) for part in plan.augment]
+    if training:
+        _check_larger(dataset, next(filter(None, map(optional.loads, augmentations)), None), problems)
     trial = _Trial(plan, images, "meta", training=training, initial=initial)
     if any(map(_of_the_meta_device, trial.errors)):
         trial = _Trial(plan, images, "cpu", training=training, initial=initial)
     problems += trial.problems
     return trial.adversarial
+
+
+def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: list[Problem]) -> None:
+    """Ask a data set for the size that an augmentation wants its images in."""
+    resized = optional.at(dataset)
+    if size is None or resized is None:
+        return
+    try:
+        spec = resized(*size).spec
+    except P2pkitError as error:
+        problems += error.problems
+    except Exception as error:  # a plugin may raise anything
+        problems.append(Problem("dataset", f"its at{size} raised {first_line(error, typed=True)}"))
+    else:
+        if (spec.height, spec.width) != size:
+            cause = f"its at{size} gives a data set whose spec says {(spec.height, spec.width)} (height, width)"
+            problems.append(Problem("dataset", cause, "let it give one of the size that is asked for"))
 
 
 def _of_the_meta_device(error: BaseException) -> bool:

@@ -197,5 +197,5 @@ def test_a_tracker_that_fails_is_named_and_left_out():
 
 def test_what_is_no_tracker_stops_the_run_before_it_begins():
     run, _ = tracked(lambda run: object())
-    with pytest.raises(PluginError, match="made a object where a p2pkit.RunTracker is wanted"):
+    with pytest.raises(PluginError, match=r"made a object where a p2pkit\.RunTracker is wanted"):
         run.started()

@@ -244,7 +244,7 @@ def rich(options):
 
 
 def test_what_a_loss_has_learnt_comes_back_to_the_bit(learned, signalled, quiet, tmp_path):
-    """Its parameters, its buffers and its optimiser's moments; the gradient shares, which ask it too, leave no trace."""
+    """Its parameters, buffers and moments do; the gradient shares, which ask it too, leave no trace."""
 
     def session(name, **overrides):
         (tmp_path / name).mkdir(exist_ok=True)
