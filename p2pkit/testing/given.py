@@ -21,7 +21,7 @@ RATE = 1e-2
 def network(device: str = "cpu") -> nn.Module:
     """Return a small network with parameters of one, two and four dimensions, always the same."""
     torch.manual_seed(0)
-    layers = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 16, 2)
+    layers = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 16, 2)
     return nn.Sequential(*layers).to(device)
 
 

@@ -185,8 +185,8 @@ def test_batch_norm_over_several_processes_is_not_differentiated_twice(checked, 
 
 
 def test_a_data_set_that_does_not_come_in_the_size_that_is_asked_for(checked, monkeypatch):
-    from p2pkit.builtin.datasets.shapes import Shapes
+    from p2pkit.builtin.datasets.shapes import ShapesDataset
 
-    monkeypatch.setattr(Shapes, "at", lambda self, height, width: self, raising=False)
+    monkeypatch.setattr(ShapesDataset, "at", lambda self, height, width: self)
     with pytest.raises(ConfigError, match=r"dataset: its at\(20, 20\) gives a data set whose spec says \(16, 16\)"):
         checked(augment=[{"use": "jitter_crop", "params": {"load": 20}}])
