@@ -60,9 +60,8 @@ def moves(subject: Subject) -> None:
     before = trial.weights
     trial.step()
     same = [torch.equal(one, other) for one, other in zip(before, trial.weights, strict=True)]
-    require(
-        not any(same), f"{sum(same)} of {len(same)} parameters with a gradient stay as they were: update all groups."
-    )
+    sentence = f"Of {len(same)} parameters with a gradient {sum(same)} stay as they are"
+    require(not any(same), f"{sentence}: update those of all groups.")
     before = trial.weights
     trial.optimizer.zero_grad()
     trial.optimizer.step()
