@@ -125,8 +125,11 @@ class ScheduleConfig(Section):
     decay_after: int | None = Field(
         None, ge=0, le=Many, description="Epochs (or steps) before the learning rate falls; by default half of them."
     )
-    warm_up: int = Field(
-        0, ge=0, le=Many, description="Updates of the generator in which the learning rate rises to its full height."
+    warm_up: int | None = Field(
+        None,
+        ge=1,
+        le=Many,
+        description="Updates of the generator in which the learning rate rises to its full height; null for none.",
     )
 
     patience: int | None = Field(

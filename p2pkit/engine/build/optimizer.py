@@ -90,7 +90,7 @@ def learning_rate_factor(plan: Plan, steps_per_epoch: int) -> Callable[[int], fl
     if plan.schedule is None:
         raise ConfigError(plan.problems)
     shape: RateSchedule = plan.schedule.build(schedule.run_length(steps_per_epoch))
-    return lambda step: float(shape(step)) * min(1.0, (step + 1) / max(schedule.warm_up, 1))
+    return lambda step: float(shape(step)) * min(1.0, (step + 1) / (schedule.warm_up or 1))
 
 
 def learning_rate(optimizer: Optimizer) -> float:
