@@ -95,8 +95,9 @@ class RunSession:
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = build_tuned(self.checked, self._steps(), found=found, note=self.reporter.note)
         for name in unlearned_losses(assembly.step.objective.terms):
-            why = "its plugin is written for an API in which losses don't learn"
-            self.reporter.note(f"the parameters of losses.{name} stay as they are, since {why}")
+            why = "its plugin is written for plugin API 1, in which losses don't learn"
+            remedy = "it should freeze them, or state P2PKIT_PLUGIN_API = 2"
+            self.reporter.warn(f"the parameters of losses.{name} stay as they are, since {why}: {remedy}")
         progress, state, went_back = Progress(), LoopState(), False
         if resume is not None:
             progress = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))

@@ -43,8 +43,8 @@ class Lion(optim.Optimizer):
         super().__init__(groups, {"lr": 1e-4, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        """Update each parameter that has a gradient."""
+    def step(self, closure: Any = None) -> Any:
+        """Update each parameter that has a gradient; torch's closures are of no use here."""
         for group in self.param_groups:
             rate, (update, keep) = group["lr"], group["betas"]
             for weight in (weight for weight in group["params"] if weight.grad is not None):

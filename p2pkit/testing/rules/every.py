@@ -18,6 +18,7 @@ from p2pkit.testing.imports import private_imports
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import COLOUR, Subject
 from p2pkit.types import PairSpec, optional
+from p2pkit.untyped import Untyped
 
 NETWORKS = ("generator", "discriminator")
 
@@ -152,8 +153,9 @@ def foreign_files(subject: Subject) -> None:
 
 def _tried(subject: Subject, key: str, file: Path) -> None:
     if not subject.on_images:
+        params: dict[str, Untyped] = {key: file}
         with suppress(Exception):
-            subject.build(**{key: file})
+            subject.build(**params)
         return
     fitting = subject.buildable
     with suppress(Exception):
