@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pkit.config import Part, Plan, load_config, resolve
@@ -136,6 +136,13 @@ def plan_run(config: str | Path | Plain, overrides: Plain, registry: Registry | 
     return resolve(load_config(config, overrides), registry or load_registry())
 
 
+def plan_of(checkpoint: Path, overrides: Plain, registry: Registry | None) -> Plan:
+    """Resolve a checkpoint's config; its networks need none of the weights that they once began with."""
+    plan = plan_run(read_config(checkpoint), overrides, registry)
+    networks = {key: getattr(plan, key) for key in ("generator", "discriminator")}
+    return replace(plan, **{key: replace(part, loaded=True) for key, part in networks.items() if part is not None})
+
+
 def train(
     config: str | Path | Plain,
     *,
@@ -200,7 +207,7 @@ def resume(
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, registry))
+        plan = raise_on_all_ranks(lambda: plan_of(checkpoint, overrides, registry))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
         if changed:
@@ -264,7 +271,7 @@ def prepared(model: str | Path, split: str | None, registry: Registry, overrides
     """Find a checkpoint, and check that it can be evaluated."""
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
-    return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
+    return checkpoint, check_plan(plan_of(checkpoint, {**overrides, **wanted}, registry), training=False)
 
 
 def load(
@@ -294,7 +301,7 @@ def load(
     """
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
-    planned = plan_run(read_config(checkpoint), overrides, names_in_force(registry, plugins))
+    planned = plan_of(checkpoint, overrides, names_in_force(registry, plugins))
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
@@ -370,7 +377,7 @@ def translate_split(
     """
     registry = names_in_force(registry, plugins)
     translator = load(model, device=device, registry=registry, **overrides)
-    dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
+    dataset = open_dataset(plan_of(find_checkpoint(model), overrides, registry))
     if split not in dataset.splits:
         cause = f"the data set has no split {split!r}"
         raise ConfigError(Problem("--split", cause, f"its splits: {', '.join(dataset.splits)}"))

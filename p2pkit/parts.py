@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
+from p2pkit.types.markers import StartsFrom
 from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
@@ -32,6 +34,8 @@ class Part:
     component: Component
     params: Plain = field(default_factory=dict)
     alias: str | None = None
+    loaded: bool = field(default=False, kw_only=True)
+    """Whether its weights come from a checkpoint, so that those it would begin with are not needed."""
     made: set[type] = field(default_factory=set, init=False, compare=False, repr=False)
     """Types of what was built, by which errors are traced back to it."""
 
@@ -69,6 +73,12 @@ class Part:
             raise ConfigError(self.problems())
         return self.component.values(self._validated)
 
+    @property
+    def _void(self) -> dict[str, None]:
+        """The parameters that say nothing any more, since a checkpoint has the weights."""
+        fields = self.component.parameters.model_fields.items() if self.loaded else ()
+        return {name: None for name, info in fields if info.default is None and _starts(info.annotation, info.metadata)}
+
     def build(self, given: object = None) -> Made:
         """Make the component.
 
@@ -78,7 +88,7 @@ class Part:
         Raises:
             ConfigError: It can't be made of these parameters and what is given.
         """
-        values = self.values
+        values = {**self.values, **self._void}
         try:
             built = self.component.make(given, values)
         except ComponentError as error:
@@ -131,6 +141,12 @@ def _moved(path: str, places: Mapping[str, str]) -> str:
     """Return a path that begins elsewhere, where it is known to."""
     found = (there + path[len(here) :] for here, there in places.items() if f"{path}.".startswith(f"{here}."))
     return next(found, path)
+
+
+def _starts(annotation: object, metadata: Sequence[object] = ()) -> bool:
+    """Whether a parameter, or an alternative of it, is a `WeightsFile`."""
+    inner = typing.get_args(annotation)
+    return any(isinstance(each, StartsFrom) for each in (*metadata, *inner)) or any(map(_starts, inner))
 
 
 def plain(value: object) -> Json:

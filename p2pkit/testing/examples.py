@@ -30,7 +30,7 @@ BUILTIN: dict[str, dict[str, Json]] = {
 UNTRIED: dict[str, str] = {
     "tracker/mlflow": "it would record the tried runs where MLFLOW_TRACKING_URI leads; it has tests of its own",
 }
-"""Built-ins that are not built here, and why."""
+"""Built-ins that are not tried here, and why."""
 
 
 def parameters(component: Component, examples: Mapping[str, Plain | Sequence[Plain]]) -> list[dict[str, Json]]:

@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def untried(self) -> str:
-        """Why it is not built here, for the few of p2pkit's own that are not."""
+        """Why it is not tried here, for the few of p2pkit's own that are not."""
         return UNTRIED.get(f"{self.kind}/{self.component.name}", "") if self.component.plugin == OWN else ""
 
     @property

@@ -66,7 +66,7 @@ class Case:
         __tracebackhide__ = True
         with seeded():
             try:
-                if self.rule.builds and self.subject.untried:
+                if self.subject.untried:
                     raise Skip(self.subject.untried)
                 if self.rule.builds and self.rule.name != "builds":
                     if not self.subject.buildable:
