@@ -23,7 +23,18 @@ from p2pkit.errors import (
 if TYPE_CHECKING:
     from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, train
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
-    from p2pkit.components import Augmentation, Component, Dataset, Discriminator, Generator, Loss, Metric
+    from p2pkit.components import (
+        Augmentation,
+        Component,
+        Dataset,
+        Discriminator,
+        Generator,
+        Loss,
+        Metric,
+        Optimizer,
+        Schedule,
+        Tracker,
+    )
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import inference_files
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
@@ -51,9 +62,13 @@ if TYPE_CHECKING:
         PairMetric,
         PairSpec,
         PairStream,
+        ParameterOptimizer,
+        RateSchedule,
         Reading,
         Report,
         Run,
+        RunLength,
+        RunTracker,
         Samples,
         Verdict,
         View,
@@ -91,6 +106,7 @@ __all__ = [
     "Metric",
     "ModelError",
     "Notice",
+    "Optimizer",
     "P2pkitError",
     "Pair",
     "PairAugmentation",
@@ -98,16 +114,22 @@ __all__ = [
     "PairMetric",
     "PairSpec",
     "PairStream",
+    "ParameterOptimizer",
     "PluginError",
     "Problem",
+    "RateSchedule",
     "Reading",
     "RegistryError",
     "Report",
     "Run",
+    "RunLength",
+    "RunTracker",
     "Samples",
+    "Schedule",
     "Shard",
     "ShardIndex",
     "StorageError",
+    "Tracker",
     "TrainedRun",
     "TrainingError",
     "Translator",
@@ -151,13 +173,16 @@ __all__ = [
 
 _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
-_COMPONENTS = ("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric")
+_COMPONENTS = (
+    *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
+    *("Optimizer", "Schedule", "Tracker"),
+)
 _CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
-    *("PairDataset", "PairAugmentation", "PairMetric"),
-    *("Notice", "Report", "Run", "Samples", "Verdict", "View"),
+    *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
+    *("Notice", "Report", "Run", "RunLength", "Samples", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {

@@ -31,7 +31,7 @@ from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
 from p2pkit.inference.translate import Translator
 from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, load_registry, names_in_force
 from p2pkit.types import Report, optional
 from p2pkit.untyped import Json, Plain, Untyped
 from p2pkit.weights.files import no_downloads
@@ -93,6 +93,7 @@ def check(
     config: str | Path | Plain,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     every_file: bool = False,
     progress: bool = False,
     **overrides: Json,
@@ -102,6 +103,7 @@ def check(
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        plugins: One-file plugins to load beside those of this environment.
         every_file: Whether all files of the data are read, and not only a sample of each split.
         progress: Whether to show on standard error how that comes along.
         **overrides: Keys to change, as in `train`.
@@ -113,7 +115,7 @@ def check(
         ConfigError: It can't be run; holds all problems.
         DataError: Files can't be read, all of them named.
     """
-    checked = _checked(config, overrides, registry)
+    checked = _checked(config, overrides, names_in_force(registry, plugins))
     shown = reporter(progress)
     try:
         found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
@@ -134,10 +136,18 @@ def plan_run(config: str | Path | Plain, overrides: Plain, registry: Registry | 
     return resolve(load_config(config, overrides), registry or load_registry())
 
 
+def plan_of(checkpoint: Path, overrides: Plain, registry: Registry | None) -> Plan:
+    """Resolve a checkpoint's config; its networks need none of the weights that they once began with."""
+    plan = plan_run(read_config(checkpoint), overrides, registry)
+    networks = {key: getattr(plan, key) for key in ("generator", "discriminator")}
+    return replace(plan, **{key: replace(part, loaded=True) for key, part in networks.items() if part is not None})
+
+
 def train(
     config: str | Path | Plain,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     **overrides: Json,
@@ -147,6 +157,7 @@ def train(
     Args:
         config: A recipe's name, a YAML file, or the keys themselves.
         registry: The names in force; by default those of this environment.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show on standard error how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
         **overrides: Keys to change, as nested mappings or with dots: `train("facades", **{"losses.l1": 50})`.
@@ -159,7 +170,7 @@ def train(
         DataError: Files can't be read.
         TrainingError: A loss is no longer a finite number.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
@@ -171,6 +182,7 @@ def resume(
     run: str | Path,
     *,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     trust: bool = False,
@@ -181,6 +193,7 @@ def resume(
     Args:
         run: A run's folder or name, a tracker's name of it, or one of its checkpoints; `RUN@best` is its best one.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
         trust: Whether one-file plugins that the run brings along, and that are none of yours, may be run.
@@ -189,7 +202,7 @@ def resume(
     Returns:
         As `train`.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
@@ -197,7 +210,7 @@ def resume(
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
         names = raise_on_all_ranks(lambda: with_brought(registry, checkpoint, trust=trust))
-        plan = raise_on_all_ranks(lambda: plan_run(read_config(checkpoint), overrides, names))
+        plan = raise_on_all_ranks(lambda: plan_of(checkpoint, overrides, names))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
         if changed:
@@ -249,6 +262,7 @@ def evaluate(
     *,
     split: str | None = None,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
     trust: bool = False,
@@ -260,6 +274,7 @@ def evaluate(
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         split: The part of the data; by default the one the run was evaluated on.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         strict: Whether a plugin that fails ends the evaluation.
         trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
@@ -268,7 +283,7 @@ def evaluate(
     Returns:
         The scores, and where the picture is.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins)
     with GracefulExit(), process_group():
         names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model), trust=trust))
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, names, overrides))
@@ -284,7 +299,7 @@ def prepared(model: str | Path, split: str | None, registry: Registry, overrides
     checkpoint = find_checkpoint(model)
     wanted = {} if split is None else {"evaluate.split": split}
     registry = with_brought(registry, checkpoint)
-    return checkpoint, check_plan(plan_run(read_config(checkpoint), {**overrides, **wanted}, registry), training=False)
+    return checkpoint, check_plan(plan_of(checkpoint, {**overrides, **wanted}, registry), training=False)
 
 
 def load(
@@ -292,6 +307,7 @@ def load(
     *,
     device: str = "auto",
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     trust: bool = False,
     **overrides: Json,
 ) -> Translator:
@@ -301,6 +317,7 @@ def load(
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
         device: Where to compute.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
 
@@ -316,8 +333,8 @@ def load(
     checkpoint = find_checkpoint(model)
     overrides["engine.device"] = device
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
-    registry = with_brought(registry, checkpoint, trust=trust, needed=needed)
-    planned = plan_run(read_config(checkpoint), overrides, registry)
+    registry = with_brought(names_in_force(registry, plugins), checkpoint, trust=trust, needed=needed)
+    planned = plan_of(checkpoint, overrides, registry)
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
@@ -365,6 +382,7 @@ def translate_split(
     *,
     device: str = "auto",
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     options: Plain | None = None,
     **overrides: Json,
@@ -377,6 +395,7 @@ def translate_split(
         output: Folder for the fakes.
         device: Where to compute.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         options: Those of `Translator.translate_pairs`.
         **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
@@ -388,9 +407,9 @@ def translate_split(
         ConfigError: The data can't be opened.
         DataError: Pairs can't be read; the others have been translated.
     """
-    registry = with_brought(registry, find_checkpoint(model))
+    registry = with_brought(names_in_force(registry, plugins), find_checkpoint(model))
     translator = load(model, device=device, registry=registry, **overrides)
-    dataset = open_dataset(plan_run(read_config(find_checkpoint(model)), overrides, registry))
+    dataset = open_dataset(plan_of(find_checkpoint(model), overrides, registry))
     if split not in dataset.splits:
         cause = f"the data set has no split {split!r}"
         raise ConfigError(Problem("--split", cause, f"its splits: {', '.join(dataset.splits)}"))

@@ -37,7 +37,7 @@ def entries(registry: Registry | None, kind: str | None = None) -> list[Entry]:
 
     Args:
         registry: The names in force; None for recipes alone, which no plugin has a part in.
-        kind: One of the six kinds or `recipe`; None for all.
+        kind: A kind or `recipe`; None for all.
 
     Raises:
         RegistryError: There is no such kind.
@@ -82,7 +82,7 @@ def _recipe_text(name: str) -> str:
 
 
 def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
-    """Return the kind of what a name means: one of the six, or `recipe`.
+    """Return the kind of what a name means: of a component, or `recipe`.
 
     Raises:
         RegistryError: Nothing is called so, or several kinds know the name.

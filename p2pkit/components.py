@@ -1,4 +1,4 @@
-"""The six kinds of component, and how a factory's signature becomes validated parameters."""
+"""The kinds of component, and how a factory's signature becomes validated parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Made, Plain, Untyped
 
 Factory = Callable[..., Made]
@@ -23,8 +22,8 @@ Factory = Callable[..., Made]
 class Component:
     """A named factory that a plugin offers.
 
-    The factory's keyword-only arguments are its parameters. Its one positional argument, if it has any, is the
-    run's `PairSpec`.
+    The factory's keyword-only arguments are its parameters. Its one positional argument, if it has any, is what the run
+    gives to components of its kind: most of them its `PairSpec`.
 
     Args:
         name: What a config calls it: lower case letters, digits and underscores.
@@ -32,14 +31,19 @@ class Component:
         summary: One line for `p2pkit list`; by default the first line of the factory's docstring.
         plugin: The namespace of the plugin that offers it: `p2pkit` for the built-ins, else the plugin's name. Filled
             in when the plugin is loaded.
+        api: The plugin API that its plugin is written for. Filled in when the plugin is loaded.
     """
 
     name: str
     factory: Factory
     summary: str = ""
     plugin: str = field(default="", kw_only=True)
+    api: int = field(default=1, kw_only=True)
 
     kind: ClassVar[str] = ""
+    hook: ClassVar[str] = ""
+    given: ClassVar[str] = "images"
+    """What the run gives to the factory as its positional argument."""
 
     def __post_init__(self) -> None:
         if not (self.name.isascii() and self.name.isidentifier() and self.name == self.name.lower()):
@@ -58,20 +62,25 @@ class Component:
         return inspect.getdoc(self.factory) or ""
 
     @cached_property
+    def takes_given(self) -> bool:
+        """Whether the factory wants what the run gives, for most kinds its `PairSpec`."""
+        return any(p.kind is not p.KEYWORD_ONLY for p in _signature(self.factory).values())
+
+    @property
     def takes_images(self) -> bool:
         """Whether the factory wants the run's `PairSpec`."""
-        return any(p.kind is not p.KEYWORD_ONLY for p in _signature(self.factory).values())
+        return self.takes_given and self.given == "images"
 
     @cached_property
     def parameters(self) -> type[BaseModel]:
         """The closed pydantic model of the parameters, derived from the keyword-only arguments."""
-        return _model_of(self.name, self.factory)
+        return _model_of(self.name, self.factory, self.given)
 
-    def build(self, images: PairSpec | None, params: Plain) -> Made:
+    def build(self, given: object, params: Plain) -> Made:
         """Make the component.
 
         Args:
-            images: What the run's images are.
+            given: What the run gives, for most kinds what its images are.
             params: The parameters as written; defaults are filled in.
 
         Returns:
@@ -80,16 +89,16 @@ class Component:
         Raises:
             pydantic.ValidationError: A parameter is unknown or badly typed.
         """
-        return self.make(images, self.values(self.parameters.model_validate(dict(params))))
+        return self.make(given, self.values(self.parameters.model_validate(dict(params))))
 
     @staticmethod
     def values(params: BaseModel) -> dict[str, Json]:
         """Return validated parameters as the factory is given them."""
         return {name: getattr(params, name) for name in type(params).model_fields}
 
-    def make(self, images: PairSpec | None, values: Plain) -> Made:
+    def make(self, given: object, values: Plain) -> Made:
         """Make the component of parameters that are known to be right."""
-        return self.factory(images, **values) if self.takes_images else self.factory(**values)
+        return self.factory(given, **values) if self.takes_given else self.factory(**values)
 
 
 class Generator(Component):
@@ -98,31 +107,31 @@ class Generator(Component):
     Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
     """
 
-    kind = "generator"
+    kind, hook = "generator", "p2pkit_generators"
 
 
 class Discriminator(Component):
     """A network that judges pairs: `discriminator(source, image) -> Verdict`."""
 
-    kind = "discriminator"
+    kind, hook = "discriminator", "p2pkit_discriminators"
 
 
 class Loss(Component):
     """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights."""
 
-    kind = "loss"
+    kind, hook = "loss", "p2pkit_losses"
 
 
 class Dataset(Component):
     """A source of pairs; see `PairDataset`."""
 
-    kind = "dataset"
+    kind, hook = "dataset", "p2pkit_datasets"
 
 
 class Augmentation(Component):
     """A change of a batch on the device: `augmentation(source, target) -> (source, target)`, same geometry for both."""
 
-    kind = "augmentation"
+    kind, hook = "augmentation", "p2pkit_augmentations"
 
 
 @dataclass(frozen=True)
@@ -135,11 +144,42 @@ class Metric(Component):
 
     version: str = "1"
 
-    kind = "metric"
+    kind, hook = "metric", "p2pkit_metrics"
 
 
-KINDS: tuple[type[Component], ...] = (Generator, Discriminator, Loss, Dataset, Augmentation, Metric)
+class Optimizer(Component):
+    """A `torch.optim.Optimizer` of the parameters that it is given, in groups with a learning rate each."""
+
+    kind, hook, given = "optimizer", "p2pkit_optimizers", "parameters"
+
+
+class Schedule(Component):
+    """A function of the step that says which factor the learning rates have; it is given the run's `RunLength`."""
+
+    kind, hook, given = "schedule", "p2pkit_schedules", "length"
+
+
+@dataclass(frozen=True)
+class Tracker(Component):
+    """An object that is told what happens to a run, which it is given; see `RunTracker`.
+
+    Args:
+        always: Whether it takes part in each run, unless a config leaves it out.
+    """
+
+    always: bool = False
+
+    kind, hook, given = "tracker", "p2pkit_trackers", "run"
+
+
+KINDS: tuple[type[Component], ...] = (
+    *(Generator, Discriminator, Loss, Dataset, Augmentation, Metric),
+    *(Optimizer, Schedule, Tracker),
+)
+"""All of them: whoever lists kinds, hooks or names reads them here."""
 KIND_NAMES: tuple[str, ...] = tuple(kind.kind for kind in KINDS)
+OFFERS: tuple[str, ...] = tuple(kind.hook for kind in KINDS)
+"""The hooks by which a plugin offers components, in the order they are asked."""
 
 
 def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
@@ -156,7 +196,7 @@ def _hides(argument: inspect.Parameter) -> bool:
     return argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL)
 
 
-def _model_of(name: str, factory: Factory) -> type[BaseModel]:
+def _model_of(name: str, factory: Factory, given: str) -> type[BaseModel]:
     """Derive the parameters' model; the errors below are for the plugin's author."""
     arguments = _signature(factory).values()
     for hidden in filter(_hides, arguments):
@@ -164,7 +204,7 @@ def _model_of(name: str, factory: Factory) -> type[BaseModel]:
         raise TypeError(f"{name}: {stars}{hidden.name} hides its parameters; wrap it in a function that names them")
     named = [argument for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
     if len(arguments) - len(named) > 1:
-        raise TypeError(f"{name}: only the images are positional; make the other arguments keyword-only")
+        raise TypeError(f"{name}: of the arguments only the {given} may be positional; make the others keyword-only")
     for reserved in (a.name for a in named if a.name.startswith(("model_", "_")) and hasattr(BaseModel, a.name)):
         raise TypeError(f"{name}: {reserved!r} can't be a parameter's name, since pydantic's models have it; rename it")
     untyped = next((argument.name for argument in named if argument.annotation is argument.empty), None)

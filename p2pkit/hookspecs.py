@@ -11,10 +11,20 @@ import pluggy
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
-    from p2pkit.components import Augmentation, Dataset, Discriminator, Generator, Loss, Metric
+    from p2pkit.components import (
+        Augmentation,
+        Dataset,
+        Discriminator,
+        Generator,
+        Loss,
+        Metric,
+        Optimizer,
+        Schedule,
+        Tracker,
+    )
     from p2pkit.types import Report, Run, Samples
 
-PLUGIN_API = 1
+PLUGIN_API = 2
 """Version of this contract. A plugin states the one it was written for as `P2PKIT_PLUGIN_API`; absent means 1."""
 
 hookspec = pluggy.HookspecMarker("p2pkit")
@@ -49,6 +59,21 @@ def p2pkit_augmentations() -> Iterable[Augmentation]:  # type: ignore[empty-body
 @hookspec
 def p2pkit_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]  # as above
     """Offer metrics; called once."""
+
+
+@hookspec
+def p2pkit_optimizers() -> Iterable[Optimizer]:  # type: ignore[empty-body]  # as above
+    """Offer optimisers; called once."""
+
+
+@hookspec
+def p2pkit_schedules() -> Iterable[Schedule]:  # type: ignore[empty-body]  # as above
+    """Offer schedules of the learning rate; called once."""
+
+
+@hookspec
+def p2pkit_trackers() -> Iterable[Tracker]:  # type: ignore[empty-body]  # as above
+    """Offer trackers; called once."""
 
 
 @hookspec
@@ -164,14 +189,3 @@ def p2pkit_replay(folder: Path) -> str | None:
     Returns:
         What was done, in a line for each run; None where there was nothing to do.
     """
-
-
-OFFERS: tuple[str, ...] = (
-    "p2pkit_generators",
-    "p2pkit_discriminators",
-    "p2pkit_losses",
-    "p2pkit_datasets",
-    "p2pkit_augmentations",
-    "p2pkit_metrics",
-)
-"""The hooks by which a plugin offers components, in the order they are asked."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
-from p2pkit.types import PairSpec
+from p2pkit.types.markers import StartsFrom
 from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
@@ -32,6 +34,8 @@ class Part:
     component: Component
     params: Plain = field(default_factory=dict)
     alias: str | None = None
+    loaded: bool = field(default=False, kw_only=True)
+    """Whether its weights come from a checkpoint, so that those it would begin with are not needed."""
     made: set[type] = field(default_factory=set, init=False, compare=False, repr=False)
     """Types of what was built, by which errors are traced back to it."""
 
@@ -69,15 +73,24 @@ class Part:
             raise ConfigError(self.problems())
         return self.component.values(self._validated)
 
-    def build(self, images: PairSpec | None = None) -> Made:
+    @property
+    def _void(self) -> dict[str, None]:
+        """The parameters that say nothing any more, since a checkpoint has the weights."""
+        fields = self.component.parameters.model_fields.items() if self.loaded else ()
+        return {name: None for name, info in fields if info.default is None and _starts(info.annotation, info.metadata)}
+
+    def build(self, given: object = None) -> Made:
         """Make the component.
 
+        Args:
+            given: What the run gives to its kind: for most the `PairSpec`.
+
         Raises:
-            ConfigError: It can't be made of these parameters and images.
+            ConfigError: It can't be made of these parameters and what is given.
         """
-        values = self.values
+        values = {**self.values, **self._void}
         try:
-            built = self.component.make(images, values)
+            built = self.component.make(given, values)
         except ComponentError as error:
             raise ConfigError(error.at(self.path)) from None
         except P2pkitError:
@@ -104,6 +117,36 @@ class LossPart(Part):
     def resolved(self) -> dict[str, Json]:
         """Return the term with everything spelt out: what MLflow and checkpoints say of it is what the step reads."""
         return {"weight": self.weight, "every": self.every, **super().resolved()}
+
+
+@dataclass(frozen=True)
+class OptimizerPart(Part):
+    """An optimiser: some of its parameters have keys of their own in the config, beside `params`."""
+
+    OWN_KEYS: ClassVar[tuple[str, ...]] = ("betas", "eps", "weight_decay")
+
+    def problems(self, *, partial: bool = False) -> list[Problem]:
+        """List what is wrong with the parameters, each with its path."""
+        own = {f"{self.path}.params.{key}": f"{self.path}.{key}" for key in self.OWN_KEYS}
+        return [replace(problem, path=_moved(problem.path, own)) for problem in super().problems(partial=partial)]
+
+    def resolved(self) -> dict[str, Json]:
+        """Return the reference with everything spelt out, each parameter where the config has it."""
+        found = super().resolved()
+        own = {key: found["params"].pop(key, None) for key in self.OWN_KEYS}
+        return {**found, **own}
+
+
+def _moved(path: str, places: Mapping[str, str]) -> str:
+    """Return a path that begins elsewhere, where it is known to."""
+    found = (there + path[len(here) :] for here, there in places.items() if f"{path}.".startswith(f"{here}."))
+    return next(found, path)
+
+
+def _starts(annotation: object, metadata: Sequence[object] = ()) -> bool:
+    """Whether a parameter, or an alternative of it, is a `WeightsFile`."""
+    inner = typing.get_args(annotation)
+    return any(isinstance(each, StartsFrom) for each in (*metadata, *inner)) or any(map(_starts, inner))
 
 
 def plain(value: object) -> Json:

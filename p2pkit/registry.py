@@ -107,7 +107,7 @@ class Registry:
         """Find the one component that a name means.
 
         Args:
-            kind: One of the six kinds.
+            kind: The kind.
             name: A bare name, `plugin:name`, or an alias.
             params: Parameters, over those that an alias fills in; `Part.problems` says what is wrong with them.
             path: Where the name is written, for messages; by default the name itself.
@@ -214,6 +214,19 @@ def load_registry(
     if problems:
         raise RegistryError(problems)
     return registry
+
+
+def names_in_force(registry: Registry | None, plugins: Sequence[str | Path]) -> Registry:
+    """Return the names of a call: its registry, or those of this environment with the one-file plugins it names.
+
+    Raises:
+        RegistryError: It has both, and a registry has its plugins already.
+        PluginError: One of the files can't be loaded.
+    """
+    if registry is not None and plugins:
+        cause = "give either a registry or plugins"
+        raise RegistryError(Problem("plugins", cause, "load_registry(plugin_files=...) makes a registry with them"))
+    return registry or load_registry(plugin_files=tuple(map(Path, plugins)))
 
 
 def _nearest(start: Path) -> Path | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit.engine.evaluation.metrics import metric_inputs
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import ImageSpec, PairSpec
 from p2pkit.untyped import Plain
 
@@ -25,6 +27,7 @@ def score(
     *,
     params: Plain | None = None,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> float:
     """Score images against others.
 
@@ -35,6 +38,7 @@ def score(
         reference: What it should be.
         params: The metric's parameters.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
 
     Returns:
         The value.
@@ -45,7 +49,7 @@ def score(
             than a fake with its target.
         DataError: A folder's images can't be paired or read.
     """
-    part = (registry or load_registry()).resolve("metric", metric, params)
+    part = (names_in_force(registry, plugins)).resolve("metric", metric, params)
     problems = part.problems()
     pairs = image_pairs(image, reference)
     first = pairs[0]()

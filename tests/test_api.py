@@ -116,3 +116,32 @@ def test_score_refuses_a_metric_that_compares_something_else():
     image = torch.zeros(3, 16, 16)
     with pytest.raises(p2pkit.ConfigError, match="diversity wants fakes"):
         p2pkit.score("diversity", image, image, params={"distance": "l1"})
+
+
+def test_a_file_is_a_plugin_in_python_too(write_plugin, tmp_path, monkeypatch):
+    code = """
+        import torch
+        from torch import nn
+
+        class Shade(nn.Module):
+            '''One factor and one bias.'''
+            def __init__(self, images):
+                super().__init__()
+                self.layer = nn.Conv2d(images.source.channels, images.target.channels, 1)
+            def forward(self, source): return self.layer(source).tanh()
+
+        @p2pkit.hookimpl
+        def p2pkit_generators(): yield p2pkit.Generator("shade", Shade)
+    """
+    monkeypatch.chdir(tmp_path)
+    file = write_plugin(code, "shades")
+    config = {"dataset": {"use": "shapes", "params": {"size": 16, "count": 4}}, "generator": "shade"}
+    checked = p2pkit.check(config, plugins=[file], discriminator="patch_16")
+    assert checked.generator.component.full_name == "shades:shade"
+    with pytest.raises(p2pkit.PluginError, match="there is no such file"):
+        p2pkit.check(config, plugins=["nowhere.py"])
+
+
+def test_a_registry_has_its_plugins_already(quiet):
+    with pytest.raises(p2pkit.RegistryError, match="give either a registry or plugins"):
+        p2pkit.check("demo", registry=quiet, plugins=["mine.py"])

@@ -10,8 +10,22 @@ import torchmetrics
 from pydantic import Field, ValidationError
 from torch import nn
 
-from p2pkit import Augmentation, Dataset, Discriminator, Generator, ImageSpec, Loss, Metric, PairSpec
-from p2pkit.components import KIND_NAMES, KINDS
+from p2pkit import (
+    Augmentation,
+    Dataset,
+    Discriminator,
+    Generator,
+    ImageSpec,
+    Loss,
+    Metric,
+    Optimizer,
+    PairSpec,
+    RunLength,
+    Schedule,
+    Tracker,
+    hookspecs,
+)
+from p2pkit.components import KIND_NAMES, KINDS, OFFERS
 from p2pkit.plugins.loading import Plugins
 
 if TYPE_CHECKING:  # a name that does not exist at run time, as in a plugin that imports it for type checkers only
@@ -76,9 +90,20 @@ def _no_such_type(*, depth: NoSuchType = 1):  # noqa: F821  the point of the tes
     """Whatever."""
 
 
-def test_the_six_kinds():
-    assert (Generator, Discriminator, Loss, Dataset, Augmentation, Metric) == KINDS
-    assert KIND_NAMES == ("generator", "discriminator", "loss", "dataset", "augmentation", "metric")
+def test_every_kind_has_a_name_and_a_hook_of_its_own():
+    assert (Generator, Discriminator, Loss, Dataset, Augmentation, Metric, Optimizer, Schedule, Tracker) == KINDS
+    assert tuple(kind.__name__.lower() for kind in KINDS) == KIND_NAMES
+    hooks = [getattr(hookspecs, hook) for hook in OFFERS]
+    assert [hook.__annotations__["return"] for hook in hooks] == [f"Iterable[{kind.__name__}]" for kind in KINDS]
+    assert len(set(OFFERS)) == len(KINDS)
+
+
+def test_what_a_kind_is_given_goes_to_the_factory():
+    length = RunLength(10)
+    assert not Schedule("falls", lambda length: length).takes_images
+    assert Schedule("falls", lambda length: length).build(length, {}) is length
+    with pytest.raises(TypeError, match="of the arguments only the length may be positional"):
+        Schedule("falls", lambda length, steps: length).parameters  # noqa: B018  derived when it is asked for
 
 
 def test_a_class_is_made_with_the_images_and_its_defaults():
@@ -138,7 +163,7 @@ def test_dataclasses_bare_classes_and_partials():
         (_bag, TypeError, "odd: **options hides its parameters; wrap it in a function that names them"),
         (_tuple, TypeError, "odd: *sizes hides its parameters; wrap it in a function that names them"),
         (_untyped, TypeError, "odd: parameter 'depth' has no type"),
-        (_several, TypeError, "odd: only the images are positional; make the other arguments keyword-only"),
+        (_several, TypeError, "odd: of the arguments only the images may be positional; make the others keyword-only"),
         (_default_out_of_bounds, TypeError, "odd: the default of 'depth' is wrong: Input should be greater than"),
         (_no_such_type, NameError, "NoSuchType"),
     ],

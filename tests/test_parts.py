@@ -5,15 +5,15 @@ from __future__ import annotations
 import enum
 import json
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
-from p2pkit import ConfigError, Loss
+from p2pkit import ConfigError, Generator, Loss, WeightsFile
 from p2pkit.parts import Part
 
 
@@ -103,3 +103,18 @@ def test_a_package_that_a_factory_misses_is_told():
 
     with pytest.raises(ConfigError, match="can't be built: ModuleNotFoundError: No module named 'nowhere_to_be"):
         part(needs).build()
+
+
+def begins(
+    *, weights: WeightsFile = None, other: Annotated[WeightsFile | None, Field()] = None, plan: Path | None = None
+):
+    """Says what it is given."""
+    return weights, other, plan
+
+
+def test_what_a_network_began_with_is_void_once_there_is_a_checkpoint(tmp_path):
+    part = Part("generator", Generator("begins", begins), dict.fromkeys(("weights", "other", "plan"), tmp_path))
+    assert part.build() == (tmp_path, tmp_path, tmp_path)
+    loaded = replace(part, loaded=True)
+    assert loaded.build() == (None, None, tmp_path)
+    assert loaded.resolved() == part.resolved()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.engine.storage.layout import GENERATOR
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Plain
 
@@ -44,7 +45,12 @@ class ExportedModel:
 
 
 def export_checkpoint(
-    model: str | Path, output: str | Path, *, format: str = "junyanz", registry: Registry | None = None
+    model: str | Path,
+    output: str | Path,
+    *,
+    format: str = "junyanz",
+    registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> ExportedModel:
     """Write a generator as a file that another toolbox loads.
 
@@ -53,6 +59,7 @@ def export_checkpoint(
         output: The file, for instance latest_net_G.pth; must not exist.
         format: The toolbox; `junyanz` is pytorch-CycleGAN-and-pix2pix.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
 
     Returns:
         The file, and the command to test it by.
@@ -60,7 +67,7 @@ def export_checkpoint(
     Raises:
         ModelError: The generator is none that the toolbox has.
     """
-    registry, output = registry or load_registry(), Path(output)
+    registry, output = names_in_force(registry, plugins), Path(output)
     checkpoint = find_checkpoint(model)
     config = read_config(checkpoint)
     registry = registry.with_brought({"generator": config["generator"]}, checkpoint, run_of(checkpoint) or checkpoint)

@@ -17,7 +17,7 @@ from p2pkit.config import load_config, resolve
 from p2pkit.engine.storage.checkpoint import Contents, write_checkpoint
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
 
@@ -76,6 +76,7 @@ def import_checkpoint(
     channels: Channels = "auto",
     domain: str | None = None,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     **overrides: Json,
 ) -> ImportedModel:
     """Turn a checkpoint of another toolbox into a model of ours that computes the same.
@@ -87,6 +88,7 @@ def import_checkpoint(
         channels: The order of colours that the network works on; by default the one that its toolbox uses.
         domain: Which generator of a file of several, by the domain that it leads to.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         **overrides: Keys of the model's config to change, for instance `**{"dataset.params.root": "my/pairs"}`.
 
     Returns:
@@ -96,7 +98,7 @@ def import_checkpoint(
         ModelError: A file can't be read or is of no known layout, or the files are no model together.
         ConfigError: The config can't be changed so.
     """
-    registry, output = registry or load_registry(), Path(output)
+    registry, output = names_in_force(registry, plugins), Path(output)
     if output.exists():
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     paths = [Path(file) for file in ([files] if isinstance(files, str | Path) else files)]

@@ -12,7 +12,9 @@ import typer
 
 from p2pkit.cli.options import AsJson, PluginFiles, RegistryFile
 
-Kind = Literal["generator", "discriminator", "loss", "dataset", "augmentation", "metric"]
+Kind = Literal[
+    "generator", "discriminator", "loss", "dataset", "augmentation", "metric", "optimizer", "schedule", "tracker"
+]
 
 
 def new_plugin(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from p2pkit.types import RunLength
 from p2pkit.untyped import Json
 
 
@@ -72,21 +72,44 @@ class LossConfig(ComponentConfig):
     every: int = Field(1, ge=1, le=Many, description="Apply the term every N steps only, N times as strong.")
 
 
-class OptimizerConfig(Section):
-    """One network's optimiser."""
+class GroupConfig(Section):
+    """Parameters of a network that are updated otherwise than the rest."""
 
-    use: Literal["adam", "adamw"] = Field("adam", description="The algorithm.")
+    match: str = Field(
+        min_length=1,
+        description="Which: a pattern of their names, `encoder.*`; `norms` for those of normalisation layers, `biases` "
+        "for biases. Of several groups the first that matches has a parameter.",
+    )
+    lr_factor: float = Field(1.0, ge=0, description="Factor of the optimiser's learning rate.")
+    weight_decay: float | None = Field(None, ge=0, description="Weight decay; null for the optimiser's own.")
+
+
+class OptimizerConfig(ComponentConfig):
+    """What updates a network; `params` is for parameters that have no key here."""
+
+    use: str = Field("adam", description="The optimiser: a name, an alias, or `plugin:name`.")
     lr: float = Field(2e-4, gt=0, description="Learning rate.")
-    betas: tuple[Share, Share] = Field((0.5, 0.999), description="Decay of the two moments.")
-    eps: float = Field(1e-8, gt=0, description="Added to the denominator.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
+    betas: tuple[Share, Share] | None = Field(
+        None, description="Decay of the two moments; null for the optimiser's own, [0.5, 0.999] of adam and adamw."
+    )
+    eps: float | None = Field(
+        None, gt=0, description="Added to the denominator; null for the optimiser's own, 1e-8 of adam and adamw."
+    )
+    weight_decay: float | None = Field(
+        None, ge=0, description="Weight decay; null for the optimiser's own, 0 of the built-in ones."
+    )
+    groups: list[GroupConfig] = Field(default_factory=list, description="Parameters that are updated otherwise.")
 
 
 class OptimizersConfig(Section):
-    """Optimisers, one for each network."""
+    """Optimisers, one for each network, and one for each loss that learns."""
 
     generator: OptimizerConfig = Field(default_factory=OptimizerConfig, description="The generator's.")
     discriminator: OptimizerConfig = Field(default_factory=OptimizerConfig, description="The discriminator's.")
+    losses: OptimizerConfig | None = Field(
+        None,
+        description="That of losses with parameters of their own; null for one like the generator's, in one group.",
+    )
 
 
 class ScheduleConfig(Section):
@@ -96,11 +119,20 @@ class ScheduleConfig(Section):
         None, ge=1, le=Many, description="Passes over the training pairs; 200 if steps are not given."
     )
     steps: int | None = Field(None, ge=1, le=Many, description="Updates of the generator, instead of epochs.")
-    shape: Literal["linear", "constant", "cosine"] = Field(
-        "linear", description="`linear` and `cosine` fall to 0 after `decay_after`; `constant` never falls."
+    shape: str = Field(
+        "linear",
+        description="What the learning rate does: `linear` and `cosine` fall to 0 after `decay_after`, `constant` "
+        "never falls; or a plugin's schedule.",
     )
+    params: dict[str, Json] = Field(default_factory=dict, description="The shape's parameters, where it has some.")
     decay_after: int | None = Field(
         None, ge=0, le=Many, description="Epochs (or steps) before the learning rate falls; by default half of them."
+    )
+    warm_up: int | None = Field(
+        None,
+        ge=1,
+        le=Many,
+        description="Updates of the generator in which the learning rate rises to its full height; null for none.",
     )
 
     patience: int | None = Field(
@@ -124,17 +156,11 @@ class ScheduleConfig(Section):
         """The number of epochs or steps, whichever the schedule counts in."""
         return self.steps if self.steps is not None else self.epochs or 200
 
-    def factor(self, done: int) -> float:
-        """Return the learning rate's factor after `done` epochs (or steps).
-
-        Source: the linear shape is the reference's, which reaches 1 / (falling + 1) and not 0 in the last epoch.
-        """
+    def run_length(self, steps_per_epoch: int) -> RunLength:
+        """Return how long the run is, for epochs of so many updates."""
+        unit = 1 if self.steps is not None else steps_per_epoch
         start = self.length // 2 if self.decay_after is None else self.decay_after
-        falling = self.length - start
-        progress = max(0, done + 1 - start) / (falling + 1)
-        if self.shape == "constant":
-            return 1.0
-        return 1 - progress if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+        return RunLength(self.length * unit, unit, start * unit)
 
 
 class EngineConfig(Section):
@@ -263,6 +289,12 @@ class CheckpointConfig(Section):
     )
 
 
+class TrackerConfig(ComponentConfig):
+    """One tracker; the key it stands under is its name."""
+
+    enabled: bool = Field(True, description="Whether it takes part; `false` in its place is short for that.")
+
+
 with warnings.catch_warnings():  # classes have a method `register` of Python's own, which no config is looked up by
     warnings.filterwarnings("ignore", 'Field name "register"')
 
@@ -286,6 +318,11 @@ with warnings.catch_warnings():  # classes have a method `register` of Python's 
         register: RegisteredName | None = Field(
             None,
             description="Name by which that model is registered in MLflow; the alias `champion` moves to a better one.",
+        )
+        trackers: dict[Name, TrackerConfig] = Field(
+            default_factory=dict,
+            description="Trackers beside those that take part in every run, by name; `use` defaults to the name. MLflow "
+            "is one that does, unless `mlflow: false` says otherwise.",
         )
 
 
@@ -351,7 +388,7 @@ class RunConfig(Section):
         default_factory=lambda: {"gan": LossConfig(use="gan"), "l1": LossConfig(use="l1", weight=100)},
         description="Terms by name; `use` defaults to the name, and a number is short for `weight`.",
     )
-    optimizers: OptimizersConfig = Field(default_factory=OptimizersConfig, description="Optimisers of both networks.")
+    optimizers: OptimizersConfig = Field(default_factory=OptimizersConfig, description="What updates the networks.")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Length and learning rate.")
     engine: EngineConfig = Field(default_factory=EngineConfig, description="How a step is computed.")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="What is measured.")

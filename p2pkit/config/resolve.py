@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from p2pkit.config.model import ComponentConfig, LossConfig, RunConfig
+from p2pkit.components import Tracker
+from p2pkit.config.flat import component_name
+from p2pkit.config.model import ComponentConfig, LossConfig, OptimizerConfig, RunConfig, TrackerConfig
 from p2pkit.config.sources import Raw, Source, copy_plain
 from p2pkit.errors import ConfigError, Problem, RegistryError
-from p2pkit.parts import LossPart, Part
+from p2pkit.parts import LossPart, OptimizerPart, Part
 from p2pkit.registry import Registry
+from p2pkit.types import Run
 from p2pkit.untyped import Json
 from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
@@ -37,6 +40,9 @@ class Plan:
         losses: The terms whose weight is not 0, by name.
         metrics: The metrics, by name.
         idle: The terms whose weight is 0, by name.
+        optimizers: By the key under `optimizers`, what updates networks and losses.
+        schedule: What the learning rate does.
+        trackers: By name, who records the run.
     """
 
     source: Source
@@ -49,6 +55,9 @@ class Plan:
     losses: Mapping[str, LossPart]
     metrics: Mapping[str, Part]
     idle: Mapping[str, LossPart] = field(default_factory=dict)
+    optimizers: Mapping[str, OptimizerPart] = field(default_factory=dict)
+    schedule: Part | None = None
+    trackers: Mapping[str, Part] = field(default_factory=dict)
 
     def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
         """Return a part that has to be there.
@@ -60,6 +69,11 @@ class Plan:
         if found is None:
             raise ConfigError(self.problems)
         return found
+
+    @property
+    def makers(self) -> dict[str, Callable[[Run], object]]:
+        """By name what makes a tracker, once there is a run to track."""
+        return {name: part.build for name, part in self.trackers.items()}
 
     def resolved(self) -> dict[str, Json]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
@@ -75,6 +89,14 @@ class Plan:
             *self.idle.items(),
         ):  # spelt out too, so that runs differ in weight only
             data["losses"][name] = {**data["losses"][name], **part.resolved()}
+        for name, part in self.optimizers.items():
+            data["optimizers"][name] = {**data["optimizers"][name], **part.resolved()}
+        if self.schedule is not None:
+            found = self.schedule.resolved()
+            data["schedule"] |= {"shape": component_name({"use": found["use"]}), "params": found["params"]}
+        for name, part in self.trackers.items():
+            if name in data["tracking"]["trackers"]:  # the others take part in every run
+                data["tracking"]["trackers"][name] |= part.resolved()
         return data
 
 
@@ -99,6 +121,10 @@ def resolve(source: Source, registry: Registry) -> Plan:
     dataset = finder.part("dataset", "dataset", config.dataset)
     generator = finder.part("generator", "generator", config.generator)
     discriminator = finder.part("discriminator", "discriminator", config.discriminator)
+    optimizers = {key: finder.optimizer(f"optimizers.{key}", item) for key, item in config.optimizers if item}
+    shape = ComponentConfig(use=config.schedule.shape, params=config.schedule.params)
+    schedule = finder.part("schedule", "schedule", shape, key="shape")
+    trackers = finder.trackers(config.tracking.trackers)
     return Plan(
         source=source,
         config=config,
@@ -110,6 +136,9 @@ def resolve(source: Source, registry: Registry) -> Plan:
         losses={name: part for name, part in losses.items() if part},
         metrics=metrics,
         idle={name: part for name, part in idle.items() if part},
+        optimizers={key: part for key, part in optimizers.items() if part},
+        schedule=schedule,
+        trackers=trackers,
     )
 
 
@@ -122,8 +151,8 @@ class _Finder:
         self.registry = registry
         self.problems = problems
 
-    def part(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
-        return self._sound(self._found(kind, path, written))
+    def part(self, kind: str, path: str, written: ComponentConfig, *, key: str = "use") -> Part | None:
+        return self._sound(self._found(kind, path, written, key=key))
 
     def term(self, path: str, written: LossConfig) -> LossPart | None:
         part = self._found("loss", path, written)
@@ -131,13 +160,36 @@ class _Finder:
             return None
         return self._sound(LossPart(path, part.component, part.params, part.alias, written.weight, written.every))
 
-    def _found(self, kind: str, path: str, written: ComponentConfig) -> Part | None:
+    def optimizer(self, path: str, written: OptimizerConfig) -> OptimizerPart | None:
+        """Find an optimiser; the parameters that have keys of their own may not be written twice."""
+        part = self._found("optimizer", path, written)
+        twice = [key for key in OptimizerPart.OWN_KEYS if key in written.params]
+        self.problems += [
+            Problem(f"{path}.params.{key}", "has a key of its own", f"write it as {path}.{key}") for key in twice
+        ]
+        if part is None or twice:
+            return None
+        own = {key: getattr(written, key) for key in OptimizerPart.OWN_KEYS if getattr(written, key) is not None}
+        return self._sound(OptimizerPart(path, part.component, {**part.params, **own}, part.alias))
+
+    def trackers(self, written: Mapping[str, TrackerConfig]) -> dict[str, Part]:
+        """Find those that a config names, and those that always take part and are not left out."""
+        offered = [c for c in self.registry.plugins.components if isinstance(c, Tracker) and c.always]
+        named = {item.use: name for name, item in written.items()}
+        unasked = [c for c in offered if not {c.name, c.full_name} & named.keys()]
+        found: dict[str, Part | None] = {c.name: Part(f"tracking.trackers.{c.name}", c) for c in unasked}
+        for name, item in written.items():
+            if item.enabled:
+                found[name] = self.part("tracker", f"tracking.trackers.{name}", item)
+        return {name: part for name, part in found.items() if part}
+
+    def _found(self, kind: str, path: str, written: ComponentConfig, *, key: str = "use") -> Part | None:
         if written.use == _ABSENT:
             return None
         try:
             part = self.registry.resolve(kind, written.use, written.params, path)
         except RegistryError as error:
-            self.problems += [Problem(f"{path}.use", p.cause, p.remedy) for p in error.problems]
+            self.problems += [Problem(f"{path}.{key}", p.cause, p.remedy) for p in error.problems]
             return None
         return replace(part, alias=written.alias) if written.alias else part
 

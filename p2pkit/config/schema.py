@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from p2pkit.components import KIND_NAMES, Component
-from p2pkit.config.model import ComponentConfig, DatasetConfig, LossConfig, RunConfig, Section
+from p2pkit.config.model import (
+    ComponentConfig,
+    DatasetConfig,
+    LossConfig,
+    OptimizerConfig,
+    RunConfig,
+    Section,
+    TrackerConfig,
+)
 from p2pkit.config.sources import recipe_names
 from p2pkit.parts import Part
 from p2pkit.registry import Registry
@@ -38,11 +46,25 @@ def config_schema(registry: Registry) -> Schema:
         properties[kind] = {**_described(properties[kind]), **_named_or(kind, registry, {"$ref": f"#/$defs/{kind}"})}
     properties["augment"]["items"] = _item("augmentation", registry)
     schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]["items"] = _item("metric", registry)
-    properties["losses"] = _losses(registry, properties["losses"])
+    properties["losses"] = _terms("loss", registry, properties["losses"], _WEIGHT)
+    optimizers = schema["$defs"]["OptimizersConfig"]["properties"]
+    for name, written in optimizers.items():
+        optimizers[name] = {**_described(written), **_named_or("optimizer", registry, {"$ref": "#/$defs/optimizer"})}
+    optimizers["losses"] = {**optimizers["losses"], "type": ["string", "object", "null"]}
+    optimizers["losses"]["else"] = {"if": {"type": "object"}, "then": optimizers["losses"]["else"]}
+    tracking = schema["$defs"]["TrackingConfig"]["properties"]
+    tracking["trackers"] = _terms("tracker", registry, tracking["trackers"], {"type": ["boolean", "null", "object"]})
+    schema["$defs"]["ScheduleConfig"] |= _shapes(schema, registry)
     return schema
 
 
-_SECTIONS: Mapping[str, type[Section]] = {"dataset": DatasetConfig, "loss": LossConfig}
+_SECTIONS: Mapping[str, type[Section]] = {
+    "dataset": DatasetConfig,
+    "loss": LossConfig,
+    "optimizer": OptimizerConfig,
+    "tracker": TrackerConfig,
+}
+_WEIGHT: Schema = {"type": ["number", "null", "object"], "minimum": 0}
 
 
 def _described(schema: Schema) -> Schema:
@@ -100,14 +122,33 @@ def _parameters(component: Component, key: str) -> Schema:
     return {**parameters, "title": component.name, "description": component.summary}
 
 
-def _losses(registry: Registry, written: Schema) -> Schema:
-    """Describe the terms: the key is the loss unless `use` says otherwise; a number is the weight, null removes it."""
-    long: Schema = {"if": {"type": "object"}, "then": {"$ref": "#/$defs/loss"}}
-    short: Schema = {"type": ["number", "null", "object"], "minimum": 0}
+def _shapes(schema: Schema, registry: Registry) -> Schema:
+    """Describe the schedule: `shape` says which parameters there are."""
+    reference = schema["$defs"].pop("schedule")
+    section = schema["$defs"]["ScheduleConfig"]["properties"]
+    section["shape"] = {**reference["properties"]["use"], **section["shape"]}
+    chosen = [{**each, "if": _of_shape(each["if"]["properties"]["use"])} for each in reference["allOf"]]
+    return {"properties": section, "allOf": chosen}
+
+
+def _of_shape(names: Schema) -> Schema:
+    return {"properties": {"shape": names}, "required": ["shape"]}
+
+
+def _terms(kind: str, registry: Registry, written: Schema, short: Schema) -> Schema:
+    """Describe terms or trackers: the key is the component unless `use` says otherwise; null removes it.
+
+    Args:
+        kind: The kind.
+        registry: The names in force.
+        written: The section, as its model describes it.
+        short: The short forms, such as a number for a weight.
+    """
+    long: Schema = {"if": {"type": "object"}, "then": {"$ref": f"#/$defs/{kind}"}}
     named = {}
-    for name, part in _names(registry, "loss").items():
-        key = f"loss.{part.component.full_name.replace(':', '.')}"
+    for name, part in _names(registry, kind).items():
+        key = f"{kind}.{part.component.full_name.replace(':', '.')}"
         own = {"if": {"type": "object", "not": {"required": ["use"]}}, "then": _with_parameters(key)}
         named[name] = {**short, "allOf": [long, own]}
-    others = {"type": "object", "required": ["use"], "$ref": "#/$defs/loss"}
+    others = {"type": "object", "required": ["use"], "$ref": f"#/$defs/{kind}"}
     return {**_described(written), "type": "object", "properties": named, "additionalProperties": others}

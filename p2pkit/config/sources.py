@@ -138,7 +138,18 @@ def normalise(raw: Raw) -> Raw:
         full["evaluate"] = {**full["evaluate"], "metrics": _components(full["evaluate"]["metrics"])}
     if isinstance(full.get("losses"), dict):
         full["losses"] = {name: _term(term) for name, term in full["losses"].items()}
+    if isinstance(full.get("optimizers"), dict):
+        full["optimizers"] = {
+            name: {"use": item} if isinstance(item, str) else item for name, item in full["optimizers"].items()
+        }
+    if isinstance(full.get("tracking"), dict) and isinstance(full["tracking"].get("trackers"), dict):
+        trackers = {name: _tracker(item) for name, item in full["tracking"]["trackers"].items()}
+        full["tracking"] = {**full["tracking"], "trackers": trackers}
     return full
+
+
+def _tracker(written: Json) -> Json:
+    return {"enabled": written} if isinstance(written, bool) else written
 
 
 def _components(written: Json) -> Json:
@@ -163,7 +174,7 @@ def merge(base: Json, top: Json, path: str = "") -> Json:
         return _merge_items(base, {int(key): value for key, value in top.items()}, path)
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
-    if "use" in top and base.get("use", top["use"]) != top["use"]:
+    if any(key in top and base.get(key, top[key]) != top[key] for key in ("use", "shape")):
         base = {key: value for key, value in base.items() if key not in ("params", "alias")}
     laid = {key: merge(base[key], value, f"{path}{key}.") if key in base else value for key, value in top.items()}
     return {**base, **laid}
@@ -178,12 +189,18 @@ def _merge_items(base: list[Json], top: Mapping[int, Json], path: str) -> list[J
 
 
 def _named_terms(raw: Raw) -> Raw:
-    """Drop terms set to null, and give each of the others its `use`."""
-    if isinstance(raw.get("losses"), dict):
-        kept = {name: term for name, term in raw["losses"].items() if term is not None}
-        named = {n: {"use": n, **term} if isinstance(term, dict) else term for n, term in kept.items()}
-        raw = {**raw, "losses": named}
+    """Drop terms and trackers set to null, and give each of the others its `use`."""
+    raw = {**raw, "losses": _named(raw["losses"])} if "losses" in raw else raw
+    if isinstance(raw.get("tracking"), dict) and "trackers" in raw["tracking"]:
+        raw = {**raw, "tracking": {**raw["tracking"], "trackers": _named(raw["tracking"]["trackers"])}}
     return raw
+
+
+def _named(written: Json) -> Json:
+    if not isinstance(written, dict):
+        return written
+    kept = {name: item for name, item in written.items() if item is not None}
+    return {name: {"use": name, **item} if isinstance(item, dict) else item for name, item in kept.items()}
 
 
 def parse_settings(settings: Sequence[str]) -> Raw:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import torch
@@ -11,7 +12,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
+from p2pkit.config.model import OptimizerConfig
 from p2pkit.engine.build.init_from import initial_problems
+from p2pkit.engine.build.optimizer import (
+    learned_losses,
+    learning_rate_factor,
+    make_optimizer,
+    optimizer_of_losses,
+)
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
@@ -44,12 +52,13 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         split = _split(plan, dataset, problems)
         if training:
             _check_count(plan, dataset, problems)
+            _check_schedule(plan, problems)
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
         metrics = _metrics(plan, dataset.spec, problems)
         problems += [*_selection_problems(plan, metrics), *_registration_problems(plan, metrics)] if training else ()
-        adversarial = _check_shapes(plan, dataset.spec, problems, training=training, initial=training and begins)
+        adversarial = _check_shapes(plan, dataset, problems, training=training, initial=training and begins)
     problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
@@ -104,6 +113,24 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
         problems.append(Problem("engine.batch", cause, "lower engine.batch or engine.accumulate"))
+
+
+def _check_schedule(plan: Plan, problems: list[Problem]) -> None:
+    """Ask the schedule for its first and last factor, as if an epoch were one step."""
+    if plan.schedule is None:
+        return
+    try:
+        factor = learning_rate_factor(plan, 1)
+        wrong = [value for value in (factor(0), factor(plan.config.schedule.length - 1)) if not 0 <= value < math.inf]
+    except ConfigError as error:
+        problems += error.problems
+    except Exception as error:  # a plugin may raise anything
+        problems.append(
+            Problem("schedule.shape", f"{plan.schedule.component.full_name}: {first_line(error, typed=True)}")
+        )
+    else:
+        cause = f"{plan.schedule.component.full_name} returns {', '.join(map(str, wrong))}"
+        problems += [Problem("schedule.shape", cause, "a factor is a number of 0 or more")] if wrong else []
 
 
 def _folder_problems(plan: Plan) -> list[Problem]:
@@ -163,19 +190,38 @@ def _undirected(metric: PairMetric | None) -> bool:
     return metric is not None and optional.higher_is_better(metric) is None
 
 
-def _check_shapes(plan: Plan, images: PairSpec, problems: list[Problem], *, training: bool, initial: bool) -> bool:
+def _check_shapes(plan: Plan, dataset: PairDataset, problems: list[Problem], *, training: bool, initial: bool) -> bool:
     """Build everything and run one step's forward passes; tell if adversarial.
 
     That is done on the meta device, where nothing is computed. What fails there for a reason of the meta device's own,
     since it asks tensors for their values, is tried once more where they have some.
     """
-    for part in plan.augment:
-        _built(part, images, problems)
+    images = dataset.spec
+    augmentations = [_built(part, images, problems) for part in plan.augment]
+    if training:
+        _check_larger(dataset, next(filter(None, map(optional.loads, augmentations)), None), problems)
     trial = _Trial(plan, images, "meta", training=training, initial=initial)
     if any(map(_of_the_meta_device, trial.errors)):
         trial = _Trial(plan, images, "cpu", training=training, initial=initial)
     problems += trial.problems
     return trial.adversarial
+
+
+def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: list[Problem]) -> None:
+    """Ask a data set for the size that an augmentation wants its images in."""
+    resized = optional.at(dataset)
+    if size is None or resized is None:
+        return
+    try:
+        spec = resized(*size).spec
+    except P2pkitError as error:
+        problems += error.problems
+    except Exception as error:  # a plugin may raise anything
+        problems.append(Problem("dataset", f"its at{size} raised {first_line(error, typed=True)}"))
+    else:
+        if (spec.height, spec.width) != size:
+            cause = f"its at{size} gives a data set whose spec says {(spec.height, spec.width)} (height, width)"
+            problems.append(Problem("dataset", cause, "let it give one of the size that is asked for"))
 
 
 def _of_the_meta_device(error: BaseException) -> bool:
@@ -207,6 +253,8 @@ class _Trial:
             discriminator = self._network(wanted, images, training=training) if wanted else None
             if not terms and not self.problems and not plan.problems:
                 self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+            if training:
+                self._check_optimizers(plan, {"generator": generator, "discriminator": discriminator}, terms)
             if initial and generator is not None:
                 self.problems += initial_problems(plan, generator)
             if generator is not None:
@@ -217,9 +265,13 @@ class _Trial:
                 if fake is None or (self.adversarial and discriminator is None):
                     return
                 if discriminator is None or self._judged(discriminator, source, fake):
-                    self._check_terms(terms, View(source, target, fake, discriminator))
+                    self._check_terms(terms, "generator", View(source, target, fake, discriminator, generate=generator))
+                    without = View(source, target, fake.detach(), discriminator, generate=torch.no_grad()(generator))
+                    self._check_terms(terms, "discriminator", without)
                     if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
-                        self._check_penalties(terms, View(source, target, fake.detach(), discriminator), discriminator)
+                        self._check_penalties(
+                            terms, View(source, target, fake.detach(), discriminator, generate=generator), discriminator
+                        )
 
     def _built(self, part: Part, images: PairSpec) -> Made:
         found: list[Problem] = []
@@ -235,6 +287,21 @@ class _Trial:
             self.problems.append(Problem(part.path, cause, "choose another, or leave some of its parameters unfrozen"))
             return None
         return network
+
+    def _check_optimizers(self, plan: Plan, networks: Mapping[str, nn.Module | None], terms: Sequence[Term]) -> None:
+        """Make each optimiser, whose groups have to match parameters."""
+        for key, network in networks.items():
+            if key in plan.optimizers and network is not None:
+                self._make_optimizer(plan.optimizers[key], getattr(plan.config.optimizers, key), network)
+        for loss in () if plan.problems else learned_losses(terms).values():
+            self._make_optimizer(*optimizer_of_losses(plan), loss)
+
+    def _make_optimizer(self, part: Part, config: OptimizerConfig, network: nn.Module) -> None:
+        try:
+            make_optimizer(part, config, network)
+        except ConfigError as error:
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
+            self.errors.append(error)
 
     @contextmanager
     def _reported(self, path: str) -> Iterator[None]:
@@ -277,19 +344,19 @@ class _Trial:
             self.problems.append(Problem("discriminator", cause, remedy))
         return False
 
-    def _check_terms(self, terms: list[Term], view: View) -> None:
-        players: tuple[PlayerName, ...] = ("generator", "discriminator")
-        for term in terms:
+    def _check_terms(self, terms: list[Term], player: PlayerName, view: View) -> None:
+        for term in (term for term in terms if term.judges(player)):
             path = f"losses.{term.name}"
-            for player in (player for player in players if term.judges(player)):
-                with self._reported(path):
-                    value: Made = term.value(player, view)
-                    if not isinstance(value, Tensor):
-                        cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
-                        self.problems.append(Problem(path, cause, "compute it with torch"))
-                    elif value.shape != ():
-                        cause = f"is of shape {list(value.shape)}, not a scalar"
-                        self.problems.append(Problem(path, cause, "take its mean"))
+            if any(problem.path == path for problem in self.problems):
+                continue  # told of the other player's turn
+            with self._reported(path):
+                value: Made = term.value(player, view)
+                if not isinstance(value, Tensor):
+                    cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
+                    self.problems.append(Problem(path, cause, "compute it with torch"))
+                elif value.shape != ():
+                    cause = f"is of shape {list(value.shape)}, not a scalar"
+                    self.problems.append(Problem(path, cause, "take its mean"))
 
     def _check_penalties(self, terms: list[Term], view: View, discriminator: nn.Module) -> None:
         """Find terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""

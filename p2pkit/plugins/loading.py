@@ -16,9 +16,9 @@ from typing import Literal
 import pluggy
 
 from p2pkit import hookspecs
-from p2pkit.components import KINDS, Component
+from p2pkit.components import KINDS, OFFERS, Component
 from p2pkit.errors import PluginError, Problem
-from p2pkit.hookspecs import OFFERS, PLUGIN_API
+from p2pkit.hookspecs import PLUGIN_API
 from p2pkit.plugins.one_file import OneFile
 from p2pkit.untyped import Untyped
 
@@ -31,6 +31,9 @@ BUILTIN: tuple[tuple[str, str], ...] = (
     ("p2pkit.datasets", "p2pkit.builtin.datasets"),
     ("p2pkit.augmentations", "p2pkit.builtin.augmentations"),
     ("p2pkit.metrics", "p2pkit.builtin.metrics"),
+    ("p2pkit.optimizers", "p2pkit.builtin.optimizers"),
+    ("p2pkit.schedules", "p2pkit.builtin.schedules"),
+    ("p2pkit.csv", "p2pkit.builtin.csv_tracker"),
     ("p2pkit.mlflow", "p2pkit.builtin.mlflow_tracker"),
 )
 
@@ -179,11 +182,11 @@ class Plugins:
         try:
             with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's answer
                 module = candidate.load()
-                _check_api(module)
+                api = _check_api(module)
                 self.manager.register(module, candidate.name)
                 _check_hooks(self.manager, module)
                 offered = list(_offered(self.manager, module))
-                components, unusable = _usable(offered, candidate.namespace)
+                components, unusable = _usable(offered, candidate.namespace, api)
             events = tuple(c.name for c in self.manager.get_hookcallers(module) or () if c.name not in OFFERS)
             if unusable and not (components or events):
                 raise unusable[0]
@@ -239,10 +242,12 @@ def _one_file(file: OneFile) -> _Candidate:
     return _Candidate(file.name, file.name, str(file.path), "", file.load)
 
 
-def _check_api(module: object) -> None:
-    wanted = getattr(module, "P2PKIT_PLUGIN_API", 1)
+def _check_api(module: object) -> int:
+    """Return the plugin API that a plugin is written for, if that is known here."""
+    wanted: int = getattr(module, "P2PKIT_PLUGIN_API", 1)
     if wanted > PLUGIN_API:
         raise RuntimeError(f"written for plugin API {wanted}, this p2pkit has {PLUGIN_API}; upgrade p2pkit")
+    return wanted
 
 
 def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
@@ -258,13 +263,13 @@ def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
 
 def _offered(manager: pluggy.PluginManager, module: object) -> Iterator[tuple[str, type[Component], object]]:
     """Yield what a plugin offers, each with the hook and the kind that the hook is for."""
-    for hook, kind in zip(OFFERS, KINDS, strict=True):
-        for component in _call(manager, module, hook):
-            yield hook, kind, component
+    for kind in KINDS:
+        for component in _call(manager, module, kind.hook):
+            yield kind.hook, kind, component
 
 
 def _usable(
-    offered: Sequence[tuple[str, type[Component], object]], plugin: str
+    offered: Sequence[tuple[str, type[Component], object]], plugin: str, api: int
 ) -> tuple[list[Component], list[Exception]]:
     """Return the components that can be used, and why the others can't: one harms none but itself."""
     times = Counter((kind.kind, each.name) for _, kind, each in offered if isinstance(each, Component))
@@ -276,7 +281,7 @@ def _usable(
                 raise TypeError(f"{hook} yielded {component!r}, not a p2pkit.{kind.__name__}")
             if times[kind.kind, component.name] > 1:
                 raise ValueError(f"{hook} offers {component.name!r} twice")
-            owned = replace(component, plugin=plugin)
+            owned = replace(component, plugin=plugin, api=api)
             owned.parameters.model_json_schema()  # an unusable signature is the plugin's failure, not a run's
             components.append(owned)
         except Exception as error:  # pydantic raises what it likes at odd types

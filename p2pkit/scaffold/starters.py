@@ -38,9 +38,9 @@ def _rest(**changed: str) -> str:
         "generator": "unet_tiny",
         "discriminator": "patch_16",
         "losses": "{gan: 1, l1: 100}",
-        **changed,
         "schedule": "{epochs: 2}",
         "engine": "{batch: 8}",
+        **changed,
     }
     return "\n".join(f"{key}: {value}" for key, value in keys.items() if value)
 
@@ -77,5 +77,15 @@ STARTERS = {
         "the root mean squared error in windows",
         "evaluate: {{metrics: [l1, {{use: '{name}', alias: rmse}}]}}",
         _rest(),
+    ),
+    "optimizer": Starter("lion", "Lion", "optimizers: {{generator: {{use: '{name}', lr: 1.0e-4}}}}", _rest()),
+    "schedule": Starter(
+        "inverse_root",
+        "a learning rate that falls by the root of the step",
+        "schedule: {{epochs: 2, shape: '{name}'}}",
+        _rest(schedule=""),
+    ),
+    "tracker": Starter(
+        "lines", "a line of JSON for each event", "tracking: {{trackers: {{lines: {{use: '{name}'}}}}}}", _rest()
     ),
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import importlib.util
+import json
 import keyword
 import re
 import sys
@@ -100,6 +102,13 @@ def _refused(cause: str, remedy: str) -> P2pkitError:
     return P2pkitError(Problem("", cause, remedy))
 
 
+def _requirement() -> str:
+    """Return how pip gets the p2pkit that is installed here: from a repository, where it came from one."""
+    found = json.loads(importlib.metadata.distribution("p2pkit").read_text("direct_url.json") or "{}")
+    vcs = found.get("vcs_info")
+    return f"p2pkit @ {vcs['vcs']}+{found['url']}@{vcs['commit_id']}" if vcs else "p2pkit"
+
+
 def _texts(named: Named, kind: str) -> dict[str, str]:
     """Return every file: place -> text."""
     own = resources.files("p2pkit.scaffold")
@@ -114,6 +123,7 @@ def _texts(named: Named, kind: str) -> dict[str, str]:
         "what": starter.what,
         "usage": starter.used(named.plugin),
         "config": starter.config(named.plugin),
+        "requirement": _requirement(),
         "version": ".".join(__version__.split(".")[:2]),
         "year": str(datetime.date.today().year),
     }

@@ -47,7 +47,7 @@ class Parent:
             facts={"runs": sum(map(len, planned.units)) or len(planned.units) * planned.wanted.seeds},
             resumed=resumed,
         )
-        self._events = Events(registry.plugins, run, note)
+        self._events = Events(registry.plugins, run, note, trackers=planned.first.plan.makers)
 
     def begin(self) -> None:
         """The sweep begins, or goes on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -27,19 +27,35 @@ BUILTIN: dict[str, dict[str, Json]] = {
 """The built-ins at sizes for tests."""
 
 
-def parameters(component: Component, examples: Mapping[str, Plain]) -> dict[str, Json]:
-    """Return what a component is built with.
+UNTRIED: dict[str, str] = {
+    "tracker/mlflow": "it would record the tried runs where MLFLOW_TRACKING_URI leads; it has tests of its own",
+}
+"""Built-ins that are not tried here, and why."""
+
+
+def parameters(component: Component, examples: Mapping[str, Plain | Sequence[Plain]]) -> list[dict[str, Json]]:
+    """Return what a component is built with, one after the other.
 
     Args:
         component: The component.
-        examples: Parameters by name or by `kind/name`; over them go neither defaults nor declared examples.
+        examples: Parameters by name or by `kind/name`, or several of them; over them go neither defaults nor declared
+            examples.
 
     Returns:
-        Parameters, without those that keep their default.
+        Parameters for each trial, without those that keep their default.
     """
     key = f"{component.kind}/{component.name}"
     own = {**BUILTIN.get(key, {}), **_files(component)} if component.plugin == OWN else {}
-    return {**_declared(component), **own, **examples.get(component.name, {}), **examples.get(key, {})}
+    common = {**_declared(component), **own}
+    return [
+        {**common, **one, **other}
+        for one in _several(examples.get(component.name, {}))
+        for other in _several(examples.get(key, {}))
+    ]
+
+
+def _several(written: Plain | Sequence[Plain]) -> Sequence[Plain]:
+    return [written] if isinstance(written, Mapping) else written
 
 
 def _declared(component: Component) -> dict[str, Json]:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
 from p2pkit.images.convert import to_network
+from p2pkit.plugins.loading import OWN
+from p2pkit.testing.examples import UNTRIED
+from p2pkit.testing.given import GIVEN
 from p2pkit.types import ImageSpec, PairSpec, optional
 from p2pkit.untyped import Json, Made, Plain
 
@@ -32,6 +35,7 @@ class Subject:
         pinned: Whether the device was asked for, and no other is to be used.
         module: The plugin's module.
         again: Asks the plugin anew for its components.
+        number: Which of its examples this is, from 1.
     """
 
     component: Component
@@ -40,11 +44,27 @@ class Subject:
     pinned: bool = False
     module: Made = None
     again: Callable[[], list[Component]] | None = None
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        """What results call it: the component's name, and which example where it has several."""
+        return self.component.name if self.number == 1 else f"{self.component.name} (example {self.number})"
+
+    @property
+    def untried(self) -> str:
+        """Why it is not tried here, for the few of p2pkit's own that are not."""
+        return UNTRIED.get(f"{self.kind}/{self.component.name}", "") if self.component.plugin == OWN else ""
 
     @property
     def kind(self) -> str:
         """The component's kind."""
         return self.component.kind
+
+    @property
+    def on_images(self) -> bool:
+        """Whether it is built for images; a data set says what they are, and some kinds are given other things."""
+        return self.component.given == "images" and self.kind != "dataset"
 
     @cached_property
     def images(self) -> PairSpec:
@@ -71,7 +91,7 @@ class Subject:
     def buildable(self) -> bool:
         """Whether it can be built at all; where not, the rule `builds` tells why."""
         try:
-            return self.build() is not None if self.kind == "dataset" else bool(self.specs)
+            return bool(self.specs) if self.on_images else self.build() is not None
         except Exception:
             return False
 
@@ -127,7 +147,11 @@ class Subject:
     def build(self, images: PairSpec | None = None, *, seed: int = 0, **params: Json) -> Made:
         """Make the component, seeded, with its example parameters and these."""
         torch.manual_seed(seed)
-        wanted = None if self.kind == "dataset" else images or self.images
+        wanted: object = None
+        if self.on_images:
+            wanted = images or self.images
+        elif self.component.given in GIVEN:
+            wanted = GIVEN[self.component.given](self.device)
         built = self.component.build(wanted, {**self.params, **params})
         return built.to(self.device) if isinstance(built, nn.Module) else built
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from p2pkit.plugins.loading import Plugin, Plugins
     from p2pkit.testing.subject import Subject
 
-Examples = Mapping[str, Plain]
+Examples = Mapping[str, Plain | Sequence[Plain]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Case:
     subject: Subject
 
     def __str__(self) -> str:
-        return f"{self.subject.kind}-{self.subject.component.name}-{self.rule.name}"
+        return f"{self.subject.kind}-{self.subject.name}-{self.rule.name}"
 
     def check(self) -> None:
         """Apply the rule.
@@ -66,6 +66,8 @@ class Case:
         __tracebackhide__ = True
         with seeded():
             try:
+                if self.subject.untried:
+                    raise Skip(self.subject.untried)
                 if self.rule.builds and self.rule.name != "builds":
                     if not self.subject.buildable:
                         raise Skip("it can't be built, see the rule `builds`")
@@ -91,7 +93,7 @@ class Case:
             state, reason = "failed", str(error)
         except Skip as skip:
             state, reason = "skipped", str(skip)
-        return Outcome(self.subject.kind, self.subject.component.name, self.rule.name, state, reason)
+        return Outcome(self.subject.kind, self.subject.name, self.rule.name, state, reason)
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,16 @@ class Suite:
         return [
             Subject(
                 component,
-                parameters(component, self.examples),
+                params,
                 self.device or "cpu",
                 self.device is not None,
                 plugins.manager.get_plugin(plugin.name),
                 partial(_again, plugins, plugin.name),
+                number,
             )
             for plugin in chosen
             for component in plugin.components
+            for number, params in enumerate(parameters(component, self.examples), start=1)
         ]
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -181,7 +185,8 @@ def conformance(
     Args:
         plugin: The plugin's name, as `p2pkit plugins` shows it; `p2pkit` for the built-ins.
         examples: Parameters that components are built with, by name (or `kind/name`), where they have some without
-            a default, or where the defaults are too slow for a test: `{"my_dataset": {"root": "tests/data"}}`.
+            a default, or where the defaults are too slow for a test: `{"my_dataset": {"root": "tests/data"}}`. A list
+            of several has each of them tried.
         device: Where components are tried; by default the CPU, and a GPU for the rules that need one.
         files: One-file plugins to load.
 
@@ -273,7 +278,7 @@ def all_rules() -> list[Rule]:
 
 def _again(plugins: Plugins, name: str) -> list[Component]:
     """Ask a plugin's hooks once more."""
-    from p2pkit.hookspecs import OFFERS
+    from p2pkit.components import OFFERS
 
     manager = plugins.manager
     others = [plugin for other, plugin in manager.list_name_plugin() if other != name]

@@ -14,9 +14,12 @@ from p2pkit.types.protocols import (
     PairDataset,
     PairMetric,
     PairStream,
+    ParameterOptimizer,
+    RateSchedule,
+    RunTracker,
 )
-from p2pkit.types.runs import DatasetFacts, Notice, ParameterCount, Report, Run, Samples, short_id
-from p2pkit.types.view import Discriminate, Verdict, View
+from p2pkit.types.runs import DatasetFacts, Notice, ParameterCount, Report, Run, RunLength, Samples, short_id
+from p2pkit.types.view import Discriminate, Generate, Verdict, View
 
 __all__ = [
     "DatasetFacts",
@@ -24,6 +27,7 @@ __all__ = [
     "DiscriminatorLoss",
     "DiscriminatorNetwork",
     "Edges",
+    "Generate",
     "GeneratorLoss",
     "GeneratorNetwork",
     "ImageSpec",
@@ -36,9 +40,13 @@ __all__ = [
     "PairSpec",
     "PairStream",
     "ParameterCount",
+    "ParameterOptimizer",
+    "RateSchedule",
     "Reading",
     "Report",
     "Run",
+    "RunLength",
+    "RunTracker",
     "Samples",
     "Verdict",
     "View",

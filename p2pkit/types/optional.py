@@ -171,6 +171,27 @@ warnings = Attribute[Callable[[], Sequence[str]]](
     "Why a value should not be believed, asked after `compute`.",
 )
 
+evaluated = Attribute[Callable[..., str | None] | None](
+    *("evaluated", "tracker", "a method (step, report, samples)", None, callable),
+    "Receives the outcome of an evaluation: a `Report`, and the `Samples`.",
+)
+checkpointed = Attribute[Callable[..., str | None] | None](
+    *("checkpointed", "tracker", "a method (step, path, best)", None, callable),
+    "Learns that a checkpoint is complete on disk, and whether it is the best so far.",
+)
+went_back = Attribute[Callable[..., str | None] | None](
+    *("went_back", "tracker", "a method (step)", None, callable),
+    "Learns that a training goes on from an earlier step, and has set aside what came later.",
+)
+summarised = Attribute[Callable[..., str | None] | None](
+    *("summarised", "tracker", "a method (facts, files)", None, callable),
+    "Receives what a run comes to as a whole; what comes later replaces what came before.",
+)
+ended = Attribute[Callable[..., str | None] | None](
+    *("ended", "tracker", "a method (error, reason)", None, callable),
+    "Learns that the run is over: by which error, if any, or why as planned; it is told nothing after that.",
+)
+
 exempt = Attribute[Mapping[str, str]](
     *("exempt", "any", "a mapping of texts", {}, lambda value: isinstance(value, Mapping)),
     "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",

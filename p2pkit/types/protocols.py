@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, SupportsFloat, runtime_checkable
 
 from p2pkit.types.images import Pair, PairSpec
 from p2pkit.types.view import Verdict, View
+from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,6 +130,40 @@ class PairMetric(Protocol):
         ...
 
 
+@runtime_checkable
+class ParameterOptimizer(Protocol):
+    """What an optimiser's factory returns: a `torch.optim.Optimizer`, which keeps what it remembers in `state`."""
+
+    param_groups: list[dict[str, Untyped]]
+    state: Mapping[Tensor, Untyped]
+
+    def step(self) -> object:
+        """Update each parameter by its gradient, without waiting for the device."""
+        ...
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        ...
+
+
+@runtime_checkable
+class RateSchedule(Protocol):
+    """What a schedule's factory returns: a function of nothing but the step."""
+
+    def __call__(self, step: int, /) -> float:
+        """Return the factor that learning rates have in a step, counted from 0."""
+        ...
+
+
+@runtime_checkable
+class RunTracker(Protocol):
+    """What a tracker's factory returns; its other methods, one for each event, are optional attributes."""
+
+    def scalars(self, step: int, scalars: Mapping[str, float]) -> str | None:
+        """Record what was measured up to a step; may return a sentence for the user, as each of its methods."""
+        ...
+
+
 PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "generator": (GeneratorNetwork,),
     "discriminator": (DiscriminatorNetwork,),
@@ -136,5 +171,8 @@ PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "dataset": (PairDataset,),
     "augmentation": (PairAugmentation,),
     "metric": (PairMetric,),
+    "optimizer": (ParameterOptimizer,),
+    "schedule": (RateSchedule,),
+    "tracker": (RunTracker,),
 }
 """For each kind what its factories may make; of a loss one of the two is enough."""

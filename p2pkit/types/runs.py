@@ -122,6 +122,21 @@ class ParameterCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RunLength:
+    """How long a training is, as its schedule is told.
+
+    Args:
+        steps: Updates of the generator in all.
+        unit: How many of them are one of what the config counts in: an epoch's, or 1.
+        start: The update after which the learning rate may fall, by `schedule.decay_after`.
+    """
+
+    steps: int
+    unit: int = 1
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """What a tracker records of a run's data.
 

@@ -23,6 +23,7 @@ class Verdict:
 
 
 Discriminate = Callable[["Tensor", "Tensor"], Verdict]
+Generate = Callable[["Tensor"], "Tensor"]
 
 
 class View:
@@ -35,16 +36,38 @@ class View:
         target: The batch of targets.
         fake: What the generator made; without history in the discriminator's turn.
         discriminate: The discriminator, or None in a run without one.
+        generate: The generator.
+        step: Number of the step, from 0; by default 0.
 
-    Shape: images (B, C, H, W) in [-1, 1].
+    Shape: images (B, C, H, W) in [-1, 1]; step () int64, on the images' device.
     """
 
-    def __init__(self, source: Tensor, target: Tensor, fake: Tensor, discriminate: Discriminate | None) -> None:
+    def __init__(
+        self,
+        source: Tensor,
+        target: Tensor,
+        fake: Tensor,
+        discriminate: Discriminate | None,
+        *,
+        generate: Generate | None = None,
+        step: Tensor | None = None,
+    ) -> None:
         self.source = source
         self.target = target
         self.fake = fake
         self._discriminate = discriminate
+        self._generate = generate
+        self._step = step
         self._verdicts: dict[str, Verdict] = {}
+        self._logged: dict[str, Tensor] = {}
+
+    @property
+    def step(self) -> Tensor:
+        """How many steps came before, as a tensor: a step that is a CUDA graph reads it where it lies.
+
+        Compute with it as with any tensor, `(view.step / 1000).clamp(max=1)`, and take no branch by its value.
+        """
+        return self.fake.new_zeros(()).long() if self._step is None else self._step
 
     @property
     def verdicts(self) -> Mapping[str, Verdict]:
@@ -56,6 +79,39 @@ class View:
         if self._discriminate is None:
             raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
         return self._discriminate(source, image)
+
+    def generate(self, source: Tensor) -> Tensor:
+        """Ask the generator for fakes of any source, for terms that need a forward of their own.
+
+        In the generator's turn it learns from them; in the discriminator's they are without history.
+
+        Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
+        """
+        if self._generate is None:
+            raise RuntimeError("this loss needs a generator, and there is none to ask here")
+        return self._generate(source)
+
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Report a number beside the loss, as `train/TERM/NAME`; it is read when losses are, and nobody waits for it.
+
+        Args:
+            name: What it is called; the same names in each call.
+            value: The number.
+
+        Raises:
+            ValueError: It is not a single number.
+
+        Shape: value ().
+        """
+        held = self.fake.new_full((), value) if isinstance(value, int | float) else value.detach().clone()
+        if held.shape != ():
+            raise ValueError(f"view.log takes a single number, and {name!r} is of shape {tuple(held.shape)}")
+        self._logged[name] = held
+
+    def taken(self) -> dict[str, Tensor]:
+        """Return what was logged since this was asked last; the engine asks after each term."""
+        logged, self._logged = self._logged, {}
+        return logged
 
     @property
     def on_target(self) -> Verdict:

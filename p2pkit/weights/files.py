@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from p2pkit.errors import ComponentError
 from p2pkit.tensor_files import UnreadableTensors, load_tensors
+from p2pkit.types.markers import StartsFrom
 
 _downloads: ContextVar[bool] = ContextVar("downloads", default=True)
 
@@ -30,10 +31,10 @@ CHECKSUMS = {
     "vgg19": "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
 }
 """SHA-256 of torchvision's files; their names hold the first eight digits, which have to do for the others."""
-
 WeightsFile = Annotated[
     Path | None,
     Field(description="File with the network's weights; by default it is looked for and downloaded."),
+    StartsFrom(),
 ]
 
 

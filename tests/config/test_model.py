@@ -3,32 +3,15 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from p2pkit import RunLength
 from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig, Section
-
-
-def test_the_linear_schedule_is_the_references():
-    factor = ScheduleConfig(epochs=200, decay_after=100).factor
-    assert [factor(done) for done in (0, 50, 99)] == [1, 1, 1]
-    assert factor(100) == pytest.approx(1 - 1 / 101)
-    assert factor(199) == pytest.approx(1 / 101)
-    reference = [1 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)]
-    assert [factor(epoch) for epoch in range(200)] == pytest.approx(reference)
-
-
-def test_the_other_shapes():
-    constant = ScheduleConfig(epochs=10, shape="constant")
-    assert {constant.factor(done) for done in range(10)} == {1.0}
-    cosine = [ScheduleConfig(steps=100, shape="cosine", decay_after=0).factor(done) for done in range(100)]
-    assert cosine == sorted(cosine, reverse=True)
-    assert cosine[49] == pytest.approx(0.5, abs=0.01)
-    assert 0 < cosine[-1] < 1e-3
 
 
 def test_lengths_count_in_epochs_or_steps():
     assert ScheduleConfig().length == 200
     assert ScheduleConfig(steps=7).length == 7
-    assert ScheduleConfig(steps=8).factor(3) == 1
-    assert ScheduleConfig(steps=8).factor(4) == pytest.approx(0.8)
+    assert ScheduleConfig(steps=8).run_length(20) == RunLength(8, 1, 4)
+    assert ScheduleConfig(epochs=8, decay_after=3).run_length(20) == RunLength(160, 20, 60)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import pytest
 from pages import read
 
+from p2pkit.builtin.schedules import linear
 from p2pkit.config import RunConfig
 from p2pkit.config.model import ScheduleConfig
 from p2pkit.registry import load_registry
@@ -42,7 +43,7 @@ def test_parameter_exists(key: str) -> None:
 @pytest.mark.parametrize("done", [0, 99, 100, 150, 199])
 def test_learning_rate_follows_the_rule(done: int) -> None:
     assert "1 - (e + 1 - c) / (f + 1)" in read(PAGE)
-    factor = ScheduleConfig(epochs=200, decay_after=100).factor(done)
+    factor = linear(ScheduleConfig(epochs=200, decay_after=100).run_length(1))(done)
     assert factor == pytest.approx(1 - max(0, done + 1 - 100) / 101)
 
 

@@ -13,7 +13,9 @@ from p2pkit.engine.check import check
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.training.session import RunSession
+from p2pkit.plugins.loading import Plugins
 from p2pkit.progress import Silent
+from p2pkit.registry import Registry
 
 
 @pytest.fixture
@@ -50,6 +52,51 @@ def work(checked, quiet, tmp_path):
 def _made(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+LEARNED = """
+    import torch
+    from torch import nn
+    P2PKIT_PLUGIN_API = {api}
+
+    class Learned(nn.Module):
+        '''Distances by a learned uncertainty, of the fake and of another one of the mirrored source.'''
+
+        def __init__(self):
+            super().__init__()
+            self.log_var = nn.Parameter(torch.zeros(()))
+            self.register_buffer("calls", torch.zeros(()))
+
+        def generator(self, view):
+            self.calls += 1
+            again = view.generate(view.source.flip(-1))
+            view.log("log_var", self.log_var)
+            view.log("step", view.step)
+            view.log("one", 1.0)
+            apart = (view.fake - view.target).abs().mean() + (again.flip(-1) - view.target).abs().mean()
+            return (-self.log_var).exp() * apart + self.log_var
+
+        def discriminator(self, view):
+            view.log("history", float(view.generate(view.source).requires_grad))
+            return view.on_fake.logits[0].square().mean() * self.log_var.exp()
+
+    @p2pkit.hookimpl
+    def p2pkit_losses(): yield p2pkit.Loss("learned", Learned)
+"""
+
+
+@pytest.fixture
+def learned(tiny, quiet, write_plugin):
+    """Check a tiny run with a loss that learns, of a plugin for an API."""
+
+    def make(*, api=2, **overrides):
+        block = {"block": ["p2pkit.mlflow"]}
+        plugins = Plugins(files=[write_plugin(LEARNED.format(api=api), "learned")], discover=False, **block)
+        names = Registry(quiet.file, plugins)
+        losses = {"gan": 1, "l1": 100, "learned": 2}
+        return check(resolve(load_config(tiny, {"losses": losses, **overrides}), names))
+
+    return make
 
 
 @pytest.fixture

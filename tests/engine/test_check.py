@@ -28,7 +28,7 @@ def test_every_component_is_built_once(checked, monkeypatch):
     monkeypatch.setattr(Part, "build", counted)
     checked(augment=["flip"], **{"evaluate.metrics": ["l1", "psnr"], "checkpoint.best": "l1"})
     assert set(built) >= {"generator", "discriminator", "dataset", "losses.gan", "losses.l1"}
-    assert len(built) == 8
+    assert len(built) == 11
     assert set(built.values()) == {1}
 
 
@@ -182,3 +182,11 @@ def test_batch_norm_over_several_processes_is_not_differentiated_twice(checked, 
     except ConfigError as error:
         found = [problem.cause for problem in error.problems]
     assert any(f"losses.{loss} differentiates a gradient" in cause for cause in found) == refused
+
+
+def test_a_data_set_that_does_not_come_in_the_size_that_is_asked_for(checked, monkeypatch):
+    from p2pkit.builtin.datasets.shapes import ShapesDataset
+
+    monkeypatch.setattr(ShapesDataset, "at", lambda self, height, width: self)
+    with pytest.raises(ConfigError, match=r"dataset: its at\(20, 20\) gives a data set whose spec says \(16, 16\)"):
+        checked(augment=[{"use": "jitter_crop", "params": {"load": 20}}])

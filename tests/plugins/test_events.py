@@ -65,7 +65,7 @@ def test_every_event_reaches_who_listens(events):
     run.checkpointed(7, Path("checkpoint"))
     run.ended(None)
     assert notes == []
-    assert run.listening == ["listener"]
+    assert [listener.name for listener in run.listening] == ["plugin listener"]
     assert said() == [
         ("started", "a-run"),
         ("scalars", 5, {"train/l1": 0.5}),
@@ -104,7 +104,7 @@ def test_a_plugin_that_fails_at_the_start_stops_the_run(events):
     with pytest.raises(PluginError, match="plugin clumsy failed in p2pkit_run_started: OSError: disk full"):
         run.started()
     run.ended(None)
-    assert "clumsy" not in run.listening
+    assert "plugin clumsy" not in [listener.name for listener in run.listening]
 
 
 def test_an_error_meant_for_users_keeps_its_words(events):
@@ -148,3 +148,54 @@ def test_what_plugins_say_is_told(write_plugin):
     run.ended(None)
     assert notes == ["at 2 all is well", "3 % is missing"]
     assert replay(plugins, Path("runs")) == ["sent what was left in runs"]
+
+
+class Recorder:
+    """Fails where it is told to, and remembers what it heard otherwise."""
+
+    def __init__(self, run: Run, fails: str = "") -> None:
+        self.heard: list[str] = []
+        self.fails = fails
+        HEARD.append(("tracker", run.name))
+
+    def scalars(self, step, scalars):
+        if self.fails == "scalars":
+            raise OSError("disk full")
+        return f"heard {step}"
+
+    def ended(self, error, reason):
+        HEARD.append(("tracker ended", reason))
+
+
+def tracked(make, *, strict: bool = False) -> tuple[Events, list[str]]:
+    HEARD.clear()
+    notes: list[str] = []
+    plugins = Plugins(discover=False, block=["p2pkit.mlflow"])
+    return Events(plugins, RUN, notes.append, strict=strict, trackers={"mine": make}), notes
+
+
+def test_a_tracker_is_made_when_the_run_begins_and_hears_what_it_has_methods_for():
+    run, notes = tracked(Recorder)
+    assert HEARD == []
+    run.started()
+    run.scalars(3, {})
+    run.checkpointed(3, Path("checkpoint"))
+    run.ended(None, "done")
+    assert notes == ["heard 3"]
+    assert HEARD == [("tracker", "a-run"), ("tracker ended", "done")]
+
+
+def test_a_tracker_that_fails_is_named_and_left_out():
+    run, notes = tracked(lambda run: Recorder(run, "scalars"))
+    run.started()
+    run.scalars(1, {})
+    run.scalars(2, {})
+    run.ended(None, "done")
+    assert notes == ["tracker mine failed in its scalars(): OSError: disk full; the run goes on without it"]
+    assert HEARD == [("tracker", "a-run")]
+
+
+def test_what_is_no_tracker_stops_the_run_before_it_begins():
+    run, _ = tracked(lambda run: object())
+    with pytest.raises(PluginError, match=r"made a object where a p2pkit\.RunTracker is wanted"):
+        run.started()

@@ -23,8 +23,8 @@ BAD = {
     "lacks a dependency": ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     "is not Python": ("def", "SyntaxError: invalid syntax"),
     "is of a later API": (
-        "P2PKIT_PLUGIN_API = 2",
-        "RuntimeError: written for plugin API 2, this p2pkit has 1; upgrade p2pkit",
+        "P2PKIT_PLUGIN_API = 3",
+        "RuntimeError: written for plugin API 3, this p2pkit has 2; upgrade p2pkit",
     ),
     "misspells a hook": (
         "@p2pkit.hookimpl\ndef p2pkit_generator(): return []",
@@ -79,13 +79,15 @@ def test_builtins_come_through_the_same_hooks(builtin):
     assert builtin.versions() == {}
 
 
-def test_the_tracker_listens_to_a_whole_run(builtin):
-    assert set(found(builtin, "p2pkit.mlflow").events) >= {
-        "p2pkit_run_started",
-        "p2pkit_scalars",
-        "p2pkit_evaluated",
-        "p2pkit_run_ended",
-    }
+def test_mlflow_is_a_tracker_that_takes_part_in_every_run(builtin):
+    (tracker,) = found(builtin, "p2pkit.mlflow").components
+    assert (tracker.full_name, tracker.always) == ("p2pkit:mlflow", True)
+
+
+@pytest.mark.parametrize(("stated", "api"), [("", 1), ("P2PKIT_PLUGIN_API = 1", 1), ("P2PKIT_PLUGIN_API = 2", 2)])
+def test_components_know_the_api_they_are_written_for(write_plugin, stated, api):
+    plugins = Plugins(files=[write_plugin(f"{GOOD}\n    {stated}\n", "stated")], discover=False)
+    assert [component.api for component in found(plugins, "stated").components] == [api]
 
 
 def test_an_installed_plugin_is_found_with_its_distribution(install):

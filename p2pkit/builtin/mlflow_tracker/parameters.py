@@ -33,7 +33,7 @@ def name(text: str) -> str:
 
 def _fact(key: str) -> str:
     """Name a network's size so that it comes after the config's keys: MLflow picks what it draws by the alphabet."""
-    return re.sub(r"^(\w+)_parameters$", r"size.\1", key)
+    return re.sub(r"^([\w.]+)_parameters$", r"size.\1", key)
 
 
 def _is_path(value: object) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.config import Part, Plan
-from p2pkit.config.model import EngineConfig, OptimizerConfig
-from p2pkit.engine.build.optimizer import make_optimizer
+from p2pkit.config.model import EngineConfig
+from p2pkit.engine.build.optimizer import learned_losses, make_optimizer, optimizer_of_losses
 from p2pkit.engine.build.parameters import count_parameters
 from p2pkit.engine.build.seeding import derive_seed, seed_everything
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.device.precision import allow_tf32
-from p2pkit.engine.distributed.ddp import wrap_ddp
+from p2pkit.engine.distributed.ddp import average_gradients, wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.ema import EMA
@@ -115,8 +117,9 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
         place.put(network)
         if engine.compile == "on":
             network.compile()
-    players = _players(checked, generator, discriminator)
-    objective = Objective(_terms(plan, checked.spec, place.device), engine.discriminator_factor)
+    terms = _terms(plan, checked.spec, place.device)
+    players = _players(checked, generator, discriminator, terms)
+    objective = Objective(terms, engine.discriminator_factor)
     forward = ForwardPasses(players, place.precision)
     step = TrainingStep(players, objective, forward, engine.order == "generator_first", engine.clip)
     augmentations = tuple(part.build(checked.spec) for part in plan.augment)
@@ -135,14 +138,21 @@ def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
     return terms
 
 
-def _players(checked: ValidatedRun, generator: nn.Module, discriminator: nn.Module | None) -> Players:
-    optimizers, ema = checked.plan.config.optimizers, checked.plan.config.engine.ema
+def _players(
+    checked: ValidatedRun, generator: nn.Module, discriminator: nn.Module | None, terms: Sequence[Term]
+) -> Players:
+    config = checked.plan.config
 
-    def player(network: nn.Module, part: Part, optimizer: OptimizerConfig) -> Player:
-        return Player(network, make_optimizer(optimizer, network), wrap_ddp(network, part, checked.spec))
+    def player(network: nn.Module, part: Part, key: Literal["generator", "discriminator"]) -> Player:
+        optimizer = make_optimizer(checked.plan.optimizers[key], getattr(config.optimizers, key), network)
+        return Player(network, optimizer, wrap_ddp(network, part, checked.spec))
 
     adversary = None
     if discriminator is not None and checked.discriminator is not None:
-        adversary = player(discriminator, checked.discriminator, optimizers.discriminator)
-    average = EMA(generator, ema) if ema else None
-    return Players(player(generator, checked.generator, optimizers.generator), adversary, average)
+        adversary = player(discriminator, checked.discriminator, "discriminator")
+    average = EMA(generator, config.engine.ema) if config.engine.ema else None
+    learned = {
+        name: Player(loss, make_optimizer(*optimizer_of_losses(checked.plan), loss), averaged=average_gradients)
+        for name, loss in learned_losses(terms).items()
+    }
+    return Players(player(generator, checked.generator, "generator"), adversary, average, learned)

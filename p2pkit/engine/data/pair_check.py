@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import PurePosixPath
 
 import torch
 from torch import Tensor
@@ -31,12 +32,24 @@ def hold_against(images: PairSpec | None, decode: Callable[[], Pair]) -> Pair:
         return pair  # type: ignore[no-any-return]  # as it is
     if not isinstance(pair, Pair):
         raise DataError(Problem("dataset", f"gave a {type(pair).__name__} where a p2pkit.Pair is wanted"))
+    if cause := _bad_name(pair.name):
+        raise DataError(Problem("dataset", f"a pair's name {cause}", "name pairs as files in a folder: train/0001"))
     size = images.height, images.width
     for side, image, spec in (("source", pair.source, images.source), ("target", pair.target, images.target)):
         if cause := _misfit(image, spec, size):
             remedy = "let the data set's spec say what its images are, or return them so"
             raise DataError(Problem(str(pair.name), f"its {side} {cause}", remedy))
     return pair
+
+
+def _bad_name(name: object) -> str:
+    """Say why a pair's name can't become that of a file; empty where it can."""
+    if not isinstance(name, str) or not name:
+        return f"is {name!r} and no text"
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not name.isprintable():
+        return f"{name[:80]!r} leads out of the folder that its pictures are written to"
+    return ""
 
 
 def _misfit(image: object, spec: ImageSpec, size: tuple[int, int]) -> str:

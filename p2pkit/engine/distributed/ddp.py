@@ -36,6 +36,16 @@ def wrap_ddp(network: nn.Module, part: Part, images: PairSpec) -> DistributedDat
 
 
 @torch.no_grad()
+def average_gradients(network: nn.Module) -> None:
+    """Leave the gradient's mean over all processes, for a network that is not asked as a whole."""
+    if is_initialized():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= dist.get_world_size()
+
+
+@torch.no_grad()
 def broadcast_buffers(network: nn.Module) -> None:
     """Give a network the main process's buffers, such as the statistics of batch norm, which each process gathers."""
     if is_initialized():

@@ -9,7 +9,7 @@ from operator import add
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pkit.config import LossPart
 from p2pkit.engine.step.scalars import Measured
@@ -58,6 +58,11 @@ class Objective:
         self.factors: dict[PlayerName, float] = {"generator": 1.0, "discriminator": discriminator_factor}
 
     @property
+    def modules(self) -> dict[str, nn.Module]:
+        """By name, `losses.TERM`, the losses that are modules: what they hold is saved and comes back."""
+        return {f"losses.{term.name}": term.loss for term in self.terms if isinstance(term.loss, nn.Module)}
+
+    @property
     def adversarial(self) -> bool:
         """Whether any term trains a discriminator; without one none is built."""
         return any(term.judges("discriminator") for term in self.terms)
@@ -97,6 +102,7 @@ class Objective:
                 value = term.value(player, view).float()
                 parts.append(value * (term.part.weight * term.part.every * self.factors[player]))
                 measured[f"train/{player}/{term.name}"] = value.detach()
+                measured |= {f"train/{term.name}/{name}": number for name, number in view.taken().items()}
         total = reduce(add, parts) if parts else torch.zeros((), device=view.source.device)
         measured[f"train/{player}/total"] = total.detach()
         return total, measured

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.profiler import record_function
 
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective
-from p2pkit.engine.step.players import Player, Players, frozen
+from p2pkit.engine.step.players import Players, frozen, update
 from p2pkit.engine.step.scalars import Measured, Scalars, verdict_scalars
-from p2pkit.types import View
 
 PairTensors = tuple[Tensor, Tensor]
 Fakes = Sequence[Tensor | None]
@@ -49,9 +48,16 @@ class TrainingStep:
 
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for lazy terms.
         """
+        self.forward.clock.fill_(number)
+        return self.take(batches, number)
+
+    def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
+        """Update both players, the clock being set, as a captured step can't."""
         fakes: Fakes = [self.forward.generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
-        updates = [self._discriminator_update, self._generator_update]
-        measured = [update(batches, fakes, number) for update in updates[:: -1 if self.generator_first else 1]]
+        turns = [self._discriminator_update, self._generator_update]
+        measured = [turn(batches, fakes, number) for turn in turns[:: -1 if self.generator_first else 1]]
+        for learned in self.players.losses:  # from both turns together
+            update(learned, self.forward.precision, self.clip)
         self.forward.precision.update()
         if self.players.average is not None:
             self.players.average.update(self.players.generator.network)
@@ -66,11 +72,11 @@ class TrainingStep:
             for (source, target), made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
                     fake = self.forward.generate_without_history(source) if made is None else made.detach()
-                    view = View(source, target, fake, self.forward.judge(player.learning, own_turn=True))
+                    view = self.forward.view_of(player, source, target, fake)
                     total, values = self.objective.total("discriminator", view, number)
                     self._backward(total, 1 / len(batches))
                 measured.append(values | verdict_scalars(view, self.objective.threshold))
-            self._optimize(player)
+            update(player, self.forward.precision, self.clip)
         return measured
 
     def _generator_update(self, batches: Sequence[PairTensors], fakes: Fakes, number: int) -> list[Measured]:
@@ -83,17 +89,9 @@ class TrainingStep:
                     total, values = self.objective.total("generator", self.forward.view(source, target, fake), number)
                     self._backward(total, 1 / len(batches))
                 measured.append(values)
-            self._optimize(player)
+            update(player, self.forward.precision, self.clip)
         return measured
 
     def _backward(self, total: Tensor, share: float) -> None:
         if total.requires_grad:  # no term of this player may be due
             torch.autograd.backward(self.forward.precision.scale(total), torch.full_like(total, share))
-
-    def _optimize(self, player: Player) -> None:
-        with record_function("optimiser"):
-            if self.clip is not None:
-                self.forward.precision.unscale(player.optimizer)
-                nn.utils.clip_grad_norm_(player.network.parameters(), self.clip)
-            self.forward.precision.step(player.optimizer)
-            player.optimizer.zero_grad(set_to_none=True)

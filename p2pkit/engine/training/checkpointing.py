@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from p2pkit.engine.build.autotune import tuned_settings
+from p2pkit.engine.build.optimizer import trainable
 from p2pkit.engine.build.seeding import derive_seed
 from p2pkit.engine.distributed.collectives import all_gather, raise_on_all_ranks
 from p2pkit.engine.distributed.world import world
@@ -21,10 +22,13 @@ from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from p2pkit.engine.build.assembly import Assembly
+from p2pkit.engine.step.players import Player
 from p2pkit.engine.storage.checkpoint import Contents, _load, _tensors, _under, write_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR, PLUGINS, TRAINING, checkpoint_name
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import read_state
+
+_PLAYERS = ("generator", "discriminator")
 
 
 def save_checkpoint(
@@ -87,9 +91,12 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Progress:
     state = read_state(path)
     tensors = _tensors(path / TRAINING)
     players = assembly.players
+    for name, network in _saved(assembly).items():
+        held = _under(tensors, name)
+        if held or name in _PLAYERS:  # a term may be new, or one of before losses were kept
+            _load(network, held, path)
     for name, player in players.named.items():
-        _load(player.network, _under(tensors, name), path)
-        _load_optimizer(player.optimizer, _under(tensors, f"optimizer.{name}"))
+        _load_optimizer(player, _under(tensors, f"optimizer.{name}"))
     if players.average is not None:
         _load(players.average.network, _tensors(path / GENERATOR), path)
         players.average.count.copy_(tensors["average.count"])
@@ -145,28 +152,48 @@ def _training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]
     tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(states) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
+    for name, network in _saved(assembly).items():
+        tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
     for name, player in players.named.items():
-        tensors |= {f"{name}.{key}": value for key, value in player.network.state_dict().items()}
-        for index, moments in player.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+        for index, parameter in enumerate(trainable(player.network)):
+            for key, value in player.optimizer.state.get(parameter, {}).items():
+                if value is not None:
+                    tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
     return tensors
 
 
-def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _saved(assembly: Assembly) -> dict[str, nn.Module]:
+    """Return by name all that is saved whole: the players' networks, and the losses that are modules."""
+    networks = {name: player.network for name, player in assembly.players.named.items()}
+    return networks | assembly.step.objective.modules
+
+
+def _load_optimizer(player: Player, tensors: Mapping[str, Tensor]) -> None:
     """Restore moments; those of a run under way where they lie, since a captured step reads them there.
 
     In the layout of their parameters, too: a fused update walks both in the order of memory.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters, optimizer = trainable(player.network), player.optimizer
     if optimizer.state:
         for number, parameter in enumerate(parameters):
-            for moment, held in optimizer.state.get(parameter, {}).items():
-                held.copy_(tensors.get(f"{number}.{moment}", torch.zeros(())))  # before the first step all are zero
+            held = optimizer.state.get(parameter, {})
+            for moment, value in held.items():
+                saved = tensors.get(f"{number}.{moment}", torch.zeros(()))  # before the first step all are zero
+                if isinstance(value, Tensor):
+                    value.copy_(saved)
+                elif value is not None:
+                    held[moment] = type(value)(saved.item())
         return
+    places = {parameter: place for place, parameter in enumerate(_in_groups(optimizer))}
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, moment = key.partition(".")
         like = parameters[int(index)]
         laid_out = torch.empty_like(like, dtype=value.dtype).copy_(value) if value.shape == like.shape else value
-        state.setdefault(int(index), {})[moment] = laid_out
+        state.setdefault(places[like], {})[moment] = laid_out
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _in_groups(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Return an optimiser's parameters in its own order, group after group."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

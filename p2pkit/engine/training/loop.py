@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from p2pkit.engine.build.assembly import Assembly
-from p2pkit.engine.build.optimizer import learning_rate, set_learning_rate
+from p2pkit.engine.build.optimizer import learning_rate, learning_rate_factor, set_learning_rate
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit
@@ -134,6 +134,7 @@ class Loop:
         self.shares = GradientShares(assembly, loader)
         self.best = BestCheckpoint(self.settings, folder)
         self.stopping = EarlyStopping(self.settings)
+        self.rate = learning_rate_factor(assembly.checked.plan, self.steps_per_epoch)
         self.seed = loader.seed
         self.status = LoopStatus()
         self.began_at = 0
@@ -240,7 +241,7 @@ class Loop:
         for group in _groups(batches, self.settings.engine.accumulate):
             # Begun here and read after the step, so that no process waits for the others' answers.
             asked = all_reduce_signal_async(lambda: leave.signal)
-            self._set_learning_rates(epoch)
+            self._set_learning_rates()
             if self.on_step is not None:
                 self.on_step(self)
             scalars = self.assembly.update([(batch.source, batch.target) for batch in group], status.progress.step)
@@ -259,12 +260,17 @@ class Loop:
         complete = batches >= self.steps_per_epoch * accumulate
         self.status.progress = Progress(at.step + 1, at.epoch + complete, 0 if complete else batches)
 
-    def _set_learning_rates(self, epoch: int) -> None:
-        schedule, status = self.settings.schedule, self.status
-        factor = schedule.factor(status.progress.step if schedule.steps is not None else epoch)
-        for name, player in self.assembly.players.named.items():
-            rate: float = getattr(self.settings.optimizers, name).lr
-            set_learning_rate(player.optimizer, rate * factor * rollback_lr_factor(status.state.rollbacks))
+    def _set_learning_rates(self) -> None:
+        factor = self.rate(self._position()) * rollback_lr_factor(self.status.state.rollbacks)
+        for player in self.assembly.players.named.values():
+            set_learning_rate(player.optimizer, factor)
+
+    def _position(self) -> int:
+        """Return where in its schedule the run is, in updates, as if all epochs had been as long as they are now."""
+        at = self.status.progress
+        if self.settings.schedule.steps is not None:
+            return at.step
+        return at.epoch * self.steps_per_epoch + at.batches // self.settings.engine.accumulate
 
     def _after_epoch(self) -> None:
         begun, epoch = time.perf_counter(), self.status.progress.epoch

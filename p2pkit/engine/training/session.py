@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from p2pkit.engine.build.autotune import build_tuned
 from p2pkit.engine.build.init_from import load_initial
+from p2pkit.engine.build.optimizer import unlearned_losses
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.splits import Splits
 from p2pkit.engine.device.malloc import keep_freed_memory
@@ -94,6 +95,10 @@ class RunSession:
         self.splits.read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
         assembly = build_tuned(self.checked, self._steps(), found=found, note=self.reporter.note)
+        for name in unlearned_losses(assembly.step.objective.terms):
+            why = "its plugin is written for plugin API 1, in which losses don't learn"
+            remedy = "it should freeze them, or state P2PKIT_PLUGIN_API = 2"
+            self.reporter.warn(f"the parameters of losses.{name} stay as they are, since {why}: {remedy}")
         progress, state, went_back = Progress(), LoopState(), False
         if resume is not None:
             progress = raise_on_all_ranks(lambda: load_checkpoint(resume, assembly))
@@ -164,7 +169,11 @@ class RunSession:
 
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
-        events = self.events = Events(self.plugins, run, self.reporter.warn, self.reporter.note, strict=self.strict)
+        events = self.events = Events(
+            *(self.plugins, run, self.reporter.warn, self.reporter.note),
+            strict=self.strict,
+            trackers=self.checked.plan.makers,
+        )
         if not world().main:
             events.listening.clear()
         try:

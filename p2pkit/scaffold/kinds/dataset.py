@@ -13,7 +13,7 @@ from torch import Tensor
 
 import p2pkit
 
-P2PKIT_PLUGIN_API = 1
+P2PKIT_PLUGIN_API = 2
 
 
 @dataclass(frozen=True)

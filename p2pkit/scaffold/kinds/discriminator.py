@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import p2pkit
 
-P2PKIT_PLUGIN_API = 1
+P2PKIT_PLUGIN_API = 2
 
 
 class SmallPatch(nn.Module):

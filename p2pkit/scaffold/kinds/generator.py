@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import p2pkit
 
-P2PKIT_PLUGIN_API = 1
+P2PKIT_PLUGIN_API = 2
 
 
 class SmallUNet(nn.Module):

@@ -12,7 +12,7 @@ import p2pkit
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-P2PKIT_PLUGIN_API = 1
+P2PKIT_PLUGIN_API = 2
 
 
 def windowed_rmse(

@@ -13,8 +13,9 @@ from p2pkit.engine.step.cuda_graph import capturing, sync_debug
 from p2pkit.engine.step.objective import PlayerName
 from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
-from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of
+from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of, view_of
 from p2pkit.testing.rules.networks import answer, network, same
+from p2pkit.testing.rules.optimizer import Trial
 from p2pkit.testing.subject import Subject
 from p2pkit.types import View, optional
 
@@ -30,7 +31,7 @@ def on_gpu(subject: Subject) -> Subject:
     return replace(subject, device=subject.device if subject.device.startswith("cuda") else "cuda")
 
 
-@rule("generator", "discriminator", "loss", "augmentation")
+@rule("generator", "discriminator", "loss", "augmentation", "optimizer")
 def no_host_sync(subject: Subject) -> None:
     """On a GPU it never waits for the device."""
     subject = on_gpu(subject)
@@ -74,6 +75,8 @@ def captured(subject: Subject) -> None:
 
 def call_of(subject: Subject, *, training: bool = True) -> Call:
     """Return what the engine does with the component in a step, with all tensors made beforehand."""
+    if subject.kind == "optimizer":
+        return _update_of(subject)
     batch = subject.batch()
     if subject.kind in ("generator", "discriminator"):
         built = network(subject).train(training)
@@ -84,8 +87,21 @@ def call_of(subject: Subject, *, training: bool = True) -> Call:
         torch.manual_seed(2)
         judge = Judge(images.source.channels + images.target.channels).to(subject.device)
         fake = functional.avg_pool2d(batch[1], 3, 1, 1).requires_grad_()
-        return lambda: [_value(built, player, View(*batch, fake, judge)) for player in roles(built)]
+        return lambda: [_value(built, player, view_of(*batch, fake, judge)) for player in roles(built)]
     return lambda: built(*batch)
+
+
+def _update_of(subject: Subject) -> Call:
+    """Return an optimiser's step by gradients that are there."""
+    trial = Trial(subject)
+    for weight in trial.network.parameters():
+        weight.grad = torch.ones_like(weight)
+
+    def update() -> Sequence[Tensor]:
+        trial.optimizer.step()
+        return [weight.detach() for weight in trial.network.parameters()]
+
+    return update
 
 
 def _value(loss: object, player: PlayerName, view: View) -> Tensor:

@@ -18,6 +18,7 @@ from p2pkit.testing.imports import private_imports
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import COLOUR, Subject
 from p2pkit.types import PairSpec, optional
+from p2pkit.untyped import Untyped
 
 NETWORKS = ("generator", "discriminator")
 
@@ -151,7 +152,12 @@ def foreign_files(subject: Subject) -> None:
 
 
 def _tried(subject: Subject, key: str, file: Path) -> None:
-    fitting = subject.kind != "dataset" and subject.buildable
+    if not subject.on_images:
+        params: dict[str, Untyped] = {key: file}
+        with suppress(Exception):
+            subject.build(**params)
+        return
+    fitting = subject.buildable
     with suppress(Exception):
         images = subject.images if fitting else PairSpec(COLOUR, COLOUR, 256, 256)
         subject.component.build(images, {**subject.params, key: file})
@@ -159,11 +165,11 @@ def _tried(subject: Subject, key: str, file: Path) -> None:
 
 @rule(*KIND_NAMES)
 def builds(subject: Subject) -> None:
-    """It can be built for some images, and refuses others by a ComponentError and nothing else."""
+    """It can be built, where it is for images for some of these, and refuses by a ComponentError and nothing else."""
     if subject.missing:
         raise Skip("it needs parameters, see the rule `defaults`")
     try:
-        if subject.kind == "dataset":
+        if not subject.on_images:
             subject.build()
             return
         specs = subject.specs

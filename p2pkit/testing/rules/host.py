@@ -10,7 +10,7 @@ from p2pkit.testing.rules.cuda import call_of
 from p2pkit.testing.subject import Subject
 
 
-@rule("generator", "discriminator", "loss", "augmentation")
+@rule("generator", "discriminator", "loss", "augmentation", "optimizer")
 def no_host_read_(subject: Subject) -> None:
     """It asks the device for no value: on a GPU the host would wait for it."""
     call = call_of(subject)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from p2pkit.testing.rule import require, rule
+from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.loss import call as ask
 from p2pkit.testing.rules.networks import answer, network
 from p2pkit.testing.subject import Subject
@@ -59,6 +59,22 @@ def no_hidden_state(subject: Subject) -> None:
     changed = [name for name in after if name.rpartition(".")[2] != "training" and before.get(name) != after[name]]
     remedy = "keep what has to last in buffers (`self.register_buffer`), which are saved and come back"
     require(not changed, f"Called, it changes {', '.join(changed[:3])}, which a resumed run would not know: {remedy}.")
+
+
+@rule("loss")
+def resumes(subject: Subject) -> None:
+    """What it has come to know lies in its `state_dict`: a resumed run goes on with the same values."""
+    used, fresh = subject.build(), subject.build()
+    before = _attributes(used)
+    for _ in range(3):
+        ask(subject, used)
+    if before != _attributes(used):
+        raise Skip("it keeps numbers, see the rule `no_hidden_state`")
+    if isinstance(used, nn.Module):
+        fresh.load_state_dict(used.state_dict())
+    remedy = "be a torch.nn.Module and keep what has to last in buffers (`self.register_buffer`), which are saved"
+    same = [torch.equal(one, other) for one, other in zip(ask(subject, used), ask(subject, fresh), strict=True)]
+    require(all(same), f"Called again, it gives another value than one that is built anew in a resumed run: {remedy}.")
 
 
 @rule("generator", "discriminator", "loss")

@@ -107,3 +107,13 @@ def test_what_differs_can_be_left_out():
     stored, left_out = load_split(pairs(FINE.numpy()), images=RGB, unreadable="skip")
     assert len(stored) == 1
     assert left_out[0].path == "bad.png"
+
+
+@pytest.mark.parametrize("name", ["../train/0", "/etc/0", "a/../../0", "", "0\n", 7])
+def test_a_name_that_can_not_be_a_files_is_refused(name):
+    with pytest.raises(DataError, match="a pair's name"):
+        load_split([Pair(FINE, FINE, name)], images=RGB)
+
+
+def test_a_name_may_have_folders():
+    assert len(load_split([Pair(FINE, FINE, "city/0001.png")], images=RGB)[0]) == 1

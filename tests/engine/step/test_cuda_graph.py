@@ -28,6 +28,9 @@ OPTIONS = {
     "no adversary": {"losses.gan.weight": 0},
     "generator first": {"engine.order": "generator_first"},
     "adamw": {"optimizers.generator.use": "adamw"},
+    "sgd": {"optimizers.generator.use": "sgd"},
+    "muon": {"optimizers.generator.use": "muon"},
+    "a slower norm": {"optimizers.generator.groups": [{"match": "biases", "lr_factor": 0.1}]},
 }
 
 
@@ -42,8 +45,12 @@ class _Sums:
 
     def __init__(self):
         self.taken = 0
+        self.forward = SimpleNamespace(clock=torch.zeros((), dtype=torch.int64))
 
     def __call__(self, batches, number):
+        return self.take(batches, number)
+
+    def take(self, batches, number):
         self.taken += 1
         return Scalars(("sum",), sum(source.sum() + target.sum() for source, target in batches)[None])
 
@@ -81,6 +88,7 @@ def test_each_combination_of_due_terms_is_captured_once_and_sees_each_batch(play
         kept.append((played([batch], number)["sum"].item(), batch[0].sum() + batch[1].sum()))
     assert len(played._captured) == 2
     assert played.step.taken == WARM_UP + 2  # later steps are replayed
+    assert played.step.forward.clock > WARM_UP + 2  # and find their number where it lies
     for found, expected in kept:
         assert found == pytest.approx(expected.item())
 

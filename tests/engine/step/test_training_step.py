@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from p2pkit.engine.build.assembly import assemble
+
 
 def state(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
@@ -168,3 +170,28 @@ def test_features_are_cast_once_and_only_where_a_loss_reads_them(assembled):
     assert torch.bfloat16 in {layer.dtype for scale in computed[0].features for layer in scale}
     assert {layer.dtype for scale in verdict.features for layer in scale} == {torch.float32}
     assert verdict.features is verdict.features
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_learns_moves_by_both_turns_and_asks_the_generator(learned, batches, accumulate):
+    assembly = assemble(learned(**{"engine.accumulate": accumulate, "optimizers.losses": {"use": "sgd", "lr": 0.1}}))
+    (loss,) = assembly.players.losses
+    before = [weight.detach().clone() for weight in assembly.players.generator.network.parameters()]
+    scalars = assembly.step(batches(assembly, accumulate), 7)
+    assert [float(scalars[f"train/learned/{name}"]) for name in ("log_var", "step", "one", "history")] == [0, 7, 1, 0]
+    apart = float(scalars["train/generator/learned"])
+    judged = float(scalars["train/discriminator/learned"])
+    # d/dx of exp(-x) * apart + x, and of exp(x) * judged, at 0; weight 2, and the discriminator's factor
+    wanted = -0.1 * 2 * (1 - apart + 0.5 * judged)
+    assert loss.network.log_var.item() == pytest.approx(wanted, rel=1e-4)
+    assert loss.network.log_var.grad is None
+    assert loss.network.calls == accumulate
+    after = assembly.players.generator.network.parameters()
+    assert not all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_a_loss_of_an_older_plugin_stays_as_it_is(learned, batches):
+    assembly = assemble(learned(api=1))
+    assembly.step(batches(assembly, 1), 0)
+    assert assembly.players.losses == ()
+    assert assembly.step.objective.modules["losses.learned"].log_var == 0

@@ -11,10 +11,13 @@ from safetensors.torch import load_file
 
 from p2pkit import ModelError
 from p2pkit.config import load_config, resolve
+from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoint
+from p2pkit.engine.training.session import RunSession
+from p2pkit.progress import Silent
 
 RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
 
@@ -238,3 +241,45 @@ def test_alarms_and_sums_go_on_after_an_interruption(work, signalled, tmp_path):
 
 def rich(options):
     return {**options, "engine.cache": "memory", "engine.workers": 0}
+
+
+def test_what_a_loss_has_learnt_comes_back_to_the_bit(learned, signalled, quiet, tmp_path):
+    """Its parameters, buffers and moments do; the gradient shares, which ask it too, leave no trace."""
+
+    def session(name, **overrides):
+        (tmp_path / name).mkdir(exist_ok=True)
+        own = {"evaluate.every": 1, "optimizers.losses": {"use": "muon", "lr": 0.01}, **overrides}
+        return RunSession(learned(**own), quiet.plugins, tmp_path / name, Silent())
+
+    whole = session("whole").train()
+    stopped = session("cut").train(on_step=signalled(2))
+    resumed = session("cut").train(stopped.checkpoint)
+    unwatched = session("unwatched", **{"health.gradient_shares": 0}).train()
+    found = weights(whole.checkpoint)
+    assert found["losses.learned.calls"] == whole.progress.step
+    assert found["losses.learned.log_var"] != 0
+    assert "optimizer.losses.learned.0.mean" in found
+    assert_same(found, weights(resumed.checkpoint))
+    assert_same(found, weights(unwatched.checkpoint))
+
+
+def test_a_checkpoint_from_before_losses_were_kept_goes_on(learned, tmp_path):
+    old = assemble(learned(losses={"gan": 1, "l1": 100}))
+    path = save(old, tmp_path)
+    new = assemble(learned())
+    assert load_checkpoint(path, new) == Progress(2, 0, 2)
+    assert new.step.objective.modules["losses.learned"].calls == 0
+
+
+@pytest.mark.parametrize(
+    "groups", [[], [{"match": "norms", "weight_decay": 0.0}, {"match": "biases", "lr_factor": 0.5}]]
+)
+def test_moments_belong_to_parameters_however_these_are_grouped(trained, assembled, tmp_path, groups):
+    first = trained(**{"optimizers.generator.groups": groups[:1]})
+    second = assembled(**{"optimizers.generator.groups": groups})
+    load_checkpoint(save(first, tmp_path), second)
+    for one, other in zip(
+        first.players.generator.network.parameters(), second.players.generator.network.parameters(), strict=True
+    ):
+        mine, theirs = first.players.generator.optimizer.state[one], second.players.generator.optimizer.state[other]
+        assert_same(mine, theirs)

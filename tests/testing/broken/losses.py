@@ -137,8 +137,31 @@ class Growing(nn.Module):
         return (view.fake - view.target).square().mean() * self.calls
 
 
+class Adapts(Fine):
+    __doc__ = DOC
+
+    def __init__(self) -> None:
+        self.strength = torch.ones(())
+
+    def generator(self, view):
+        self.strength = self.strength * 1.1
+        return super().generator(view) * self.strength
+
+
+class Cycle:
+    __doc__ = DOC
+
+    def generator(self, view):
+        view.log("size", view.fake.detach().square().mean())
+        again = view.generate(view.source.flip(-1)).flip(-1)
+        value = (again - view.target).square().mean() + (view.fake - view.target).square().mean()
+        return value * (1 + view.step).clamp(max=1)
+
+
 @p2pkit.hookimpl
 def p2pkit_losses():
+    yield p2pkit.Loss("resumes", Adapts)
+    yield p2pkit.Loss("nothing_4", Cycle)
     yield p2pkit.Loss("roles", WithoutRole)
     yield p2pkit.Loss("scalar", NotScalar)
     yield p2pkit.Loss("gradient", Detached)
