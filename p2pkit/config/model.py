@@ -321,8 +321,8 @@ with warnings.catch_warnings():  # classes have a method `register` of Python's 
         )
         trackers: dict[Name, TrackerConfig] = Field(
             default_factory=dict,
-            description="Trackers beside those that take part in every run, by name; `use` defaults to the name. MLflow "
-            "is one that does, unless `mlflow: false` says otherwise.",
+            description="Trackers beside those that take part in every run, by name; `use` defaults to the name. "
+            "MLflow is one that does, unless `mlflow: false` says otherwise.",
         )
 
 
