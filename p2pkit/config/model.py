@@ -188,6 +188,13 @@ class EngineConfig(Section):
         "auto", description="Where decoded images are kept; auto is memory while they fit into a quarter of it."
     )
     workers: int = Field(2, ge=0, le=256, description="Processes that decode when the cache is off.")
+    worker_timeout: float | None = Field(
+        300,
+        gt=0,
+        le=Many,
+        description="Seconds that one of these may take for a batch: then it counts as frozen, is told with the pair "
+        "it was at, and replaced once, as one that was killed is; null for no limit.",
+    )
     on_nan: Literal["stop", "rollback"] = Field(
         "stop",
         description="After a number that is not finite: end the run, or go on from the last checkpoint with half the "

@@ -1,6 +1,5 @@
 """Files as cameras, microscopes and GIS write them; and files that are damaged, too large, or no files."""
 
-import io
 import os
 import struct
 import zlib
@@ -9,7 +8,6 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image
 
 from p2pkit import read_image
