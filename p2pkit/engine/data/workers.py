@@ -104,7 +104,7 @@ def read_by_workers(
             where = f"while it read {', '.join(map(name, lost.at))}" if lost.at else f"at or after {name_batch(done)}"
             cause = f"a process that reads {lost} {where}"
             if again:
-                raise DataError(_problem(f"{cause}, and so was another one before", lost.frozen)) from lost
+                raise DataError(_problem(f"{cause}; another one was lost before", lost.frozen)) from lost
             workers.note(f"{cause}; another one reads in its place")
             again = True
 
