@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 
 from p2pkit.engine.distributed.collectives import is_initialized
 from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem
-from p2pkit.errors import TrainingError
+from p2pkit.errors import Stopped, TrainingError
 from p2pkit.untyped import Untyped
 
 GRACE = 15.0
@@ -61,18 +61,6 @@ def _leave(error: TrainingError, ended: Callable[[TrainingError], None]) -> None
             sys.stderr.flush()
     finally:
         os._exit(2)
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal ends the run where there is nothing to save, or for the second time.
-
-    Args:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.signal = number
 
 
 class GracefulExit:
