@@ -1,21 +1,30 @@
-"""A plugin that kills one process of a run, as P2PKIT_TEST_KILL says: "RANK MODULE:NAME", when that is first called."""
+"""A plugin that kills one process, as P2PKIT_TEST_KILL says: "RANK TIME MODULE:NAME", when that is called so often."""
 
 import functools
 import importlib
 import os
 import signal
 
-RANK, _, PLACE = os.environ["P2PKIT_TEST_KILL"].partition(" ")
+RANK, TIME, PLACE = os.environ["P2PKIT_TEST_KILL"].split(" ")
 
 
-def kill(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
+def kill_at(time, place):
+    module, _, name = place.partition(":")
+    *owners, last = name.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    before, calls = getattr(owner, last), []
+
+    @functools.wraps(before)
+    def counted(*given, **named):
+        calls.append(1)
+        if len(calls) == time:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return before(*given, **named)
+
+    setattr(owner, last, counted)
 
 
 if os.environ.get("RANK") == RANK:
-    module, _, name = PLACE.partition(":")
-    if not name:
-        kill()
-    *owners, last = name.split(".")
-    owner = functools.reduce(getattr, owners, importlib.import_module(module))
-    setattr(owner, last, kill)
+    if PLACE == "import":
+        os.kill(os.getpid(), signal.SIGKILL)
+    kill_at(int(TIME), PLACE)
