@@ -21,7 +21,7 @@ def main() -> None:
         sys.stderr.write(f"stopped by {number.name}\n")
         sys.exit(128 + number)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # all has been said, and nothing is left to be ended well
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all has been said: it would change the exit code alone
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -78,7 +78,7 @@ def log_model(client: MlflowClient, run_id: str, checkpoint: Path, entry: Plain)
 
     recorded = client.get_run(run_id)
     logged = _begun(client, recorded, entry["step"])
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         data, folder = Path(temporary, "checkpoint"), Path(temporary, "model")
         data.mkdir()
         for file in p2pkit.inference_files(checkpoint):

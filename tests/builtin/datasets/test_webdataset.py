@@ -272,7 +272,7 @@ def test_a_member_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeyp
             entry = tarfile.TarInfo(name)
             entry.size = size
             tar.addfile(entry, io.BytesIO(bytes(size)))
-    with pytest.raises(p2pkit.ComponentError, match=r"a\.source\.png is of 1001 bytes, more than the 1000 that are read"):
+    with pytest.raises(p2pkit.ComponentError, match=r"a\.source\.png is of 1001 bytes, more than the 1000 "):
         webdataset(shards={"train": str(tmp_path / "x.tar.gz")}, pairs={"train": 1})
 
 

@@ -17,10 +17,11 @@ LOOP = "p2pkit.engine.training.loop:"
 EVENTS = "p2pkit.plugins.events:Events."
 PLACES = {
     "start": (0, "import"),
+    "joining": (0, "p2pkit.api:process_group"),
     "first collective": (0, "p2pkit.api:raise_on_all_ranks"),
     "building": (0, "p2pkit.engine.training.session:build_tuned"),
     "before training": (0, f"{EVENTS}started"),
-    "step": (5, "p2pkit.engine.build.assembly:Assembly.update"),
+    "step": (5, f"{LOOP}Loop._advance"),
     "reading losses": (5, f"{LOOP}Loop._read"),
     "evaluation": (2, "p2pkit.engine.evaluation.evaluator:Evaluator.__call__"),
     "checkpoint": (2, f"{LOOP}save_checkpoint"),
@@ -65,8 +66,8 @@ def killed(torchrun, tiny, mlflow_here):
 def test_a_killed_process_ends_the_other_with_a_sentence(killed, tmp_path, rank, place):
     code, said = killed(["run.yaml"], rank, place)
     assert code == 1
-    assert re.findall(r"exitcode +: (-9|2|143)\b", said).count("-9") == 1
-    assert SENTENCE.search(said)
+    assert re.findall(r"exitcode +: (-?\d+)", said).count("-9") == 1
+    assert SENTENCE.search(said) or place == "end"  # where the other one has done all that it had to do
     assert "Traceback" not in said.partition("torch/distributed/")[0]
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     if rank == 1:
