@@ -16,11 +16,11 @@ KILLER = Path(__file__).with_name("killer.py")
 LOOP = "p2pkit.engine.training.loop:"
 EVENTS = "p2pkit.plugins.events:Events."
 PLACES = {
-    "start": (0, "import"),
-    "joining": (0, "p2pkit.api:process_group"),
-    "first collective": (0, "p2pkit.api:raise_on_all_ranks"),
-    "building": (0, "p2pkit.engine.training.session:build_tuned"),
-    "before training": (0, f"{EVENTS}started"),
+    "start": (1, "import"),
+    "joining": (1, "p2pkit.api:process_group"),
+    "first collective": (1, "p2pkit.api:raise_on_all_ranks"),
+    "building": (1, "p2pkit.engine.training.session:build_tuned"),
+    "before training": (1, f"{EVENTS}started"),
     "step": (5, f"{LOOP}Loop._advance"),
     "reading losses": (5, f"{LOOP}Loop._read"),
     "evaluation": (2, "p2pkit.engine.evaluation.evaluator:Evaluator.__call__"),
