@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import random
@@ -139,13 +140,20 @@ def _tar_samples(url: str) -> Iterator[Sample]:
         yield from group_by_keys(_members(url, tar))
 
 
-def _members(url: str, tar: tarfile.TarFile) -> Iterator[Sample]:
-    """Yield a tar file's members as webdataset groups them; its own reader takes each into memory, however large."""
+def entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield a tar file's files, unless one is too large to be read; `OSError` then."""
     for entry in tar:
         if not entry.isreg() or _META.match(entry.name):
             continue
         if entry.size > LARGEST:
-            raise OSError(f"its {entry.name} is of {entry.size} bytes, more than the {LARGEST} that are read")
+            cause = f"its {entry.name} is of {entry.size} bytes, more than the {LARGEST} that are read"
+            raise OSError(errno.EFBIG, cause)
+        yield entry
+
+
+def _members(url: str, tar: tarfile.TarFile) -> Iterator[Sample]:
+    """Yield a tar file's members as webdataset groups them; its own reader takes each into memory, however large."""
+    for entry in entries(tar):
         content = tar.extractfile(entry)
         assert content is not None  # it is a file
         yield {"fname": entry.name, "data": content.read(), "__url__": url}

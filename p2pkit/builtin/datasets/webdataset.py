@@ -15,7 +15,7 @@ import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
 from p2pkit.builtin.datasets.arrays import count_records, holds_arrays
 from p2pkit.builtin.datasets.ranges import Found
-from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, samples_of
+from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, entries, member, samples_of
 from p2pkit.builtin.datasets.sides import (
     FloatRange,
     Intensity,
@@ -157,7 +157,7 @@ def _count(file: str) -> int:
         if holds_arrays(file):
             return count_records(file)
         with tarfile.open(file) as tar:
-            names = [entry.name for entry in tar if entry.isreg()]
+            names = [entry.name for entry in entries(tar)]
     except (OSError, ValueError, tarfile.TarError) as error:
         cause = f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
         raise p2pkit.ComponentError(cause, parameter="shards") from None

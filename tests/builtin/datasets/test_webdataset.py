@@ -264,7 +264,8 @@ def test_a_pattern_for_many_shards_is_none_for_too_many(tmp_path):
         webdataset(shards={"train": str(tmp_path / "x-{00000..09999}.tar")}, pairs={"train": 1})
 
 
-def test_a_member_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize("counted", [{}, {"pairs": {"train": 1}}])
+def test_a_member_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeypatch, counted):
     """A tar file says how large a member is before it comes; it may be of zeros, compressed to nothing."""
     monkeypatch.setattr("p2pkit.builtin.datasets.shards.LARGEST", 1000)
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
@@ -273,7 +274,7 @@ def test_a_member_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeyp
             entry.size = size
             tar.addfile(entry, io.BytesIO(bytes(size)))
     with pytest.raises(p2pkit.ComponentError, match=r"a\.source\.png is of 1001 bytes, more than the 1000 "):
-        webdataset(shards={"train": str(tmp_path / "x.tar.gz")}, pairs={"train": 1})
+        webdataset(shards={"train": str(tmp_path / "x.tar.gz")}, **counted)
 
 
 def test_an_array_in_a_tar_file_whose_header_lies_is_an_error_of_ours():
