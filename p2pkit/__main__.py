@@ -1,6 +1,32 @@
-"""`python -m p2pkit`, as torchrun starts it."""
+"""The command line's door: `p2pkit`, and `python -m p2pkit`, as torchrun starts it."""
 
-from p2pkit.cli import main
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from p2pkit.errors import Stopped
+
+
+def main() -> None:
+    """Hear signals first, then import the command line, which takes a while, and run it."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        from p2pkit.cli import main as run
+
+        run()
+    except KeyboardInterrupt as ended:
+        number = signal.Signals(getattr(ended, "signal", signal.SIGINT))
+        sys.stderr.write(f"stopped by {number.name}\n")
+        sys.exit(128 + number)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all has been said: it would change the exit code alone
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,7 @@ from p2pkit.engine.distributed.collectives import (
     process_group,
     raise_on_all_ranks,
 )
-from p2pkit.engine.distributed.signals import GracefulExit
+from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.costs import save_costs
@@ -171,7 +171,7 @@ def train(
         TrainingError: A loss is no longer a finite number.
     """
     registry = names_in_force(registry, plugins)
-    with GracefulExit(), process_group():
+    with GracefulExit() as leave, signal_watchdog(leave), process_group():
         checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
@@ -203,7 +203,7 @@ def resume(
         As `train`.
     """
     registry = names_in_force(registry, plugins)
-    with GracefulExit(), process_group():
+    with GracefulExit() as leave, signal_watchdog(leave), process_group():
         checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
@@ -284,7 +284,7 @@ def evaluate(
         The scores, and where the picture is.
     """
     registry = names_in_force(registry, plugins)
-    with GracefulExit(), process_group():
+    with GracefulExit() as leave, signal_watchdog(leave), process_group():
         names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model), trust=trust))
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, names, overrides))
         folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,6 +24,18 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
         return f"{where}{self.cause}" + (f"\n  -> {self.remedy}" if self.remedy else "")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ends the work where there is nothing to save, or for the second time.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.signal = number
 
 
 class P2pkitError(Exception):

@@ -92,7 +92,8 @@ def _find_files_again(database: Path) -> None:
         ).fetchall():
             new = _moved_to(old, database.parent)
             for table, column in _ADDRESSES if new else ():
-                changed = f"update {table} set {column} = ? || substr({column}, ?)"
+                # Both names are of this module; what comes from elsewhere is bound.
+                changed = f"update {table} set {column} = ? || substr({column}, ?)"  # nosec B608
                 where = f"where experiment_id = ? and substr({column}, 1, ?) = ?"
                 connection.execute(f"{changed} {where}", (new, len(old) + 1, experiment, len(old), old))
 

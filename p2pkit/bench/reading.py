@@ -14,6 +14,7 @@ from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.workers import Workers
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 from p2pkit.registry import load_registry
@@ -28,7 +29,7 @@ def open_shards(root: Path) -> PairDataset:
 
 def loader(dataset: PairDataset, *, batch: int, workers: int = 0) -> Loader:
     """Return the engine's loader of the training pairs, without augmentation, on the CPU."""
-    stored, _ = load_split(dataset.pairs("train"), workers=workers)
+    stored, _ = load_split(dataset.pairs("train"), workers=Workers(workers))
     cpu = torch.device("cpu")
     place = Placement(cpu, Precision("fp32", cpu), torch.channels_last)
     return Loader(stored, dataset.spec, batch=batch, place=place, shuffle=True)

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from p2pkit.types import RunLength
 from p2pkit.untyped import Json
@@ -32,6 +32,14 @@ Cache = Annotated[
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 """What tables, plots and records can show: up to 100 letters, none of them a line break or the like."""
+
+
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):  # the system would refuse it when the first file is written
+        raise ValueError("no path holds the character NUL")
+    return path
+
+
 RunName = Annotated[str, Field(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,199}$")]
 """The name of a single folder that is not hidden."""
 TagName = Annotated[str, Field(pattern=r"^\w[\w .:-]*(/\w[\w .:-]*)*$", max_length=250)]
@@ -221,6 +229,13 @@ class EngineConfig(Section):
         ),
     )
     workers: int = Field(2, ge=0, le=256, description="Processes that decode when the cache is off.")
+    worker_timeout: float | None = Field(
+        300,
+        gt=0,
+        le=Many,
+        description="Seconds that one of these may take for a batch: then it counts as frozen, is told with the pair "
+        "it was at, and replaced once, as one that was killed is; null for no limit.",
+    )
     on_nan: Literal["stop", "rollback"] = Field(
         "stop",
         description="After a number that is not finite: end the run, or go on from the last checkpoint with half the "
@@ -305,7 +320,9 @@ with warnings.catch_warnings():  # classes have a method `register` of Python's 
             "p2pkit", description="Experiment in MLflow."
         )
         name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
-        folder: Path = Field(Path("runs"), description="Folder in which each run has a folder of its own.")
+        folder: Annotated[Path, AfterValidator(_possible)] = Field(
+            Path("runs"), description="Folder in which each run has a folder of its own."
+        )
         tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
         system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
         model: bool = Field(

@@ -115,7 +115,7 @@ def _is_outdated(version: str) -> bool:
 
 def _server(uri: str) -> Finding:
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):  # nosec B310  http, as seen above
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):  # http, as seen above  # nosec B310
             return _finding("fine", f"{_shown(uri)} answers")
     except urllib.error.HTTPError as error:
         remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if error.code in (401, 403) else _UNSET

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import stat
 import struct
-import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TGA", "JPEG2000", "TIFF", "PPM")
 _RGB_FIRST = frozenset({"P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "La"})
 _NUMPY, _TIFFS, _PNG = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), b"\x89PNG\r\n\x1a\n"
+_ZIPS = (b"PK\3\4", b"PK\5\6")
 _SCANS = 500
 """Passes over a JPEG's pixels, as many as libjpeg-turbo advises; each costs as much as a file of its own."""
 
@@ -71,7 +71,7 @@ def _decode(file: IO[bytes], indexed: bool) -> NDArray[np.generic]:
         raise OSError("the file is empty")
     if start.startswith(_NUMPY):
         return _array(file)
-    if zipfile.is_zipfile(file):
+    if start.startswith(_ZIPS):  # zipfile would ask the end, for which an archive's entry is unpacked as a whole
         raise OSError("is an archive, for instance an NPZ; save its array by numpy.save as .npy")
     file.seek(0)
     if start[:4] in _TIFFS:

@@ -115,7 +115,7 @@ def _present(
 def _await(base: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):  # URLError is an OSError  # nosec B310  ours
+        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):  # a URLError too; ours  # nosec B310
             return
         time.sleep(0.1)
     log.seek(0)

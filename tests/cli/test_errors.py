@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +76,12 @@ def test_a_signal_ends_in_a_sentence(p2pkit, monkeypatch, name, code):
     monkeypatch.setattr(api, "check_plan", act)
     told = p2pkit("train", "demo")
     assert (told.code, told.err) == (code, f"stopped by {name}\n")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_while_the_command_line_is_imported_ends_in_a_sentence(tmp_path, name, code):
+    (tmp_path / "typer.py").write_text(f"import os, signal\nos.kill(os.getpid(), signal.{name})\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "p2pkit", "--version"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, f"stopped by {name}\n")

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from p2pkit import RunLength
-from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig, Section
+from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig, Section, TrackingConfig
 
 
 def test_lengths_count_in_epochs_or_steps():
@@ -47,3 +47,8 @@ def test_a_tiny_config_has_defaults_for_all_the_rest():
 def test_published_figures_are_complete():
     with pytest.raises(ValidationError, match="L1 has 1 figures for 2 metrics"):
         PublishedConfig(metrics={"l1": "L1", "psnr": "PSNR"}, points={"L1": [0.1]})
+
+
+def test_a_folder_that_no_disk_can_have_is_refused_before_training():
+    with pytest.raises(ValidationError, match="no path holds the character NUL"):
+        TrackingConfig(folder="a\0b")

@@ -21,6 +21,8 @@ import p2pkit
 SPLITS = ("train", "val", "test")
 Half = Literal["whole", "left", "right"]
 _LARGE = 2**26
+LARGEST = 2**30
+"""Bytes that are read of what an archive holds, which may be of zeros and compressed to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ class File:
             return p2pkit.read_image(self.root / self.name, indexed=indexed)
         try:
             archive = _open(self.root)
-            if archive.getinfo(self.name).file_size > _LARGE:  # may be one that unpacks to more than memory holds
+            size = archive.getinfo(self.name).file_size
+            if size > LARGEST:
+                raise OSError(f"is of {size} bytes when it is unpacked, more than the {LARGEST} that are read")
+            if size > _LARGE:  # may be one that unpacks to more than memory holds
                 with archive.open(self.name) as stream:
                     return p2pkit.read_image(stream, indexed=indexed)
             content = archive.read(self.name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import random
+import re
 import tarfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -21,8 +23,10 @@ from torch import Tensor
 import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec, Shard
 from p2pkit.builtin.datasets.arrays import Sample, array_samples, can_be_mapped, holds_arrays
+from p2pkit.builtin.datasets.files import LARGEST
 
 _HEAD_REQUESTS = 16
+_META = re.compile(r"__[^/]*__($|/)")  # what webdataset leaves out
 
 
 @dataclass(frozen=True)
@@ -130,18 +134,37 @@ def samples_of(file: str) -> Generator[Sample]:
     try:
         yield from array_samples(file) if holds_arrays(file) else _tar_samples(file)
     except (tarfile.TarError, ValueError, EOFError) as error:
-        cause = str(error.args[0]).partition(" @ ")[0]  # where webdataset says which Python object it was
-        raise OSError(f"it is damaged or cut off ({cause})") from None
+        raise OSError(f"it is damaged or cut off ({error})") from None
     except Exception as error:
         raise OSError(getattr(error, "strerror", None) or p2pkit.first_line(error, typed=True)) from None
 
 
 def _tar_samples(url: str) -> Iterator[Sample]:
     import fsspec
-    from webdataset.tariterators import group_by_keys, tar_file_expander
+    from webdataset.tariterators import group_by_keys
 
-    with fsspec.open(url, "rb") as stream:
-        yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
+    with fsspec.open(url, "rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
+        yield from group_by_keys(_members(url, tar))
+
+
+def entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield a tar file's files, unless one is too large to be read; `OSError` then."""
+    for entry in tar:
+        if not entry.isreg() or _META.match(entry.name):
+            continue
+        if entry.size > LARGEST:
+            cause = f"its {entry.name} is of {entry.size} bytes, more than the {LARGEST} that are read"
+            raise OSError(errno.EFBIG, cause)
+        yield entry
+
+
+def _members(url: str, tar: tarfile.TarFile) -> Iterator[Sample]:
+    """Yield a tar file's members as webdataset groups them; its own reader takes each into memory, however large."""
+    for entry in entries(tar):
+        content = tar.extractfile(entry)
+        assert content is not None  # it is a file
+        yield {"fname": entry.name, "data": content.read(), "__url__": url}
+        tar.members.clear()  # which would hold all headers
 
 
 def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
@@ -168,7 +191,7 @@ def decoded(suffixed: str, data: bytes | Tensor, *, indexed: bool = False) -> Te
         return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
     try:
         return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError) as error:  # a header may ask for any memory
         raise OSError(f"not an image array: {error}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ import p2pkit
 from p2pkit import PairSpec, Shard, ShardIndex
 from p2pkit.builtin.datasets.arrays import count_records, holds_arrays
 from p2pkit.builtin.datasets.ranges import Found
-from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, member, samples_of
+from p2pkit.builtin.datasets.shards import ShardDataset, ShardStream, decoded, entries, member, samples_of
 from p2pkit.builtin.datasets.sides import (
     FloatRange,
     Intensity,
@@ -24,6 +25,12 @@ from p2pkit.builtin.datasets.sides import (
     TargetChannels,
     TargetRange,
 )
+
+_MOST_SHARDS = 10**6
+_GROUP = re.compile(r"\{([^{}]*)\}")
+_NUMBERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?")
+_LETTERS = 64
+"""No fewer than there are from any letter to any other."""
 
 
 def _place(written: str) -> str:
@@ -115,6 +122,9 @@ def _listed(shards: Mapping[str, str], pairs: Mapping[str, Counts]) -> dict[str,
 
     found: dict[str, tuple[Shard, ...]] = {}
     for split, pattern in shards.items():
+        if not _choices(pattern) <= _MOST_SHARDS:
+            cause = f"the pattern of {split} stands for more than {_MOST_SHARDS} shards"
+            raise p2pkit.ComponentError(cause, remedy="write the numbers of those that are there", parameter="shards")
         files = list(expand_urls(pattern))
         stated = pairs.get(split)
         counts = (stated,) * len(files) if isinstance(stated, int) else stated or [_count(file) for file in files]
@@ -127,6 +137,17 @@ def _listed(shards: Mapping[str, str], pairs: Mapping[str, Counts]) -> dict[str,
     return found
 
 
+def _choices(pattern: str) -> float:
+    """Return how many names a pattern stands for at most, before anybody writes them down."""
+    total = 1.0
+    while (group := _GROUP.search(pattern)) is not None:
+        numbers = _NUMBERS.fullmatch(group[1])
+        span = abs(float(numbers[2]) - float(numbers[1])) + 1 if numbers else group[1].count(",") + 1
+        total *= span if numbers or ".." not in group[1] else _LETTERS
+        pattern = pattern[: group.start()] + pattern[group.end() :]
+    return total
+
+
 def _count(file: str) -> int:
     """Count the pairs of a local shard by its header, or a tar file's headers."""
     if "://" in file:
@@ -136,7 +157,7 @@ def _count(file: str) -> int:
         if holds_arrays(file):
             return count_records(file)
         with tarfile.open(file) as tar:
-            names = [entry.name for entry in tar if entry.isreg()]
+            names = [entry.name for entry in entries(tar)]
     except (OSError, ValueError, tarfile.TarError) as error:
         cause = f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
         raise p2pkit.ComponentError(cause, parameter="shards") from None

@@ -140,7 +140,7 @@ class Delivery:
         file = self.journal.run_folder / entry["image"]
         if not file.is_file():  # it has arrived, and this was about to be noted
             return
-        with tempfile.TemporaryDirectory() as folder, Image.open(file) as picture:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Image.open(file) as picture:
             small = Path(folder, f"{file.stem}+compressed.webp")
             compress_image_size(picture).save(small)
             for path in (file, small):

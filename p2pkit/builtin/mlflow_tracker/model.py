@@ -181,7 +181,7 @@ class Shelf:
             portable=bool(entry.get("portable")),
         )
         identity = {"artifact_path": model.artifact_location, "model_uuid": model.model_id, "run_id": self.run_id}
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             folder = Path(temporary, "model")
             why = write_model(folder, contents, model_id=model.model_id, **identity)
             self.client.log_model_artifacts(model.model_id, str(folder))

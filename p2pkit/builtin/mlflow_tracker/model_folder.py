@@ -60,7 +60,7 @@ def write_model(folder: Path, contents: Contents, **identity: str) -> str:
         Why the model needs p2pkit; empty where it does not.
     """
     why = ""
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         data = Path(temporary, _DATA)
         data.mkdir()
         _write_facts(data, contents.images)

@@ -14,6 +14,7 @@ from p2pkit.engine.data.cache import _Store
 from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
 from p2pkit.engine.data.streaming import StreamedPairs
+from p2pkit.engine.data.workers import ALONE, Workers
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairDataset, PairSpec, PairStream, optional
 from p2pkit.untyped import Untyped
@@ -31,7 +32,7 @@ def load_split(
     images: PairSpec | None = None,
     cache: Literal["auto", "device", "memory", "disk", "off"] = "auto",
     unreadable: Literal["stop", "skip"] = "stop",
-    workers: int = 0,
+    workers: Workers = ALONE,
     what: str = "pairs",
     report: OnProgress | None = None,
     note: Callable[[Problem], None] = lambda problem: None,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from p2pkit.engine.data.workers import ignore_interrupts, read_by_workers
+from p2pkit.engine.data.workers import ALONE, Places, Workers, ignore_interrupts, read_by_workers
 from p2pkit.types import Pair
 from p2pkit.untyped import Untyped
 
@@ -124,26 +124,54 @@ class Uncached(Indexed):
     names: Sequence[str]
     pairs: Sequence[Pair]
     kept: Sequence[int]
-    workers: int
+    workers: Workers = ALONE
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
-        groups = [[self.kept[i] for i in group] for group in indices]
+        return read_pairs(self.pairs, self, indices, self.workers)
 
-        def make(done: int) -> DataLoader[Images]:
-            return make_dataloader(
-                _Pairs(self.pairs), batch_sampler=groups[done:], num_workers=self.workers, collate_fn=collate
-            )
 
-        return read_by_workers(make, lambda done: " or ".join(self.names[i] for i in indices[done]))
+class _Chosen(Protocol):
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def kept(self) -> Sequence[int]: ...
+
+
+class _Readable(Protocol):
+    def __getitem__(self, index: int, /) -> Pair: ...
+
+
+def read_pairs(
+    pairs: _Readable, chosen: _Chosen, indices: Sequence[Sequence[int]], workers: Workers
+) -> Iterator[Images]:
+    """Yield batches whose pairs are read when they are wanted.
+
+    Args:
+        pairs: All pairs, which go to the processes.
+        chosen: Which of them are used, and their names.
+        indices: Those of each batch, among the chosen ones.
+        workers: The processes.
+    """
+    groups = [[chosen.kept[i] for i in group] for group in indices]
+
+    def make(done: int, places: Places) -> DataLoader[Images]:
+        own = {"batch_sampler": groups[done:], "num_workers": workers.count, "collate_fn": collate}
+        return make_dataloader(_Pairs(pairs, places), **own)
+
+    def name(index: int) -> str:
+        return chosen.names[chosen.kept.index(index)]
+
+    return read_by_workers(make, workers, name=name, name_batch=lambda done: " or ".join(map(name, groups[done])))
 
 
 class _Pairs(Dataset[Pair]):
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
+    def __init__(self, pairs: _Readable, places: Places) -> None:
+        self.pairs, self.places = pairs, places
 
     def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index]
+        with self.places.reading(index):
+            return self.pairs[index]
 
 
 def make_dataloader(dataset: Dataset[T], **options: Untyped) -> DataLoader[Untyped]:

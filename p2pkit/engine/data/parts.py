@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import psutil
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from p2pkit.engine.data.cache import _SHARE_OF_MEMORY
 from p2pkit.engine.data.decode import OnProgress, decode_in_threads, raise_unreadable
-from p2pkit.engine.data.pair_sources import BatchOrder, Images, Indexed, collate, make_dataloader
+from p2pkit.engine.data.pair_sources import BatchOrder, Images, Indexed, read_pairs
+from p2pkit.engine.data.workers import ALONE, Workers
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import resize
@@ -39,7 +39,7 @@ class Parts(Indexed):
     kept: Sequence[int]
     images: PairSpec
     scales: tuple[float, float]
-    workers: int = 0
+    workers: Workers = ALONE
     seed: int | None = None
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
@@ -48,8 +48,7 @@ class Parts(Indexed):
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
         """Yield (source, target) of each group of indices, as stored."""
-        groups = [[self.kept[i] for i in group] for group in indices]
-        yield from make_dataloader(_Cut(self), batch_sampler=groups, num_workers=self.workers, collate_fn=collate)
+        return read_pairs(_Cut(self), self, indices, self.workers)
 
     def cut(self, index: int) -> Pair:
         """Cut a part out of a pair; one that is too small is enlarged.
@@ -81,9 +80,9 @@ class Parts(Indexed):
         return [float(draw) for draw in torch.rand(3, generator=dice)]
 
 
-class _Cut(Dataset[Pair]):
+class _Cut:
     def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+        self.parts = replace(parts, workers=ALONE)  # whom it would tell of a loss does not go to a process
 
     def __getitem__(self, index: int) -> Pair:
         return self.parts.cut(index)
@@ -96,7 +95,7 @@ def load_parts(
     *,
     cache: str = "auto",
     unreadable: str = "stop",
-    workers: int = 0,
+    workers: Workers = ALONE,
     what: str = "pairs",
     report: OnProgress | None = None,
 ) -> tuple[Parts, list[Problem]]:

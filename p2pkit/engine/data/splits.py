@@ -12,6 +12,7 @@ from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import Cached, PairSource
 from p2pkit.engine.data.parts import load_parts
+from p2pkit.engine.data.workers import Workers
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.distributed.collectives import check_equal_across_ranks, raise_on_all_ranks
 from p2pkit.engine.distributed.world import World
@@ -100,13 +101,17 @@ class Splits:
                 images=dataset.spec,
                 cache=config.engine.cache,
                 unreadable=config.dataset.unreadable,
-                workers=config.engine.workers,
+                workers=self._workers(),
                 what=f"reading {split}",
                 report=self.reporter.working,
                 note=self._left_out,
             )
             for problem in left_out:
                 self._left_out(problem)
+
+    def _workers(self) -> Workers:
+        engine = self.checked.plan.config.engine
+        return Workers(engine.workers, engine.worker_timeout, self.reporter.warn)
 
     def _left_out(self, problem: Problem) -> None:
         self.reporter.note(f"left out: {problem}")
@@ -125,7 +130,7 @@ class Splits:
             scales,
             cache=config.engine.cache,
             unreadable=config.dataset.unreadable,
-            workers=config.engine.workers,
+            workers=self._workers(),
             what=f"reading {split}",
             report=self.reporter.working,
         )

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from p2pkit.engine.data.pair_check import hold_against
 from p2pkit.engine.data.pair_sources import BatchOrder, Images, collate, make_dataloader
 from p2pkit.engine.data.prefetch import prefetch
-from p2pkit.engine.data.workers import read_by_workers
+from p2pkit.engine.data.workers import ALONE, Places, Workers, read_by_workers
 from p2pkit.errors import DataError, Problem
 from p2pkit.types import Pair, PairSpec, PairStream, optional
 
@@ -35,7 +35,7 @@ class StreamedPairs:
     """
 
     stream: PairStream
-    workers: int
+    workers: Workers = ALONE
     unreadable: Literal["stop", "skip"] = "stop"
     note: Callable[[Problem], None] = lambda problem: None
     images: PairSpec | None = None
@@ -45,25 +45,28 @@ class StreamedPairs:
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
         """Yield (source, target) of each batch, as stored; in the stored order one process reads."""
-        lanes = max(1, self.workers) if order.seed is not None else 1
+        lanes = max(1, self.workers.count) if order.seed is not None else 1
         reading = _Reading(self.stream, self.images, order, lanes, skips=self.unreadable == "skip")
-        for images, problems in self._read(reading, min(self.workers, lanes)):
+        for images, problems in self._read(reading, replace(self.workers, count=min(self.workers.count, lanes))):
             if images is None:
                 raise DataError(problems)
             for problem in problems:
                 self.note(problem)
             yield images
 
-    def _read(self, reading: _Reading, processes: int) -> Iterator[_Read]:
-        if not processes:
+    def _read(self, reading: _Reading, workers: Workers) -> Iterator[_Read]:
+        if not workers.count:
             return iter(reading) if optional.resident(self.stream) else prefetch(iter(reading), _DEPTH)
 
-        def make(done: int) -> DataLoader[_Read]:
+        def make(done: int, places: Places) -> DataLoader[_Read]:
             order = replace(reading.order, skip=reading.order.skip + done)
-            rest = _Reading(self.stream, self.images, order, reading.lanes, skips=reading.skips)
-            return make_dataloader(rest, batch_size=None, num_workers=processes, collate_fn=_as_it_is)
+            rest = _Reading(self.stream, self.images, order, reading.lanes, skips=reading.skips, places=places)
+            return make_dataloader(rest, batch_size=None, num_workers=workers.count, collate_fn=_as_it_is)
 
-        return read_by_workers(make, lambda done: f"batch {reading.order.skip + done} of the stream")
+        def name(number: int) -> str:
+            return f"batch {number} of the stream"
+
+        return read_by_workers(make, workers, name=name, name_batch=lambda done: name(reading.order.skip + done))
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
         """Yield the first pairs: to see others, all before them would have to be read."""
@@ -85,16 +88,25 @@ class _Reading(IterableDataset[_Read]):
         order: Which batches.
         lanes: How many processes read.
         skips: Whether pairs that can't be read are left out.
+        places: Where it notes which batch it is reading.
     """
 
     def __init__(
-        self, stream: PairStream, images: PairSpec | None, order: BatchOrder, lanes: int, *, skips: bool
+        self,
+        stream: PairStream,
+        images: PairSpec | None,
+        order: BatchOrder,
+        lanes: int,
+        *,
+        skips: bool,
+        places: Places | None = None,
     ) -> None:
         self.stream = stream
         self.images = images
         self.order = order
         self.lanes = lanes
         self.skips = skips
+        self.places = places or Places(0)
 
     def __iter__(self) -> Iterator[_Read]:
         order, info = self.order, get_worker_info()
@@ -105,8 +117,10 @@ class _Reading(IterableDataset[_Read]):
         part, parts = order.part * self.lanes + lane, order.parts * self.lanes
         pairs = self.pairs(part, parts, done * order.batch, problems)
         try:
-            for _ in range(wanted):
-                if group := list(islice(pairs, order.batch)):
+            for number in range(done, done + wanted):
+                with self.places.reading(lane + number * self.lanes):
+                    group = list(islice(pairs, order.batch))
+                if group:
                     yield collate(group), tuple(problems)
                     problems.clear()
         except DataError as error:

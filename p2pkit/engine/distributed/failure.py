@@ -71,14 +71,18 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
 
 
-def lost_process_problem() -> Problem:
-    """Say why another process does not answer; one that went by an error has left a word."""
+def lost_process_problem(*, ask: bool = True) -> Problem:
+    """Say why another process does not answer.
+
+    Args:
+        ask: Whether to look for the word that one that went by an error has left.
+    """
     remedy = "the run goes on from its last checkpoint by p2pkit train --resume RUN"
     deadline = time.monotonic() + _LAST_WORD
     try:
-        while not rendezvous_store().check(["word"]) and time.monotonic() < deadline:
+        while ask and not rendezvous_store().check(["word"]) and time.monotonic() < deadline:
             time.sleep(0.1)
-        if rendezvous_store().check(["word"]):
+        if ask and rendezvous_store().check(["word"]):
             return Problem(
                 "", f"another process of this run has failed: {rendezvous_store().get('word').decode()}", remedy
             )

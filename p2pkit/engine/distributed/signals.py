@@ -13,7 +13,8 @@ from types import FrameType, TracebackType
 
 from p2pkit.engine.distributed.collectives import is_initialized
 from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem
-from p2pkit.errors import TrainingError
+from p2pkit.engine.distributed.world import world
+from p2pkit.errors import Stopped, TrainingError
 from p2pkit.untyped import Untyped
 
 GRACE = 15.0
@@ -21,14 +22,18 @@ GRACE = 15.0
 
 
 @contextmanager
-def signal_watchdog(interrupt: GracefulExit, ended: Callable[[TrainingError], None]) -> Iterator[None]:
+def signal_watchdog(
+    interrupt: GracefulExit, ended: Callable[[TrainingError], None] = lambda error: None
+) -> Iterator[None]:
     """Context in which a signal that the main thread can't hear ends the process, where there are several.
+
+    It can't while it waits for the others, be it to join them or in a collective.
 
     Args:
         interrupt: What hears signals, if the main thread can.
         ended: Called with the error before the process ends.
     """
-    if not is_initialized() or threading.current_thread() is not threading.main_thread():
+    if not world().several or threading.current_thread() is not threading.main_thread():
         yield
         return
     heard, woken = socket.socketpair()
@@ -50,29 +55,17 @@ def _watch(
     with heard:
         while number := heard.recv(1):
             if number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(GRACE) and interrupt.signal is None:
-                _leave(TrainingError(lost_process_problem()), ended)
+                _leave(TrainingError(lost_process_problem(ask=is_initialized())), ended)
 
 
 def _leave(error: TrainingError, ended: Callable[[TrainingError], None]) -> None:
     try:
         ended(error)
-        if is_reporter():
+        if not is_initialized() or is_reporter():  # who has not joined may find nobody to ask
             sys.stderr.write(f"error:\n  {error}\n")
             sys.stderr.flush()
     finally:
         os._exit(2)
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal ends the run where there is nothing to save, or for the second time.
-
-    Args:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.signal = number
 
 
 class GracefulExit:

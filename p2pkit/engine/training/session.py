@@ -16,7 +16,7 @@ from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.distributed.collectives import raise_on_all_ranks
 from p2pkit.engine.distributed.failure import propagate_failure
-from p2pkit.engine.distributed.signals import GracefulExit, Stopped, signal_watchdog
+from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.evaluator import Evaluator, mean_target
@@ -29,7 +29,7 @@ from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnStep, TrainResult
 from p2pkit.engine.training.run_record import dataset_facts, versions
-from p2pkit.errors import StorageError, TrainingError
+from p2pkit.errors import Stopped, StorageError, TrainingError
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
 from p2pkit.plugins.one_file import bring_along

@@ -123,7 +123,7 @@ def picklable(subject: Subject) -> None:
     dataset = subject.build()
     found = dataset.pairs("train")
     try:
-        copied = pickle.loads(pickle.dumps(found))  # nosec B301  what it has pickled itself
+        copied = pickle.loads(pickle.dumps(found))  # its own  # nosec B301
     except Exception as error:
         remedy = "keep paths and not open files, and functions of a module and not lambdas"
         raise AssertionError(f"Its pairs can't be pickled ({error}): {remedy}.") from error

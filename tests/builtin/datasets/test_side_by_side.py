@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -262,3 +263,11 @@ def test_emoji_come_with_the_package():
     assert grey < 8, "the source is an outline without colour"
     colours = torch.stack([p.target.float().std(0).mean() for p in dataset.pairs("val")[:8]])
     assert colours.mean() > 5, "the targets are coloured"
+
+
+def test_an_entry_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("p2pkit.builtin.datasets.files.LARGEST", 1000)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train/a.png", bytes(1001))
+    with pytest.raises(p2pkit.ComponentError, match="is of 1001 bytes when it is unpacked, more than the 1000"):
+        side_by_side(root=tmp_path / "x.zip")

@@ -17,6 +17,7 @@ from PIL import Image
 import p2pkit
 from p2pkit import ImageSpec, Pair, PairSpec
 from p2pkit.builtin.datasets.shapes import shapes
+from p2pkit.builtin.datasets.shards import decoded
 from p2pkit.builtin.datasets.webdataset import webdataset
 from p2pkit.engine.data.shard_writer import write_shards
 
@@ -248,6 +249,40 @@ def test_what_is_wrong_with_them(foreign, tmp_path):
     with pytest.raises(p2pkit.ComponentError, match="too far away") as caught:
         webdataset(**{**foreign, "shards": {"train": "http://localhost:1/x.tar"}})
     assert caught.value.parameter == "pairs"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["x-{0..99999999999}.tar", "{0..999}" * 3, "{a,b}" * 20, "{9" + "9" * 5000 + "..0}"]
+)
+def test_a_pattern_for_too_many_shards_is_refused_before_it_is_expanded(pattern):
+    with pytest.raises(p2pkit.ComponentError, match="stands for more than 1000000 shards"):
+        webdataset(shards={"train": pattern}, pairs={"train": 1})
+
+
+def test_a_pattern_for_many_shards_is_none_for_too_many(tmp_path):
+    with pytest.raises(p2pkit.ComponentError, match=r"x-00000\.tar"):
+        webdataset(shards={"train": str(tmp_path / "x-{00000..09999}.tar")}, pairs={"train": 1})
+
+
+@pytest.mark.parametrize("counted", [{}, {"pairs": {"train": 1}}])
+def test_a_member_that_unpacks_to_more_than_memory_is_not_read(tmp_path, monkeypatch, counted):
+    """A tar file says how large a member is before it comes; it may be of zeros, compressed to nothing."""
+    monkeypatch.setattr("p2pkit.builtin.datasets.shards.LARGEST", 1000)
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        for name, size in (("a.source.png", 1001), ("a.target.png", 10)):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            tar.addfile(entry, io.BytesIO(bytes(size)))
+    with pytest.raises(p2pkit.ComponentError, match=r"a\.source\.png is of 1001 bytes, more than the 1000 "):
+        webdataset(shards={"train": str(tmp_path / "x.tar.gz")}, **counted)
+
+
+def test_an_array_in_a_tar_file_whose_header_lies_is_an_error_of_ours():
+    content = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (3, 10**9, 10**9)}
+    np.lib.format.write_array_header_1_0(content, header)
+    with pytest.raises(OSError, match="not an image array"):
+        decoded("source.chw.npy", content.getvalue())
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from p2pkit import ImageSpec, PairSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import Cached, Uncached
+from p2pkit.engine.data.workers import Workers
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 
@@ -39,7 +40,7 @@ def test_all_caches_give_the_same_batches(numbers, cache, kind):
 
 
 def test_workers_decode_where_nothing_is_kept(numbers):
-    stored, _ = load_split(numbers(8), cache="off", workers=1)
+    stored, _ = load_split(numbers(8), cache="off", workers=Workers(1))
     assert indices(loader(stored).epoch()) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 

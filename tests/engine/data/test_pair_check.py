@@ -62,7 +62,7 @@ def test_a_pair_that_differs_from_the_spec_is_named(image, told, side):
 
 @pytest.mark.parametrize(("image", "told"), BAD.values(), ids=BAD)
 def test_so_it_is_in_a_stream(image, told):
-    stored = StreamedPairs(Stream(pairs(image)), 0, images=RGB)
+    stored = StreamedPairs(Stream(pairs(image)), images=RGB)
     with pytest.raises(DataError, match=r"bad\.png"):
         list(stored.epoch(BatchOrder(batch=1)))
 

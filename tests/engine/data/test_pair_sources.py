@@ -16,7 +16,7 @@ def source(request, numbers):
     pairs, kept = numbers(12), [index for index in range(12) if index not in (2, 7)]
     names = [str(index) for index in kept]
     if request.param == "uncached":
-        return Uncached(names, pairs, kept, 0)
+        return Uncached(names, pairs, kept)
     return Cached(names, *collate([pairs[index] for index in kept]))
 
 

@@ -14,6 +14,7 @@ from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.prefetch import map_in_threads, prefetch
 from p2pkit.engine.data.streaming import StreamedPairs
+from p2pkit.engine.data.workers import Workers
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 
@@ -53,7 +54,7 @@ def number(index, broken):
 
 
 def loader(stream, *, workers=0, unreadable="stop", note=lambda problem: None, **options):
-    stored, _ = load_split(stream, workers=workers, unreadable=unreadable, note=note)
+    stored, _ = load_split(stream, workers=Workers(workers), unreadable=unreadable, note=note)
     return Loader(stored, IMAGES, batch=4, place=PLACE, **options)
 
 

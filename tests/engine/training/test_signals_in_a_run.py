@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from p2pkit.engine.data.splits import Splits
-from p2pkit.engine.distributed.signals import GracefulExit, Stopped
+from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.training.session import RunSession
+from p2pkit.errors import Stopped
 from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
