@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -132,7 +133,8 @@ def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag
         raise ValueError(f"unknown file extension: {path.suffix}")
     if not _keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
-    _whole(path, lambda partial: _write(partial, array, suffix, fast, tags or []))
+    with writing_whole(path) as partial:
+        _write(partial, array, suffix, fast, tags or [])
     return path
 
 
@@ -152,11 +154,12 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
         _to_pillow(array).save(path, Image.registered_extensions()[suffix], **options)
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under another name and rename: a file is whole or not there, and a link is replaced, not followed."""
+@contextmanager
+def writing_whole(path: Path) -> Iterator[Path]:
+    """Give another name to write under, then rename: a file is whole or not there, and a link is replaced."""
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        write(partial)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from p2pkit.images.listing import IMAGE_SUFFIXES, find_images
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
 from p2pkit.types import PairSpec
 
-_TIFF = (".tif", ".tiff")
+TIFF = (".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
 def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
     """Return what a fake's file ends with: a TIFF for a TIFF, or what targets were, or what keeps all values."""
     given = source.suffix.lower() if source is not None else ""
-    if given not in _TIFF:
+    if given not in TIFF:
         given = images.reading.suffix or (given if given == ".npy" else ".png")
     return suffix_for(images.target, given)
 

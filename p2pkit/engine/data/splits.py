@@ -71,7 +71,6 @@ class Splits:
         return Loader(self.sources[split], self.checked.spec, **own)
 
     def _decode(self, *splits: str) -> None:
-        config = self.checked.plan.config
         for note in optional.notes(self.checked.dataset) if "train" in splits else ():
             self.reporter.note(note)
         dataset, scales = self.checked.dataset, self._asked(optional.parts)
