@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pkit.config import Part, Plan, load_config, resolve
@@ -28,6 +29,8 @@ from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
+from p2pkit.inference.exported import is_exported, load_exported
+from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
@@ -263,7 +266,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     """Load a trained generator.
 
     Args:
-        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
+        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one. Or a
+            folder that `p2pkit export` has written, an MLflow model's folder, `runs:/ID/generator`,
+            `models:/NAME@ALIAS`, or `hf://OWNER/NAME`.
         device: Where to compute.
         registry: The names in force.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
@@ -274,18 +279,24 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
     Raises:
         ModelError: There is no such model.
         ConfigError: Its network or an inference mode can't be had.
-        DeviceError: There is no such device here.
+        DeviceError: There is no such device here, or it can't compute in the precision that is asked for.
     """
-    checkpoint = find_checkpoint(model)
+    local = fetch_model(model)
+    if is_exported(Path(local)):
+        if device not in ("auto", "cpu"):
+            raise DeviceError(
+                Problem("--device", f"an exported program runs on a CPU here, not on {device}", "say cpu")
+            )
+        return load_exported(Path(local))
+    checkpoint = find_checkpoint(local)
+    asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))
     overrides["engine.device"] = device
     planned = plan_run(read_config(checkpoint), overrides, registry)
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
-    lacking = [
-        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
-    ]
+    lacking = [problem for problem in device_problems(planned.config, training=False) if problem.path in asked]
     if lacking:
         raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
@@ -301,12 +312,21 @@ def translate(
 ) -> list[Path]:
     """Translate files and folders, and show how it comes along; see `Translator.translate_files` for the options."""
     shown = reporter(progress)
+    translator = replace(translator, note=shown.note)
     try:
         return translator.translate_files(
             inputs, output, report=lambda done, total: shown.working("translating", done, total), **options
         )
     finally:
         shown.close()
+
+
+def translate_bytes(translator: Translator, content: bytes, **options: Untyped) -> bytes:
+    """Translate the content of one image file, and return that of its fake's; options as for `translate_files`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary, "source")
+        source.write_bytes(content)
+        return translator.translate_files(source, Path(temporary, "fakes"), **options)[0].read_bytes()
 
 
 def translate_split(

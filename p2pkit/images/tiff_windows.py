@@ -65,7 +65,8 @@ class TiffRows:
 
         Shape: (last - first, W, C).
         """
-        return np.concatenate([self._of_page(page, first, last) for page in self._pages], axis=2)
+        pages = [self._of_page(page, first, last) for page in self._pages]
+        return pages[0] if len(pages) == 1 else np.concatenate(pages, axis=2)
 
     def _of_page(self, page: Untyped, first: int, last: int) -> NDArray[np.generic]:
         apart = page.planarconfig == 2 and page.samplesperpixel > 1

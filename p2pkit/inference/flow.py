@@ -24,11 +24,13 @@ class Read:
         out: The file to write.
         source: What the network is given, or a file that is read by rows.
         tags: A TIFF's place on earth.
+        sample: Which of several fakes of the source.
     """
 
     out: Path
     source: Tensor | LargeTiff
     tags: tuple[Tag, ...] = ()
+    sample: int = 0
 
 
 def save(fake: Tensor, read: Read) -> Path | Problem:
@@ -56,15 +58,15 @@ def sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterat
             yield outcome
 
 
-def _shape(read: Read) -> torch.Size | None:
-    return read.source.shape if isinstance(read.source, Tensor) else None
+def _kind(read: Read) -> tuple[torch.Size, int] | None:
+    return (read.source.shape, read.sample) if isinstance(read.source, Tensor) else None
 
 
 def batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:
     """Group what follows one another and is of one size."""
     group: list[Read] = []
     for item in read:
-        if group and (len(group) == size or _shape(item) is None or _shape(item) != _shape(group[0])):
+        if group and (len(group) == size or _kind(item) is None or _kind(item) != _kind(group[0])):
             yield group
             group = []
         group.append(item)

@@ -59,9 +59,13 @@ class LargeTiff:
 
     @contextmanager
     def rows(self) -> Iterator[Rows]:
-        """Open the file, and give what returns its rows as the network sees them."""
+        """Open the file, and give what returns its rows as stored."""
         with TiffRows(self.path) as stored:
-            yield lambda first, last: read_source(image_tensor(stored.read(first, last)), self.images)
+            yield lambda first, last: image_tensor(stored.read(first, last))
+
+    def see(self, part: Tensor) -> Tensor:
+        """Turn a part of the file into what the network sees."""
+        return read_source(part, self.images)
 
     def write(self, out: Path, fakes: Iterable[Tensor]) -> Path:
         """Write a fake by its rows, with the source's georeference and as many smaller copies.

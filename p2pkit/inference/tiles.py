@@ -19,7 +19,12 @@ WHOLE = 2**23
 """Pixels up to which an image goes through a network at once where nothing else is said; `unet_256` then takes 4 GB."""
 TILE, OVERLAP = 512, 64
 Rows = Callable[[int, int], Tensor]
-"""Returns source rows from one to another, as the network sees them."""
+"""Returns source rows from one to another."""
+Run = Callable[[Tensor], Tensor]
+
+
+def _as_it_is(image: Tensor) -> Tensor:
+    return image
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class Seam:
 
 
 def translate_rows(
-    read: Rows, run: Callable[[Tensor], Tensor], rows: Axis, columns: Axis, seam: Seam, batch: int = 1
+    read: Rows, run: Run, rows: Axis, columns: Axis, seam: Seam, *, batch: int = 1, see: Run = _as_it_is
 ) -> Iterator[Tensor]:
     """Translate an image tile by tile, and yield its fake's rows as soon as they are done, from above.
 
@@ -156,37 +161,38 @@ def translate_rows(
         columns: Tiles from left to right.
         seam: Hears where tiles differ.
         batch: Tiles of one forward pass.
+        see: Turns a part of the rows into what the network sees.
 
-    Shape: rows (C_source, h, W); yields (C_target, h, W), both in [-1, 1].
+    Shape: rows (C_stored, h, W); yields (C_target, h, W), both in [-1, 1].
     """
     carried: Tensor | None = None
     for index, start in enumerate(rows.starts):
-        source = padded(read(start, min(start + rows.tile, rows.size)), rows.tile, columns.padded)
-        made = _row(source, run, columns, seam, batch)
-        blended = made * rows.weights[index][:, None]
+        source = read(start, min(start + rows.tile, rows.size))
+        made = _row(source, run, (rows.tile, columns), seam, batch, see)
         if carried is not None:
-            reach = carried.shape[1]
-            seam.compare(carried / rows.before(index)[:, None], made[:, :reach])
-            blended[:, :reach] += carried
+            seam.compare(carried / rows.before(index)[:, None], made[:, : carried.shape[1]])
+        blended = made.mul_(rows.weights[index][:, None])
+        if carried is not None:
+            blended[:, : carried.shape[1]] += carried
         last = index + 1 == len(rows.starts)
         done = (rows.size if last else rows.starts[index + 1]) - start
         yield blended[:, :done, : columns.size]
         carried = blended[:, done:].clone()
 
 
-def _row(source: Tensor, run: Callable[[Tensor], Tensor], columns: Axis, seam: Seam, batch: int) -> Tensor:
+def _row(source: Tensor, run: Run, sides: tuple[int, Axis], seam: Seam, batch: int, see: Run) -> Tensor:
     """Translate one row of tiles."""
     blended = torch.empty(0)
-    tile = columns.tile
+    height, columns = sides
     for first in range(0, len(columns.starts), batch):
         starts = columns.starts[first : first + batch]
-        fakes = run(torch.stack([source[:, :, start : start + tile] for start in starts]))
-        for index, (start, fake) in enumerate(zip(starts, fakes, strict=True), first):
+        tiles = [padded(see(source[:, :, x : x + columns.tile]), height, columns.tile) for x in starts]
+        for index, (start, fake) in enumerate(zip(starts, run(torch.stack(tiles)), strict=True), first):
             if not index:
                 blended = torch.zeros(fake.shape[0], fake.shape[1], columns.padded)
             before = columns.before(index)
             seam.compare(blended[:, :, start : start + len(before)] / before, fake[:, :, : len(before)])
-            blended[:, :, start : start + tile] += fake * columns.weights[index]
+            blended[:, :, start : start + columns.tile] += fake * columns.weights[index]
     return blended
 
 

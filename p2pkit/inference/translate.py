@@ -37,6 +37,8 @@ from p2pkit.untyped import Untyped
 
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
+_ROWS = 64
+"""Rows of a large image that become stored values at a time."""
 Report = Callable[[int, int], None]
 
 
@@ -146,6 +148,7 @@ class Translator:
         given: Given = "auto",
         tile: int | None = None,
         overlap: int | None = None,
+        samples: int = 1,
         skip_existing: bool = False,
         overwrite: bool = False,
         report: Report | None = None,
@@ -163,6 +166,7 @@ class Translator:
             given: As for `translate`.
             tile: As for `translate`.
             overlap: As for `translate`.
+            samples: How many fakes of each source, for networks with noise; their names end with -1, -2 and so on.
             skip_existing: Whether fakes that are there are left as they are.
             overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
             report: Called with (done, total).
@@ -175,10 +179,11 @@ class Translator:
                 would be overwritten; then nothing has been.
         """
         listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        images = self.images
-        jobs = plan_jobs(
-            [Path(path) for path in listed], Path(output), images, skip_existing=skip_existing, overwrite=overwrite
-        )
+        if samples > 1 and not self.noisy():
+            cause = "this network draws no noise: all fakes of a source would be the same"
+            raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
+        options = {"skip_existing": skip_existing, "overwrite": overwrite}
+        jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
         read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
         return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
 
@@ -243,11 +248,12 @@ class Translator:
 
         with ThreadPoolExecutor(_THREADS) as writer:
             for group in batches(sound(outcomes, problems), batch):
+                own = replace(self, seed=self.seed + group[0].sample)
                 if isinstance(group[0].source, LargeTiff):
-                    saving.append(finished(self._translate_large(group[0].source, group[0], batch)))
+                    saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
                 else:
                     sources = [read.source for read in group if isinstance(read.source, Tensor)]
-                    for read, fake in zip(group, self._fakes(sources, batch), strict=True):
+                    for read, fake in zip(group, own._fakes(sources, batch), strict=True):
                         saving.append(writer.submit(save, fake, read))
                 collect(2 * batch)
                 if report is not None:
@@ -262,14 +268,14 @@ class Translator:
         try:
             large = LargeTiff.found(job, self.images, self.tiling) if size is None else None
             if large is not None:
-                return Read(job.out, large)
+                return Read(job.out, large, sample=job.sample)
             indexed = self.images.source.kind == "labels"
             stored = [read_image(path, indexed=indexed) for path in job.sources]
             source = self._source(stored, given, size)
             tags = self._tags(job, stored[0], source)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, source, tuple(tags))
+        return Read(job.out, source, tuple(tags), job.sample)
 
     def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
@@ -302,9 +308,10 @@ class Translator:
         seam = Seam()
         try:
             with large.rows() as source:
-                fakes = translate_rows(source, self._run, rows, columns, seam, batch)
+                fakes = translate_rows(source, self._run, rows, columns, seam, batch=batch, see=large.see)
+                few = (part for fake in fakes for part in fake.split(_ROWS, 1))
                 read.out.parent.mkdir(parents=True, exist_ok=True)
-                written = large.write(read.out, (to_stored(fake[None], self.images.target)[0] for fake in fakes))
+                written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
         except OSError as error:
             return Problem(str(large.path), f"can't be translated: {error.strerror or error}")
         self._tell(seam)
@@ -315,14 +322,31 @@ class Translator:
         height, width = sources[0].shape[1:]
         if self.tiling.wanted(height, width):
             return [to_stored(self._in_tiles(source, batch)[None], self.images.target)[0] for source in sources]
-        columns, rows = (Axis(side, self.multiple, self.tiling).padded for side in (width, height))
-        fakes = self._run(padded(torch.stack(list(sources)), rows, columns))[..., :height, :width]
-        return list(to_stored(fakes, self.images.target))
+        return list(to_stored(self.network_values(torch.stack(list(sources))), self.images.target))
+
+    def noisy(self) -> bool:
+        """Say whether fakes of one source differ by the noise that the network draws."""
+        side = (self.images.height, self.images.width)
+        source = torch.zeros(1, self.images.source.channels, *side, device=self.place.device)
+        with run_in_mode(self.generator, InferenceMode(self.batch_norm, self.dropout), self.statistics):
+            return without_noise(lambda: self.generator(source), self.place.device) is None
+
+    def network_values(self, sources: Tensor) -> Tensor:
+        """Translate what the network sees into what it makes, before that becomes values to store.
+
+        Args:
+            sources: Sources of any size.
+
+        Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
+        """
+        height, width = sources.shape[2:]
+        rows, columns = (Axis(side, self.multiple, self.tiling).padded for side in (height, width))
+        return self._run(padded(sources, rows, columns))[..., :height, :width]
 
     def _in_tiles(self, source: Tensor, batch: int) -> Tensor:
         rows, columns = (Axis(side, self.multiple, self.tiling) for side in source.shape[1:])
         seam = Seam()
-        done = translate_rows(lambda first, last: source[:, first:last], self._run, rows, columns, seam, batch)
+        done = translate_rows(lambda first, last: source[:, first:last], self._run, rows, columns, seam, batch=batch)
         fake = torch.cat(list(done), 1)
         self._tell(seam)
         return fake

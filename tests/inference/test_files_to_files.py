@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from torch import nn
@@ -219,3 +220,30 @@ def test_noise_depends_on_the_seed_and_on_nothing_beside(picture, tmp_path):
     assert all(np.array_equal(np.asarray(fake), alone) for fake in every)
     others = [replace(model, seed=seed).translate(picture) for seed in range(1, 6)]
     assert any(not np.array_equal(other, alone) for other in others)
+
+
+def test_a_large_tiff_is_translated_by_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("p2pkit.inference.large.WHOLE", 1000)
+    bands = np.random.default_rng(0).integers(0, 65535, (50, 61, 5)).astype(np.uint16)
+    write_tiff(tmp_path / "a.tif", bands, [(33550, 12, 3, (10.0, 10.0, 0.0), True)])
+    model = translator(ImageSpec(5, high=65535.0), RGB)
+    told = []
+    (out,) = replace(model, note=told.append).translate_files(tmp_path / "a.tif", tmp_path / "out", tile=16, overlap=4)
+    with tifffile.TiffFile(out) as file:
+        assert file.pages[0].is_tiled
+        np.testing.assert_array_equal(file.pages[0].asarray(), model.translate(bands))
+    assert read_georeference(out)
+    assert len(told) == 1
+    assert float(told[0].split()[6]) < 0.01
+
+
+def test_noise_is_each_images_own(picture):
+    class Noisy(Negative):
+        def forward(self, source):
+            return torch.rand_like(source) * self.factor
+
+    model = replace(translator(), generator=Noisy(3), seed=5)
+    alone, many = model.translate(picture), model._fakes([torch.zeros(3, 13, 21)] * 3)
+    assert all(torch.equal(fake, many[0]) for fake in many)
+    np.testing.assert_array_equal(many[0].permute(1, 2, 0), alone)
+    assert (replace(model, seed=6).translate(picture) != alone).any()
