@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pkit.exporting.export import FORMATS, ExportedFolder, export
-from p2pkit.exporting.graph import Graph
+from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.exporting.program import NotExportable, export_program
 
-__all__ = ["FORMATS", "ExportedFolder", "Graph", "NotExportable", "export", "export_program"]
+__all__ = ["FORMATS", "ExportedFolder", "NotExportable", "PortableGenerator", "export", "export_program"]

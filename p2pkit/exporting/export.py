@@ -21,7 +21,7 @@ from p2pkit.engine.storage.layout import inference_files
 from p2pkit.errors import ModelError, P2pkitError, Problem
 from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
-from p2pkit.exporting.graph import Graph, Layout
+from p2pkit.exporting.graph import Layout, PortableGenerator
 from p2pkit.exporting.parity import TOLERANCE, Parity, measure
 from p2pkit.exporting.program import NotExportable, example, export_program
 from p2pkit.images.convert import to_network
@@ -31,6 +31,7 @@ from p2pkit.registry import Registry, load_registry
 from p2pkit.types import PairStream
 from p2pkit.untyped import Json
 
+Precision = Literal["fp32", "fp16"]
 FORMATS = ("onnx", "openvino", "pt2", "safetensors")
 _PAIRS = 4
 _PLAIN: dict[str, Json] = {
@@ -62,7 +63,7 @@ def export(
     format: Literal["onnx", "openvino", "pt2", "safetensors"] = "onnx",
     stored: bool = False,
     layout: Layout = "NCHW",
-    precision: Literal["fp32", "fp16"] = "fp32",
+    precision: Precision = "fp32",
     tolerance: float | None = None,
     license: str = "",
     registry: Registry | None = None,
@@ -101,7 +102,7 @@ def export(
                 shutil.copy2(file, partial)
             write_card(checkpoint, translator.images, partial, license=license, how=use)
             return ExportedFolder(output, output / "generator.safetensors", None, None)
-        graph = Graph(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
+        graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
         about, run = _write(graph, format, partial, precision)
         sources, of = _sources(checkpoint, translator, graph, registry)
         parity = measure(translator, graph, run, sources, of)
@@ -115,7 +116,9 @@ def export(
     return ExportedFolder(output, output / about.file, about.size, parity)
 
 
-def _write(graph: Graph, kind: Format, folder: Path, precision: Literal["fp32", "fp16"]) -> tuple[Description, Run]:
+def _write(
+    graph: PortableGenerator, kind: Format, folder: Path, precision: Literal["fp32", "fp16"]
+) -> tuple[Description, Run]:
     """Write the program, and return what it is and what runs it."""
     images = graph.images
     try:
@@ -146,7 +149,9 @@ def _write(graph: Graph, kind: Format, folder: Path, precision: Literal["fp32", 
     return about, runner(kind, file)
 
 
-def _sources(checkpoint: Path, translator: Translator, graph: Graph, registry: Registry) -> tuple[list[Tensor], str]:
+def _sources(
+    checkpoint: Path, translator: Translator, graph: PortableGenerator, registry: Registry
+) -> tuple[list[Tensor], str]:
     """Return sources to compare by: held-out ones of the model's own data, or noise where these are out of reach."""
     try:
         plan = plan_run(read_config(checkpoint), {}, registry)
@@ -158,7 +163,7 @@ def _sources(checkpoint: Path, translator: Translator, graph: Graph, registry: R
     except (P2pkitError, OSError):
         pass
     images = translator.images
-    plain = Graph(translator) if graph.stored or graph.layout != "NCHW" else graph
+    plain = PortableGenerator(translator) if graph.stored or graph.layout != "NCHW" else graph
     return list(
         example(plain, _PAIRS, images.height, images.width)
     ), "sources of noise, since its data are out of reach"

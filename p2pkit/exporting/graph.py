@@ -17,7 +17,7 @@ from p2pkit.inference.translate import Translator
 Layout = Literal["NCHW", "NHWC"]
 
 
-class Graph(nn.Module):
+class PortableGenerator(nn.Module):
     """From images to images, whatever translating does in between included.
 
     Args:
@@ -65,7 +65,7 @@ class Graph(nn.Module):
 
 def _mirrored(size: int, multiple: int) -> Tensor:
     """Return the places that fill a side up to a multiple, by reflection."""
-    places = torch.arange(size + -size % multiple)
+    places = torch.arange((size + multiple - 1) // multiple * multiple)
     return torch.where(places < size, places, (2 * (size - 1) - places).clamp(min=0))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from p2pkit.exporting.graph import Graph
+from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.images.convert import to_stored
 from p2pkit.inference.exported import Run
 from p2pkit.inference.translate import Translator
@@ -37,7 +37,7 @@ class Parity:
         return f"at most {self.most:.3g} of 255, {self.mean:.2g} on average, over {self.images} {self.of}"
 
 
-def measure(translator: Translator, graph: Graph, run: Run, sources: Sequence[Tensor], of: str) -> Parity:
+def measure(translator: Translator, graph: PortableGenerator, run: Run, sources: Sequence[Tensor], of: str) -> Parity:
     """Compare a program with the network that translates.
 
     Args:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
+from torch.fx.experimental._config import patch
 
 from p2pkit.errors import first_line
-from p2pkit.exporting.graph import Graph
+from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.images.convert import stored_type
 from p2pkit.types import ImageSpec
 
@@ -22,7 +23,7 @@ class NotExportable(Exception):
     """A network can't be had as a program; the text says why."""
 
 
-def export_program(graph: Graph, *, height: int, width: int) -> tuple[ExportedProgram, bool]:
+def export_program(graph: PortableGenerator, *, height: int, width: int) -> tuple[ExportedProgram, bool]:
     """Export a network, and make sure that the program makes the same of images of other sizes.
 
     Args:
@@ -48,7 +49,8 @@ def export_program(graph: Graph, *, height: int, width: int) -> tuple[ExportedPr
     for dynamic, sizes in (free, fixed):
         examples = [example(graph, *size) for size in sizes]
         try:
-            with torch.no_grad(), warnings.catch_warnings():
+            # Sizes of one are sizes like others; else torch notes that those of the example are larger.
+            with torch.no_grad(), warnings.catch_warnings(), patch(backed_size_oblivious=True):
                 warnings.simplefilter("ignore")  # of torch's own making
                 program = torch.export.export(graph, (examples[0],), dynamic_shapes=(dynamic,))
                 _compare(program.module(), graph, examples[1:])
@@ -59,7 +61,7 @@ def export_program(graph: Graph, *, height: int, width: int) -> tuple[ExportedPr
     raise NotExportable(why)
 
 
-def _compare(run: Callable[[Tensor], Tensor], graph: Graph, examples: Sequence[Tensor]) -> None:
+def _compare(run: Callable[[Tensor], Tensor], graph: PortableGenerator, examples: Sequence[Tensor]) -> None:
     target = graph.images.target
     allowed = _CLOSE * ((target.high - target.low) / 2 if graph.stored else 1)
     for images in examples:
@@ -67,7 +69,7 @@ def _compare(run: Callable[[Tensor], Tensor], graph: Graph, examples: Sequence[T
             raise NotExportable("its program makes other images than the network")
 
 
-def example(graph: Graph, batch: int, height: int, width: int) -> Tensor:
+def example(graph: PortableGenerator, batch: int, height: int, width: int) -> Tensor:
     """Return sources as a graph wants them, without touching the caller's dice."""
     spec = graph.images.source
     dice = torch.Generator().manual_seed(0)

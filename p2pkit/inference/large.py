@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +64,9 @@ class LargeTiff:
             yield lambda first, last: image_tensor(stored.read(first, last))
 
     def see(self, part: Tensor) -> Tensor:
-        """Turn a part of the file into what the network sees."""
-        return read_source(part, self.images)
+        """Turn a part of the file into what the network sees; what it shows can't be told by a part."""
+        anything = replace(self.images, reading=replace(self.images.reading, painted=()))
+        return read_source(part, anything)
 
     def write(self, out: Path, fakes: Iterable[Tensor]) -> Path:
         """Write a fake by its rows, with the source's georeference and as many smaller copies.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from p2pkit.engine.storage.layout import STATE
@@ -12,6 +15,7 @@ from p2pkit.mlflow_store import tracking_uri
 _MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
 _HUB = "hf://"
 _DESCRIPTION = "MLmodel"
+_WHERE = "where.json"
 
 
 def fetch_model(name: str | Path) -> str | Path:
@@ -55,7 +59,16 @@ def _from_hub(name: str) -> Path:
 
 def _checkpoint_in(folder: Path, name: str) -> Path:
     """Return the checkpoint in an MLflow model's folder."""
-    found = sorted(file.parent for file in folder.rglob(STATE))
+    found = sorted(file.parent for file in folder.rglob(STATE)) or [*_noted(folder)]
     if not found:
-        raise ModelError(Problem(name, "is no model of p2pkit: there is no checkpoint in it"))
+        raise ModelError(Problem(name, "is no model of p2pkit whose checkpoint is on this machine"))
     return found[0]
+
+
+def _noted(folder: Path) -> Iterator[Path]:
+    """Yield the checkpoint whose place a model notes, where that is on this machine."""
+    for file in folder.rglob(_WHERE):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            place = Path(json.loads(file.read_text(encoding="utf-8"))["checkpoint"])
+            if (place / STATE).is_file():
+                yield place

@@ -14,7 +14,7 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import Graph, NotExportable, export, export_program
+from p2pkit.exporting import NotExportable, PortableGenerator, export, export_program
 from p2pkit.exporting.parity import measure
 from p2pkit.exporting.program import example
 
@@ -62,7 +62,7 @@ def test_a_graph_does_what_translating_does(mode):
     model = translator(batch_norm=mode)
     images = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        made = Graph(model).eval()(images)
+        made = PortableGenerator(model).eval()(images)
     torch.testing.assert_close(made, model.network_values(images), atol=1e-5, rtol=0)
 
 
@@ -70,7 +70,7 @@ def test_a_graph_does_what_translating_does(mode):
 def test_values_are_read_and_written_inside(layout):
     deep = ImageSpec(2, low=-1000.0, high=3000.0, dtype="int16")
     model = translator(source=deep, target=ImageSpec(4, kind="labels"))
-    graph = Graph(model, stored=True, layout=layout).eval()
+    graph = PortableGenerator(model, stored=True, layout=layout).eval()
     given = example(graph, 2, 6, 8)
     assert given.dtype == torch.int16
     with torch.no_grad():
@@ -82,11 +82,11 @@ def test_values_are_read_and_written_inside(layout):
 
 def test_noise_is_no_program():
     with pytest.raises(ModelError, match="dropout stays active"):
-        Graph(translator(dropout="on"))
+        PortableGenerator(translator(dropout="on"))
 
 
 def test_a_program_takes_any_size_where_the_network_does():
-    graph = Graph(translator()).eval()
+    graph = PortableGenerator(translator()).eval()
     program, free = export_program(graph, height=8, width=8)
     assert free
     images = example(graph, 3, 5, 7)
@@ -94,7 +94,7 @@ def test_a_program_takes_any_size_where_the_network_does():
 
 
 def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
-    program, free = export_program(Graph(translator(OneSize)).eval(), height=8, width=8)
+    program, free = export_program(PortableGenerator(translator(OneSize)).eval(), height=8, width=8)
     assert not free
     assert program.module()(torch.zeros(3, 3, 8, 8)).shape == (3, 3, 8, 8)
 
@@ -103,17 +103,21 @@ def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
             return images if float(images.sum()) > 0 else -images
 
     with pytest.raises(NotExportable, match=r"\w"):
-        export_program(Graph(translator(Asks)).eval(), height=8, width=8)
+        export_program(PortableGenerator(translator(Asks)).eval(), height=8, width=8)
 
 
 def test_parity_is_in_steps_of_255_of_the_range():
     model = translator()
     sources = [torch.zeros(3, 8, 8)]
     wrong = measure(
-        model, Graph(model), lambda given: model.network_values(torch.from_numpy(given)).numpy() + 0.1, sources, "x"
+        model,
+        PortableGenerator(model),
+        lambda given: model.network_values(torch.from_numpy(given)).numpy() + 0.1,
+        sources,
+        "x",
     )
     assert wrong.most == pytest.approx(12.75, rel=1e-3)
-    stored = Graph(model, stored=True)
+    stored = PortableGenerator(model, stored=True)
     right = measure(model, stored, lambda given: stored(torch.from_numpy(given)).detach().numpy(), sources, "sources")
     assert right.most <= 1
     assert str(right).endswith("over 1 sources")

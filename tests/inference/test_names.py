@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -53,6 +54,12 @@ def test_what_can_not_be_fetched_says_why(model, monkeypatch):
     (model / "data/checkpoint/state.json").unlink()
     with pytest.raises(ModelError, match="is no model of p2pkit"):
         fetch_model(model)
+
+
+def test_a_model_may_note_where_its_checkpoint_lies(model, tmp_path):
+    (model / "data/checkpoint").rename(tmp_path / "elsewhere")
+    (model / "data/where.json").write_text(json.dumps({"checkpoint": str(tmp_path / "elsewhere")}))
+    assert fetch_model(model) == tmp_path / "elsewhere"
 
 
 def test_the_hub_needs_its_package(monkeypatch):

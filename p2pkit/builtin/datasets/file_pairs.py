@@ -17,6 +17,7 @@ import p2pkit
 from p2pkit import Pair, PairSpec, Reading
 from p2pkit.builtin.datasets.files import File, Part
 from p2pkit.builtin.datasets.layouts import Item, Layout, Splits
+from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.sample import MEND, naming, take_sample
 from p2pkit.builtin.datasets.sides import Derivation, Intensity, Labels
 
@@ -185,7 +186,9 @@ def open_pairs(
         made_from, more = source.spec(sample.sources)
         half = sample.items[0].source[0].half
         stacked = sample.channels if len(sample.channels) > 1 else ()
-        reading = replace(reading, stacked=stacked, half=half, aspect=sample.aspect if half != "whole" else 0.0)
+        painted = () if stacked or made_from.kind == "labels" else p2pkit.painted_colours(_images(sample.sources))
+        aspect = sample.aspect if half != "whole" else 0.0
+        reading = replace(reading, stacked=stacked, half=half, aspect=aspect, painted=painted)
     else:
         made_from, more = source.spec(made_of), []
         half = sample.items[0].target[0].half
@@ -195,6 +198,10 @@ def open_pairs(
     derive = None if isinstance(source, Intensity | Labels) else source
     every = (*layout.notes, *more, *notes, *sample.notes(size))
     return FileDataset(images, layout.splits, derive, every, own_shapes=sample.differs_from(height, width))
+
+
+def _images(found: Sequence[Found]) -> list[Tensor]:
+    return [each.image for each in found]
 
 
 _KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy"}
