@@ -12,10 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p2pkit.api import load, plan_run
+from p2pkit.api import load, prepared
 from p2pkit.atomic_files import atomic_folder
-from p2pkit.engine.check import open_dataset
-from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import inference_files
 from p2pkit.errors import ModelError, P2pkitError, Problem
@@ -154,12 +152,11 @@ def _sources(
 ) -> tuple[list[Tensor], str]:
     """Return sources to compare by: held-out ones of the model's own data, or noise where these are out of reach."""
     try:
-        plan = plan_run(read_config(checkpoint), {}, registry)
-        dataset = open_dataset(plan)
-        pairs = dataset.pairs(plan.config.evaluate.split)
+        _, checked = prepared(checkpoint, None, registry, {})
+        pairs = checked.dataset.pairs(checked.split)
         if not isinstance(pairs, PairStream):
             read = [pairs[index] for index in range(min(_PAIRS, len(pairs)))]
-            return [to_network(pair.source[None], dataset.spec.source)[0] for pair in read], "sources of its data"
+            return [to_network(pair.source[None], checked.spec.source)[0] for pair in read], "sources of its data"
     except (P2pkitError, OSError):
         pass
     images = translator.images

@@ -18,7 +18,7 @@ _ALIKE = 0.02
 _COLOUR = 8 / 255
 _PAPER = 0.5
 _SINGLE = 0.75
-_STEP, _COLOURS, _ENOUGH = 32, 48, 1024
+_STEP, _COLOURS, _ENOUGH = 32, 96, 1024
 _RARE, _FLAT = 0.002, 0.9
 """A colour that fewer pixels have is a trace of a JPEG or of a smooth edge; the others cover a painted image."""
 _SAY = "say what files are by --given source or --given file"

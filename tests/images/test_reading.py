@@ -32,7 +32,7 @@ def photo(seed):
 
 def test_colours_are_those_that_maps_are_painted_in():
     found = painted_colours([painted(seed) for seed in range(4)])
-    assert 5 <= len(found) <= 24
+    assert 5 <= len(found) <= 32
     for colour in COLOURS.astype(int):
         assert min(max(abs(a - b) for a, b in zip(colour, other, strict=True)) for other in found) <= 16
 
