@@ -88,12 +88,13 @@ def rescaled(tags: list[Tag], rows: float, columns: float) -> list[Tag]:
     return changed
 
 
-def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag]) -> None:
-    """Write an image (H, W, C) of any depth and number of bands, with its place on earth."""
+def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag], profile: bytes = b"") -> None:
+    """Write an image (H, W, C) of any depth and number of bands, with its place on earth and its colours' profile."""
     import tifffile
 
     channels = array.shape[2]
     squeezed = array[..., 0] if channels == 1 else array
     colour = "rgb" if channels in (3, 4) and array.dtype == np.uint8 else "minisblack"
     layout: dict[str, Untyped] = {"planarconfig": "contig"} if channels > 1 else {}
+    layout |= {"iccprofile": profile} if profile else {}
     tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)

@@ -44,13 +44,15 @@ class TiffRows:
         if len(series) > 1 or turned or not plain or first.imagedepth > 1:
             self._file.close()
             raise OSError("is too large to be read at once, and not of a kind that can be read by rows")
-        self._pages: list[Untyped] = [page.aspage() if hasattr(page, "aspage") else page for page in series[0].pages]
+        pages: Untyped = series[0].pages
+        self._pages: list[Untyped] = [page.aspage() for page in pages]
         self.height: int = first.imagelength
         self.width: int = first.imagewidth
         self.channels: int = first.samplesperpixel * len(self._pages)
         self.compressed = bool(first.compression != 1)
-        beside = [page for page in self._file.pages if page.keyframe.is_reduced]
-        self.levels = max(len(series[0].levels) - 1, len(beside))
+        every: Untyped = self._file.pages
+        beside = sum(bool(page.keyframe.is_reduced) for page in every)
+        self.levels = max(len(series[0].levels) - 1, beside)
 
     def __enter__(self) -> TiffRows:
         return self

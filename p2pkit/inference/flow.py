@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from p2pkit.errors import Problem
+from p2pkit.images.beside import Beside
 from p2pkit.images.files import write_image
 from p2pkit.images.tiff import Tag
 from p2pkit.inference.large import LargeTiff
@@ -25,19 +26,21 @@ class Read:
         source: What the network is given, or a file that is read by rows.
         tags: A TIFF's place on earth.
         sample: Which of several fakes of the source.
+        beside: What the fake keeps of the file beside its pixels.
     """
 
     out: Path
     source: Tensor | LargeTiff
     tags: tuple[Tag, ...] = ()
     sample: int = 0
+    beside: Beside = field(default_factory=Beside)
 
 
 def save(fake: Tensor, read: Read) -> Path | Problem:
     """Write a fake."""
     try:
         read.out.parent.mkdir(parents=True, exist_ok=True)
-        return write_image(fake, read.out, fast=True, tags=list(read.tags))
+        return write_image(fake, read.out, fast=True, tags=list(read.tags), beside=read.beside)
     except OSError as error:
         return Problem(str(read.out), f"can't be written: {error.strerror or error}")
 

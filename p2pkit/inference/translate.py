@@ -23,6 +23,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
+from p2pkit.images.beside import read_beside
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor, read_image
 from p2pkit.images.reading import Given, read_source
@@ -273,9 +274,11 @@ class Translator:
             stored = [read_image(path, indexed=indexed) for path in job.sources]
             source = self._source(stored, given, size)
             tags = self._tags(job, stored[0], source)
+            shape = (source.shape[1], source.shape[2])
+            beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, source, tuple(tags), job.sample)
+        return Read(job.out, source, tuple(tags), job.sample, beside)
 
     def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import nn
 
 from p2pkit import DataError, Edges, ImageSpec, PairSpec, Reading, Translator
@@ -247,3 +247,22 @@ def test_noise_is_each_images_own(picture):
     assert all(torch.equal(fake, many[0]) for fake in many)
     np.testing.assert_array_equal(many[0].permute(1, 2, 0), alone)
     assert (replace(model, seed=6).translate(picture) != alone).any()
+
+
+def test_profile_exif_and_alpha_are_kept(tmp_path, picture):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    Image.fromarray(picture).save(tmp_path / "a.jpg", icc_profile=profile, exif=exif)
+    alpha = np.arange(13 * 21, dtype=np.uint8).reshape(13, 21, 1)
+    Image.fromarray(np.concatenate([picture, alpha], 2)).save(tmp_path / "b.png")
+    Image.fromarray(np.concatenate([picture, alpha * 0 + 255], 2)).save(tmp_path / "c.png")
+    sources = [tmp_path / name for name in ("a.jpg", "b.png", "c.png")]
+    turned, cut, opaque = (Image.open(out) for out in translator().translate_files(sources, tmp_path / "out"))
+    assert turned.info["icc_profile"] == profile
+    assert (turned.size, dict(turned.getexif())) == ((13, 21), {0x010F: "A camera"})
+    assert cut.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(cut)[..., 3:], alpha)
+    assert opaque.mode == "RGB"
+    grey = translator(target=ImageSpec(1)).translate_files(tmp_path / "a.jpg", tmp_path / "grey")[0]
+    assert "icc_profile" not in Image.open(grey).info, "of colours that it has not"

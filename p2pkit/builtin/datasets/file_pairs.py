@@ -204,7 +204,7 @@ def _images(found: Sequence[Found]) -> list[Tensor]:
     return [each.image for each in found]
 
 
-_KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy"}
+_KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy", ".exr": ".exr"}
 
 
 def known(items: Mapping[str, T], split: str) -> T:
