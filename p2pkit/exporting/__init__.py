@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pkit.exporting.export import FORMATS, ExportedFolder, export
+from p2pkit.exporting.folder import FORMATS, ExportedFolder, export
 from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.exporting.program import NotExportable, export_program
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 
@@ -258,11 +259,13 @@ def test_profile_exif_and_alpha_are_kept(tmp_path, picture):
     Image.fromarray(np.concatenate([picture, alpha], 2)).save(tmp_path / "b.png")
     Image.fromarray(np.concatenate([picture, alpha * 0 + 255], 2)).save(tmp_path / "c.png")
     sources = [tmp_path / name for name in ("a.jpg", "b.png", "c.png")]
-    turned, cut, opaque = (Image.open(out) for out in translator().translate_files(sources, tmp_path / "out"))
+    made = translator().translate_files(sources, tmp_path / "out")
+    turned, cut, opaque = (Image.open(io.BytesIO(out.read_bytes())) for out in made)
     assert turned.info["icc_profile"] == profile
     assert (turned.size, dict(turned.getexif())) == ((13, 21), {0x010F: "A camera"})
     assert cut.mode == "RGBA"
     np.testing.assert_array_equal(np.asarray(cut)[..., 3:], alpha)
     assert opaque.mode == "RGB"
     grey = translator(target=ImageSpec(1)).translate_files(tmp_path / "a.jpg", tmp_path / "grey")[0]
-    assert "icc_profile" not in Image.open(grey).info, "of colours that it has not"
+    with Image.open(grey) as image:
+        assert "icc_profile" not in image.info, "of colours that it has not"
