@@ -218,8 +218,9 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
 def _keeps(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
     deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
-    floats = suffix == ".exr" and kind == np.float32
-    return suffix in (".npy", *_TIFF) or floats or deep_colour or _fits(kind, channels, suffix)
+    if suffix == ".exr":
+        return kind == np.float32
+    return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
 
 
 def _fits(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
