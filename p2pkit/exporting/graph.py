@@ -56,7 +56,7 @@ class PortableGenerator(nn.Module):
         if self.multiple > 1:
             source = source.index_select(2, _mirrored(rows, self.multiple))
             source = source.index_select(3, _mirrored(columns, self.multiple))
-        fakes = self.network(source.half()).float() if self.half_precision else self.network(source)
+        fakes: Tensor = self.network(source.half()).float() if self.half_precision else self.network(source)
         fakes = fakes[:, :, :rows, :columns]
         if self.stored:
             fakes = to_stored(fakes, self.images.target)

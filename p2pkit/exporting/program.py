@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.fx.experimental._config import patch
 
 from p2pkit.errors import first_line
 from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.images.convert import stored_type
 from p2pkit.types import ImageSpec
+from p2pkit.untyped import Untyped
 
+_TORCH: Untyped = importlib.import_module("torch.fx.experimental._config")
 _Size = tuple[int, int, int]
 _CLOSE = 2 / 255
 
@@ -50,7 +52,7 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
         examples = [example(graph, *size) for size in sizes]
         try:
             # Sizes of one are sizes like others; else torch notes that those of the example are larger.
-            with torch.no_grad(), warnings.catch_warnings(), patch(backed_size_oblivious=True):
+            with torch.no_grad(), warnings.catch_warnings(), _TORCH.patch(backed_size_oblivious=True):
                 warnings.simplefilter("ignore")  # of torch's own making
                 program = torch.export.export(graph, (examples[0],), dynamic_shapes=(dynamic,))
                 _compare(program.module(), graph, examples[1:])

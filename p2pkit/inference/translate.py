@@ -312,7 +312,7 @@ class Translator:
         try:
             with large.rows() as source:
                 fakes = translate_rows(source, self._run, rows, columns, seam, batch=batch, see=large.see)
-                few = (part for fake in fakes for part in fake.split(_ROWS, 1))
+                few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
                 read.out.parent.mkdir(parents=True, exist_ok=True)
                 written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
         except OSError as error:
