@@ -287,6 +287,9 @@ def load(model: str | Path, *, device: str = "auto", registry: Registry | None =
             raise DeviceError(
                 Problem("--device", f"an exported program runs on a CPU here, not on {device}", "say cpu")
             )
+        if overrides:
+            cause = "an exported program is what it was when it was exported"
+            raise ModelError(Problem(", ".join(overrides), cause, "export the model anew with these settings"))
         return load_exported(Path(local))
     checkpoint = find_checkpoint(local)
     asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))
