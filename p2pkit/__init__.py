@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     )
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import inference_files
+    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.files import read_image, write_image
     from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name
     from p2pkit.images.manifest import manifest_rows
-    from p2pkit.images.reading import choose_bands, cut_half, draw_edges
+    from p2pkit.images.reading import choose_bands, cut_half, draw_edges, painted_colours
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.scoring import score
@@ -95,6 +96,7 @@ __all__ = [
     "DiscriminatorNetwork",
     "Edges",
     "EvaluatedRun",
+    "ExportedFolder",
     "ExportedModel",
     "Generator",
     "GeneratorLoss",
@@ -116,6 +118,7 @@ __all__ = [
     "PairStream",
     "ParameterOptimizer",
     "PluginError",
+    "PortableGenerator",
     "Problem",
     "RateSchedule",
     "Reading",
@@ -145,7 +148,9 @@ __all__ = [
     "cut_half",
     "draw_edges",
     "evaluate",
+    "export",
     "export_checkpoint",
+    "export_program",
     "fill_weights",
     "fingerprint",
     "first_line",
@@ -157,6 +162,7 @@ __all__ = [
     "load",
     "lpips_network",
     "manifest_rows",
+    "painted_colours",
     "read_image",
     "read_weights",
     "resize",
@@ -177,6 +183,7 @@ _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
     *("Optimizer", "Schedule", "Tracker"),
 )
+_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program")
 _CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
@@ -190,10 +197,11 @@ _LAZY = {
     **dict.fromkeys(_BRIDGE, "p2pkit.bridge"),
     **dict.fromkeys(_COMPONENTS, "p2pkit.components"),
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
+    **dict.fromkeys(_EXPORTING, "p2pkit.exporting"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name"), "p2pkit.images.listing"),
-    **dict.fromkeys(("choose_bands", "cut_half", "draw_edges"), "p2pkit.images.reading"),
+    **dict.fromkeys(("choose_bands", "cut_half", "draw_edges", "painted_colours"), "p2pkit.images.reading"),
     "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),

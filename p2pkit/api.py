@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
+from p2pkit.inference.exported import is_exported, load_exported
+from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.progress import reporter
@@ -314,7 +317,9 @@ def load(
     """Load a trained generator.
 
     Args:
-        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one.
+        model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one. Or a
+            folder that `p2pkit export` has written, an MLflow model's folder, `runs:/ID/generator`,
+            `models:/NAME@ALIAS`, or `hf://OWNER/NAME`.
         device: Where to compute.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
@@ -327,10 +332,21 @@ def load(
     Raises:
         ModelError: There is no such model.
         ConfigError: Its network or an inference mode can't be had.
-        DeviceError: There is no such device here.
+        DeviceError: There is no such device here, or it can't compute in the precision that is asked for.
         PluginError: It brings code along that is not trusted.
     """
-    checkpoint = find_checkpoint(model)
+    local = fetch_model(model)
+    if is_exported(Path(local)):
+        if device not in ("auto", "cpu"):
+            raise DeviceError(
+                Problem("--device", f"an exported program runs on a CPU here, not on {device}", "say cpu")
+            )
+        if overrides:
+            cause = "an exported program is what it was when it was exported"
+            raise ModelError(Problem(", ".join(overrides), cause, "export the model anew with these settings"))
+        return load_exported(Path(local))
+    checkpoint = find_checkpoint(local)
+    asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))
     overrides["engine.device"] = device
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     registry = with_brought(names_in_force(registry, plugins), checkpoint, trust=trust, needed=needed)
@@ -338,9 +354,7 @@ def load(
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
         raise ConfigError(wrong)
-    lacking = [
-        problem for problem in device_problems(planned.config, training=False) if problem.path == "engine.device"
-    ]
+    lacking = [problem for problem in device_problems(planned.config, training=False) if problem.path in asked]
     if lacking:
         raise DeviceError(lacking)
     return Translator.from_checkpoint(checkpoint, planned)
@@ -367,12 +381,21 @@ def translate(
         The files that were written.
     """
     shown = reporter(progress)
+    translator = replace(translator, note=shown.note)
     try:
         return translator.translate_files(
             inputs, output, report=lambda done, total: shown.working("translating", done, total), **options
         )
     finally:
         shown.close()
+
+
+def translate_bytes(translator: Translator, content: bytes, **options: Untyped) -> bytes:
+    """Translate the content of one image file, and return that of its fake's; options as for `translate_files`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary, "source")
+        source.write_bytes(content)
+        return translator.translate_files(source, Path(temporary, "fakes"), **options)[0].read_bytes()
 
 
 def translate_split(

@@ -30,6 +30,7 @@ from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
     from p2pkit.api import TrainedRun
+    from p2pkit.inference.translate import Translator
 
 Model = Annotated[
     str, typer.Argument(help="A run's folder or name, MLflow's id, or a checkpoint; RUN@best is its best.")
@@ -123,11 +124,12 @@ def evaluate(
 def translate(
     model: Model,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the fakes, or for one image the file to write.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for the fakes; for one image the file to write, or - for stdout."),
     ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[IN...]", help="Images, folders of images, or tables (CSV, JSON lines) of sources."),
+        typer.Argument(metavar="[IN...]", help="Images, folders of images, or tables of sources; - for stdin."),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Translate this part of the run's own data instead.")
@@ -144,6 +146,20 @@ def translate(
         Literal["auto", "source", "file"],
         typer.Option("--given", help="What files are: sources, files as the data set's, or tell by their looks."),
     ] = "auto",
+    tile: Annotated[
+        int | None,
+        typer.Option("--tile", min=0, help="Side of tiles that are blended; 0: never; default: if too large."),
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option("--overlap", min=0, help="By how much tiles overlap; by default an eighth of them.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, metavar="K", help="Fakes of each source, for networks with noise.")
+    ] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", help="What noise is drawn by; by default the run's.")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Arithmetic: auto, fp32, bf16, fp16; by default the run's.")
+    ] = None,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave fakes that are there.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
@@ -161,17 +177,39 @@ def translate(
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
-    names = registry(registry_file, plugin, trust)
+    names, changes = registry(registry_file, plugin, trust), settings(set_)
+    changes |= {
+        key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
+    }
     options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
-        written = api.translate_split(model, split, output, **own, **settings(set_))
+        written = api.translate_split(model, split, output, **own, **changes)
     else:
-        translator = api.load(model, device=device, registry=names, **settings(set_))
+        translator = api.load(model, device=device, registry=names, **changes)
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
+        options |= {"tile": tile, "overlap": overlap, "samples": samples}
+        if _STREAM in (output, *files):
+            _translate_stream(translator, files, output, options)
+            return
         written = api.translate(translator, files, output, progress=not quiet, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
+
+
+_STREAM = Path("-")
+
+
+def _translate_stream(translator: Translator, files: list[Path], output: Path, options: dict[str, Json]) -> None:
+    """Translate one image, of a file or from standard input, to standard output."""
+    from p2pkit import api
+
+    if len(files) > 1 or output != _STREAM or options["samples"] != 1:
+        raise typer.BadParameter("standard input and output are for one image; give -o -, and redirect it")
+    with sys.stdin.buffer if files[0] == _STREAM else files[0].open("rb") as source:
+        fake = api.translate_bytes(translator, source.read(), **options)
+    sys.stdout.buffer.write(fake)
+    sys.stdout.buffer.flush()
 
 
 def sweep(

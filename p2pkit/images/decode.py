@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from p2pkit.images.exr import MAGIC, read_exr
 from p2pkit.images.limits import check_size, max_bytes, max_pixels
 from p2pkit.images.tiff import read_tiff
 from p2pkit.untyped import Untyped
@@ -71,6 +72,8 @@ def _decode(file: IO[bytes], indexed: bool) -> NDArray[np.generic]:
         raise OSError("the file is empty")
     if start.startswith(_NUMPY):
         return _array(file)
+    if start.startswith(MAGIC):
+        return read_exr(file)
     if start.startswith(_ZIPS):  # zipfile would ask the end, for which an archive's entry is unpacked as a whole
         raise OSError("is an archive, for instance an NPZ; save its array by numpy.save as .npy")
     file.seek(0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from p2pkit.images.beside import Beside
 from p2pkit.images.convert import stored_type
 from p2pkit.images.decode import decode, from_pillow
+from p2pkit.images.exr import write_exr
 from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
@@ -108,7 +111,9 @@ def _stored(array: NDArray[np.generic]) -> str:
     return "int32"
 
 
-def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag] | None = None) -> Path:
+def write_image(
+    image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag] | None = None, beside: Beside | None = None
+) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
     Args:
@@ -116,6 +121,7 @@ def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag
         path: Where to; the suffix chooses the format.
         fast: Whether a PNG is compressed lightly: in half the time, to a file that is a little larger.
         tags: A TIFF's place on earth, as `read_georeference` returns it.
+        beside: What the file holds beside the pixels, as far as its format can.
 
     Returns:
         The file that was written.
@@ -126,37 +132,44 @@ def write_image(image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag
 
     Shape: image (C, H, W).
     """
-    array = _to_array(image)
+    beside = beside or Beside()
+    array = _to_array(image if beside.alpha is None else torch.cat([image, beside.alpha]))
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"unknown file extension: {path.suffix}")
     if not _keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
-    _whole(path, lambda partial: _write(partial, array, suffix, fast, tags or []))
+    with writing_whole(path) as partial:
+        _write(partial, array, suffix, fast, tags or [], beside)
     return path
 
 
-def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag]) -> None:
+def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag], beside: Beside) -> None:
     if suffix == ".npy":
         with path.open("wb") as file:
             np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+    elif suffix == ".exr":
+        write_exr(path, array)
     elif suffix in _TIFF:
-        write_tiff(path, array, tags)
+        write_tiff(path, array, tags, beside.profile)
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
         path.write_bytes(deep_png(array))
     else:
         options: dict[str, Untyped] = {"compress_level": 1} if fast else {}
+        options |= {"icc_profile": beside.profile} if beside.profile else {}
+        options |= {"exif": beside.exif} if beside.exif else {}
         if suffix == ".png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Software", MADE_BY)
         _to_pillow(array).save(path, Image.registered_extensions()[suffix], **options)
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under another name and rename: a file is whole or not there, and a link is replaced, not followed."""
+@contextmanager
+def writing_whole(path: Path) -> Iterator[Path]:
+    """Give another name to write under, then rename: a file is whole or not there, and a link is replaced."""
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        write(partial)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -205,6 +218,8 @@ def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
 def _keeps(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
     deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
+    if suffix == ".exr":
+        return kind == np.float32
     return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
 
 

@@ -18,6 +18,9 @@ _ALIKE = 0.02
 _COLOUR = 8 / 255
 _PAPER = 0.5
 _SINGLE = 0.75
+_STEP, _COLOURS, _ENOUGH = 32, 96, 1024
+_RARE, _FLAT = 0.002, 0.9
+"""A colour that fewer pixels have is a trace of a JPEG or of a smooth edge; the others cover a painted image."""
 _SAY = "say what files are by --given source or --given file"
 
 
@@ -99,8 +102,51 @@ def read_source(
     if reading.edges is not None and (given == "file" or (given == "auto" and _is_photo(image))):
         photo = _at_depth(images.target, image)
         image = draw_edges(_resized(conform(image, photo), photo, size), photo, reading.edges)
+    elif given == "auto" and reading.painted:
+        _refuse_photo(image, reading)
     spec = _at_depth(spec, image)
     return to_network(_resized(conform(image, spec), spec, size)[None], spec)[0]
+
+
+def painted_colours(images: Sequence[Tensor]) -> tuple[tuple[int, int, int], ...]:
+    """Return the few colours that images are painted in; none where they are grey or of many colours.
+
+    Args:
+        images: Stored images of a data set.
+    """
+    found: dict[tuple[int, int, int], int] = {}
+    for image in images:
+        if image.shape[0] != 3 or image.dtype != torch.uint8 or image[0].numel() < _ENOUGH:
+            return ()
+        colours, counts = torch.unique(_coarse(image), dim=1, return_counts=True)
+        common = counts > counts.sum() * _RARE
+        if counts[common].sum() < counts.sum() * _FLAT:
+            return ()
+        for colour, count in zip(colours[:, common].T.tolist(), counts[common].tolist(), strict=True):
+            found[tuple(colour)] = found.get(tuple(colour), 0) + count
+    few = len(found) <= _COLOURS and any(max(colour) - min(colour) > 255 * _COLOUR for colour in found)
+    return tuple(sorted(found)) if few else ()
+
+
+def _coarse(image: Tensor) -> Tensor:
+    """Return pixels with colours rounded, so that what a JPEG does to them is lost: (3, H W)."""
+    return ((image[:3].int() + _STEP // 2) // _STEP * _STEP).clamp(max=255).flatten(1)
+
+
+def _refuse_photo(image: Tensor, reading: Reading) -> None:
+    """Refuse a photo where sources are painted in few colours; other colours than theirs may be in a drawing."""
+    if image.shape[0] < 3:
+        return
+    eight = (image[:3].float() * (255 / full_scale(image))).round().to(torch.uint8)
+    pixels, counts = torch.unique(_coarse(eight), dim=1, return_counts=True)
+    known = torch.tensor(reading.painted).T
+    near = (pixels[:, :, None] - known[:, None]).abs().amax(0).amin(1) <= _STEP
+    share = float(counts[near].sum()) / float(counts.sum())
+    if share < 0.5:
+        raise OSError(
+            f"looks like a photo, where sources are painted in {len(reading.painted)} colours: "
+            f"{1 - share:.0%} of its pixels have none of them (--given source takes it as it is)"
+        )
 
 
 def _at_depth(spec: ImageSpec, image: Tensor) -> ImageSpec:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings are not for a user's screen
 
-_PLAIN = ("MINISBLACK", "RGB")
+PLAIN = ("MINISBLACK", "RGB")
 _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
 MADE_BY = "p2pkit write_image"
@@ -33,10 +33,10 @@ def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        pages = [page for page in tiff.series if not _is_beside(page.keyframe)]
+        pages = [page for page in tiff.series if not is_beside(page.keyframe)]
         first = pages[0]
         frame: Untyped = first.keyframe
-        if frame.photometric.name not in _PLAIN or frame.bitspersample not in (8, 16, 32, 64):
+        if frame.photometric.name not in PLAIN or frame.bitspersample not in (8, 16, 32, 64):
             return None
         if len(pages) > 1:
             shapes = " and ".join(" x ".join(map(str, page.shape)) for page in pages[:2])
@@ -51,7 +51,7 @@ def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
     return array[..., 0] if array.shape[2] == 1 else array
 
 
-def _is_beside(frame: Untyped) -> bool:
+def is_beside(frame: Untyped) -> bool:
     """Whether a page is a smaller copy or a mask of another one."""
     return bool(frame.is_reduced or frame.is_mask)
 
@@ -88,12 +88,13 @@ def rescaled(tags: list[Tag], rows: float, columns: float) -> list[Tag]:
     return changed
 
 
-def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag]) -> None:
-    """Write an image (H, W, C) of any depth and number of bands, with its place on earth."""
+def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag], profile: bytes = b"") -> None:
+    """Write an image (H, W, C) of any depth and number of bands, with its place on earth and its colours' profile."""
     import tifffile
 
     channels = array.shape[2]
     squeezed = array[..., 0] if channels == 1 else array
     colour = "rgb" if channels in (3, 4) and array.dtype == np.uint8 else "minisblack"
     layout: dict[str, Untyped] = {"planarconfig": "contig"} if channels > 1 else {}
+    layout |= {"iccprofile": profile} if profile else {}
     tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)

@@ -13,7 +13,7 @@ from p2pkit.images.listing import IMAGE_SUFFIXES, find_images
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
 from p2pkit.types import PairSpec
 
-_TIFF = (".tif", ".tiff")
+TIFF = (".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,22 @@ class Job:
     Args:
         sources: The files that make one source.
         out: The file to write.
+        sample: Which of several fakes of the source, that differ by noise.
     """
 
     sources: tuple[Path, ...]
     out: Path
+    sample: int = 0
 
 
 def plan_jobs(
-    inputs: Sequence[Path], output: Path, images: PairSpec, *, skip_existing: bool = False, overwrite: bool = False
+    inputs: Sequence[Path],
+    output: Path,
+    images: PairSpec,
+    *,
+    samples: int = 1,
+    skip_existing: bool = False,
+    overwrite: bool = False,
 ) -> list[Job]:
     """Pair inputs with the files to write; folders are searched, their structure kept.
 
@@ -38,6 +46,7 @@ def plan_jobs(
         inputs: Image files, folders of images, and tables that list sources.
         output: A folder, which is left out of the inputs; or for one image the file to write.
         images: What fakes are.
+        samples: How many fakes of each source; the names of several end with their number.
         skip_existing: Whether fakes that are there are left as they are.
         overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
 
@@ -47,6 +56,7 @@ def plan_jobs(
     problems: list[Problem] = []
     named = _single(inputs, output)
     jobs = [Job((inputs[0],), named)] if named else list(_found(inputs, output, images, problems))
+    jobs = [_sample(job, index) for job in jobs for index in range(samples)] if samples > 1 else jobs
     kept = [job for job in jobs if not (skip_existing and job.out.is_file() and job.out not in job.sources)]
     problems += [*_twice(jobs), *_overwritten(kept, overwrite), *_folder(named.parent if named else output)]
     if named and named.suffix != suffix_for(images.target, named.suffix):
@@ -100,10 +110,14 @@ def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
     return Job(sources, named.with_suffix(fake_suffix(images, sources[0])))
 
 
+def _sample(job: Job, index: int) -> Job:
+    return Job(job.sources, job.out.with_name(f"{job.out.stem}-{index + 1}{job.out.suffix}"), index)
+
+
 def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
     """Return what a fake's file ends with: a TIFF for a TIFF, or what targets were, or what keeps all values."""
     given = source.suffix.lower() if source is not None else ""
-    if given not in _TIFF:
+    if given not in TIFF:
         given = images.reading.suffix or (given if given == ".npy" else ".png")
     return suffix_for(images.target, given)
 

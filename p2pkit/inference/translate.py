@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
 from p2pkit.config import Plan
 from p2pkit.engine.data.decode import decode_in_threads
@@ -24,26 +23,28 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
+from p2pkit.images.beside import read_beside
 from p2pkit.images.convert import to_network, to_stored
-from p2pkit.images.files import image_tensor, read_image, write_image
+from p2pkit.images.files import image_tensor, read_image
 from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import Tag, read_georeference, rescaled
+from p2pkit.inference.flow import Read, batches, finished, save, sound
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
+from p2pkit.inference.large import LargeTiff
+from p2pkit.inference.noise import without_noise
+from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Untyped
 
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
+_ROWS = 64
+"""Rows of a large image that become stored values at a time."""
 Report = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A source that has been read, and where its fake goes."""
-
-    out: Path
-    source: Tensor
-    tags: tuple[Tag, ...] = ()
+def _unheard(text: str) -> None:
+    """Hear nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Translator:
         batch_norm: `running`, `recalibrated`, or `batch` for each image's own statistics.
         dropout: `on` or `off`.
         statistics: Those that were gathered anew, for the mode that wants them.
-        seed: What dropout's noise is drawn by, for each image anew.
+        seed: What noise is drawn by, for each image anew.
+        tiling: How large tiles are, and when there are any.
+        note: Hears what is to be known of what was done.
     """
 
     generator: nn.Module
@@ -67,6 +70,8 @@ class Translator:
     dropout: str = "off"
     statistics: Statistics | None = None
     seed: int = 0
+    tiling: Tiling = field(default_factory=Tiling)
+    note: Callable[[str], None] = _unheard
 
     @property
     def multiple(self) -> int:
@@ -86,7 +91,9 @@ class Translator:
         seed = plan.config.engine.seed
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics, seed)
 
-    def translate(self, image: Untyped, *, given: Given = "auto") -> Untyped:
+    def translate(
+        self, image: Untyped, *, given: Given = "auto", tile: int | None = None, overlap: int | None = None
+    ) -> Untyped:
         """Translate one image, or an array or tensor of many.
 
         What the data set did to its files is done to the image: a half is cut out of a file of both images, the edges
@@ -98,6 +105,9 @@ class Translator:
                 what the network needs, and cropped back.
             given: `source` for sources as the network sees them, `file` for files as the data set's, `auto` to tell
                 them by their looks.
+            tile: Side of tiles that are translated one by one and blended; None for where an image is too large to be
+                translated at once, 0 for never.
+            overlap: By how much tiles overlap; None for an eighth of them.
 
         Returns:
             The fake, in the form of what was given (a Pillow image for a file, where Pillow can hold it), in the
@@ -107,7 +117,7 @@ class Translator:
             DataError: The image can't be read, or it can't be made a source.
         """
         if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
-            fakes = [self.translate(one, given=given) for one in image]
+            fakes = [self.translate(one, given=given, tile=tile, overlap=overlap) for one in image]
             return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
         several = list(image) if isinstance(image, list | tuple) else [image]
         if not several:
@@ -119,7 +129,15 @@ class Translator:
         except OSError as error:
             name = ", ".join(names) or "the image"
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
-        return _like(several[0], self._fakes([source])[0])
+        return _like(several[0], self.tiled(tile, overlap)._fakes([source])[0])
+
+    def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
+        """Return the translator with tiles of a size; see `translate`.
+
+        Raises:
+            DataError: Tiles can't overlap like this.
+        """
+        return self if tile is overlap is None else replace(self, tiling=Tiling.asked(tile, overlap))
 
     def translate_files(
         self,
@@ -129,11 +147,16 @@ class Translator:
         batch: int = 8,
         size: tuple[int, int] | None = None,
         given: Given = "auto",
+        tile: int | None = None,
+        overlap: int | None = None,
+        samples: int = 1,
         skip_existing: bool = False,
         overwrite: bool = False,
         report: Report | None = None,
     ) -> list[Path]:
         """Translate files and folders of sources.
+
+        A TIFF that is too large to be translated at once is read, translated and written by rows of tiles.
 
         Args:
             inputs: Image files, folders whose images are meant, and tables (CSV or JSON lines) with a column source.
@@ -142,6 +165,9 @@ class Translator:
             batch: Images of one forward pass; only images of one size go together.
             size: (height, width) to resize sources to; by default they keep their size.
             given: As for `translate`.
+            tile: As for `translate`.
+            overlap: As for `translate`.
+            samples: How many fakes of each source, for networks with noise; their names end with -1, -2 and so on.
             skip_existing: Whether fakes that are there are left as they are.
             overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
             report: Called with (done, total).
@@ -154,12 +180,13 @@ class Translator:
                 would be overwritten; then nothing has been.
         """
         listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        images = self.images
-        jobs = plan_jobs(
-            [Path(path) for path in listed], Path(output), images, skip_existing=skip_existing, overwrite=overwrite
-        )
+        if samples > 1 and not self.noisy():
+            cause = "this network draws no noise: all fakes of a source would be the same"
+            raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
+        options = {"skip_existing": skip_existing, "overwrite": overwrite}
+        jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
         read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
-        return self._translate_all(read, len(jobs), batch, report)
+        return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
 
     def translate_pairs(
         self,
@@ -191,13 +218,13 @@ class Translator:
         """
         spec, suffix = dataset.spec.source, fake_suffix(self.images)
 
-        def read(pair: Pair) -> _Read | Problem | None:
+        def read(pair: Pair) -> Read | Problem | None:
             out = Path(output) / f"{pair.name}{suffix}"
             if out.exists() and skip_existing:
                 return None
             if out.exists() and not overwrite and not is_ours(out):
                 return Problem(str(out), "exists, and can't be told to be a fake", OVERWRITE)
-            return _Read(out, to_network(pair.source[None], spec)[0])
+            return Read(out, to_network(pair.source[None], spec)[0])
 
         pairs = dataset.pairs(split)
         outcomes = (
@@ -208,7 +235,7 @@ class Translator:
 
     @keep_freed_memory()
     def _translate_all(
-        self, outcomes: Iterable[_Read | Problem], total: int, batch: int, report: Report | None
+        self, outcomes: Iterable[Read | Problem], total: int, batch: int, report: Report | None
     ) -> list[Path]:
         """Translate what has been read, and write it in threads; what fails is named at the end."""
         written: list[Path] = []
@@ -221,9 +248,14 @@ class Translator:
                 problems.append(saved) if isinstance(saved, Problem) else written.append(saved)
 
         with ThreadPoolExecutor(_THREADS) as writer:
-            for group in _batches(_good(outcomes, problems), batch):
-                for read, fake in zip(group, self._fakes([read.source for read in group]), strict=True):
-                    saving.append(writer.submit(_save, fake, read))
+            for group in batches(sound(outcomes, problems), batch):
+                own = replace(self, seed=self.seed + group[0].sample)
+                if isinstance(group[0].source, LargeTiff):
+                    saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
+                else:
+                    sources = [read.source for read in group if isinstance(read.source, Tensor)]
+                    for read, fake in zip(group, own._fakes(sources, batch), strict=True):
+                        saving.append(writer.submit(save, fake, read))
                 collect(2 * batch)
                 if report is not None:
                     report(len(written) + len(saving) + len(problems), total)
@@ -233,15 +265,20 @@ class Translator:
             raise DataError([*problems, known] if written else problems)
         return written
 
-    def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> _Read | Problem:
+    def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> Read | Problem:
         try:
+            large = LargeTiff.found(job, self.images, self.tiling) if size is None else None
+            if large is not None:
+                return Read(job.out, large, sample=job.sample)
             indexed = self.images.source.kind == "labels"
             stored = [read_image(path, indexed=indexed) for path in job.sources]
             source = self._source(stored, given, size)
             tags = self._tags(job, stored[0], source)
+            shape = (source.shape[1], source.shape[2])
+            beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return _Read(job.out, source, tuple(tags))
+        return Read(job.out, source, tuple(tags), job.sample, beside)
 
     def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
@@ -268,45 +305,77 @@ class Translator:
             raise OSError("the files of one source are of different sizes; say --size")
         return torch.cat(parts)
 
-    def _fakes(self, sources: Sequence[Tensor]) -> list[Tensor]:
-        """Run the generator on sources of one size; a fake does not depend on what stands beside it."""
-        batch = torch.stack(list(sources))
-        padded = _padded(batch, self.multiple)
-        padded = padded.to(self.place.device).contiguous(memory_format=self.place.memory_format)
-        alone = self.batch_norm == "batch" or self.dropout == "on"
-        parts = torch.split(padded, 1) if alone else (padded,)
+    def _translate_large(self, large: LargeTiff, read: Read, batch: int) -> Path | Problem:
+        """Translate a TIFF by rows, of which few are in memory at a time."""
+        columns, rows = (Axis(side, self.multiple, self.tiling) for side in (large.width, large.height))
+        seam = Seam()
+        try:
+            with large.rows() as source:
+                fakes = translate_rows(source, self._run, rows, columns, seam, batch=batch, see=large.see)
+                few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
+                read.out.parent.mkdir(parents=True, exist_ok=True)
+                written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
+        except OSError as error:
+            return Problem(str(large.path), f"can't be translated: {error.strerror or error}")
+        self._tell(seam)
+        return written
+
+    def _fakes(self, sources: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
+        """Run the generator on sources of one size."""
+        height, width = sources[0].shape[1:]
+        if self.tiling.wanted(height, width):
+            return [to_stored(self._in_tiles(source, batch)[None], self.images.target)[0] for source in sources]
+        return list(to_stored(self.network_values(torch.stack(list(sources))), self.images.target))
+
+    def noisy(self) -> bool:
+        """Say whether fakes of one source differ by the noise that the network draws."""
+        side = (self.images.height, self.images.width)
+        source = torch.zeros(1, self.images.source.channels, *side, device=self.place.device)
+        with run_in_mode(self.generator, InferenceMode(self.batch_norm, self.dropout), self.statistics):
+            return without_noise(lambda: self.generator(source), self.place.device) is None
+
+    def network_values(self, sources: Tensor) -> Tensor:
+        """Translate what the network sees into what it makes, before that becomes values to store.
+
+        Args:
+            sources: Sources of any size.
+
+        Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
+        """
+        height, width = sources.shape[2:]
+        rows, columns = (Axis(side, self.multiple, self.tiling).padded for side in (height, width))
+        return self._run(padded(sources, rows, columns))[..., :height, :width]
+
+    def _in_tiles(self, source: Tensor, batch: int) -> Tensor:
+        rows, columns = (Axis(side, self.multiple, self.tiling) for side in source.shape[1:])
+        seam = Seam()
+        done = translate_rows(lambda first, last: source[:, first:last], self._run, rows, columns, seam, batch=batch)
+        fake = torch.cat(list(done), 1)
+        self._tell(seam)
+        return fake
+
+    def _tell(self, seam: Seam) -> None:
+        layers = whole_image_layers(self.generator, self.batch_norm)
+        why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
+        self.note(f"{seam}{why}")
+
+    def _run(self, sources: Tensor) -> Tensor:
+        """Run the generator on what it can take; a fake does not depend on what stands beside it.
+
+        Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
+        """
+        sources = sources.to(self.place.device).contiguous(memory_format=self.place.memory_format)
         mode = InferenceMode(self.batch_norm, self.dropout)
-        made = []
         with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
-            for part in parts:
-                torch.manual_seed(self.seed)
-                made.append(self.generator(part))
-        fakes = torch.cat(made).float().cpu()[..., : batch.shape[2], : batch.shape[3]]
-        return list(to_stored(fakes, self.images.target))
-
-
-def _save(fake: Tensor, read: _Read) -> Path | Problem:
-    try:
-        read.out.parent.mkdir(parents=True, exist_ok=True)
-        return write_image(fake, read.out, fast=True, tags=list(read.tags))
-    except OSError as error:
-        return Problem(str(read.out), f"can't be written: {error.strerror or error}")
-
-
-def _good(outcomes: Iterable[_Read | Problem], problems: list[Problem]) -> Iterator[_Read]:
-    for outcome in outcomes:
-        if isinstance(outcome, Problem):
-            problems.append(outcome)
-        else:
-            yield outcome
-
-
-def _padded(batch: Tensor, multiple: int) -> Tensor:
-    """Pad at the right and bottom to a multiple, by reflection as far as that reaches, then by the border."""
-    down, right = (-batch.shape[2] % multiple, -batch.shape[3] % multiple)
-    reflect = (min(right, batch.shape[3] - 1), min(down, batch.shape[2] - 1))
-    batch = functional.pad(batch, (0, reflect[0], 0, reflect[1]), mode="reflect")
-    return functional.pad(batch, (0, right - reflect[0], 0, down - reflect[1]), mode="replicate")
+            alone = self.batch_norm == "batch" or self.dropout == "on" or len(sources) == 1
+            made = None if alone else without_noise(lambda: self.generator(sources), self.place.device)
+            if made is None:  # each image by itself, and by the same noise
+                parts = []
+                for source in torch.split(sources, 1):
+                    torch.manual_seed(self.seed)
+                    parts.append(self.generator(source))
+                made = torch.cat(parts)
+        return made.float().cpu()
 
 
 def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image:
@@ -318,15 +387,3 @@ def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.I
     if isinstance(given, np.ndarray) or not held:
         return array
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-
-
-def _batches(read: Iterable[_Read], size: int) -> Iterator[list[_Read]]:
-    """Group what follows one another and is of one size."""
-    group: list[_Read] = []
-    for item in read:
-        if group and (len(group) == size or item.source.shape != group[0].source.shape):
-            yield group
-            group = []
-        group.append(item)
-    if group:
-        yield group

@@ -63,6 +63,7 @@ class Reading:
         stacked: Channels of each of several files that make one source.
         bands: The bands or pages of a file that are taken, from 0; empty for all.
         suffix: What the targets' files end with, as far as it can be written without loss.
+        painted: The few colours, red-green-blue of 0..255, that colour sources are painted in; empty for photos.
     """
 
     half: Literal["whole", "left", "right"] = "whole"
@@ -71,6 +72,7 @@ class Reading:
     stacked: tuple[int, ...] = ()
     bands: tuple[int, ...] = ()
     suffix: str = ""
+    painted: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

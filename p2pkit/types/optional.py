@@ -114,6 +114,10 @@ at = Attribute[Callable[[int, int], PairDataset] | None](
     *("at", "dataset", "a method (height, width) -> PairDataset", None, callable),
     "The same data at another size, for augmentations that load larger images than they return.",
 )
+own_shapes = Attribute(
+    *("own_shapes", "dataset", "true or false", False, _bool),
+    "Pairs `at` a size keep their proportions and may be larger, since those of the data are not the run's.",
+)
 native = Attribute[Callable[[], PairDataset] | None](
     *("native", "dataset", "a method () -> PairDataset", None, callable),
     "The same data with each pair at its own size, for augmentations that take parts of images.",

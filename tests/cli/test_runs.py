@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -12,6 +13,18 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+
+
+def test_an_image_goes_from_standard_input_to_standard_output(p2pkit, tiny, tmp_path, monkeypatch):
+    assert p2pkit("train", tiny, "-s", "tracking.name=first", "-s", "evaluate.every=0", "--quiet").code == 0
+    picture, pipe = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(picture, "PNG")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.getvalue())))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe, write_through=True))
+    assert p2pkit("translate", "first", "-", "-o", "-", "-q").code == 0
+    with Image.open(io.BytesIO(pipe.getvalue())) as fake:
+        assert (fake.format, fake.size) == ("PNG", (30, 20))
+    assert p2pkit("translate", "first", "-", "x.png", "-o", "-", "-q").code == 2
 
 
 def test_train_evaluate_translate_resume(p2pkit, tiny, tmp_path):
@@ -31,6 +44,16 @@ def test_train_evaluate_translate_resume(p2pkit, tiny, tmp_path):
     assert translated.code == 0, translated.err
     with Image.open(tmp_path / "out" / "in.png") as fake:
         assert fake.size == (30, 20)
+
+    twice = p2pkit("translate", "first", "in.png", "-o", "out2", "--samples", "2", "-q")
+    assert twice.code == 2
+    assert "draws no noise" in twice.err
+    impossible = p2pkit("translate", "first", "in.png", "-o", "out2", "--precision", "fp16", "--device", "cpu", "-q")
+    assert impossible.code == 2
+    assert "fp16 is of no use on a CPU" in impossible.err
+    tiled = p2pkit("translate", "first", "in.png", "-o", "out3", "--tile", "16", "--overlap", "4")
+    assert tiled.code == 0, tiled.err
+    assert "where tiles overlap they differ by" in tiled.err
 
     resumed = p2pkit("train", "--resume", "first", "-s", "schedule.epochs=2", "-q")
     assert resumed.code == 0, resumed.err

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import nn
 
 from p2pkit import DataError, Edges, ImageSpec, PairSpec, Reading, Translator
@@ -219,3 +221,51 @@ def test_noise_depends_on_the_seed_and_on_nothing_beside(picture, tmp_path):
     assert all(np.array_equal(np.asarray(fake), alone) for fake in every)
     others = [replace(model, seed=seed).translate(picture) for seed in range(1, 6)]
     assert any(not np.array_equal(other, alone) for other in others)
+
+
+def test_a_large_tiff_is_translated_by_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("p2pkit.inference.large.WHOLE", 1000)
+    bands = np.random.default_rng(0).integers(0, 65535, (50, 61, 5)).astype(np.uint16)
+    write_tiff(tmp_path / "a.tif", bands, [(33550, 12, 3, (10.0, 10.0, 0.0), True)])
+    model = translator(ImageSpec(5, high=65535.0), RGB)
+    told = []
+    (out,) = replace(model, note=told.append).translate_files(tmp_path / "a.tif", tmp_path / "out", tile=16, overlap=4)
+    with tifffile.TiffFile(out) as file:
+        assert file.pages[0].is_tiled
+        np.testing.assert_array_equal(file.pages[0].asarray(), model.translate(bands))
+    assert read_georeference(out)
+    assert len(told) == 1
+    assert float(told[0].split()[6]) < 0.01
+
+
+def test_noise_is_each_images_own(picture):
+    class Noisy(Negative):
+        def forward(self, source):
+            return torch.rand_like(source) * self.factor
+
+    model = replace(translator(), generator=Noisy(3), seed=5)
+    alone, many = model.translate(picture), model._fakes([torch.zeros(3, 13, 21)] * 3)
+    assert all(torch.equal(fake, many[0]) for fake in many)
+    np.testing.assert_array_equal(many[0].permute(1, 2, 0), alone)
+    assert (replace(model, seed=6).translate(picture) != alone).any()
+
+
+def test_profile_exif_and_alpha_are_kept(tmp_path, picture):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    Image.fromarray(picture).save(tmp_path / "a.jpg", icc_profile=profile, exif=exif)
+    alpha = np.arange(13 * 21, dtype=np.uint8).reshape(13, 21, 1)
+    Image.fromarray(np.concatenate([picture, alpha], 2)).save(tmp_path / "b.png")
+    Image.fromarray(np.concatenate([picture, alpha * 0 + 255], 2)).save(tmp_path / "c.png")
+    sources = [tmp_path / name for name in ("a.jpg", "b.png", "c.png")]
+    made = translator().translate_files(sources, tmp_path / "out")
+    turned, cut, opaque = (Image.open(io.BytesIO(out.read_bytes())) for out in made)
+    assert turned.info["icc_profile"] == profile
+    assert (turned.size, dict(turned.getexif())) == ((13, 21), {0x010F: "A camera"})
+    assert cut.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(cut)[..., 3:], alpha)
+    assert opaque.mode == "RGB"
+    grey = translator(target=ImageSpec(1)).translate_files(tmp_path / "a.jpg", tmp_path / "grey")[0]
+    with Image.open(grey) as image:
+        assert "icc_profile" not in image.info, "of colours that it has not"

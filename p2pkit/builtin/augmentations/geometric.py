@@ -68,7 +68,9 @@ class Geometric(ABC):
 class JitterCrop(Geometric):
     """Larger images, of which a random part of the run's size is kept.
 
-    Data sets that can be had at another size load the larger images; others are enlarged here.
+    Data sets that can be had at another size load the larger images; others are enlarged here. Files of other
+    proportions than the run's keep theirs: they are loaded just as large as covers the wanted size, random parts of
+    them are trained on, and the middle of each is scored.
 
     Source: Isola et al. 2017, arXiv:1611.07004, section 6.2 (random jitter).
     """
@@ -80,24 +82,28 @@ class JitterCrop(Geometric):
         load: Annotated[
             int, Field(ge=1, le=16384, description="Height before cropping; the width grows in proportion.")
         ] = 286,
+        stretch: Annotated[
+            bool, Field(description="Whether files of other proportions are stretched to the run's shape instead.")
+        ] = False,
     ) -> None:
         super().__init__(images)
         if load < images.height:
             cause = f"a part of {images.height} rows can't be cut out of {load}"
             raise ComponentError(cause, remedy=f"give at least {images.height}", parameter="load")
-        self.loads = (load, round(load * images.width / images.height))
+        self.enlarged = (load, round(load * images.width / images.height))
+        self.loads = None if stretch else self.enlarged
 
     def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
         """Enlarge what the data set did not."""
-        if batch.shape[2:] == self.loads:
+        if batch.shape[2:] == self.enlarged:
             return batch
         if spec.kind == "labels":
-            return functional.interpolate(batch, self.loads, mode="nearest-exact")
-        return functional.interpolate(batch, self.loads, mode="bicubic", antialias=True).clamp(-1, 1)
+            return functional.interpolate(batch, self.enlarged, mode="nearest-exact")
+        return functional.interpolate(batch, self.enlarged, mode="bicubic", antialias=True).clamp(-1, 1)
 
     def draw(self, batch: Tensor) -> Tensor:
         """Draw each part's first row and column."""
-        spare = self.loads[0] - self.images.height + 1, self.loads[1] - self.images.width + 1
+        spare = self.enlarged[0] - self.images.height + 1, self.enlarged[1] - self.images.width + 1
         return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:

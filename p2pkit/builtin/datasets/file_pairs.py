@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import PurePath
-from typing import ClassVar, TypeVar, overload
+from typing import ClassVar, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -17,10 +17,12 @@ import p2pkit
 from p2pkit import Pair, PairSpec, Reading
 from p2pkit.builtin.datasets.files import File, Part
 from p2pkit.builtin.datasets.layouts import Item, Layout, Splits
+from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.sample import MEND, naming, take_sample
 from p2pkit.builtin.datasets.sides import Derivation, Intensity, Labels
 
 T = TypeVar("T")
+Fit = Literal["exact", "cover", "native"]
 
 
 class LazyPairs(Sequence[Pair]):
@@ -49,32 +51,37 @@ class FilePairs(LazyPairs):
         items: The files of each pair.
         spec: What the images become.
         derive: What makes a source of a target, where it is no file of its own.
+        fit: Which size pairs have: the spec's, at least that in their target's proportions, or their target's own.
     """
 
     items: tuple[Item, ...]
     spec: PairSpec
     derive: Derivation | None = None
-    native: bool = False
+    fit: Fit = "exact"
 
     def __len__(self) -> int:
         return len(self.items)
 
-    @property
-    def _size(self) -> tuple[int, int]:
-        return self.spec.height, self.spec.width
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size of a pair whose target's file is of this size."""
+        wanted = (self.spec.height, self.spec.width)
+        if self.fit == "exact":
+            return wanted
+        factor = max(wanted[0] / height, wanted[1] / width) if self.fit == "cover" else 1.0
+        return round(height * factor), round(width * factor)
 
     def pair(self, index: int) -> Pair:
-        """Read one pair, at the size of its target where pairs are at their own sizes.
+        """Read one pair.
 
         Raises:
             p2pkit.DataError: A file of it can't be read, or does not fit the spec.
         """
         item = self.items[index]
         read = cache(File.read)  # both halves of a file, one decoding
-        target = _load(item.target, self.spec, read, of_source=False, size=None if self.native else self._size)
+        target = _load(item.target, self.spec, read, of_source=False, size=self._size)
         size = (target.shape[1], target.shape[2])
         if self.derive is None:
-            return Pair(_load(item.source, self.spec, read, of_source=True, size=size), target, item.name)
+            return Pair(_load(item.source, self.spec, read, of_source=True, size=lambda *_: size), target, item.name)
         with naming(item.target[0].file):
             return Pair(self.derive(target, self.spec.target), target, item.name)
 
@@ -88,14 +95,16 @@ class FileDataset:
         items: The pairs of each split.
         derive: Makes sources out of targets, where the items name none.
         notes: What is to be known of the files: what is left out, and which values are cut off.
-        own_sizes: Whether pairs are at the sizes of their targets' files, and not at that of the spec.
+        fit: Which size pairs have, as for `FilePairs`.
+        own_shapes: Whether files are of other proportions than the spec, which `at` keeps.
     """
 
     spec: PairSpec
     items: Splits
     derive: Derivation | None = None
     notes: tuple[str, ...] = ()
-    own_sizes: bool = False
+    fit: Fit = "exact"
+    own_shapes: bool = False
 
     resampling: ClassVar[str] = "bicubic, antialiased"
 
@@ -110,7 +119,7 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        return FilePairs(known(self.items, split), self.spec, self.derive, self.own_sizes)
+        return FilePairs(known(self.items, split), self.spec, self.derive, self.fit)
 
     def faults(self, split: str) -> list[p2pkit.Problem]:
         """List the files of a split that are missing or empty, without reading them.
@@ -125,12 +134,13 @@ class FileDataset:
         return [p2pkit.Problem(str(file), cause, MEND) for file, cause in causes if cause]
 
     def at(self, height: int, width: int) -> FileDataset:
-        """Return the same data at another size."""
-        return replace(self, spec=replace(self.spec, height=height, width=width))
+        """Return the same data at another size; files of other proportions keep these, and become no smaller."""
+        fit: Fit = "cover" if self.own_shapes else "exact"
+        return replace(self, spec=replace(self.spec, height=height, width=width), fit=fit)
 
     def native(self) -> FileDataset:
         """Return the same data with each pair at its own size."""
-        return replace(self, own_sizes=True)
+        return replace(self, fit="native")
 
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
@@ -176,7 +186,9 @@ def open_pairs(
         made_from, more = source.spec(sample.sources)
         half = sample.items[0].source[0].half
         stacked = sample.channels if len(sample.channels) > 1 else ()
-        reading = replace(reading, stacked=stacked, half=half, aspect=sample.aspect if half != "whole" else 0.0)
+        painted = () if stacked or made_from.kind == "labels" else p2pkit.painted_colours(_images(sample.sources))
+        aspect = sample.aspect if half != "whole" else 0.0
+        reading = replace(reading, stacked=stacked, half=half, aspect=aspect, painted=painted)
     else:
         made_from, more = source.spec(made_of), []
         half = sample.items[0].target[0].half
@@ -184,10 +196,15 @@ def open_pairs(
         reading = replace(reading, half=half, aspect=aspect, edges=source.edges)
     images = PairSpec(made_from, made_of, height, width, reading)
     derive = None if isinstance(source, Intensity | Labels) else source
-    return FileDataset(images, layout.splits, derive, (*layout.notes, *more, *notes, *sample.notes(size)))
+    every = (*layout.notes, *more, *notes, *sample.notes(size))
+    return FileDataset(images, layout.splits, derive, every, own_shapes=sample.differs_from(height, width))
 
 
-_KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy"}
+def _images(found: Sequence[Found]) -> list[Tensor]:
+    return [each.image for each in found]
+
+
+_KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy", ".exr": ".exr"}
 
 
 def known(items: Mapping[str, T], split: str) -> T:
@@ -208,19 +225,19 @@ def _load(
     read: Callable[..., Tensor],
     *,
     of_source: bool,
-    size: tuple[int, int] | None,
+    size: Callable[[int, int], tuple[int, int]],
 ) -> Tensor:
     spec = images.source if of_source else images.target
     labels = spec.kind == "labels"
-    loaded = []
+    loaded: list[Tensor] = []
     for part in parts:
         with naming(part.file):
             image = part.cut(read(part.file, indexed=labels))
             image = p2pkit.choose_bands(image, images.reading.bands if of_source else ())
             own = spec if len(parts) == 1 else replace(spec, channels=image.shape[0])
             image = p2pkit.conform(image, own)
-            size = size or (image.shape[1], image.shape[2])
-            image = p2pkit.resize(image, *size, nearest=labels)
+            shape = loaded[0].shape[1:] if loaded else size(image.shape[1], image.shape[2])
+            image = p2pkit.resize(image, *shape, nearest=labels)
             loaded.append(image)
     if len(loaded) == 1:
         return loaded[0]

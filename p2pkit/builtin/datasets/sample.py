@@ -45,6 +45,11 @@ class Sample:
             first = self.targets[0].image
             yield f"images are of different sizes ({some(sizes, 3)}): all become {first.shape[2]} x {first.shape[1]}"
 
+    def differs_from(self, height: int, width: int) -> bool:
+        """Say whether targets are of other proportions than a size."""
+        shapes = (found.image.shape[1:] for found in self.targets)
+        return any(abs(columns * height / (rows * width) - 1) > _ALIKE for rows, columns in shapes)
+
 
 def take_sample(
     items: Splits, source_indexed: bool, target_indexed: bool, bands: tuple[int, ...], parameter: str

@@ -18,7 +18,7 @@ from p2pkit.engine.distributed.collectives import check_equal_across_ranks, rais
 from p2pkit.engine.distributed.world import World
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.progress import ProgressReporter
-from p2pkit.types import PairStream, optional
+from p2pkit.types import PairDataset, PairStream, optional
 from p2pkit.types.optional import Attribute
 from p2pkit.untyped import Untyped
 
@@ -83,31 +83,36 @@ class Splits:
         return Loader(source, self.checked.spec, **own)
 
     def _decode(self, *splits: str) -> None:
-        config = self.checked.plan.config
         for note in optional.notes(self.checked.dataset) if "train" in splits else ():
             self.reporter.note(note)
-        scales = self._asked(optional.parts)
+        dataset, scales = self.checked.dataset, self._asked(optional.parts)
+        loads, resized = self._asked(optional.loads), optional.at(dataset)
+        shaped = loads is not None and resized is not None and optional.own_shapes(dataset)
         for split in splits:
-            dataset = self.checked.dataset
+            larger = loads if split == "train" and split != self.checked.split else None
             if scales is not None:
-                self.sources[split] = self._parts(split, scales)
-                continue
-            loads = self._asked(optional.loads) if split == "train" else None
-            resized = optional.at(dataset)
-            if loads is not None and split != self.checked.split and resized is not None:
-                dataset = resized(*loads)
-            self.sources[split], left_out = load_split(
-                dataset.pairs(split),
-                images=dataset.spec,
-                cache=config.engine.cache,
-                unreadable=config.dataset.unreadable,
-                workers=self._workers(),
-                what=f"reading {split}",
-                report=self.reporter.working,
-                note=self._left_out,
-            )
-            for problem in left_out:
-                self._left_out(problem)
+                self.sources[split] = self._parts(split, self._native(), scales)
+            elif shaped and resized is not None:
+                size = larger or (dataset.spec.height, dataset.spec.width)
+                self.sources[split] = self._parts(split, resized(*size), (1.0, 1.0))
+            else:
+                self._whole(split, resized(*larger) if larger and resized is not None else dataset)
+
+    def _whole(self, split: str, dataset: PairDataset) -> None:
+        """Read a split whose images are all of one size."""
+        config = self.checked.plan.config
+        self.sources[split], left_out = load_split(
+            dataset.pairs(split),
+            images=dataset.spec,
+            cache=config.engine.cache,
+            unreadable=config.dataset.unreadable,
+            workers=self._workers(),
+            what=f"reading {split}",
+            report=self.reporter.working,
+            note=self._left_out,
+        )
+        for problem in left_out:
+            self._left_out(problem)
 
     def _workers(self) -> Workers:
         engine = self.checked.plan.config.engine
@@ -116,14 +121,19 @@ class Splits:
     def _left_out(self, problem: Problem) -> None:
         self.reporter.note(f"left out: {problem}")
 
-    def _parts(self, split: str, scales: tuple[float, float]) -> PairSource:
-        """Read a split whose images are at their own sizes."""
-        dataset, config = self.checked.dataset, self.checked.plan.config
-        native = optional.native(dataset)
-        pairs = native().pairs(split) if native is not None else None
-        if pairs is None or isinstance(pairs, PairStream):
+    def _native(self) -> PairDataset:
+        native = optional.native(self.checked.dataset)
+        if native is None:
             cause = "the images of this data set can't be had at their own sizes, of which crop takes parts"
             raise ConfigError(Problem("augment", cause, "use jitter_crop"))
+        return native()
+
+    def _parts(self, split: str, dataset: PairDataset, scales: tuple[float, float]) -> PairSource:
+        """Read a split whose images are of different sizes; batches get parts of them."""
+        pairs, config = dataset.pairs(split), self.checked.plan.config
+        if isinstance(pairs, PairStream):
+            cause = "parts of images of different sizes can't be taken from a stream"
+            raise ConfigError(Problem("augment", cause, "use a data set of files"))
         source, left_out = load_parts(
             pairs,
             dataset.spec,

@@ -170,7 +170,8 @@ def other_size(subject: Subject) -> None:
     pair, same = some_pairs(other, "train")[0], some_pairs(dataset, "train")[0]
     require(pair.name == same.name, "Its at(height, width) gives other pairs, or another order.")
     found = {tuple(image.shape[1:]) for image in (pair.source, pair.target)}
-    require(found == {(height, width)}, f"Its at({height}, {width}) gives images of {sorted(found)}.")
+    kept = optional.own_shapes(other) and all(h >= height and w >= width for h, w in found) and len(found) == 1
+    require(kept or found == {(height, width)}, f"Its at({height}, {width}) gives images of {sorted(found)}.")
 
 
 @rule("dataset")

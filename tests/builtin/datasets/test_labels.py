@@ -65,8 +65,8 @@ def test_masks_are_resized_without_new_classes(tmp_path, save):
     save("source/train/a.png", mask(16, 2) * 2)
     save("target/train/a.png")
     dataset = labels(root=tmp_path, classes=3, size=[24, 10])
-    for height, width in ((24, 10), (37, 41)):
-        pair = dataset.at(height, width).pairs("train")[0]
+    for (height, width), resized in (((24, 10), dataset), ((41, 41), dataset.at(37, 41))):
+        pair = resized.pairs("train")[0]
         assert pair.source.shape == (1, height, width)
         assert set(pair.source.unique().tolist()) == {0, 2}
 

@@ -42,6 +42,18 @@ def test_the_target_sets_the_size_and_the_source_follows(tmp_path, save):
     assert torch.equal(pair.source, resize(torch.from_numpy(small).permute(2, 0, 1).contiguous(), 8, 12))
 
 
+def test_larger_images_keep_the_proportions_of_their_files(tmp_path, save):
+    for name, shape in (("a", (20, 60)), ("b", (40, 30))):
+        save(f"source/{name}.png", size=shape)
+        save(f"target/{name}.png", size=shape)
+    dataset = paired_folders(root=tmp_path, held_out=0, size=8)
+    assert [pair.target.shape for pair in dataset.pairs("train")] == [(3, 8, 8)] * 2
+    larger = dataset.at(20, 20)
+    assert dataset.own_shapes
+    assert [pair.source.shape for pair in larger.pairs("train")] == [(3, 20, 60), (3, 27, 20)]
+    assert [pair.source.shape for pair in larger.at(10, 10).pairs("train")] == [(3, 10, 30), (3, 13, 10)]
+
+
 def refuse(match, **params):
     with pytest.raises(ComponentError, match=match) as caught:
         paired_folders(**params)

@@ -9,6 +9,7 @@ import torch
 
 from p2pkit import ConfigError, DataError, Pair, Problem
 from p2pkit.engine.data import splits as room
+from p2pkit.engine.data.pair_sources import BatchOrder
 from p2pkit.engine.data.splits import Splits
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
@@ -40,7 +41,7 @@ class Sized:
 
     def at(self, height, width):
         self.asked.append((height, width))
-        return Sized(replace(self.spec, height=height, width=width), height, self.broken)
+        return type(self)(replace(self.spec, height=height, width=width), height, self.broken)
 
     def pairs(self, split):
         image = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
@@ -115,6 +116,26 @@ def test_the_training_split_is_read_at_the_size_that_augmentations_crop_from(spl
     assert found.sources["train"].source.shape[-2:] == (size, size)
     assert found.sources["val"].source.shape[-2:] == (16, 16)
     assert found.checked.dataset.asked == ([(20, 20)] if size == 20 else [])
+
+
+def test_parts_are_taken_of_files_of_other_proportions(splits):
+    class Shaped(Sized):
+        own_shapes = True
+
+        def pairs(self, split):
+            wide = lambda image: torch.cat([image, torch.full_like(image, 9)], 2)  # noqa: E731
+            return [Pair(wide(pair.source), wide(pair.target), pair.name) for pair in super().pairs(split)]
+
+    found = splits(Shaped, augment=[{"use": "jitter_crop", "params": {"load": 20}}])
+    found.read("train", "val")
+    assert found.checked.dataset.asked == [(20, 20), (16, 16)]
+    train = torch.cat([source for source, _ in found.sources["train"].epoch(BatchOrder(4, seed=1))])
+    assert train.shape[-2:] == (20, 20)
+    shares = (train == 9).float().mean((1, 2, 3))
+    assert len(set(shares.tolist())) > 2, "each pair's part is drawn by itself"
+    val = torch.cat([source for source, _ in found.sources["val"].epoch(BatchOrder(4))])
+    assert val.shape[-2:] == (16, 16)
+    assert (val[..., 8:] == 9).all(), "the middle one"
 
 
 def test_what_is_also_scored_is_read_at_its_own_size(splits):

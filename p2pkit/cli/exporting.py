@@ -1,0 +1,63 @@
+"""The command by which a model leaves the house."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, registry, settings
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A run's folder or name, MLflow's name of a model, or a checkpoint.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the export; must not exist.")],
+    format_: Annotated[
+        Literal["onnx", "openvino", "pt2", "safetensors"],
+        typer.Option("--format", help="What is to load it; safetensors are the weights and the config."),
+    ] = "onnx",
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Take and give images as stored, for instance 0 to 255, not -1 to 1.")
+    ] = False,
+    layout: Annotated[
+        Literal["NCHW", "NHWC"], typer.Option("--layout", help="Whether channels come before the rows or last.")
+    ] = "NCHW",
+    precision: Annotated[Literal["fp32", "fp16"], typer.Option("--precision", help="The program's arithmetic.")] = (
+        "fp32"
+    ),
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", min=0, help="Largest difference, of 255, to the network; 1, or 8 in fp16."),
+    ] = None,
+    license_: Annotated[str, typer.Option("--license", help="The model's licence, for its card.")] = "",
+    set_: Settings = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Write a generator as a program for other software, checked against the network, with a model card."""
+    from p2pkit import exporting
+
+    made = exporting.export(
+        model,
+        output,
+        format=format_,
+        stored=stored,
+        layout=layout,
+        precision=precision,
+        tolerance=tolerance,
+        license=license_,
+        registry=registry(registry_file, plugin),
+        **settings(set_),
+    )
+    typer.echo(f"wrote {made.file}")
+    if made.parity is not None:
+        size = "any height, width and batch" if made.size is None else f"{made.size[0]} x {made.size[1]}, any batch"
+        typer.echo(f"takes          {size}")
+        typer.echo(f"differs by     {made.parity}")
+    typer.echo(f"card           {made.folder / 'README.md'}")
+    if format_ != "pt2":
+        typer.echo(f"try it         p2pkit translate {made.folder} IN... -o OUT")
+
+
+COMMANDS = (export,)

@@ -1,0 +1,9 @@
+"""A trained generator leaves the house: as a program of its own, checked against the network, with a card."""
+
+from __future__ import annotations
+
+from p2pkit.exporting.folder import FORMATS, ExportedFolder, export
+from p2pkit.exporting.graph import PortableGenerator
+from p2pkit.exporting.program import NotExportable, export_program
+
+__all__ = ["FORMATS", "ExportedFolder", "NotExportable", "PortableGenerator", "export", "export_program"]

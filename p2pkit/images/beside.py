@@ -1,0 +1,75 @@
+"""What a file holds beside its pixels, which its fake keeps: colour profile, EXIF, and how opaque it is."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from p2pkit.images.convert import full_scale, resize, stored_type
+from p2pkit.types import PairSpec
+
+_WITH_ALPHA = (".png", ".webp")
+_TIFF = (".tif", ".tiff")
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a fake gets beside its pixels.
+
+    Args:
+        profile: The ICC profile of its colours; empty for none.
+        exif: EXIF, without the orientation, since images are turned upright; empty for none.
+        alpha: How opaque it is, as stored; None where it is so all over.
+    """
+
+    profile: bytes = b""
+    exif: bytes = b""
+    alpha: Tensor | None = None
+
+
+def read_beside(path: Path, out: Path, stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Beside:
+    """Read what the fake of a file keeps of it.
+
+    A profile says what colours mean, and is kept where fakes have as many as sources.
+
+    Args:
+        path: The source's file.
+        out: The fake's file.
+        stored: The source, as stored.
+        images: What the network was trained on.
+        size: Height and width of the fake.
+    """
+    if {path.suffix.lower(), out.suffix.lower()} & {".npy", ".exr"}:
+        return Beside()
+    profile, exif = b"", b""
+    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
+        if images.source.channels == images.target.channels and images.target.kind == "intensity":
+            profile = image.info.get("icc_profile") or b""
+        if path.suffix.lower() not in _TIFF:
+            found = image.getexif()
+            found.pop(_ORIENTATION, None)
+            exif = found.tobytes() if len(found) else b""
+    return Beside(profile, exif, _alpha(path, out, stored, images, size))
+
+
+def _alpha(path: Path, out: Path, stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Tensor | None:
+    """Return how opaque the fake is, where the network has not been given that as a channel."""
+    kind = stored_type(images.target)
+    transparent = stored.shape[0] in (2, 4) and images.source.channels in (1, 3)
+    held = (
+        images.target.kind == "intensity" and images.target.channels in (1, 3) and kind in (torch.uint8, torch.uint16)
+    )
+    known = path.suffix.lower() in _WITH_ALPHA and out.suffix.lower() in _WITH_ALPHA
+    if not (transparent and held and known) or images.reading.half != "whole" or stored.is_floating_point():
+        return None
+    alpha, opaque = stored[-1:], full_scale(stored)
+    if bool((alpha == int(opaque)).all()):
+        return None
+    share = resize(alpha, *size).float() / opaque
+    return (share * full_scale(torch.empty(0, dtype=kind))).round().to(kind)

@@ -1,0 +1,150 @@
+"""Exported folders: what they say of themselves, and how their programs are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
+from p2pkit.errors import ModelError, Problem, first_line
+from p2pkit.images.convert import to_network, to_stored
+from p2pkit.inference.translate import Translator
+from p2pkit.types import PairSpec
+from p2pkit.untyped import Untyped
+
+DESCRIPTION = "p2pkit.json"
+Format = Literal["onnx", "openvino", "pt2"]
+Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
+
+
+class Description(BaseModel):
+    """What an exported folder says of its program.
+
+    Args:
+        format: Version of this description.
+        program: What runs it.
+        file: Where it is.
+        images: What the network was trained on.
+        multiple: What the sides of the images are padded to.
+        size: Height and width of all images; None where they are free.
+        stored: Whether images are as stored, and not in [-1, 1].
+        layout: Whether channels come before the rows or last.
+        precision: The network's arithmetic.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: Literal[1] = 1
+    program: Format
+    file: str
+    images: PairSpec
+    multiple: int
+    size: tuple[int, int] | None
+    stored: bool
+    layout: Literal["NCHW", "NHWC"]
+    precision: Literal["fp32", "fp16"]
+
+
+class Program(nn.Module):
+    """An exported program where a network is wanted.
+
+    Args:
+        description: What it is.
+        run: Runs it.
+
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
+    """
+
+    def __init__(self, description: Description, run: Run) -> None:
+        super().__init__()
+        self.description, self.run = description, run
+        self.multiple = description.multiple
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Run the program.
+
+        Raises:
+            DataError: It takes images of one size, and these are of another.
+        """
+        about = self.description
+        if about.size is not None and tuple(source.shape[2:]) != about.size:
+            height, width = about.size
+            cause = f"this program takes images of {height} x {width} (height x width) alone"
+            raise ModelError(Problem(about.file, cause, f"say --size {height}x{width}"))
+        given = to_stored(source, about.images.source) if about.stored else source
+        given = given.permute(0, 2, 3, 1) if about.layout == "NHWC" else given
+        made = torch.from_numpy(np.array(self.run(np.ascontiguousarray(given.numpy()))))
+        made = made.permute(0, 3, 1, 2) if about.layout == "NHWC" else made
+        return to_network(made, about.images.target) if about.stored else made
+
+
+def is_exported(folder: Path) -> bool:
+    """Say whether a folder is one that `p2pkit export` has written, with a program."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def load_exported(folder: Path) -> Translator:
+    """Load an exported program; it runs in the runtime that it was made for.
+
+    Raises:
+        ModelError: The folder is damaged, or the runtime is not installed.
+    """
+    try:
+        about = Description.model_validate_json((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelError(Problem(str(folder / DESCRIPTION), f"can't be read: {first_line(error)}")) from None
+    cpu = torch.device("cpu")
+    place = Placement(cpu, Precision("fp32", cpu), torch.contiguous_format)
+    return Translator(Program(about, runner(about.program, folder / about.file)), about.images, place)
+
+
+def runner(program: Format, file: Path) -> Run:
+    """Return what runs a program.
+
+    Args:
+        program: What runs it.
+        file: Where it is.
+
+    Raises:
+        ModelError: The runtime is not installed, or does not take it.
+    """
+    try:
+        return {"onnx": _onnx, "openvino": _openvino, "pt2": _pt2}[program](file)
+    except ImportError as error:
+        raise ModelError(Problem(str(file), f"{error.name} is not installed", "pip install 'p2pkit[export]'")) from None
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ModelError(Problem(str(file), f"can't be run: {first_line(error)}")) from None
+
+
+def _onnx(file: Path) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session: Untyped = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of its own kinds, which derive from Exception alone
+        raise RuntimeError(first_line(error)) from error
+    name = session.get_inputs()[0].name
+    return lambda images: np.asarray(session.run(None, {name: images})[0])
+
+
+def _openvino(file: Path) -> Run:
+    import openvino
+
+    compiled: Untyped = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda images: np.asarray(compiled([images])[0])
+
+
+def _pt2(file: Path) -> Run:
+    cause = "a .pt2 file may hold code, which is not run here"
+    raise ModelError(Problem(str(file), cause, "load it by torch.export.load, or export to onnx or safetensors"))

@@ -1,0 +1,170 @@
+"""Generators as programs: what they take, how they compare, and what lies beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import p2pkit
+from p2pkit import ImageSpec, ModelError, PairSpec, Translator
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
+from p2pkit.exporting import NotExportable, PortableGenerator, export, export_program
+from p2pkit.exporting.parity import measure
+from p2pkit.exporting.program import example
+
+CPU = torch.device("cpu")
+
+
+class Small(nn.Module):
+    """Halves and doubles its images, with batch norm in between."""
+
+    multiple = 2
+
+    def __init__(self, source=3, target=3):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(source, 4, 2, 2), nn.ConvTranspose2d(4, target, 2, 2)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, images):
+        return torch.tanh(self.up(self.norm(self.down(images))))
+
+
+class OneSize(Small):
+    """Takes images of 8 x 8 alone."""
+
+    def forward(self, images):
+        return super().forward(images + torch.ones(1, 1, 8, 8))
+
+
+def translator(network=Small, source=None, target=None, **options):
+    images = PairSpec(source or ImageSpec(3), target or ImageSpec(3), 8, 8)
+    torch.manual_seed(0)
+    channels = images.source.channels, images.target.channels
+    place = Placement(CPU, Precision("fp32", CPU), torch.contiguous_format)
+    return Translator(network(*channels).eval(), images, place, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    plain = {"evaluate.every": 0, "tracking.folder": str(folder), "tracking.model": False, "losses.gan": 0}
+    return p2pkit.train(tiny, **{"schedule.epochs": 1, **plain})
+
+
+@pytest.mark.parametrize("mode", ["running", "batch"])
+def test_a_graph_does_what_translating_does(mode):
+    model = translator(batch_norm=mode)
+    images = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        made = PortableGenerator(model).eval()(images)
+    torch.testing.assert_close(made, model.network_values(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_values_are_read_and_written_inside(layout):
+    deep = ImageSpec(2, low=-1000.0, high=3000.0, dtype="int16")
+    model = translator(source=deep, target=ImageSpec(4, kind="labels"))
+    graph = PortableGenerator(model, stored=True, layout=layout).eval()
+    given = example(graph, 2, 6, 8)
+    assert given.dtype == torch.int16
+    with torch.no_grad():
+        made = graph(given)
+    first = given[0].permute(2, 0, 1) if layout == "NHWC" else given[0]
+    label = made[0].permute(2, 0, 1) if layout == "NHWC" else made[0]
+    assert torch.equal(label, model.translate(first.contiguous()))
+
+
+def test_noise_is_no_program():
+    with pytest.raises(ModelError, match="dropout stays active"):
+        PortableGenerator(translator(dropout="on"))
+
+
+def test_a_program_takes_any_size_where_the_network_does():
+    graph = PortableGenerator(translator()).eval()
+    program, free = export_program(graph, height=8, width=8)
+    assert free
+    images = example(graph, 3, 5, 7)
+    torch.testing.assert_close(program.module()(images), graph(images))
+
+
+def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
+    program, free = export_program(PortableGenerator(translator(OneSize)).eval(), height=8, width=8)
+    assert not free
+    assert program.module()(torch.zeros(3, 3, 8, 8)).shape == (3, 3, 8, 8)
+
+    class Asks(Small):
+        def forward(self, images):
+            return images if float(images.sum()) > 0 else -images
+
+    with pytest.raises(NotExportable, match=r"\w"):
+        export_program(PortableGenerator(translator(Asks)).eval(), height=8, width=8)
+
+
+def test_parity_is_in_steps_of_255_of_the_range():
+    model = translator()
+    sources = [torch.zeros(3, 8, 8)]
+    wrong = measure(
+        model,
+        PortableGenerator(model),
+        lambda given: model.network_values(torch.from_numpy(given)).numpy() + 0.1,
+        sources,
+        "x",
+    )
+    assert wrong.most == pytest.approx(12.75, rel=1e-3)
+    stored = PortableGenerator(model, stored=True)
+    right = measure(model, stored, lambda given: stored(torch.from_numpy(given)).detach().numpy(), sources, "sources")
+    assert right.most <= 1
+    assert str(right).endswith("over 1 sources")
+
+
+def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
+    made = export(run.checkpoint, tmp_path / "out", format="safetensors", license="mit")
+    image = np.zeros((20, 18, 3), np.uint8)
+    np.testing.assert_array_equal(
+        p2pkit.load(made.folder).translate(image), p2pkit.load(run.checkpoint).translate(image)
+    )
+    card = (made.folder / "README.md").read_text(encoding="utf-8")
+    assert "license: mit" in card
+    assert "unet_tiny" in card
+    with pytest.raises(ModelError, match="is there already"):
+        export(run.checkpoint, tmp_path / "out")
+
+
+def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda images: images + 1))
+    with pytest.raises(ModelError, match="differs from the network by at most"):
+        export(run.checkpoint, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_torchs_own_program_is_written_and_not_loaded_by_us(run, tmp_path):
+    made = export(run.checkpoint, tmp_path / "out", format="pt2", stored=True)
+    assert made.parity.most <= 1
+    program = torch.export.load(made.file).module()
+    image = torch.zeros(1, 3, 21, 30, dtype=torch.uint8)
+    fake = p2pkit.load(run.checkpoint).translate(image[0])
+    assert (program(image)[0].int() - fake.int()).abs().max() <= 1
+    with pytest.raises(ModelError, match="may hold code"):
+        p2pkit.load(made.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp32"), ("onnx", "fp16"), ("openvino", "fp32")])
+def test_programs_run_in_their_runtimes(run, tmp_path, kind, precision):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino")
+    made = export(run.checkpoint, tmp_path / "out", format=kind, precision=precision)
+    assert made.size is None
+    assert made.parity.most < (0.01 if precision == "fp32" else 8)
+    image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), dtype=np.uint8)
+    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (run.checkpoint, made.folder))
+    assert np.abs(wanted - fake).max() <= (1 if precision == "fp32" else 8)
+    assert json.loads((made.folder / "p2pkit.json").read_text())["program"] == kind
+    assert replace(made, parity=None) != made

@@ -1,0 +1,65 @@
+"""Exported folders."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import p2pkit
+from p2pkit import DeviceError, ImageSpec, ModelError, PairSpec
+from p2pkit.inference.exported import DESCRIPTION, Description, Program, load_exported
+
+
+def description(**changes):
+    images = PairSpec(ImageSpec(3), ImageSpec(1, high=65535.0), 8, 8)
+    known = {"program": "onnx", "file": "model.onnx", "images": images, "multiple": 4, "size": None}
+    return Description(**{**known, "stored": False, "layout": "NCHW", "precision": "fp32", **changes})
+
+
+def negative(given):
+    return -given[:, :1]
+
+
+def test_a_program_stands_for_a_network():
+    images = torch.rand(2, 3, 5, 6) * 2 - 1
+    assert torch.equal(Program(description(), negative)(images), -images[:, :1])
+
+
+def test_stored_values_and_channels_last_are_those_of_the_program_alone():
+    def double(given):
+        assert (given.dtype, given.shape) == (np.uint8, (1, 5, 6, 3))
+        return given[..., :1].astype(np.uint16) * 257
+
+    images = (torch.arange(90).view(1, 3, 5, 6) / 127.5) - 1
+    made = Program(description(stored=True, layout="NHWC"), double)(images)
+    torch.testing.assert_close(made, images[:, :1])
+
+
+def test_a_program_of_one_size_refuses_others():
+    program = Program(description(size=(8, 8)), negative)
+    assert program(torch.zeros(1, 3, 8, 8)).shape == (1, 1, 8, 8)
+    with pytest.raises(ModelError, match="takes images of 8 x 8"):
+        program(torch.zeros(1, 3, 8, 9))
+
+
+def test_a_description_comes_back_and_a_damaged_one_is_named(tmp_path, monkeypatch):
+    about = description(size=(8, 16))
+    (tmp_path / DESCRIPTION).write_text(about.model_dump_json())
+    assert Description.model_validate_json((tmp_path / DESCRIPTION).read_text()) == about
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match=r"pip install 'p2pkit\[export\]'"):
+        load_exported(tmp_path)
+    (tmp_path / DESCRIPTION).write_text("{}")
+    with pytest.raises(ModelError, match="can't be read"):
+        load_exported(tmp_path)
+
+
+def test_what_an_exported_program_can_not_do_is_refused(tmp_path):
+    (tmp_path / DESCRIPTION).write_text(description().model_dump_json())
+    with pytest.raises(DeviceError, match="runs on a CPU here, not on cuda"):
+        p2pkit.load(tmp_path, device="cuda")
+    with pytest.raises(ModelError, match="export the model anew"):
+        p2pkit.load(tmp_path, **{"evaluate.dropout": "on"})
