@@ -115,8 +115,10 @@ class Shelf:
     def keep(self, checkpoint: Path, entry: Plain) -> None:
         """Make the model of a checkpoint that is kept: its scores, and where its weights lie; they are not copied."""
         model = self._opened(entry)
-        self._upload(model, checkpoint, entry, whole=False)
-        tags = {**entry["about"], "p2pkit.checkpoint": entry["kept"], FILES: "in the run's folder"}
+        tags = {**entry["about"], "p2pkit.checkpoint": entry["kept"]}
+        if model.tags.get(FILES) != "here":
+            self._upload(model, checkpoint, entry, whole=False)
+            tags[FILES] = "in the run's folder"
         self.client.set_logged_model_tags(model.model_id, tags)
         self._finished(model, entry["step"])
         self._score(model, entry)

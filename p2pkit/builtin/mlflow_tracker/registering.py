@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
+_MODEL = "p2pkit.model"
 _SAME = ("metric", "higher", "protocol", "data", "digest")
 """What has to be equal where scores are compared."""
 
@@ -84,9 +85,10 @@ def _version(client: MlflowClient, run_id: str, model_id: str, name: str, tags: 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     for found in client.search_model_versions(f"name = '{name}'"):
-        if found.model_id == model_id:
+        if found.tags.get(_MODEL) == model_id:
             return found
-    return client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
+    own = {**tags, _MODEL: model_id}  # by which it is found again: the store's own field for it is not always filled
+    return client.create_model_version(name, f"models:/{model_id}", run_id, tags=own, model_id=model_id)
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

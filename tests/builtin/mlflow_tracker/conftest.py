@@ -56,16 +56,19 @@ def train(registry: Registry) -> Callable[..., TrainedRun]:
 
 @pytest.fixture(scope="module")
 def trained(
-    tmp_path_factory: pytest.TempPathFactory, _new_store: Path, train: Callable[..., TrainedRun]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    _new_store: Path,
+    train: Callable[..., TrainedRun],
 ) -> Iterator[TrainedRun]:
-    """A finished run in a folder and a store of its own, for tests that only look."""
+    """A finished run in a folder and a store of its own, for tests that only look; `PORTABLE` is a module's wish."""
     folder = tmp_path_factory.mktemp("trained")
     shutil.copy2(_new_store, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         kept = {"checkpoint.every": 1, "checkpoint.keep": 1, "checkpoint.best": "psnr", "tracking.register": "tiny"}
-        outcome = train(**{"tracking.portable": True}, **kept)
+        outcome = train(**{"tracking.portable": getattr(request.module, "PORTABLE", False)}, **kept)
         yield replace(outcome, folder=outcome.folder.absolute(), checkpoint=outcome.checkpoint.absolute())
 
 

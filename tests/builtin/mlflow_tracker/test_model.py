@@ -29,6 +29,7 @@ from p2pkit.engine.device.placement import choose_placement
 from p2pkit.registry import Registry
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+PORTABLE = True
 WITHOUT_P2PKIT = """
 import importlib.abc, sys
 
