@@ -156,15 +156,15 @@ def test_torchs_own_program_is_written_and_not_loaded_by_us(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp32"), ("onnx", "fp16"), ("openvino", "fp32")])
-def test_programs_run_in_their_runtimes(run, tmp_path, kind, precision):
+@pytest.mark.parametrize(("kind", "arithmetic"), [("onnx", "fp32"), ("onnx", "fp16"), ("openvino", "fp32")])
+def test_programs_run_in_their_runtimes(run, tmp_path, kind, arithmetic):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino")
-    made = export(run.checkpoint, tmp_path / "out", format=kind, precision=precision)
+    made = export(run.checkpoint, tmp_path / "out", format=kind, precision=arithmetic)
     assert made.size is None
-    assert made.parity.most < (0.01 if precision == "fp32" else 8)
+    assert made.parity.most < (0.01 if arithmetic == "fp32" else 8)
     image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), dtype=np.uint8)
     wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (run.checkpoint, made.folder))
-    assert np.abs(wanted - fake).max() <= (1 if precision == "fp32" else 8)
+    assert np.abs(wanted - fake).max() <= (1 if arithmetic == "fp32" else 8)
     assert json.loads((made.folder / "p2pkit.json").read_text())["program"] == kind
     assert replace(made, parity=None) != made
