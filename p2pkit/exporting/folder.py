@@ -21,7 +21,7 @@ from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
 from p2pkit.exporting.graph import Layout, PortableGenerator
 from p2pkit.exporting.parity import TOLERANCE, Parity, measure
-from p2pkit.exporting.program import NotExportable, example, export_program
+from p2pkit.exporting.program import example, export_program
 from p2pkit.images.convert import to_network
 from p2pkit.inference.exported import DESCRIPTION, Description, Format, Run, runner
 from p2pkit.inference.translate import Translator
@@ -119,11 +119,7 @@ def _write(
 ) -> tuple[Description, Run]:
     """Write the program, and return what it is and what runs it."""
     images = graph.images
-    try:
-        program, free = export_program(graph, height=images.height, width=images.width)
-    except NotExportable as error:
-        cause = f"torch can't turn this network into a program: {error}"
-        raise ModelError(Problem("--format", cause, "export its weights by --format safetensors")) from None
+    program, free = export_program(graph, height=images.height, width=images.width)
     file = formats.write(program, kind, folder, images)
     about = Description(
         program=kind,

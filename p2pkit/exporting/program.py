@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from p2pkit.errors import first_line
+from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.images.convert import stored_type
 from p2pkit.types import ImageSpec
@@ -19,10 +19,6 @@ from p2pkit.untyped import Untyped
 _TORCH: Untyped = importlib.import_module("torch.fx.experimental._config")
 _Size = tuple[int, int, int]
 _CLOSE = 2 / 255
-
-
-class NotExportable(Exception):
-    """A network can't be had as a program; the text says why."""
 
 
 def export_program(graph: PortableGenerator, *, height: int, width: int) -> tuple[ExportedProgram, bool]:
@@ -37,7 +33,7 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
         The program, and whether height and width are free; the batch is in any case.
 
     Raises:
-        NotExportable: torch can't follow the network.
+        ModelError: torch can't follow the network.
     """
     auto = torch.export.Dim.AUTO
     rows, columns = (1, 2) if graph.layout == "NHWC" else (2, 3)
@@ -60,7 +56,8 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
             why = why or first_line(error)
             continue
         return program, dynamic is free[0]
-    raise NotExportable(why)
+    cause = f"torch can't turn this network into a program: {why}"
+    raise ModelError(Problem("", cause, "export its weights by --format safetensors"))
 
 
 def _compare(run: Callable[[Tensor], Tensor], graph: PortableGenerator, examples: Sequence[Tensor]) -> None:
@@ -68,7 +65,7 @@ def _compare(run: Callable[[Tensor], Tensor], graph: PortableGenerator, examples
     allowed = _CLOSE * ((target.high - target.low) / 2 if graph.stored else 1)
     for images in examples:
         if (run(images).double() - graph(images).double()).abs().max() > max(allowed, 1.0 * graph.stored):
-            raise NotExportable("its program makes other images than the network")
+            raise RuntimeError("its program makes other images than the network")
 
 
 def example(graph: PortableGenerator, batch: int, height: int, width: int) -> Tensor:

@@ -14,7 +14,7 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import NotExportable, PortableGenerator, export, export_program
+from p2pkit.exporting import PortableGenerator, export, export_program
 from p2pkit.exporting.parity import measure
 from p2pkit.exporting.program import example
 
@@ -93,6 +93,24 @@ def test_a_program_takes_any_size_where_the_network_does():
     torch.testing.assert_close(program.module()(images), graph(images))
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "mode"),
+    [
+        (ImageSpec(5, kind="labels"), ImageSpec(1, high=65535.0), {}),
+        (ImageSpec(3), ImageSpec(2, low=-3.0, high=40.0), {"batch_norm": "batch"}),
+    ],
+)
+def test_a_program_of_stored_images_does_what_translating_does(source, target, mode):
+    model = translator(source=source, target=target, **mode)
+    graph = PortableGenerator(model, stored=True, layout="NHWC").eval()
+    program, free = export_program(graph, height=8, width=8)
+    assert free
+    given = example(graph, 2, 19, 33)
+    wanted = np.stack([model.translate(one.numpy(), given="source") for one in given]).astype(float)
+    made = program.module()(given).detach().numpy().astype(float)
+    assert np.abs(made - wanted).max() <= (target.high - target.low) / 255
+
+
 def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
     program, free = export_program(PortableGenerator(translator(OneSize)).eval(), height=8, width=8)
     assert not free
@@ -102,7 +120,7 @@ def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
         def forward(self, images):
             return images if float(images.sum()) > 0 else -images
 
-    with pytest.raises(NotExportable, match=r"\w"):
+    with pytest.raises(ModelError, match=r"into a program: \w"):
         export_program(PortableGenerator(translator(Asks)).eval(), height=8, width=8)
 
 

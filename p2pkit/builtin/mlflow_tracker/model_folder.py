@@ -18,7 +18,8 @@ from PIL import Image
 
 import p2pkit
 from p2pkit import ImageSpec, PairSpec
-from p2pkit.builtin.mlflow_tracker import p2pkit_model, portable
+from p2pkit.builtin.mlflow_tracker import p2pkit_model
+from p2pkit.builtin.mlflow_tracker.portable import write_program
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -90,8 +91,8 @@ def _write_program(contents: Contents, data: Path) -> str:
     if not contents.portable:
         return "tracking.portable is false"
     try:
-        portable.export(data / p2pkit_model.CHECKPOINT, data)
-    except (portable.NotPortable, p2pkit.P2pkitError) as error:
+        write_program(data / p2pkit_model.CHECKPOINT, data)
+    except p2pkit.P2pkitError as error:
         return p2pkit.first_line(error)
     return ""
 

@@ -19,13 +19,11 @@ from PIL import Image
 
 import p2pkit
 from p2pkit.api import TrainedRun
-from p2pkit.builtin.mlflow_tracker import p2pkit_model, portable
+from p2pkit.builtin.mlflow_tracker import p2pkit_model
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, Past
 from p2pkit.builtin.mlflow_tracker.model import FILES, STEP, Models
 from p2pkit.builtin.mlflow_tracker.model_folder import example
-from p2pkit.config import load_config, resolve
-from p2pkit.engine.device.placement import choose_placement
 from p2pkit.registry import Registry
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
@@ -176,41 +174,6 @@ def test_the_model_runs_where_p2pkit_is_not_installed(address: str, loaded: Any,
     made = np.load(tmp_path / "made.npz")
     for way in ("pyfunc", "torch"):
         assert np.abs(made[way].astype(int) - wanted).max() <= 1, way
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "mode"),
-    [
-        (p2pkit.ImageSpec(5, kind="labels"), p2pkit.ImageSpec(1, high=65535.0), {}),
-        (p2pkit.ImageSpec(3), p2pkit.ImageSpec(2, low=-3.0, high=40.0), {"batch_norm": "batch"}),
-    ],
-)
-def test_the_program_does_what_translating_does(
-    source: p2pkit.ImageSpec, target: p2pkit.ImageSpec, mode: dict[str, str], registry: Registry
-) -> None:
-    torch.manual_seed(0)
-    images = p2pkit.PairSpec(source, target, 16, 32)
-    network = registry.resolve("generator", "unet_tiny", {"norm": "batch"}).build(images)
-    plan = resolve(load_config({"dataset": "shapes"}, {"engine.device": "cpu", "engine.precision": "fp32"}), registry)
-    translator = p2pkit.Translator(network.eval(), images, choose_placement(plan.config.engine, network), **mode)
-    given = portable._noise((2, 19, 33), images)
-    wanted = np.stack([translator.translate(one.numpy(), given="source") for one in given]).astype(float)
-    program, size = portable._exported(portable.Portable(translator), images)
-    assert size is None
-    made = program.module()(given).numpy().astype(float)
-    assert np.abs(made - wanted).max() <= (target.high - target.low) / 255
-
-
-def test_a_network_that_is_no_program_is_said_to_be_none(trained: TrainedRun) -> None:
-    class ByValue(torch.nn.Module):
-        def forward(self, source: torch.Tensor) -> torch.Tensor:
-            return source * float(source.mean().item() > 0 and torch.rand(()).item())
-
-    translator = p2pkit.load(trained.best or "")
-    whole = portable.Portable(translator)
-    whole.network = ByValue()
-    with pytest.raises(portable.NotPortable):
-        portable._exported(whole, translator.images)
 
 
 def test_without_p2pkit_and_without_a_program_there_is_a_sentence(
