@@ -164,7 +164,7 @@ def _members(url: str, tar: tarfile.TarFile) -> Iterator[Sample]:
         content = tar.extractfile(entry)
         assert content is not None  # it is a file
         yield {"fname": entry.name, "data": content.read(), "__url__": url}
-        tar.members.clear()  # type: ignore[attr-defined]  # which would hold all headers; documented nowhere
+        tar.members.clear()  # type: ignore[attr-defined]  # headers of all members, which typeshed does not know
 
 
 def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
