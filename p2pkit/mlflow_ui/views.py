@@ -214,7 +214,11 @@ def _over_steps(scores: Sequence[str], curves: Curves) -> dict[str, list[dict[st
         if len(values) > 1 and min(values) < max(values):
             margin = 0.05 * (max(values) - min(values))
             span = {"yMin": _rounded(min(values) - margin), "yMax": _rounded(max(values) + margin)}
-            sections.setdefault(_section(score), []).append(_chart("LINE", metricKey=score, range=span))
+            raw = {
+                "lineSmoothness": 0,
+                "useGlobalLineSmoothing": True,
+            }  # left out, lines end elsewhere than at the score
+            sections.setdefault(_section(score), []).append(_chart("LINE", metricKey=score, range=span, **raw))
     return sections
 
 

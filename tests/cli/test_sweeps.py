@@ -12,6 +12,7 @@ def test_a_sweep_prints_its_table_its_best_point_and_where_to_look(p2pkit, tiny,
     assert done.code == 0, done.err
     assert re.search(r"l1.weight=100 .* 2 .*0\.\d{4} ± 0\.\d{4}", done.out)
     assert re.search(r"best +l1.weight=\d+ by l1", done.out)
+    assert "│ l1 ↓ │" in " ".join(done.out.replace("┃", "│").split())
     assert "sheet    runs/s/sheet.png" in done.out
     assert "p2pkit ui" not in done.out  # nothing was recorded in MLflow
     again = p2pkit("sweep", "--join", "s", "-q")

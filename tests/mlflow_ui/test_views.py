@@ -84,6 +84,7 @@ def test_ranges_leave_the_untrained_network_out():
         "val",
         {"yMin": 0.195, "yMax": 0.305},
     )
+    assert line["lineSmoothness"] == 0  # else the line ends elsewhere than at the last score
 
 
 def test_means_are_of_runs_that_differ_in_the_seed():
