@@ -174,12 +174,9 @@ def _parameter(filled: Plain, name: str, field: FieldInfo) -> dict[str, Json]:
 
 def allowed(parameter: Plain) -> str:
     """Write what a parameter may be: its type, and the range that its numbers lie in."""
-    first, bar, others = parameter["type"].partition(" | ")
-    return (
-        " ".join(filter(None, (first, parameter["bounds"]))) + bar + others
-        if parameter["bounds"]
-        else parameter["type"]
-    )
+    first, bar, others = str(parameter["type"]).partition(" | ")
+    within = f" {parameter['bounds']}" if parameter["bounds"] else ""
+    return f"{first}{within}{bar}{others}"
 
 
 def written(parameter: Plain) -> str:
