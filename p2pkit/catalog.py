@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections.abc import Sequence
@@ -169,6 +170,21 @@ def _parameter(filled: Plain, name: str, field: FieldInfo) -> dict[str, Json]:
         "filled_by_alias": name in filled,
         "description": field.description or "",
     }
+
+
+def allowed(parameter: Plain) -> str:
+    """Write what a parameter may be: its type, and the range that its numbers lie in."""
+    first, bar, others = str(parameter["type"]).partition(" | ")
+    within = f" {parameter['bounds']}" if parameter["bounds"] else ""
+    return f"{first}{within}{bar}{others}"
+
+
+def written(parameter: Plain) -> str:
+    """Write a parameter's default as a config has it."""
+    default = parameter["default"]
+    if parameter["required"]:
+        return "required"
+    return default if isinstance(default, str) and default else json.dumps(default, default=str)
 
 
 def bounds(metadata: Sequence[object]) -> str:

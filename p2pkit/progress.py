@@ -158,8 +158,10 @@ class LogLines:
         if not scalars or (now - self._last < _SECONDS_BETWEEN_LINES and step < total):
             return
         self._last = now
-        left = (now - self._begun[0]) / max(step - self._begun[1], 1) * (total - step)
-        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}  {timespan(left)} left"
+        line = f"epoch {epoch}  step {step}/{total}  {terms_line(scalars)}"
+        begun, first = self._begun
+        if first < step < total:
+            line += f"  {timespan((now - begun) / (step - first) * (total - step))} left"
         self.console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:

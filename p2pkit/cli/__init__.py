@@ -13,7 +13,7 @@ import typer
 
 from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, exporting, plugins, runs, testing, tracking
-from p2pkit.cli.groups import Group, Interrupted, usage_problem
+from p2pkit.cli.groups import Command, Group, Interrupted, usage_problem
 from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 for module in (runs, exporting, bridge, catalog, plugins, testing):
     for command in module.COMMANDS:
-        app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+        app.command(command.__name__.rstrip("_").replace("_", "-"), cls=Command)(command)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(tracking.app, name="tracking")

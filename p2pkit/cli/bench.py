@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from p2pkit.cli.groups import DefaultGroup
+from p2pkit.cli.groups import Command, DefaultGroup
 from p2pkit.cli.options import AsJson, Device, PluginFiles, RegistryFile, Settings, registry, settings
 from p2pkit.untyped import Plain
 
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 
-@app.command("train")
+@app.command("train", cls=Command)
 def train_(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")] = "facades",
     batch: Annotated[str, typer.Option("--batch", metavar="N,N,...", help="Batch sizes.")] = "1,4,16,64",
@@ -61,7 +61,7 @@ def train_(
         print_bench(measured)
 
 
-@app.command()
+@app.command(cls=Command)
 def translate(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")] = "facades",
     batch: Annotated[str, typer.Option("--batch", metavar="N,N,...", help="Images of a forward pass.")] = "1,8",
@@ -91,7 +91,7 @@ def translate(
     _show(measured, "images", as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def shards(
     dataset: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a data set's name.")] = "shapes",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs of a batch.")] = 4,

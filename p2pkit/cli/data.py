@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from p2pkit.cli.groups import Group
+from p2pkit.cli.groups import Command, Group
 from p2pkit.cli.options import PluginFiles, Quiet, RegistryFile, Settings, registry, settings
 
 app = typer.Typer(cls=Group, help="Prepare data.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def shard(
     dataset: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a data set's name.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that is not there yet.")],

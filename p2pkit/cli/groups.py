@@ -6,8 +6,9 @@ import re
 import signal
 from collections.abc import Sequence
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from p2pkit.cli.output import say_waiting
 from p2pkit.errors import Problem
 from p2pkit.untyped import Untyped
 
@@ -22,6 +23,27 @@ class Interrupted(Exception):
     def __init__(self, error: KeyboardInterrupt) -> None:
         super().__init__(str(error))
         self.signal = signal.Signals(getattr(error, "signal", signal.SIGINT))
+
+
+class Command(TyperCommand):
+    """A command that speaks before it imports anything that takes seconds, and whose help names no Python type."""
+
+    def invoke(self, ctx: Untyped) -> Untyped:
+        """Say that something comes, and run."""
+        say_waiting("loading")
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: Untyped, formatter: Untyped) -> None:
+        """Write arguments by their names, and options with what they take."""
+        records: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                wanted = " <.*>" if parameter.param_type_name == "argument" else r" range(?=>)"
+                records[parameter.param_type_name].append((re.sub(wanted, "", record[0]), record[1]))
+        for kind, found in records.items():
+            if found:
+                with formatter.section(f"{kind.capitalize()}s"):
+                    formatter.write_dl(found)
 
 
 class Group(TyperGroup):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
 from p2pkit.untyped import Json
 
@@ -42,7 +41,6 @@ def settings(written: list[str] | None) -> dict[str, Json]:
 
 def registry(path: Path | None, files: list[Path] | None, trust: bool = False) -> Registry:
     """Load the names in force, and say on standard error which plugins could not be loaded."""
-    say_waiting("loading plugins")
     from p2pkit.registry import load_registry
 
     loaded = load_registry(path, plugin_files=files or ())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from itertools import groupby
 from string import Template
 
-from p2pkit.catalog import RECIPE, Entry, describe
+from p2pkit.catalog import RECIPE, Entry, allowed, describe, written
 from p2pkit.registry import Registry
 from p2pkit.untyped import Plain
 
@@ -60,12 +59,11 @@ def _component(about: Plain) -> str:
         heads = "".join(f"<th>{head}</th>" for head in ("parameter", "type", "default", "meaning"))
         rows = "\n".join(map(_parameter, about["parameters"]))
         parts.append(f"<table><tr>{heads}</tr>\n{rows}</table>")
-    written = f"use: {about['name']}"
-    return "".join([f"<p><code>{escape(written)}</code></p>", *parts])
+    use = f"use: {about['name']}"
+    return "".join([f"<p><code>{escape(use)}</code></p>", *parts])
 
 
 def _parameter(parameter: Plain) -> str:
-    default = "required" if parameter["required"] else json.dumps(parameter["default"], default=str)
-    allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
-    cells = [f"<code>{escape(text)}</code>" for text in (parameter["name"], allowed, default)]
+    texts = (parameter["name"], allowed(parameter), written(parameter))
+    cells = [f"<code>{escape(text)}</code>" for text in texts]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in [*cells, escape(parameter["description"])]) + "</tr>"

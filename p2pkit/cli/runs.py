@@ -23,7 +23,6 @@ from p2pkit.cli.options import (
     registry,
     settings,
 )
-from p2pkit.cli.output import say_waiting
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
 from p2pkit.untyped import Json
@@ -282,7 +281,6 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show runs side by side: only what differs, their scores, and on a page what they make of the same sources."""
-    say_waiting("reading runs")
     from p2pkit import compare as comparing
     from p2pkit.cli.tables import print_comparison
     from p2pkit.mlflow_ui.page import way_to
@@ -318,7 +316,6 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open MLflow's pages on the runs of this folder; they are seen on this machine only."""
-    say_waiting("reading MLflow's store")
     from p2pkit.mlflow_ui.server import serve
     from p2pkit.plugins.events import replay
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from p2pkit.catalog import Entry
+from p2pkit.catalog import Entry, allowed, written
+from p2pkit.cli.docstrings import reflowed
 from p2pkit.cli.fitting import Grid
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
@@ -175,7 +176,9 @@ def print_sweep(swept: Sweep) -> None:
         spent = [cost(name, value) if (value := costs[row["label"]].get(name)) else "" for name in spends]
         cells.append([row["label"], str(row["runs"]), *scores, *spent])
     console = _console()
-    Grid(["point", "runs", *names, *spends], cells, title=f"{swept.folder}").print(console)
+    directions = swept.directions()
+    titles = [f"{name}{ARROWS[directions.get(name)]}" for name in names]
+    Grid(["point", "runs", *titles, *spends], cells, title=f"{swept.folder}").print(console)
     for child in swept.children:
         if child.state == "failed":
             console.print(_marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
@@ -232,25 +235,22 @@ def print_component(about: Plain) -> None:
     console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
     if about["size"]:
         console.print(about["size"])
-    console.print(f"\n{about['doc']}\n")
-    table = Table("parameter", "type", "default", "description", show_edge=False)
-    for parameter in about["parameters"]:
-        default = "required" if parameter["required"] else str(parameter["default"])
-        allowed = " ".join(filter(None, (parameter["type"], parameter["bounds"])))
-        table.add_row(parameter["name"], allowed, default, parameter["description"])
-    if about["parameters"]:
-        console.print(table)
+    told_below = ("Args",) if about["parameters"] else ()
+    console.print(f"\n{reflowed(about['doc'], console.width, leave_out=told_below)}\n", soft_wrap=True, highlight=False)
+    rows = [[each["name"], allowed(each), written(each), each["description"]] for each in about["parameters"]]
+    if rows:
+        Grid(["parameter", "type", "default", "description"], rows, words=True).print(console)
 
 
 def print_plugins(plugins: Iterable[Plain]) -> None:
     """Print the plugins and what became of them."""
-    table = Table("plugin", "state", "from", "offers", show_edge=False)
+    rows = []
     for plugin in plugins:
         colour = {"loaded": "green", "failed": "red"}.get(plugin["state"], "yellow")
         origin = f"{plugin['origin']} {plugin['version']}".strip()
         offers = plugin["error"] or _offered(plugin["offers"], plugin["events"])
-        table.add_row(plugin["name"], Text(plugin["state"], style=colour), origin, offers)
-    _console().print(table)
+        rows.append([plugin["name"], Text(plugin["state"], style=colour), origin, offers])
+    Grid(["plugin", "state", "from", "offers"], rows, words=True).print(_console())
 
 
 def _offered(offers: Sequence[str], events: Sequence[str]) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from p2pkit.cli.groups import Command, Group
 from p2pkit.cli.options import PluginFiles, RegistryFile, registry
 
-app = typer.Typer(help="What trackers have of runs, MLflow among them.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="What trackers have of runs, MLflow among them.", no_args_is_help=True)
 
 
 @app.callback()
@@ -17,7 +18,7 @@ def _group() -> None:
     """What trackers have of runs, MLflow among them."""
 
 
-@app.command()
+@app.command(cls=Command)
 def replay(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name or MLflow's id; a folder of runs.")],
     plugin: PluginFiles = None,

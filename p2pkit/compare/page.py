@@ -16,7 +16,7 @@ from urllib.parse import quote
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.comparison import Column, Comparison, Point
 from p2pkit.compare.plots import panels
-from p2pkit.compare.settings import shown
+from p2pkit.compare.settings import short_names, shown
 from p2pkit.compare.sheet import sheet_rows
 from p2pkit.engine.storage.costs import cost
 
@@ -57,7 +57,9 @@ def _subtitle(comparison: Comparison) -> str:
 
 
 def _scores(comparison: Comparison) -> str:
-    heads = [_cell(key, head=True) for key in comparison.keys] + [_cell("seeds", "number", head=True)]
+    heads = [_cell(name, head=True) for name in short_names(comparison.keys).values()] + [
+        _cell("seeds", "number", head=True)
+    ]
     heads += [_cell(f"{column.title}{_arrow(column)}", "number", head=True) for column in comparison.columns]
     heads += [_cell(name, "number", head=True) for name in comparison.costs]
     best = {column: comparison.best(column) for column in comparison.columns}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _LONGEST = 40
 _WIDE = 10  # values that span such a factor are shown on a logarithmic axis
 
-_LETTERS = 28  # of names that fit side by side below a panel
+_LETTERS = 28  # that fit beside a panel, and of names that fit side by side below it
 _DIRECTION = {True: "higher is better", False: "lower is better", None: ""}
 
 _LENGTHS: dict[str, Callable[[Scored], float]] = {"steps": lambda s: s.step, "minutes": lambda s: s.seconds / 60}
@@ -74,7 +75,7 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     for index, column in enumerate(columns):
         axes = figure.add_subplot(down, across, index + 1)
         draw(axes, column)
-        axes.set_ylabel(_plain(column.title))
+        axes.set_ylabel("\n".join(textwrap.wrap(_plain(column.title), _LETTERS)))
         axes.set_title(_DIRECTION[column.higher_is_better], fontsize=9)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

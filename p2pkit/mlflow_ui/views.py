@@ -132,7 +132,9 @@ def view(
     }
     charts = [{"metricSectionId": name, **chart} for name, found in sections.items() for chart in found]
     names = dict.fromkeys([*(name for name, found in sections.items() if found), *map(_section, scores)])
-    columns = [*(f"params.`{key}`" for key in (*keys, *_sizes(keys, runs))), *_columns((*scores, *shares), runs)]
+    sizes = _sizes(keys, runs)
+    speeds = _named(runs, _SPEED) if sizes else []
+    columns = [f"params.`{key}`" for key in (*keys, *sizes)] + [f"metrics.`{name}`" for name in (*scores, *speeds)]
     grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": key} for key in keys]}
     return {
         "searchFilter": search,
@@ -154,10 +156,6 @@ def view(
 def _named(runs: Sequence[Run], prefix: str) -> list[str]:
     """Return all metrics of a branch, as they come."""
     return list(dict.fromkeys(name for run in runs for name in run.data.metrics if name.startswith(prefix)))
-
-
-def _columns(metrics: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    return [f"metrics.`{name}`" for name in (*metrics, *_named(runs, _SPEED))]
 
 
 def _section(score: str) -> str:
@@ -214,7 +212,11 @@ def _over_steps(scores: Sequence[str], curves: Curves) -> dict[str, list[dict[st
         if len(values) > 1 and min(values) < max(values):
             margin = 0.05 * (max(values) - min(values))
             span = {"yMin": _rounded(min(values) - margin), "yMax": _rounded(max(values) + margin)}
-            sections.setdefault(_section(score), []).append(_chart("LINE", metricKey=score, range=span))
+            raw = {
+                "lineSmoothness": 0,
+                "useGlobalLineSmoothing": True,
+            }  # left out, lines end elsewhere than at the score
+            sections.setdefault(_section(score), []).append(_chart("LINE", metricKey=score, range=span, **raw))
     return sections
 
 

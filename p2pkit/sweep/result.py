@@ -11,6 +11,7 @@ from pathlib import Path
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
+from p2pkit.compare.records import read_record
 from p2pkit.config import PublishedConfig
 from p2pkit.engine.storage.costs import load_costs
 from p2pkit.sweep.points import Child, goal_of
@@ -85,6 +86,12 @@ class Sweep:
         if not rows or self.higher_is_better is None:
             return None
         return (max if self.higher_is_better else min)(rows, key=lambda row: row[goal])
+
+    def directions(self) -> dict[str, bool | None]:
+        """Return for each metric whether higher is better, as the reports of the runs say."""
+        records = (read_record(folder, lambda _: None) for folder in self.finished)
+        reports = (scored.report for record in records if record for scored in record.history[-1:])
+        return {name: higher for report in reports for name, higher in report.higher_is_better.items()}
 
     def costs(self) -> dict[str, dict[str, float]]:
         """Return what each point costs, where networks are what differs: parameters, and images a second."""

@@ -1,4 +1,4 @@
-"""A sweep in a store of its own, `p2pkit ui` on it, and Chromium; nothing of it is left behind."""
+"""One sweep in a store of its own, one `p2pkit ui` on it, and Chromium; nothing of it is left behind."""
 
 from __future__ import annotations
 
@@ -7,22 +7,67 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from p2pkit.mlflow_ui.server import serve
-
 PICTURES = "P2PKIT_SCREENSHOTS"
-"""Names a folder; then the sweep is one worth looking at, and each test leaves a picture there."""
+"""Names a folder; then the sweep is the tutorial's, and each test leaves a picture there."""
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "compare-loss-weights.md"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars"
 )
+COUNT_STROKES = """
+const {stroke, clearRect} = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.clearRect = function (...where) {
+  this.canvas.strokes = 0;
+  return clearRect.apply(this, where);
+};
+CanvasRenderingContext2D.prototype.stroke = function (...path) {
+  this.canvas.strokes = (this.canvas.strokes || 0) + 1;
+  return stroke.apply(this, path);
+};
+"""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that was recorded.
+
+    Args:
+        folder: The working folder it was recorded in.
+        names: What its runs are called in MLflow, in order.
+        folders: Their folders, in order.
+        keys: What differs.
+        weights: The values of the last key.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    folders: tuple[str, ...]
+    keys: tuple[str, ...]
+    weights: tuple[int, ...]
+
+    def id(self, index: int) -> str:
+        """Return MLflow's id of a run."""
+        return (self.folder / "runs" / "weights" / self.folders[index] / "mlflow.id").read_text().strip()
+
+
+def _planned(folder: Path) -> Swept:
+    """Return what a sweep will hold: the tutorial's, or two keys, of which the first leaves its term out once."""
+    gans, weights = ((1,), (1, 10, 100)) if PICTURES in os.environ else ((0, 1), (10, 100))
+    points = [(gan, weight, seed) for gan in gans for weight in weights for seed in (0, 1)]
+    several = len(gans) > 1
+    names = [f"{f'gan {gan} ' * several}l1 {weight} seed {seed}" for gan, weight, seed in points]
+    folders = [f"{f'gan.weight={gan}_' * several}l1.weight={weight}_seed={seed}" for gan, weight, seed in points]
+    keys = ("losses.gan.weight", "losses.l1.weight")[not several :]
+    return Swept(folder, tuple(names), tuple(folders), keys, weights)
 
 
 def config(tiny: dict) -> dict:
@@ -36,15 +81,17 @@ def config(tiny: dict) -> dict:
 
 
 @pytest.fixture(scope="session")
-def swept(tiny, tmp_path_factory, _new_store) -> Path:
-    """A working folder in which the sweep `weights` was recorded, by a process of its own."""
-    folder = tmp_path_factory.mktemp("swept")
-    shutil.copy2(_new_store, folder / "mlflow.db")
-    (folder / "run.yaml").write_text(yaml.safe_dump(config(tiny)))
-    sweep = ["sweep", "run.yaml", "losses.l1.weight=1,10,100", "--seeds", "2", "--name", "weights", "-q"]
+def swept(tiny, tmp_path_factory, _new_store) -> Swept:
+    """The sweep `weights`, recorded by a process of its own."""
+    planned = _planned(tmp_path_factory.mktemp("swept"))
+    shutil.copy2(_new_store, planned.folder / "mlflow.db")
+    (planned.folder / "run.yaml").write_text(yaml.safe_dump(config(tiny)))
+    axes = [f"losses.l1.weight={','.join(map(str, planned.weights))}"]
+    axes = ["losses.gan.weight=0,1", *axes] if len(planned.keys) > 1 else axes
+    sweep = ["sweep", "run.yaml", *axes, "--seeds", "2", "--name", "weights", "-q"]
     done = subprocess.run(
         [sys.executable, "-m", "p2pkit", *sweep],
-        cwd=folder,
+        cwd=planned.folder,
         env=environment(),
         capture_output=True,
         text=True,
@@ -52,7 +99,7 @@ def swept(tiny, tmp_path_factory, _new_store) -> Path:
     )
     assert done.returncode == 0, done.stderr
     assert "mlflow   p2pkit ui runs/weights" in done.stdout
-    return folder
+    return planned
 
 
 def environment() -> dict[str, str]:
@@ -60,14 +107,14 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def printed(swept) -> Iterator[str]:
-    """Run `p2pkit ui weights`, whose server all tests look at; yields the address that it prints."""
+def ui(swept) -> Iterator[str]:
+    """The address that `p2pkit ui weights` prints, while it runs; what it says and leaves is looked at in the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "p2pkit", "ui", "weights", "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
-        command, cwd=swept, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=swept.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -76,29 +123,18 @@ def printed(swept) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 0, errors
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "starting MLflow's server, which takes some seconds ..." in said
+    assert "means over seeds: http://" in said
+    assert "it runs until you press Ctrl-C" in said
     with socket.socket() as probe:  # its server is gone too
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@pytest.fixture
-def ui(swept, printed, monkeypatch) -> Callable[..., str]:
-    """Say what address `p2pkit ui RUNS` prints where that server is the store."""
-    monkeypatch.chdir(swept)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", printed.partition("/#/")[0])
-
-    def address(*runs: str) -> str:
-        found: list[str] = []
-        serve(runs, open_browser=False, report=found.append)
-        return found[0]
-
-    return address
-
-
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium, driven; with a profile that is new."""
+def browser(tmp_path_factory, ui):
+    """Chromium as of a user who has closed MLflow's assistant, which opens itself once; it counts lines on canvases."""
     found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     missing = [name for name, path in found.items() if path is None]
     if missing:
@@ -108,12 +144,21 @@ def browser(tmp_path_factory):
 
     options = ChromeOptions()
     options.binary_location = found["chromium"]
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1400,1500"):
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1440,1500"):
         options.add_argument(flag)
     driver = Chrome(options=options, service=Service(found["chromedriver"]))
-    driver.set_script_timeout(180)  # a page takes long where other tests share the cores
+    driver.set_script_timeout(300)  # a page with many charts keeps a slow machine busy
     service = driver.service.process
     try:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT_STROKES})
+        driver.get(f"{ui.partition('#')[0]}#/settings")
+        deadline = time.monotonic() + 90
+        while "MLflow" not in driver.title and time.monotonic() < deadline:
+            time.sleep(0.2)
+        driver.execute_script(
+            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
+            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')"
+        )
         yield driver
     finally:
         driver.quit()

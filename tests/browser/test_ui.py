@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -10,17 +11,43 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from p2pkit.cli.tables import print_comparison
+from p2pkit.compare import compare, find_runs
 from p2pkit.mlflow_store import Addresses
+from p2pkit.mlflow_ui.page import pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 PATIENCE = 180.0
-POINTS = [(weight, seed) for weight in (1, 10, 100) for seed in (0, 1)]
-FOLDERS = [f"l1.weight={weight}_seed={seed}" for weight, seed in POINTS]
-NAMES = [f"l1 {weight} seed {seed}" for weight, seed in POINTS]
+PICTURES = "P2PKIT_SCREENSHOTS"
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "compare-loss-weights.md"
 LOADED = """
 return [...document.querySelectorAll("img[src*='get-artifact']")].filter(i => i.complete && i.naturalWidth > 0).length
 """
 AXES = "return [...document.querySelectorAll('svg text')].map(each => each.textContent.trim())"
+LINES = "return document.querySelector('canvas.foreground')?.strokes"
+CUT = """
+const name = arguments[0];
+const hides = each => /hidden|clip/.test(getComputedStyle(each).overflowX);
+const leaves = [...document.querySelectorAll("body *")].filter(each => !each.children.length);
+const places = leaves.filter(each => each.textContent.trim() === name);
+const cut = places.filter(place => {
+  const range = document.createRange();
+  range.selectNodeContents(place);
+  const right = range.getBoundingClientRect().right;
+  for (let around = place; around !== document.body; around = around.parentElement) {
+    if (hides(around) && right > around.getBoundingClientRect().right + 1) return true;
+    if (/auto|scroll/.test(getComputedStyle(around).overflowX)) return false;
+  }
+  return false;
+});
+return [places.length, cut.length];
+"""
+ORDER = """
+const [table, picture, words] = ["table", "img[src*='samples']", "p"].map(tag => document.querySelectorAll(tag));
+const said = [...words].find(each => each.textContent.startsWith("Step "));
+const follows = (a, b) => Boolean(a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING);
+return Boolean(said) && picture.length > 0 && follows(table[0], picture[0]) && follows(picture[0], said);
+"""
 
 
 def await_(found, what: str):
@@ -30,21 +57,14 @@ def await_(found, what: str):
         result = found()
         if result:
             return result
-        time.sleep(0.2)
+        time.sleep(0.5)
     raise AssertionError(f"never seen: {what}")
 
 
 def visit(browser, address: str) -> None:
-    """Go to a page as a user does who has closed MLflow's assistant, which opens itself once."""
-    base, _, page = address.partition("/#/")
-    browser.get(f"{base}/#/settings")
-    await_(lambda: "MLflow" in browser.title, "the interface")
-    browser.execute_script(
-        "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
-        "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')"
-    )
+    """Go to a page anew, also where only what follows the # is another."""
     browser.get("about:blank")
-    browser.get(f"{base}/#/{page}")
+    browser.get(address)
 
 
 def text(browser) -> str:
@@ -59,16 +79,22 @@ def scroll_to(browser, section: str) -> None:
 
 
 def await_texts(browser, *wanted: str) -> None:
-    for each in wanted:
-        await_(lambda each=each: each in text(browser), each)
+    missing = list(wanted)
+
+    def complete() -> bool:
+        seen = text(browser)
+        missing[:] = [each for each in missing if each not in seen]
+        return not missing
+
+    await_(complete, ", ".join(wanted))
 
 
 def photograph(browser, name: str) -> None:
     """Leave a small picture of the page, where a folder for pictures is named."""
-    folder = os.environ.get("P2PKIT_SCREENSHOTS")
+    folder = os.environ.get(PICTURES)
     if folder is None:
         return
-    time.sleep(3)  # charts grow into place
+    time.sleep(5)  # charts grow into place
     file = Path(folder) / f"{name}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(file))
@@ -80,72 +106,93 @@ def photograph(browser, name: str) -> None:
     file.unlink()
 
 
-def address_of(address: str) -> Addresses:
-    base, _, page = address.partition("/#/experiments/")
-    return Addresses(base, page.partition("/")[0], "weights")
+@pytest.fixture
+def page(ui, swept, monkeypatch):
+    """Return the address that `p2pkit ui RUNS` would print with the server that runs."""
+    monkeypatch.chdir(swept.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    base = ui.partition("/#/")[0]
+    return lambda *runs: pages(runs, base=base)[0]
 
 
-def lines_of(swept: Path, axes: set[str]) -> int:
-    """Count the runs of which MLflow draws a line: those that have a value on every axis."""
-    store = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
-    experiment = store.get_experiment_by_name("weights").experiment_id
-    data = [run.data for run in store.search_runs([experiment], "tags.`p2pkit.kind` = 'training'")]
-    named = {name for each in data for name in (*each.params, *each.metrics)} & axes
-    return sum(named <= {*each.params, *each.metrics} for each in data)
+@pytest.fixture
+def known(ui) -> Addresses:
+    """Addresses of single runs."""
+    base, _, where = ui.partition("/#/experiments/")
+    return Addresses(base, where.partition("/")[0], "weights")
 
 
-def test_a_sweep_is_seen_by_what_differs(printed, ui, browser, swept) -> None:
-    assert ui("weights") == printed
-    visit(browser, printed)
-    await_texts(browser, *NAMES, "what differs", "losses.l1.weight vs. val/l1")
-    await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
-    await_texts(browser, "6 matching runs")
-    axes = set(browser.execute_script(AXES))
-    assert lines_of(swept, axes) == len(NAMES)
-    assert not [axis for axis in axes if axis.startswith(("health/", "val/variety"))]
+def test_a_sweep_is_seen_by_what_differs_and_its_samples_side_by_side(ui, browser, swept) -> None:
+    visit(browser, ui)
+    count = len(swept.names)
+    score = f"{swept.keys[-1]} vs. val/l1"
+    await_texts(browser, *swept.names, "what differs", score, f"{count} matching runs")
+    wanted = {*swept.keys, "val/l1", "val/psnr"}
+    await_(lambda: wanted <= set(browser.execute_script(AXES)), "axes of the parallel plot")
+    assert not [axis for axis in browser.execute_script(AXES) if axis.startswith(("health/", "val/variety"))]
+    assert await_(lambda: browser.execute_script(LINES), "lines of the parallel plot") == count >= 6
+    for name in swept.names:
+        places, cut = browser.execute_script(CUT, name)
+        assert places >= 2, name  # in the list, and in legends
+        assert not cut, name
     photograph(browser, "weights-charts")
     scroll_to(browser, "samples")
-    await_(lambda: browser.execute_script(LOADED) >= len(NAMES), "a sample picture of each run")
+    await_(lambda: browser.execute_script(LOADED) >= count, "a sample picture of each run")
+    assert [name for name in swept.names if browser.execute_script(CUT, name)[1]] == []
     photograph(browser, "weights-samples")
 
 
-def test_its_runs_are_listed_with_what_differs_and_their_scores(ui, browser) -> None:
-    address = ui("weights")
-    visit(browser, address.replace("&compareRunsMode=CHART", ""))
-    await_texts(browser, *NAMES, "6 matching runs", "losses.l1.weight", "val/l1", "val/psnr")
+def test_the_terminal_shows_the_scores_that_mlflow_has(swept, monkeypatch, capsys) -> None:
+    """Where pictures are made, the tutorial's table is written too."""
+    monkeypatch.chdir(swept.folder)
+    compared = compare(find_runs(["weights"]))
+    print_comparison(compared)
+    table = "\n".join(line.rstrip() for line in capsys.readouterr().out.strip().splitlines())
+    store = MlflowClient(tracking_uri=f"sqlite:///{swept.folder}/mlflow.db")
+    scores = [store.get_run(swept.id(index)).data.metrics["val/l1"] for index in range(len(swept.names))]
+    for seeds in zip(scores[::2], scores[1::2], strict=True):
+        assert f"{sum(seeds) / 2:.4f} ± " in table
+    if PICTURES in os.environ:
+        before, command, after = TUTORIAL.read_text(encoding="utf-8").partition("p2pkit compare weights --html")
+        written = re.sub(r"```text\n.*?\n```", lambda _: f"```text\n{table}\n```", after, count=1, flags=re.DOTALL)
+        TUTORIAL.write_text(before + command + written, encoding="utf-8")
+
+
+def test_all_trainings_are_listed_with_what_differs_and_their_scores(page, browser, swept) -> None:
+    visit(browser, page().replace("&compareRunsMode=CHART", ""))
+    await_texts(browser, *swept.names, f"{len(swept.names)} matching runs", *swept.keys, "val/l1", "val/psnr")
+    store = MlflowClient(tracking_uri=f"sqlite:///{swept.folder}/mlflow.db")
+    experiment = store.get_experiment_by_name("weights").experiment_id
+    assert len(store.search_runs([experiment])) > len(swept.names)  # the sweep's own is there, and not seen
     photograph(browser, "weights-table")
 
 
-def test_the_compare_page_has_the_weight_on_an_axis(ui, browser, swept) -> None:
-    ids = [(swept / "runs" / "weights" / name / "mlflow.id").read_text().strip() for name in FOLDERS]
-    address = ui()
-    visit(browser, address_of(address).compare(ids))
-    await_texts(browser, "Comparing 6 Runs from 1 Experiment", "Parallel Coordinates Plot")
-    await_(lambda: "losses.l1.weight" in browser.execute_script(AXES), "the weight on an axis")
-    assert [axis for axis in browser.execute_script(AXES) if axis.startswith("val/")]
+def test_the_compare_page_has_the_weight_on_an_axis(known, browser, swept) -> None:
+    visit(browser, known.compare([swept.id(index) for index in range(len(swept.names))]))
+    await_texts(browser, f"Comparing {len(swept.names)} Runs from 1 Experiment", "Parallel Coordinates Plot")
+    await_(lambda: set(swept.keys) <= set(browser.execute_script(AXES)), "the weights on axes")
+    await_(lambda: any(axis.startswith("val/") for axis in browser.execute_script(AXES)), "a score on an axis")
     photograph(browser, "weights-compare")
 
 
-def test_a_run_shows_its_samples_and_scores(ui, browser) -> None:
-    address = ui(f"weights/{FOLDERS[-1]}")
-    visit(browser, address)
-    await_texts(browser, NAMES[-1], "1 matching run", "samples", "val/l1")
-    assert NAMES[0] not in text(browser)
+def test_the_page_of_one_run_shows_its_samples_and_scores(page, browser, swept) -> None:
+    visit(browser, page(f"weights/{swept.folders[-1]}"))
+    await_texts(browser, swept.names[-1], "1 matching run", "samples", "val/l1")
+    assert swept.names[0] not in text(browser)
     scroll_to(browser, "samples")
     assert await_(lambda: browser.execute_script(LOADED), "sample pictures") >= 2
 
 
-def test_a_run_s_page_has_its_parameters(ui, browser, swept) -> None:
-    run_id = (swept / "runs" / "weights" / FOLDERS[0] / "mlflow.id").read_text().strip()
-    address = ui()
-    visit(browser, address_of(address).run(run_id))
-    await_texts(browser, NAMES[0], "p2pkit.sweep", "losses.l1.weight", "Finished", "better by")
+def test_a_run_begins_with_its_scores_a_picture_and_then_words(known, browser, swept) -> None:
+    visit(browser, known.run(swept.id(len(swept.names) - 1)))
+    await_texts(browser, swept.names[-1], "p2pkit.sweep", swept.keys[-1], "Finished", "better by", "System metrics")
     await_(lambda: browser.execute_script(LOADED), "the sheet in the description")
-    photograph(browser, "weights-run")
+    assert browser.execute_script(ORDER)
 
 
-def test_seeds_are_seen_as_their_mean(ui, browser) -> None:
-    address = ui("weights")
-    visit(browser, f"{address}-means")
-    await_texts(browser, "Group: 1", "Group: 10", "Group: 100")
-    await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
+def test_seeds_are_seen_as_their_mean(ui, browser, swept) -> None:
+    visit(browser, f"{ui}-means")
+    await_texts(browser, *(f"Group: {weight}" for weight in swept.weights) if len(swept.keys) == 1 else "Group: ")
+    wanted = {*swept.keys, "val/l1"}
+    await_(lambda: wanted <= set(browser.execute_script(AXES)), "axes of the parallel plot")
+    assert await_(lambda: browser.execute_script(LINES), "lines") == len(swept.names) // 2

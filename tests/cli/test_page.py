@@ -89,7 +89,7 @@ def test_what_a_plugin_says_is_text(p2pkit, install, tmp_path):
     assert "script" not in page.tags
     assert "Says <script>alert(2)</script> & $title." in page.text
     assert "</td><script>alert(1)</script>" in page.text
-    assert json.dumps("<b>&\"'") in page.text
+    assert "<b>&\"'" in page.text
     assert "acme 1.2" in page.text
 
 

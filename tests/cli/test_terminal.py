@@ -9,9 +9,13 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from rich.console import Console
 
+from p2pkit.cli import app
+from p2pkit.cli.docstrings import reflowed
 from p2pkit.cli.fitting import Grid
+from p2pkit.cli.groups import Command, every_command
 from p2pkit.progress import Bar, LogLines, reporter, timespan
 
 SCALARS = {
@@ -40,6 +44,25 @@ def test_a_table_shows_each_name_and_figure_whole(width):
     for part in (*metrics, *(cell for row in rows for cell in row)):
         assert part in text
     assert max(map(len, text.splitlines())) <= max(width, 46)
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_heads_of_several_words_push_no_column_out(width):
+    heads = ["metric", "fake", "source itself", "mean target", "better by", "protocol"]
+    rows = [[name, "0.8730", "0.3044", "0.3710", "-186.8%", "39ee65a1"] for name in ("l1 v", "a_metric_of_some_length")]
+    text = printed(Grid(heads, rows, title="runs/a/folder/whose/name/is/long/checkpoints/step-00000018"), width)
+    for word in (*" ".join(heads[1:]).split(), *rows[0], *rows[1], "step-00000018"):
+        assert word in text
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_table_of_words_cuts_none(width):
+    rows = [["dropout_blocks", "[int, ...] | null", "null", "Blocks free of checkerboards, as in most of the others."]]
+    text = printed(Grid(["parameter", "type", "default", "description"], rows, words=True), width)
+    for word in " ".join(rows[0]).split():
+        assert word in text.split()
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_five_terms_fit_a_terminal_of_80_columns():
@@ -119,6 +142,8 @@ def test_help_names_no_type_beside_a_flag_and_splits_no_word():
     text = in_terminal(["sweep", "--help"])
     assert "<bool>" not in text
     assert "-q, --quiet " in text
+    assert "--seeds <int> " in text
+    assert "<list" not in text
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -129,6 +154,60 @@ def test_mistakes_are_written_in_one_way(p2pkit):
         assert failed.err.startswith("error:\n  ")
 
 
+DOC = """The first sentence, which is of
+some length.
+
+Args:
+    depth: How deep, said in a way that
+        goes on.
+    width: How wide.
+
+Raises:
+    ComponentError: Never.
+
+Shape: (B, C) -> (B, C)
+Source: Somebody 2017,
+section 3.
+"""
+
+
+def test_a_docstring_is_broken_anew_for_the_terminal():
+    assert reflowed(DOC, 40, leave_out=["Raises"]).splitlines() == [
+        "The first sentence, which is of some",
+        "length.",
+        "",
+        "Args:",
+        "    depth: How deep, said in a way that",
+        "        goes on.",
+        "    width: How wide.",
+        "",
+        "Shape: (B, C) -> (B, C)",
+        "Source: Somebody 2017, section 3.",
+    ]
+
+
 def test_ranges_are_shown(p2pkit):
+    assert "int >= 1, <= 8192 | null" in p2pkit("show", "unet").out
     assert "int >= 2, <= 10" in p2pkit("show", "unet").out
     assert "float >= 0, < 1" in p2pkit("show", "unet").out
+
+
+def test_the_first_words_come_before_anything_is_imported_that_takes_seconds():
+    code = (
+        "import builtins, sys\nsys.argv = ['p2pkit', 'train', 'demo']\nsys.stderr.isatty = lambda: True\n"
+        "from p2pkit.cli import main\nloaded = {'torch', 'mlflow', 'numpy'} & {*sys.modules}\n"
+        "def importing(name, *rest, real=builtins.__import__):\n"
+        "    if name.partition('.')[0] in ('torch', 'mlflow', 'numpy'):\n        raise SystemExit(f'imports {name}')\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = importing\nprint(loaded, file=sys.stderr)\nmain()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    first, second, third = ran.stderr.splitlines()
+    assert (first, second) == ("set()", "loading ...")
+    assert third.startswith("imports ")
+
+
+def test_every_command_speaks_first():
+    commands = every_command(typer.main.get_command(app))
+    assert {"train", "data shard", "tracking replay", "bench train"} <= commands.keys()
+    assert [name for name, command in commands.items() if not isinstance(command, Command)] == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from p2pkit import ModelError
 from p2pkit.compare import compare
+from p2pkit.engine.storage.costs import save_costs
 
 PROTOCOL = {"split": "val", "count": 8, "batch_norm": "running"}
 BATCH = {**PROTOCOL, "batch_norm": "batch"}
@@ -49,6 +51,31 @@ def test_numbers_are_put_in_order_and_names_are_not(made):
     ]
     labels = [point.label for point in compare(folders).points]
     assert labels == [f"generator={g} l1.weight={w}" for g in ("unet_64", "small") for w in (9, 100)]
+
+
+def test_what_networks_cost_stands_beside_their_scores(made, capsys):
+    from p2pkit.cli.tables import print_comparison
+
+    names = {"unet_64": 29_244_547, "small": 97_619}
+    folders = [
+        made(name, {"generator": {"use": "p2pkit:unet", "alias": name, "params": {}}, **weight(1)}, l1=0.5)
+        for name in names
+    ]
+    for folder, parameters in zip(folders, names.values(), strict=True):
+        save_costs(folder, parameters, 12.5)
+    compared = compare(folders)
+    assert compared.costs == ("parameters", "images/s")
+    assert [point.cost("parameters") for point in compared.points] == list(names.values())
+    print_comparison(compared)
+    assert re.search(r"l1 ↓ \| +parameters \| +images/s", out := capsys.readouterr().out)
+    assert re.search(r"29,244,547 \| +12.5 ", out)
+
+
+def test_runs_of_one_network_need_no_word_about_its_cost(made):
+    folders = [made(str(value), weight(value), l1=0.5) for value in (1, 2)]
+    for folder in folders:
+        save_costs(folder, 7, 12.5)
+    assert compare(folders).costs == ()
 
 
 def test_a_metric_without_a_direction_has_no_best(made):

@@ -64,9 +64,15 @@ def test_a_variable_that_names_no_run(mlflow_here: Path, registry: Registry, mon
         train(registry)
 
 
-def test_a_second_training_within_an_active_run_is_nested(mlflow_here: Path, registry: Registry) -> None:
+def test_a_second_training_and_an_evaluation_within_an_active_run_are_nested(
+    mlflow_here: Path, registry: Registry
+) -> None:
     with mlflow.start_run() as mine:
         assert train(registry).mlflow_run_id == mine.info.run_id
         second = train(registry)
-    assert record(second).data.tags["mlflow.parentRunId"] == mine.info.run_id
-    assert record(second).info.status == "FINISHED"
+        p2pkit.evaluate(second.folder, registry=registry)
+    below = f"tags.`mlflow.parentRunId` = '{mine.info.run_id}'"
+    nested = MlflowClient().search_runs([mine.info.experiment_id], below, order_by=["attributes.start_time ASC"])
+    assert [run.data.tags["p2pkit.kind"] for run in nested] == ["training", "evaluation"]
+    assert nested[0].info.run_id == second.mlflow_run_id
+    assert {run.info.status for run in nested} == {"FINISHED"}
