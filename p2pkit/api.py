@@ -337,7 +337,18 @@ def translate(
     progress: bool = False,
     **options: Untyped,
 ) -> list[Path]:
-    """Translate files and folders, and show how it comes along; see `Translator.translate_files` for the options."""
+    """Translate files and folders, and show how it comes along.
+
+    Args:
+        translator: A trained generator; see `p2pkit.load`.
+        inputs: Files and folders.
+        output: The folder that fakes are written to, or the file, if there is one input.
+        progress: Show it on the terminal.
+        **options: Those of `Translator.translate_files`.
+
+    Returns:
+        The files that were written.
+    """
     shown = reporter(progress)
     try:
         return translator.translate_files(

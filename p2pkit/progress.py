@@ -28,11 +28,24 @@ class ProgressReporter(Protocol):
         ...
 
     def working(self, what: str, done: int, total: int) -> None:
-        """Hear how far some work besides training has come."""
+        """Hear how far some work besides training has come.
+
+        Args:
+            what: The work, as it is shown.
+            done: How many of its pieces are done.
+            total: How many there are.
+        """
         ...
 
     def trained(self, step: int, total: int, epoch: str, scalars: Mapping[str, float]) -> None:
-        """Hear that steps are done; `scalars` are the latest ones read."""
+        """Hear that steps are done.
+
+        Args:
+            step: The generator's updates so far.
+            total: Those of the whole run.
+            epoch: The epoch and their number, as they are shown.
+            scalars: The latest ones that were read from the device.
+        """
         ...
 
     def close(self) -> None:

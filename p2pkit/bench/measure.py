@@ -77,7 +77,19 @@ def measure_translation(
     note: Callable[[str], None] = lambda text: None,
     **overrides: Json,
 ) -> dict[str, Json]:
-    """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`."""
+    """Measure how fast a recipe's generator translates a folder here; see `p2pkit.bench.bench_translate`.
+
+    Args:
+        recipe: A config's file or name.
+        side: The height and width of the images, in pixels.
+        images: How many there are in the folder.
+        batches: How many are translated at once; each is a row.
+        rounds: How often each row is measured.
+        device: Where to compute.
+        registry: The names in force.
+        note: Hears what is being measured.
+        **overrides: Keys of the config to change.
+    """
     plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
     return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
 
@@ -93,6 +105,17 @@ def measure_shards(
     note: Callable[[str], None] = lambda text: None,
     **overrides: Json,
 ) -> dict[str, Json]:
-    """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`."""
+    """Measure how fast pairs are read from shards here, and in what memory; see `p2pkit.bench.bench_shards`.
+
+    Args:
+        dataset: A data set, or a config that has one; its training pairs are read.
+        batch: How many pairs are read at once.
+        encodings: How the shards' images are stored; each is a row.
+        workers: By how many processes they are read; each is a row.
+        rounds: How often each row is measured.
+        registry: The names in force.
+        note: Hears what is being measured.
+        **overrides: Keys of the config to change.
+    """
     opened = open_dataset(plan_data(dataset, overrides, registry))
     return bench_shards(opened, batch=batch, encodings=encodings, workers=workers, rounds=rounds, note=note)

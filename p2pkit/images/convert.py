@@ -164,6 +164,12 @@ def _indices(image: Tensor, spec: ImageSpec) -> Tensor:
 def resize(image: Tensor, height: int, width: int, *, nearest: bool = False) -> Tensor:
     """Resize a stored image, bicubic with antialiasing, or nearest for labels; no value leaves the image's range.
 
+    Args:
+        image: As it is stored.
+        height: In pixels.
+        width: In pixels.
+        nearest: Take the nearest pixel's value, since values are classes and have nothing between them.
+
     Shape: (C, H, W) -> (C, height, width), same type.
     """
     if image.shape[1:] == (height, width):

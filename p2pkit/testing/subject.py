@@ -140,7 +140,14 @@ class Subject:
 
 
 def noise(spec: ImageSpec, count: int, images: PairSpec, dice: torch.Generator) -> Tensor:
-    """Return images of noise in [-1, 1]."""
+    """Return images of noise in [-1, 1].
+
+    Args:
+        spec: What they are: planes of noise, or a plane for each class.
+        count: How many there are.
+        images: Their height and width.
+        dice: Draws them.
+    """
     size = images.height, images.width
     if spec.kind == "labels":
         return to_network(torch.randint(spec.channels, (count, 1, *size), generator=dice), spec)

@@ -92,6 +92,12 @@ def folders(root: Path, source: str, target: str, held_out: float) -> Layout:
 
     A name that ends as `*_A` means the files of a folder whose names end so.
 
+    Args:
+        root: The folder that holds all.
+        source: The name of the sources' folder.
+        target: The name of the targets' folder.
+        held_out: Which share of the pairs is kept for evaluation where the folders have no splits.
+
     Raises:
         p2pkit.ComponentError: A folder is missing or empty, or a file has no partner.
     """

@@ -64,6 +64,12 @@ def line(sample: Sequence[Found], side: str) -> str:
 def told(sample: Sequence[Found], spec: ImageSpec, side: str, *, declared: bool) -> list[str]:
     """Say what lies outside of a range, or far inside.
 
+    Args:
+        sample: Images that stand for all.
+        spec: The range that is meant.
+        side: `source` or `target`, as it is written in the config.
+        declared: Whether the range was written by the user, or taken from the type of the numbers.
+
     Raises:
         p2pkit.ComponentError: Floats are on another scale than the one that is meant where none is declared.
     """

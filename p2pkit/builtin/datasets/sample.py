@@ -51,6 +51,13 @@ def take_sample(
 ) -> Sample:
     """Read pairs that are spread over all splits; those that can't be read are passed over.
 
+    Args:
+        items: All pairs.
+        source_indexed: Whether the values of sources are classes.
+        target_indexed: Whether those of targets are.
+        bands: Which bands of a source are taken; all where none is named.
+        parameter: The parameter of the data set that an error speaks of.
+
     Raises:
         p2pkit.ComponentError: None of them can be read.
     """

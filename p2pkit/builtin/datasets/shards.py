@@ -59,7 +59,14 @@ class ShardStream:
     def decoders(
         self, *, part: int = 0, parts: int = 1, seed: int | None = None, start: int = 0
     ) -> Iterator[Callable[[], Pair]]:
-        """Yield a function for each pair of a part, which is a range of the shards in their order."""
+        """Yield a function for each pair of a part, which is a range of the shards in their order.
+
+        Args:
+            part: The number of the part, from 0.
+            parts: How many there are: one for each process.
+            seed: Of the order in which shards and pairs come; without one they come as they lie.
+            start: How many pairs of that order are left out, since they were seen before.
+        """
         first, last = (len(self) * number // parts for number in (part, part + 1))
         shards = list(self.shards)
         order: Iterator[int] = iter(range(last - first))

@@ -22,7 +22,14 @@ def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
 
 
 def map_in_threads(act: Callable[[S], T], items: Iterable[S], *, threads: int, depth: int) -> Iterator[T]:
-    """Yield what a function makes of each item, in their order; several threads call it."""
+    """Yield what a function makes of each item, in their order; several threads call it.
+
+    Args:
+        act: What is made of an item; it may be called from several threads at once.
+        items: They are asked for as they are needed.
+        threads: How many call it.
+        depth: How many items may be under way or wait to be yielded; this bounds the memory.
+    """
     coming: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:

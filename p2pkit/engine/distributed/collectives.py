@@ -108,6 +108,11 @@ def all_gather(value: Result) -> list[Result]:
 def check_equal_across_ranks(what: str, value: object, remedy: str) -> None:
     """Make sure that all processes have the same of something.
 
+    Args:
+        what: Its name, in the plural, as the error says it.
+        value: This process's.
+        remedy: What to do where they differ.
+
     Raises:
         ConfigError: They differ.
     """

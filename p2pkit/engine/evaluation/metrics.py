@@ -51,7 +51,14 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> 
 
 
 def update_metrics(metrics: Mapping[str, PairMetric], source: Tensor, target: Tensor, predict: Predict) -> None:
-    """Count a batch in."""
+    """Count a batch in.
+
+    Args:
+        metrics: Those that are counted; the generator is asked only for what they read.
+        source: The batch's sources.
+        target: Its targets.
+        predict: Makes fakes of sources; with dropout or noise, others each time.
+    """
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
     if "fake" in names:

@@ -44,6 +44,12 @@ class Alarm:
     def hear(self, step: int, text: str, *, wrong: bool, fine: bool) -> dict[str, float]:
         """Take in how things are; between wrong and fine it stays as it was.
 
+        Args:
+            step: The step that this was seen at.
+            text: What is told when it begins to ring.
+            wrong: Whether things are so bad that it rings.
+            fine: Whether they are so good that it stops.
+
         Returns:
             Whether it rings, as a scalar for trackers.
         """
