@@ -39,6 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.p2pkit_device = config.option.device
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that none is left over when all others are done."""
+    long = {item.path for item in items for mark in item.iter_markers() if mark.name in ("slow", "phantom", "browser")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> str:
     """Where tests compute: `--device`."""

@@ -89,8 +89,16 @@ def test_valid_configs_resolve_or_fail_at_check(quiet, tmp_path_factory, changes
     try_out(quiet, changes, tmp_path_factory.getbasetemp() / "any")
 
 
-@pytest.mark.slow
-@given(CHANGES)
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-def test_many_configs(quiet, tmp_path_factory, changes):
-    try_out(quiet, changes, tmp_path_factory.getbasetemp() / "many")
+LONG = [pytest.param(100, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("count", LONG)
+def test_many_configs(quiet, tmp_path_factory, count):
+    """Others each time."""
+
+    @given(CHANGES)
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+    def tried(changes):
+        try_out(quiet, changes, tmp_path_factory.getbasetemp() / "many")
+
+    tried()

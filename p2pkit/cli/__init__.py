@@ -17,6 +17,7 @@ from p2pkit.cli.groups import Group, Interrupted, usage_problem
 from p2pkit.cli.output import survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.threads import settle_threads
 from p2pkit.untyped import Untyped
 
 _UsageError = cast(
@@ -62,6 +63,7 @@ def _top(
 def main() -> None:
     """Run the command line, the one door for errors: 2 for those of users, 1 for unforeseen ones; no traceback."""
     os.environ.update(SAFE_PATH)  # also for processes that libraries start
+    settle_threads()
     survive_any_encoding()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]  # it may stand anywhere
     try:

@@ -7,12 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from p2pkit.mlflow_ui.server import serve
 
 PICTURES = "P2PKIT_SCREENSHOTS"
 """Names a folder; then the sweep is one worth looking at, and each test leaves a picture there."""
@@ -58,32 +59,41 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
 
 
+@pytest.fixture(scope="session")
+def printed(swept) -> Iterator[str]:
+    """Run `p2pkit ui weights`, whose server all tests look at; yields the address that it prints."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "p2pkit", "ui", "weights", "--no-browser", "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=swept, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, process.communicate()[1]
+        yield address
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    with socket.socket() as probe:  # its server is gone too
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 @pytest.fixture
-def ui(swept):
-    """Run `p2pkit ui ARGUMENTS` while a context lasts; yields the address that it prints."""
+def ui(swept, printed, monkeypatch) -> Callable[..., str]:
+    """Say what address `p2pkit ui RUNS` prints where that server is the store."""
+    monkeypatch.chdir(swept)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", printed.partition("/#/")[0])
 
-    @contextmanager
-    def run(*arguments: str) -> Iterator[str]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "p2pkit", "ui", *arguments, "--no-browser", "--port", str(port)]
-        process = subprocess.Popen(
-            command, cwd=swept, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().strip()
-            assert address, process.communicate()[1]
-            yield address
-        finally:
-            process.terminate()
-            _, errors = process.communicate(timeout=30)
-        assert process.returncode == 0, errors
-        with socket.socket() as probe:  # its server is gone too
-            assert probe.connect_ex(("127.0.0.1", port)) != 0
+    def address(*runs: str) -> str:
+        found: list[str] = []
+        serve(runs, open_browser=False, report=found.append)
+        return found[0]
 
-    return run
+    return address
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +111,7 @@ def browser(tmp_path_factory):
     for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1400,1500"):
         options.add_argument(flag)
     driver = Chrome(options=options, service=Service(found["chromedriver"]))
+    driver.set_script_timeout(180)  # a page takes long where other tests share the cores
     service = driver.service.process
     try:
         yield driver

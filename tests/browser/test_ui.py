@@ -13,7 +13,7 @@ from PIL import Image
 from p2pkit.mlflow_store import Addresses
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-PATIENCE = 90.0
+PATIENCE = 180.0
 POINTS = [(weight, seed) for weight in (1, 10, 100) for seed in (0, 1)]
 FOLDERS = [f"l1.weight={weight}_seed={seed}" for weight, seed in POINTS]
 NAMES = [f"l1 {weight} seed {seed}" for weight, seed in POINTS]
@@ -94,58 +94,58 @@ def lines_of(swept: Path, axes: set[str]) -> int:
     return sum(named <= {*each.params, *each.metrics} for each in data)
 
 
-def test_a_sweep_is_seen_by_what_differs(ui, browser, swept) -> None:
-    with ui("weights") as address:
-        visit(browser, address)
-        await_texts(browser, *NAMES, "what differs", "losses.l1.weight vs. val/l1")
-        await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
-        await_texts(browser, "6 matching runs")
-        axes = set(browser.execute_script(AXES))
-        assert lines_of(swept, axes) == len(NAMES)
-        assert not [axis for axis in axes if axis.startswith(("health/", "val/variety"))]
-        photograph(browser, "weights-charts")
-        scroll_to(browser, "samples")
-        await_(lambda: browser.execute_script(LOADED) >= len(NAMES), "a sample picture of each run")
-        photograph(browser, "weights-samples")
+def test_a_sweep_is_seen_by_what_differs(printed, ui, browser, swept) -> None:
+    assert ui("weights") == printed
+    visit(browser, printed)
+    await_texts(browser, *NAMES, "what differs", "losses.l1.weight vs. val/l1")
+    await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
+    await_texts(browser, "6 matching runs")
+    axes = set(browser.execute_script(AXES))
+    assert lines_of(swept, axes) == len(NAMES)
+    assert not [axis for axis in axes if axis.startswith(("health/", "val/variety"))]
+    photograph(browser, "weights-charts")
+    scroll_to(browser, "samples")
+    await_(lambda: browser.execute_script(LOADED) >= len(NAMES), "a sample picture of each run")
+    photograph(browser, "weights-samples")
 
 
 def test_its_runs_are_listed_with_what_differs_and_their_scores(ui, browser) -> None:
-    with ui("weights") as address:
-        visit(browser, address.replace("&compareRunsMode=CHART", ""))
-        await_texts(browser, *NAMES, "6 matching runs", "losses.l1.weight", "val/l1", "val/psnr")
-        photograph(browser, "weights-table")
+    address = ui("weights")
+    visit(browser, address.replace("&compareRunsMode=CHART", ""))
+    await_texts(browser, *NAMES, "6 matching runs", "losses.l1.weight", "val/l1", "val/psnr")
+    photograph(browser, "weights-table")
 
 
 def test_the_compare_page_has_the_weight_on_an_axis(ui, browser, swept) -> None:
     ids = [(swept / "runs" / "weights" / name / "mlflow.id").read_text().strip() for name in FOLDERS]
-    with ui() as address:
-        visit(browser, address_of(address).compare(ids))
-        await_texts(browser, "Comparing 6 Runs from 1 Experiment", "Parallel Coordinates Plot")
-        await_(lambda: "losses.l1.weight" in browser.execute_script(AXES), "the weight on an axis")
-        assert [axis for axis in browser.execute_script(AXES) if axis.startswith("val/")]
-        photograph(browser, "weights-compare")
+    address = ui()
+    visit(browser, address_of(address).compare(ids))
+    await_texts(browser, "Comparing 6 Runs from 1 Experiment", "Parallel Coordinates Plot")
+    await_(lambda: "losses.l1.weight" in browser.execute_script(AXES), "the weight on an axis")
+    assert [axis for axis in browser.execute_script(AXES) if axis.startswith("val/")]
+    photograph(browser, "weights-compare")
 
 
 def test_a_run_shows_its_samples_and_scores(ui, browser) -> None:
-    with ui(f"weights/{FOLDERS[-1]}") as address:
-        visit(browser, address)
-        await_texts(browser, NAMES[-1], "1 matching run", "samples", "val/l1")
-        assert NAMES[0] not in text(browser)
-        scroll_to(browser, "samples")
-        assert await_(lambda: browser.execute_script(LOADED), "sample pictures") >= 2
+    address = ui(f"weights/{FOLDERS[-1]}")
+    visit(browser, address)
+    await_texts(browser, NAMES[-1], "1 matching run", "samples", "val/l1")
+    assert NAMES[0] not in text(browser)
+    scroll_to(browser, "samples")
+    assert await_(lambda: browser.execute_script(LOADED), "sample pictures") >= 2
 
 
 def test_a_run_s_page_has_its_parameters(ui, browser, swept) -> None:
     run_id = (swept / "runs" / "weights" / FOLDERS[0] / "mlflow.id").read_text().strip()
-    with ui() as address:
-        visit(browser, address_of(address).run(run_id))
-        await_texts(browser, NAMES[0], "p2pkit.sweep", "losses.l1.weight", "Finished", "better by")
-        await_(lambda: browser.execute_script(LOADED), "the sheet in the description")
-        photograph(browser, "weights-run")
+    address = ui()
+    visit(browser, address_of(address).run(run_id))
+    await_texts(browser, NAMES[0], "p2pkit.sweep", "losses.l1.weight", "Finished", "better by")
+    await_(lambda: browser.execute_script(LOADED), "the sheet in the description")
+    photograph(browser, "weights-run")
 
 
 def test_seeds_are_seen_as_their_mean(ui, browser) -> None:
-    with ui("weights") as address:
-        visit(browser, f"{address}-means")
-        await_texts(browser, "Group: 1", "Group: 10", "Group: 100")
-        await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")
+    address = ui("weights")
+    visit(browser, f"{address}-means")
+    await_texts(browser, "Group: 1", "Group: 10", "Group: 100")
+    await_(lambda: {"losses.l1.weight", "val/l1"} <= set(browser.execute_script(AXES)), "axes of the parallel plot")

@@ -28,7 +28,7 @@ def test_json(p2pkit, file):
 
 
 def test_a_good_plugin(p2pkit):
-    ran = p2pkit("test-plugin", "p2pkit.metrics")
+    ran = p2pkit("test-plugin", "p2pkit.augmentations")
     assert ran.code == 0
     assert "0 failed" in ran.out
 

@@ -72,22 +72,30 @@ def test_the_network_learns_the_photos_labels(network):
     assert network.load().images.target.unlabelled == (3,)
 
 
+def size(table):
+    return {"dataset.params.size": 96} if table.endswith("3") else {}  # the largest patches need larger images
+
+
+@pytest.fixture(scope="module")
+def planned(data, network, quiet, tmp_path_factory):
+    """Plan each table once."""
+    folder = tmp_path_factory.mktemp("planned")
+    return {table: plan(table, registry=quiet, **settings(data, network, folder, **size(table))) for table in TABLES}
+
+
 @pytest.mark.parametrize("table", TABLES)
-def test_every_point_is_in_order(data, network, quiet, tmp_path, table):
-    size = {"dataset.params.size": 96} if table.endswith("3") else {}  # the largest patches need larger images
-    planned = plan(table, registry=quiet, **settings(data, network, tmp_path, **size))
-    published = planned.wanted.published
-    assert published.points.keys() - {"ground truth"} == planned.checked.keys()
+def test_every_point_is_in_order(planned, table):
+    found = planned[table]
+    published = found.wanted.published
+    assert published.points.keys() - {"ground truth"} == found.checked.keys()
     assert list(published.metrics) == KEYS
-    assert planned.by in KEYS
-    assert planned.higher_is_better
+    assert found.by in KEYS
+    assert found.higher_is_better
 
 
-def test_what_the_points_differ_in(data, network, quiet, tmp_path):
-    def points(table, size=32):
-        more = {"dataset.params.size": size}
-        planned = plan(table, registry=quiet, **settings(data, network, tmp_path, **more))
-        return {label: checked.plan for label, checked in planned.checked.items()}
+def test_what_the_points_differ_in(planned):
+    def points(table):
+        return {label: checked.plan for label, checked in planned[table].checked.items()}
 
     losses = {
         label: (set(p.losses), p.discriminator.params.get("conditional", True))
@@ -107,7 +115,7 @@ def test_what_the_points_differ_in(data, network, quiet, tmp_path):
         "U-Net (L1)": ({"l1"}, True),
         "U-Net (L1+cGAN)": ({"l1", "gan"}, True),
     }
-    layers = {label: p.discriminator.params["layers"] for label, p in points(TABLES[2], 96).items()}
+    layers = {label: p.discriminator.params["layers"] for label, p in points(TABLES[2]).items()}
     assert layers == {"1x1": 0, "16x16": 1, "70x70": 3, "286x286": 5}
 
 
@@ -143,8 +151,7 @@ def test_real_photos_score_what_the_network_does(data, network, quiet, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES[1:])
 def test_the_other_tables_run_too(data, network, quiet, tmp_path, table):
-    size = {"dataset.params.size": 96} if table.endswith("3") else {}
-    swept = sweep(table, registry=quiet, **settings(data, network, tmp_path, **size))
+    swept = sweep(table, registry=quiet, **settings(data, network, tmp_path, **size(table)))
     assert [child.state for child in swept.children] == ["finished"] * 4
     rows = beside_published(swept)
     assert [row.label for row in rows] == [*swept.points, "ground truth"]

@@ -64,6 +64,7 @@ def test_none_failed_and_no_two_share_a_name(everything):
     assert {plugin.origin for plugin in everything.plugins.found} >= set(FOLDERS)
 
 
+@pytest.mark.timeout(1200)  # a training of each, beside other tests
 def test_every_component_takes_a_step(everything, tmp_path):
     trained = []
     for component in everything.plugins.components:

@@ -15,26 +15,33 @@ import yaml
 
 pytestmark = [pytest.mark.phantom, pytest.mark.timeout(1200)]  # the first test of a class runs its program
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 TABLE, RUNS = (yaml.safe_load((HERE / file).read_text(encoding="utf-8")) for file in ("steps.yaml", "runs.yaml"))
 LARGE = [name for name in RUNS["runs"] if name.startswith("large")]
 TINY = [name for name in RUNS["runs"] if name not in LARGE]
 
 
 @pytest.fixture(scope="session")
-def on_phantom(tmp_path_factory):
-    """Run one of the programs beside this file, and return its rows by name."""
+def preload(tmp_path_factory):
+    """The environment in which programs see the phantom."""
     make = runpy.run_path(str(HERE / "make.py"))
     why_not = make["reason_against"]()
     if why_not:
         pytest.skip(why_not)
     folder = tmp_path_factory.mktemp("phantom")
-    preload = make["build"](folder)
-    preload["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[1]), preload["PYTHONPATH"]])
+    variables = make["build"](folder)
+    variables["PYTHONPATH"] = os.pathsep.join([str(ROOT), variables["PYTHONPATH"]])
+    return {**os.environ, **variables, "P2PKIT_CACHE": str(folder)}
+
+
+@pytest.fixture(scope="session")
+def on_phantom(preload):
+    """Run one of the programs beside this file, and return its rows by name."""
 
     def run(program, *args, **options):
-        environment = {**os.environ, **preload, "P2PKIT_CACHE": str(folder), **options}
         command = [sys.executable, str(HERE / program), *args]
-        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        folder = preload["P2PKIT_CACHE"]
+        done = subprocess.run(command, env=preload | options, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return {row.pop("name"): row for row in found}
@@ -94,3 +101,13 @@ class TestLarge:
     def test_a_gpu_that_emulates_bf16_trains_in_fp16(self, on_phantom):
         row = on_phantom("runs.py", "captured", PHANTOM_CC="7")["captured"]
         assert (row["precision"], row["graph"]) == ("fp16", "active")
+
+
+class TestOthers:
+    def test_tests_for_a_gpu_pass_but_those_of_numbers(self, preload):
+        folders = ("tests/engine", "tests/builtin", "tests/testing")
+        options = ["-q", "-p", "no:cacheprovider", "-p", "on_phantom", "-m", "gpu and not numbers"]
+        command = [sys.executable, "-m", "pytest", *options, *folders]
+        done = subprocess.run(command, env=preload, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " passed" in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 import torch
 from torch import nn
@@ -86,9 +88,9 @@ def test_what_it_learns_shows_no_blocks(build):
     assert 0.6 < steps[border].mean() / steps[~border].mean() < 1.6
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("norm", ["instance", "group"])
+@pytest.mark.parametrize(("name", "norm"), list(zip(NAMES, cycle(["instance", "group"]))))
 def test_norms_of_decoder_and_head(name, norm, build, spec):
+    """One function puts either norm into all of them."""
     generator = build(name, norm=norm)
     for part in (generator.decoder, generator.head):
         assert not any(isinstance(module, nn.BatchNorm2d) for module in part.modules())
