@@ -103,7 +103,10 @@ def test_what_is_written(tmp_path, kind):
     assert 'conformance("acme_unets")' in texts["tests/test_conformance.py"]
     workflow = yaml.safe_load(texts[".github/workflows/ci.yaml"])
     assert "${{ matrix.python }}" in str(workflow["jobs"]["test"]["steps"])
-    assert f"A{'n' if kind == 'augmentation' else ''} {kind} for p2pkit" in project["project"]["description"]
+    assert (
+        f"A{'n' if kind in ('augmentation', 'optimizer') else ''} {kind} for p2pkit"
+        in project["project"]["description"]
+    )
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import optim
 
 import p2pkit
+from p2pkit.untyped import Untyped
 
 P2PKIT_PLUGIN_API = 2
 
@@ -32,7 +33,7 @@ class Lion(optim.Optimizer):
 
     def __init__(
         self,
-        groups: Sequence[dict[str, Any]],
+        groups: Sequence[dict[str, Untyped]],
         *,
         betas: Annotated[tuple[Share, Share], Field(description="Decay for the update, and for what is kept.")] = (
             0.9,
@@ -43,7 +44,7 @@ class Lion(optim.Optimizer):
         super().__init__(groups, {"lr": 1e-4, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Untyped = None) -> Untyped:
         """Update each parameter that has a gradient; torch's closures are of no use here."""
         for group in self.param_groups:
             rate, (update, keep) = group["lr"], group["betas"]

@@ -40,10 +40,9 @@ class Lines:
         """Write scores."""
         self._write({"event": "evaluated", "step": step, "split": report.split, **report.metrics})
 
-    def ended(self, error: BaseException | None, reason: str) -> str:
-        """Write how it ended; what is returned is told to the user."""
+    def ended(self, error: BaseException | None, reason: str) -> None:
+        """Write how it ended; a sentence that a method returns is told to the user, as a warning."""
         self._write({"event": "ended", "error": p2pkit.first_line(error) if error else "", "reason": reason})
-        return f"what happened is in {self.path}"
 
     def _write(self, event: Mapping[str, object]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

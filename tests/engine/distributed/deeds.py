@@ -12,6 +12,7 @@ from torch import nn
 
 import p2pkit
 
+P2PKIT_PLUGIN_API = 2
 RANK = os.environ.get("RANK", "0")
 
 
@@ -62,6 +63,20 @@ class Deed:
         return view.fake.mean()
 
 
+class Uncertain(nn.Module):
+    """Distances by a learned uncertainty, of the fake and of another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def generator(self, view):
+        again = view.generate(view.source.flip(-1)).flip(-1)
+        view.log("log_variance", self.log_variance)
+        apart = (view.fake - view.target).square().mean() + (again - view.target).square().mean()
+        return (-self.log_variance).exp() * apart + self.log_variance
+
+
 def few() -> nn.Module:
     """A metric that tells of how many pairs it has seen."""
     from torchmetrics import SumMetric
@@ -96,6 +111,7 @@ def p2pkit_discriminators():
 @p2pkit.hookimpl
 def p2pkit_losses():
     yield p2pkit.Loss("deed", Deed)
+    yield p2pkit.Loss("uncertain", Uncertain)
 
 
 if os.environ.get("P2PKIT_TEST_GRACE"):

@@ -27,6 +27,7 @@ PLAIN = {
     "generator": {"use": "unet", "params": {"depth": 3, "width": 8, "norm": "none", "dropout": 0.0}},
     "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8, "norm": "none"}},
     "losses.r1": {"weight": 0.1, "every": 2},
+    "losses.uncertain": {"weight": 0.5},
     "engine.ema": 0.9,
     "engine.clip": 1.0,
 }
