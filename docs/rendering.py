@@ -92,7 +92,10 @@ def _items(body: str) -> Iterator[str]:
 
 def signature(name: str, function: Callable[..., Any], *, types: bool = True) -> str:
     """Write a signature without quotes around its annotations, a long one with a line for each argument."""
-    found = inspect.signature(function)
+    try:
+        found = inspect.signature(function)
+    except ValueError:  # a class that is made as the built-in one it derives from
+        return name
     written: list[str] = []
     for argument in found.parameters.values():
         if argument.name == "self":

@@ -185,7 +185,7 @@ def _leaves(data: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        (("plugin_api",), 1),
+        (("plugin_api",), 2),
         (("hooks", "p2pkit_scalars"), "(run: Run, step: int, scalars: Mapping[str, float]) -> str | None"),
         (("names", "Pair", "fields", "name"), "str"),
         (("names", "ImageSpec", "fields", "high"), "float = 255.0"),
