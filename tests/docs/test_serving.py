@@ -107,4 +107,5 @@ def test_a_picture_is_answered_by_curl_and_by_python(
         request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": kind})
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=60)
-        assert refused.value.code == status
+        with refused.value as answer:
+            assert answer.code == status

@@ -123,6 +123,7 @@ def _save(data: Path, folder: Path, contents: Contents, why: str, **identity: st
             signature=signature(contents.images),
             input_example=example(contents.images),
             pip_requirements=needed,
+            model_config={"trust": False},  # what is not named here, MLflow lets nobody set
             mlflow_model=description,
         )
 

@@ -24,10 +24,24 @@ from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, Past
 from p2pkit.builtin.mlflow_tracker.model import FILES, STEP, Models
 from p2pkit.builtin.mlflow_tracker.model_folder import example
-from p2pkit.registry import Registry
+from p2pkit.registry import Registry, load_registry
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 PORTABLE = True
+PLUGIN = """
+import pathlib
+from torch import nn
+
+pathlib.Path({marker!r}).touch()
+
+def plain(images: p2pkit.PairSpec) -> nn.Module:
+    '''One convolution.'''
+    return nn.Sequential(nn.Conv2d(images.source.channels, images.target.channels, 3, padding=1), nn.Tanh())
+
+@p2pkit.hookimpl
+def p2pkit_generators():
+    yield p2pkit.Generator("plain", plain)
+"""
 WITHOUT_P2PKIT = """
 import importlib.abc, sys
 
@@ -200,3 +214,25 @@ def test_the_model_has_the_statistics_that_its_mode_wants(
     assert np.array_equal(fakes, p2pkit.load(outcome.folder, registry=registry).translate(IMAGES))
     running = p2pkit.load(outcome.folder, registry=registry, **{"evaluate.batch_norm": "running"})
     assert not np.array_equal(fakes, running.translate(IMAGES))
+
+
+def test_a_plugin_goes_along_and_is_run_only_when_trusted(
+    mlflow_here: Path, tiny: dict[str, Any], write_plugin: Any, run_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = mlflow_here / "was-imported"
+    plugin = write_plugin(PLUGIN.format(marker=str(marker)))
+    names = load_registry(plugin_files=[plugin], discover=False)
+    changes = {"generator": "acme:plain", "schedule": {"steps": 1}, "tracking": {"system_metrics": False}}
+    outcome = p2pkit.train({**tiny, **changes}, registry=names)
+    record = run_of(outcome.folder)
+    assert [item.path for item in MlflowClient().list_artifacts(record.info.run_id, "plugins")] == ["plugins/acme.py"]
+    plugin.unlink()
+    marker.unlink()
+    monkeypatch.setenv("P2PKIT_CACHE", str(mlflow_here / "of somebody else"))
+    address = record.data.tags["p2pkit.model"]
+    with pytest.warns(UserWarning, match="network's own program is used"):
+        fakes = mlflow.pyfunc.load_model(address).predict(IMAGES)
+    assert not marker.exists()
+    trusted = mlflow.pyfunc.load_model(address, model_config={"trust": True}).predict(IMAGES)
+    assert marker.exists()
+    assert np.abs(fakes.astype(int) - trusted).max() <= 1
