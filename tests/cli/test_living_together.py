@@ -72,7 +72,7 @@ def test_a_builtin_name_stays_the_builtins(p2pkit, install, config):
 
 
 LEFT_OUT = {
-    "of a newer API": ("P2PKIT_PLUGIN_API = 9", "written for plugin API 9, this p2pkit has 1; upgrade p2pkit"),
+    "of a newer API": ("P2PKIT_PLUGIN_API = 9", "written for plugin API 9, this p2pkit has 2; upgrade p2pkit"),
     "broken at import": ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     "broken at registration": (
         "@p2pkit.hookimpl\ndef p2pkit_generators():\n    raise OSError('no such weights')",

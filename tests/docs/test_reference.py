@@ -46,9 +46,11 @@ def leaves(model: type[BaseModel], path: str = "") -> list[str]:
 
 def test_config_keys() -> None:
     page = read("reference/config.md")
-    keys = [key for key in leaves(RunConfig) if key not in ("losses", "sweep.points")] + ["sweep.points.NAME"]
+    named = ("losses", "tracking.trackers", "sweep.points")
+    keys = [key for key in leaves(RunConfig) if key not in named] + ["sweep.points.NAME"]
     assert len(keys) > 40
     keys += [f"losses.NAME.{key}" for key in ("use", "params", "weight", "every")]
+    keys += [f"tracking.trackers.NAME.{key}" for key in ("use", "params", "enabled")]
     assert [key for key in keys if f"| `{key}` |" not in page] == []
 
 

@@ -53,8 +53,9 @@ def components_in_traceback(error: BaseException, plan: Plan) -> list[Part]:
 
     The first object on the way that a component's factory made is to blame; where there is none, the last module.
     """
-    single = (plan.dataset, plan.generator, plan.discriminator)
-    parts = [part for part in single if part] + [*plan.augment, *plan.losses.values(), *plan.metrics.values()]
+    single = (plan.dataset, plan.generator, plan.discriminator, plan.schedule)
+    several = (*plan.augment, *plan.losses.values(), *plan.metrics.values(), *plan.optimizers.values())
+    parts = [*filter(None, single), *several]
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in frames:
         made = [part for part in parts if type(frame.f_locals.get("self")) in part.made]

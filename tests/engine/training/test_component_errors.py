@@ -8,8 +8,12 @@ from torch import nn
 
 from p2pkit import DataError, Problem, TrainingError
 from p2pkit.config import load_config, resolve
+from p2pkit.engine.check import check
 from p2pkit.engine.training.component_errors import attribute_errors, components_in_traceback
-from p2pkit.registry import load_registry
+from p2pkit.engine.training.session import RunSession
+from p2pkit.plugins.loading import Plugins
+from p2pkit.progress import Silent
+from p2pkit.registry import Registry, load_registry
 
 TWO = """
     from torch import nn
@@ -87,3 +91,21 @@ def test_too_little_memory_has_a_remedy(plan, tmp_path, monkeypatch):
     assert (problem.path, problem.cause) == ("generator", "acme:net failed: OutOfMemoryError: CUDA out of memory.")
     assert problem.remedy == f"lower engine.batch or the images' size; the traceback is in {tmp_path}/error.txt"
     assert "Tried to allocate" in (tmp_path / "error.txt").read_text()
+
+
+def test_an_optimiser_that_fails_in_a_step_is_named(tiny, quiet, write_plugin, tmp_path):
+    code = """
+        from torch import optim
+
+        class Failing(optim.SGD):
+            '''Fails when it is asked to step.'''
+            def __init__(self, groups): super().__init__(groups)
+            def step(self, closure=None): raise ArithmeticError("lost count")
+
+        @p2pkit.hookimpl
+        def p2pkit_optimizers(): yield p2pkit.Optimizer("failing", Failing)
+    """
+    plugins = Plugins(files=[write_plugin(code)], discover=False, block=["p2pkit.mlflow"])
+    plan = resolve(load_config(tiny, {"optimizers.generator": "failing"}), Registry(quiet.file, plugins))
+    with pytest.raises(TrainingError, match=r"optimizers\.generator: acme:failing failed: ArithmeticError: lost count"):
+        RunSession(check(plan), plugins, tmp_path, Silent()).train()
