@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         Tracker,
     )
     from p2pkit.config import flat_config
-    from p2pkit.engine.storage.layout import inference_files
+    from p2pkit.engine.storage.layout import copy_for_inference, inference_files
     from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
@@ -145,6 +145,7 @@ __all__ = [
     "choose_bands",
     "classifier_features",
     "conform",
+    "copy_for_inference",
     "cut_half",
     "draw_edges",
     "evaluate",
@@ -206,7 +207,7 @@ _LAZY = {
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
-    "inference_files": "p2pkit.engine.storage.layout",
+    **dict.fromkeys(("copy_for_inference", "inference_files"), "p2pkit.engine.storage.layout"),
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),

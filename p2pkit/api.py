@@ -205,14 +205,14 @@ def resume(
     Returns:
         As `train`.
     """
-    registry = names_in_force(registry, plugins)
+    registry = names_in_force(registry, plugins, trust=trust)
     with GracefulExit() as leave, signal_watchdog(leave), process_group():
         checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         folder = run_of(checkpoint)
         if folder is None:
             cause = f"{checkpoint} does not lie in a run's folder"
             raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
-        names = raise_on_all_ranks(lambda: with_brought(registry, checkpoint, trust=trust))
+        names = raise_on_all_ranks(lambda: with_brought(registry, checkpoint))
         plan = raise_on_all_ranks(lambda: plan_of(checkpoint, overrides, names))
         checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
         changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
@@ -221,22 +221,17 @@ def resume(
         return _train(checked, names, folder, checkpoint, progress, strict)
 
 
-def with_brought(
-    registry: Registry | None, checkpoint: Path, *, trust: bool = False, needed: Sequence[str] = ()
-) -> Registry:
+def with_brought(registry: Registry, checkpoint: Path, *, needed: Sequence[str] = ()) -> Registry:
     """Return the names in force with those of the one-file plugins that a checkpoint, or its run, brings along.
 
     Args:
-        registry: The names in force; by default those of this environment.
+        registry: The names in force.
         checkpoint: The checkpoint's folder.
-        trust: Whether plugins may be run that are not known.
         needed: The keys of the config that matter; by default all.
 
     Raises:
         PluginError: A plugin is not trusted.
     """
-    registry = registry or load_registry()
-    registry = replace(registry, trust=trust or registry.trust)
     config = read_config(checkpoint)
     wanted = {key: value for key, value in config.items() if not needed or key in needed}
     return registry.with_brought(wanted, checkpoint, run_of(checkpoint) or checkpoint)
@@ -286,9 +281,9 @@ def evaluate(
     Returns:
         The scores, and where the picture is.
     """
-    registry = names_in_force(registry, plugins)
+    registry = names_in_force(registry, plugins, trust=trust)
     with GracefulExit() as leave, signal_watchdog(leave), process_group():
-        names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model), trust=trust))
+        names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model)))
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, names, overrides))
         folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, names.plugins, folder, reporter(progress), strict=strict).evaluate(
@@ -349,7 +344,7 @@ def load(
     asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))
     overrides["engine.device"] = device
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
-    registry = with_brought(names_in_force(registry, plugins), checkpoint, trust=trust, needed=needed)
+    registry = with_brought(names_in_force(registry, plugins, trust=trust), checkpoint, needed=needed)
     planned = plan_of(checkpoint, overrides, registry)
     wrong = [problem for problem in planned.problems if problem.path.partition(".")[0] in needed]
     if wrong:
@@ -408,6 +403,7 @@ def translate_split(
     plugins: Sequence[str | Path] = (),
     progress: bool = False,
     options: Plain | None = None,
+    trust: bool = False,
     **overrides: Json,
 ) -> list[Path]:
     """Translate all sources of a split of a model's data, each to a file of its own.
@@ -421,6 +417,7 @@ def translate_split(
         plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         options: Those of `Translator.translate_pairs`.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change, for instance `**{"dataset.params.root": "more/pairs"}`.
 
     Returns:
@@ -430,7 +427,7 @@ def translate_split(
         ConfigError: The data can't be opened.
         DataError: Pairs can't be read; the others have been translated.
     """
-    registry = with_brought(names_in_force(registry, plugins), find_checkpoint(model))
+    registry = with_brought(names_in_force(registry, plugins, trust=trust), find_checkpoint(model))
     translator = load(model, device=device, registry=registry, **overrides)
     dataset = open_dataset(plan_of(find_checkpoint(model), overrides, registry))
     if split not in dataset.splits:

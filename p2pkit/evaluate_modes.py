@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -15,7 +15,7 @@ from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, available_modes
 from p2pkit.engine.storage.checkpoint import keep_mode
 from p2pkit.errors import ModelError, Problem
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, names_in_force
 from p2pkit.untyped import Json
 
 
@@ -63,8 +63,10 @@ def survey(
     keep: str | None = None,
     split: str | None = None,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
+    trust: bool = False,
     **overrides: Json,
 ) -> Survey:
     """Score a trained generator in every mode it can be run in, each as an evaluation of its own.
@@ -78,8 +80,10 @@ def survey(
         keep: The metric whose best mode is written into the checkpoint, for whoever uses it later.
         split: The part of the data; by default the one the run was evaluated on.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
         strict: Whether a plugin that fails ends the evaluation.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change, as in `p2pkit.evaluate`.
 
     Returns:
@@ -88,7 +92,7 @@ def survey(
     Raises:
         ModelError: There is nothing to hold training pairs against, or no such metric.
     """
-    registry = registry or load_registry()
+    registry = names_in_force(registry, plugins, trust=trust)
     checkpoint, checked = prepared(model, split, registry, {**overrides, "evaluate.baselines": False})
     if gap and (checked.split == "train" or "train" not in checked.dataset.splits):
         raise ModelError(Problem("", "a gap needs a split train and a held-out one", "name the other by --split"))

@@ -216,8 +216,13 @@ def load_registry(
     return registry
 
 
-def names_in_force(registry: Registry | None, plugins: Sequence[str | Path]) -> Registry:
+def names_in_force(registry: Registry | None, plugins: Sequence[str | Path] = (), *, trust: bool = False) -> Registry:
     """Return the names of a call: its registry, or those of this environment with the one-file plugins it names.
+
+    Args:
+        registry: The registry, if there is one.
+        plugins: One-file plugins.
+        trust: Whether those may be run, too, that a model brings along.
 
     Raises:
         RegistryError: It has both, and a registry has its plugins already.
@@ -226,7 +231,8 @@ def names_in_force(registry: Registry | None, plugins: Sequence[str | Path]) -> 
     if registry is not None and plugins:
         cause = "give either a registry or plugins"
         raise RegistryError(Problem("plugins", cause, "load_registry(plugin_files=...) makes a registry with them"))
-    return registry or load_registry(plugin_files=tuple(map(Path, plugins)))
+    names = registry or load_registry(plugin_files=tuple(map(Path, plugins)))
+    return replace(names, trust=trust or names.trust)
 
 
 def _nearest(start: Path) -> Path | None:

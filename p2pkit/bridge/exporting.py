@@ -51,6 +51,7 @@ def export_checkpoint(
     format: str = "junyanz",
     registry: Registry | None = None,
     plugins: Sequence[str | Path] = (),
+    trust: bool = False,
 ) -> ExportedModel:
     """Write a generator as a file that another toolbox loads.
 
@@ -60,6 +61,7 @@ def export_checkpoint(
         format: The toolbox; `junyanz` is pytorch-CycleGAN-and-pix2pix.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
 
     Returns:
         The file, and the command to test it by.
@@ -67,7 +69,7 @@ def export_checkpoint(
     Raises:
         ModelError: The generator is none that the toolbox has.
     """
-    registry, output = names_in_force(registry, plugins), Path(output)
+    registry, output = names_in_force(registry, plugins, trust=trust), Path(output)
     checkpoint = find_checkpoint(model)
     config = read_config(checkpoint)
     registry = registry.with_brought({"generator": config["generator"]}, checkpoint, run_of(checkpoint) or checkpoint)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, registry, settings
+from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, Trust, registry, settings
 
 
 def export(
@@ -34,6 +34,7 @@ def export(
     set_: Settings = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
 ) -> None:
     """Write a generator as a program for other software, checked against the network, with a model card."""
     from p2pkit import exporting
@@ -47,7 +48,7 @@ def export(
         precision=precision,
         tolerance=tolerance,
         license=license_,
-        registry=registry(registry_file, plugin),
+        registry=registry(registry_file, plugin, trust),
         **settings(set_),
     )
     typer.echo(f"wrote {made.file}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,9 +40,9 @@ def settings(written: list[str] | None) -> dict[str, Json]:
 
 def registry(path: Path | None, files: list[Path] | None, trust: bool = False) -> Registry:
     """Load the names in force, and say on standard error which plugins could not be loaded."""
-    from p2pkit.registry import load_registry
+    from p2pkit.registry import load_registry, names_in_force
 
     loaded = load_registry(path, plugin_files=files or ())
     for complaint in loaded.plugins.complaints() if world().main else ():
         typer.echo(f"warning: {complaint}", err=True)
-    return replace(loaded, trust=trust)
+    return names_in_force(loaded, trust=trust)

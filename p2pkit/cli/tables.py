@@ -20,9 +20,9 @@ from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
+from p2pkit.types.runs import ARROWS
 from p2pkit.untyped import Plain, Untyped
 
-ARROWS = {True: " ↑", False: " ↓", None: ""}
 _MARKS = {"fine": Text("ok", "green"), "note": Text("note", "yellow"), "broken": Text("broken", "red")}
 _PIPED = 500  # a table in Markdown must not be wrapped in a file
 
@@ -49,8 +49,7 @@ def print_report(report: Report) -> None:
         gain = report.gains.get(name)
         if report.baselines:
             cells.insert(len(report.baselines), f"{gain:+.1%}" if gain is not None else "")
-        called = f"{name}{ARROWS[report.higher_is_better.get(name)]}"
-        rows.append([called, f"{value:.4f}", *cells, report.protocol_ids.get(name, "")])
+        rows.append([report.head(name), f"{value:.4f}", *cells, report.protocol_ids.get(name, "")])
     title = f"{report.count} pairs of split {report.split}"
     console = _console()
     Grid([*heads, "protocol"], rows, title=title).print(console)
@@ -64,7 +63,7 @@ def print_survey(survey: Survey) -> None:
     splits = list(dict.fromkeys(split for _, split in reports))
     first = next(iter(reports.values()))
     columns = [(name, split) for name in first.metrics for split in splits]
-    heads = [f"{name}{ARROWS[first.higher_is_better.get(name)]}\n{split}" for name, split in columns]
+    heads = [f"{first.head(name)}\n{split}" for name, split in columns]
     rows = []
     best = {name: survey.best(name) for name, higher in first.higher_is_better.items() if higher is not None}
     for mode in survey.modes:
@@ -207,7 +206,7 @@ def print_comparison(compared: Comparison) -> None:
         cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
         costs = [cost(name, value) if (value := point.cost(name)) is not None else "" for name in compared.costs]
         rows.append([*settings, str(len(point.runs)), *cells, *costs])
-    titles = [f"{column.title}{ARROWS[column.higher_is_better]}" for column in compared.columns]
+    titles = [column.head for column in compared.columns]
     labels = [point.label for point in compared.points]
     grid = Grid([*heads, "runs", *titles, *compared.costs], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
     console = _console()

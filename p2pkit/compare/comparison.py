@@ -13,6 +13,7 @@ from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
 from p2pkit.compare.settings import differing, label, with_absent_terms
 from p2pkit.errors import ModelError, Problem
+from p2pkit.types.runs import ARROWS
 from p2pkit.untyped import Json, Plain
 
 
@@ -31,6 +32,11 @@ class Column:
     protocol: str
     title: str
     higher_is_better: bool | None
+
+    @property
+    def head(self) -> str:
+        """The title with an arrow in the direction that is good."""
+        return f"{self.title}{ARROWS[self.higher_is_better]}"
 
 
 @dataclass(frozen=True)

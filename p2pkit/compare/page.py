@@ -60,7 +60,7 @@ def _scores(comparison: Comparison) -> str:
     heads = [_cell(name, head=True) for name in short_names(comparison.keys).values()] + [
         _cell("seeds", "number", head=True)
     ]
-    heads += [_cell(f"{column.title}{_arrow(column)}", "number", head=True) for column in comparison.columns]
+    heads += [_cell(column.head, "number", head=True) for column in comparison.columns]
     heads += [_cell(name, "number", head=True) for name in comparison.costs]
     best = {column: comparison.best(column) for column in comparison.columns}
     rows = ["".join(_row(comparison, point, best)) for point in comparison.points]
@@ -86,10 +86,6 @@ def _row(comparison: Comparison, point: Point, best: dict[Column, Point | None])
     for name in comparison.costs:
         spent = point.cost(name)
         yield _cell("" if spent is None else cost(name, spent), "number")
-
-
-def _arrow(column: Column) -> str:
-    return {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
 
 
 def _sheet(comparison: Comparison) -> str:

@@ -30,7 +30,8 @@ class Protocols:
     def title(self, protocol: str) -> str:
         """Return what tells a protocol from the others: `split=test`; nothing where it is the only one."""
         fields = self.fields[protocol]
-        return ", ".join(f"{name}={fields.get(name, '-')}" for name in self.differing)
+        said = [f"{name}={fields[name]}" for name in self.differing if name in fields]
+        return ", ".join(said or (f"no {name}" for name in self.differing))
 
     def described(self) -> dict[str, Plain]:
         """Return what each protocol says, by its title."""

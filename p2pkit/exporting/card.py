@@ -68,10 +68,7 @@ def _scores(report: Report | None) -> Iterator[str]:
         return
     protocol = ", ".join(f"{key} {value}" for key, value in report.protocol.items() if not isinstance(value, dict))
     yield f"On {report.count} pairs of the split `{report.split}`; {protocol}."
-    yield from ("", "| metric | value | better |", "|---|---:|---|")
+    yield from ("", "| metric | value |", "|---|---:|")
     for name, value in report.metrics.items():
-        yield f"| {name} | {value:.4g} | {_BETTER[report.higher_is_better.get(name)]} |"
+        yield f"| {report.head(name)} | {value:.4g} |"
     yield from (f"\nNote: {warning}" for warning in report.warnings)
-
-
-_BETTER = {True: "higher", False: "lower", None: ""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from torch import Tensor
 from p2pkit.api import load, prepared
 from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.storage.find import find_checkpoint
-from p2pkit.engine.storage.layout import inference_files
+from p2pkit.engine.storage.layout import copy_for_inference
 from p2pkit.errors import ModelError, P2pkitError, Problem
 from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
@@ -25,7 +25,7 @@ from p2pkit.exporting.program import example, export_program
 from p2pkit.images.convert import to_network
 from p2pkit.inference.exported import DESCRIPTION, Description, Format, Run, runner
 from p2pkit.inference.translate import Translator
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import PairStream
 from p2pkit.untyped import Json
 
@@ -65,6 +65,8 @@ def export(
     tolerance: float | None = None,
     license: str = "",
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
+    trust: bool = False,
     **overrides: Json,
 ) -> ExportedFolder:
     """Write a generator as a folder that other programs load, and `load` too.
@@ -80,6 +82,8 @@ def export(
             fp16.
         license: The model's licence, for its card.
         registry: The names in force.
+        plugins: One-file plugins to load beside those of this environment.
+        trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
         **overrides: Keys to change, for instance `**{"evaluate.dropout": "off"}`.
 
     Returns:
@@ -87,8 +91,9 @@ def export(
 
     Raises:
         ModelError: The network can't be exported like this, or the program differs by more than is taken.
+        PluginError: It brings code along that is not trusted.
     """
-    registry, output = registry or load_registry(), Path(output)
+    registry, output = names_in_force(registry, plugins, trust=trust), Path(output)
     if output.exists():
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     checkpoint = find_checkpoint(model)
@@ -96,8 +101,7 @@ def export(
     use = f"$ p2pkit translate {output.name} IN... -o OUT"
     with atomic_folder(output) as partial:
         if format == "safetensors":
-            for file in inference_files(checkpoint):
-                shutil.copy2(file, partial)
+            copy_for_inference(checkpoint, partial)
             write_card(checkpoint, translator.images, partial, license=license, how=use)
             return ExportedFolder(output, output / "generator.safetensors", None, None)
         graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()

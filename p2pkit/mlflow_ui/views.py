@@ -64,13 +64,22 @@ def save_view(
 
 
 def fill_terms(store: MlflowClient, runs: Sequence[Run]) -> None:
-    """Say of each run that a term which only others have weighs 0 in it: MLflow draws no line with a gap."""
+    """Say of each run that a term which only others have weighs 0 in it: MLflow draws no line with a gap, nor a bar.
+
+    So does the share that a term of weight 0 has of the gradient.
+    """
     weights = {key for run in runs for key in run.data.params if re.fullmatch(r"losses\.[^.]+\.weight", key)}
     for run in runs:
         for key in sorted(weights - set(run.data.params)):
             with suppress(Exception):  # a store that may only be read shows what it has
                 store.log_param(run.info.run_id, key, 0)
                 run.data.params[key] = "0"
+        for share in _named(runs, _SHARE):
+            weight = run.data.params.get(f"losses.{share.removeprefix(_SHARE)}.weight")
+            if share not in run.data.metrics and _is_number(weight) and float(str(weight)) == 0:
+                with suppress(Exception):
+                    store.log_metric(run.info.run_id, share, 0)
+                    run.data.metrics[share] = 0
 
 
 def _runs(store: MlflowClient, experiment_id: str, search: str) -> list[Run]:

@@ -39,6 +39,10 @@ class Notice(str):
     __slots__ = ()
 
 
+ARROWS = {True: " ↑", False: " ↓", None: ""}
+"""What stands behind a score's name: which direction is good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an evaluation measured.
@@ -74,6 +78,10 @@ class Report:
     def protocol_ids(self) -> dict[str, str]:
         """For each metric eight characters that are equal where, and only where, the protocols are."""
         return {name: short_id(protocol) for name, protocol in self.protocols.items()}
+
+    def head(self, metric: str) -> str:
+        """Return a metric's name with an arrow in the direction that is good."""
+        return f"{metric}{ARROWS[self.higher_is_better.get(metric)]}"
 
     @property
     def gains(self) -> dict[str, float]:

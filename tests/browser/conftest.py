@@ -74,8 +74,9 @@ def config(tiny: dict) -> dict:
     """The config of the sweep: a tiny one, or the tutorial's."""
     if PICTURES not in os.environ:
         evaluate = {**tiny["evaluate"], "metrics": ["l1", "psnr"], "every": 1}
-        tracking = {"experiment": "weights", "system_metrics": False, "model": False}
-        return {**tiny, "evaluate": evaluate, "tracking": tracking}
+        tracking = {"experiment": "weights", "system_metrics": False, "portable": False, "register": "best of weights"}
+        checkpoint = {"every": 1, "keep": 1, "best": "l1"}  # the first of a run is removed unless it is its best
+        return {**tiny, "evaluate": evaluate, "tracking": tracking, "checkpoint": checkpoint}
     text = TUTORIAL.read_text(encoding="utf-8")
     return yaml.safe_load(text.partition("# run.yaml\n")[2].partition("```")[0])
 

@@ -25,6 +25,11 @@ return [...document.querySelectorAll("img[src*='get-artifact']")].filter(i => i.
 """
 AXES = "return [...document.querySelectorAll('svg text')].map(each => each.textContent.trim())"
 LINES = "return document.querySelector('canvas.foreground')?.strokes"
+ROW = """
+const rows = [...document.querySelectorAll("[role=row][row-index]")];
+const own = rows.find(each => each.innerText.includes(arguments[0]))?.getAttribute("row-index");
+return rows.filter(each => each.getAttribute("row-index") === own).map(each => each.innerText).join(" ");
+"""
 CUT = """
 const name = arguments[0];
 const hides = each => /hidden|clip/.test(getComputedStyle(each).overflowX);
@@ -122,6 +127,12 @@ def known(ui) -> Addresses:
     return Addresses(base, where.partition("/")[0], "weights")
 
 
+@pytest.fixture
+def store(swept) -> MlflowClient:
+    """A client of the store that is looked at."""
+    return MlflowClient(tracking_uri=f"sqlite:///{swept.folder}/mlflow.db")
+
+
 def test_a_sweep_is_seen_by_what_differs_and_its_samples_side_by_side(ui, browser, swept) -> None:
     visit(browser, ui)
     count = len(swept.names)
@@ -142,13 +153,12 @@ def test_a_sweep_is_seen_by_what_differs_and_its_samples_side_by_side(ui, browse
     photograph(browser, "weights-samples")
 
 
-def test_the_terminal_shows_the_scores_that_mlflow_has(swept, monkeypatch, capsys) -> None:
+def test_the_terminal_shows_the_scores_that_mlflow_has(swept, store, monkeypatch, capsys) -> None:
     """Where pictures are made, the tutorial's table is written too."""
     monkeypatch.chdir(swept.folder)
     compared = compare(find_runs(["weights"]))
     print_comparison(compared)
     table = "\n".join(line.rstrip() for line in capsys.readouterr().out.strip().splitlines())
-    store = MlflowClient(tracking_uri=f"sqlite:///{swept.folder}/mlflow.db")
     scores = [store.get_run(swept.id(index)).data.metrics["val/l1"] for index in range(len(swept.names))]
     for seeds in zip(scores[::2], scores[1::2], strict=True):
         assert f"{sum(seeds) / 2:.4f} ± " in table
@@ -158,10 +168,9 @@ def test_the_terminal_shows_the_scores_that_mlflow_has(swept, monkeypatch, capsy
         TUTORIAL.write_text(before + command + written, encoding="utf-8")
 
 
-def test_all_trainings_are_listed_with_what_differs_and_their_scores(page, browser, swept) -> None:
+def test_all_trainings_are_listed_with_what_differs_and_their_scores(page, browser, swept, store) -> None:
     visit(browser, page().replace("&compareRunsMode=CHART", ""))
     await_texts(browser, *swept.names, f"{len(swept.names)} matching runs", *swept.keys, "val/l1", "val/psnr")
-    store = MlflowClient(tracking_uri=f"sqlite:///{swept.folder}/mlflow.db")
     experiment = store.get_experiment_by_name("weights").experiment_id
     assert len(store.search_runs([experiment])) > len(swept.names)  # the sweep's own is there, and not seen
     photograph(browser, "weights-table")
@@ -188,6 +197,39 @@ def test_a_run_begins_with_its_scores_a_picture_and_then_words(known, browser, s
     await_texts(browser, swept.names[-1], "p2pkit.sweep", swept.keys[-1], "Finished", "better by", "System metrics")
     await_(lambda: browser.execute_script(LOADED), "the sheet in the description")
     assert browser.execute_script(ORDER)
+
+
+def test_a_run_counts_the_models_of_the_checkpoints_that_are_kept(known, browser, swept, store) -> None:
+    run_id = swept.id(len(swept.names) - 1)
+    kept = store.search_logged_models([known.experiment_id], filter_string=f"tags.`p2pkit.run` = '{run_id}'")
+    visit(browser, known.run(run_id))
+    await_texts(browser, f"Logged models ({len(kept)})", *(model.name for model in kept))
+    if PICTURES not in os.environ:  # there, the model of the first checkpoint has gone with it
+        assert len(store.get_run(run_id).outputs.model_outputs) > len(kept)
+
+
+def test_the_best_checkpoint_is_on_the_models_tab_with_its_score_and_data(known, browser, swept, store) -> None:
+    data = next(
+        one.dataset for one in store.get_run(swept.id(0)).inputs.dataset_inputs if one.dataset.name.endswith(" val")
+    )
+    order = {"field_name": "metrics.val/l1", "dataset_name": data.name, "dataset_digest": data.digest}
+    best, *others = store.search_logged_models([known.experiment_id], order_by=[{**order, "ascending": True}])
+    assert len(others) >= len(swept.names) - 1
+    visit(browser, f"{known.base}/#/experiments/{known.experiment_id}/models?workflowType=machine_learning")
+    await_texts(browser, *(model.name for model in (best, *others)), "val/l1", f"{data.name} (#{data.digest})")
+    score = next(str(point.value) for point in best.metrics if point.key == "val/l1")
+    await_(lambda: score in browser.execute_script(ROW, best.name), "the best score in the line of its checkpoint")
+    photograph(browser, "weights-models")
+
+
+@pytest.mark.skipif(PICTURES in os.environ, reason="the tutorial registers no model")
+def test_the_registered_model_has_its_champion(known, browser, swept, store) -> None:
+    champion = store.get_model_version_by_alias("best of weights", "champion")
+    run = swept.names[[swept.id(index) for index in range(len(swept.names))].index(champion.run_id)]
+    visit(browser, f"{known.base}/#/models/best%20of%20weights/versions/{champion.version}")
+    await_texts(browser, "champion", run)
+    visit(browser, f"{known.base}/#/experiments/{known.experiment_id}/models/{champion.tags['p2pkit.model']}")
+    await_texts(browser, f"best of weights v{champion.version}")
 
 
 def test_seeds_are_seen_as_their_mean(ui, browser, swept) -> None:

@@ -119,6 +119,16 @@ def test_different_protocols_have_columns_of_their_own_when_asked_for(made):
     assert compared.best(running) is None
 
 
+def test_a_field_that_only_one_protocol_has_is_named_there_alone(made):
+    gathered = {**PROTOCOL, "batch_norm": "recalibrated", "recalibrated": "4 training pairs"}
+    folders = [made("first", weight(1), l1=0.5), made("second", weight(2), l1=0.4, protocol=gathered)]
+    titles = [column.title for column in compare(folders, by_protocol=True).columns]
+    assert titles == ["l1 batch_norm=running", "l1 batch_norm=recalibrated, recalibrated=4 training pairs"]
+    folders[0] = made("third", weight(1), l1=0.5, protocol={**PROTOCOL, "ema": 0.9})
+    folders[1] = made("fourth", weight(2), l1=0.5)
+    assert [column.title for column in compare(folders, by_protocol=True).columns] == ["l1 ema=0.9", "l1 no ema"]
+
+
 def test_a_later_evaluation_makes_runs_comparable(made, scored):
     first, second = made("first", weight(1), l1=0.5), made("second", weight(2), l1=0.4, protocol=BATCH)
     scored(second, PROTOCOL, l1=0.45)

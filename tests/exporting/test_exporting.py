@@ -150,6 +150,7 @@ def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
     card = (made.folder / "README.md").read_text(encoding="utf-8")
     assert "license: mit" in card
     assert "unet_tiny" in card
+    assert "| l1 ↓ |" in card
     with pytest.raises(ModelError, match="is there already"):
         export(run.checkpoint, tmp_path / "out")
 

@@ -98,9 +98,13 @@ def test_a_term_that_only_others_have_weighs_nothing(mlflow_here):
     experiment = client.create_experiment("terms")
     ids = [client.create_run(experiment, tags={"p2pkit.kind": "training"}).info.run_id for _ in range(2)]
     client.log_param(ids[0], "losses.perceptual.weight", "10")
-    fill_terms(client, client.search_runs([experiment]))
+    client.log_metric(ids[0], "train/gradient_share/perceptual", 0.4)
+    for _ in range(2):
+        fill_terms(client, client.search_runs([experiment]))
     assert client.get_run(ids[1]).data.params == {"losses.perceptual.weight": "0"}
     assert client.get_run(ids[0]).data.params == {"losses.perceptual.weight": "10"}
+    histories = [client.get_metric_history(run_id, "train/gradient_share/perceptual") for run_id in ids]
+    assert [[point.value for point in history] for history in histories] == [[0.4], [0]]
 
 
 def test_samples_are_one_grid_at_the_last_step():

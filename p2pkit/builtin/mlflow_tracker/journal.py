@@ -33,7 +33,7 @@ class Past:
         uri: The store that it was recorded in.
         database: Its file as seen from the run's folder, where both lie in one project.
         models: The checkpoints that were told of, by their step: paths in the run's folder.
-        scores: What was told of them.
+        scores: What the checkpoints of steps have scored, if there are any.
         status: The last status; empty for a record that is not ours to end.
     """
 
@@ -174,7 +174,7 @@ class Journal:
 
 def is_batched(entry: Entry) -> bool:
     """Whether an entry may share a request with others."""
-    return not entry or any(kind in entry for kind in BATCHED)
+    return not entry or "scored" in entry or any(kind in entry for kind in BATCHED)
 
 
 def journals(folder: Path) -> list[Journal]:
@@ -191,6 +191,7 @@ def _learn(past: Past, entry: Entry) -> None:
     past.params |= entry.get("params", {})
     if "kept" in entry:
         past.models.setdefault(step, []).append(entry["kept"])
+    if "scores" in entry:
         past.scores[step] = {key: entry[key] for key in ("scores", "higher", "data", "about", "time")}
     if "pruned" in entry:
         past.models.pop(entry["pruned"], None)

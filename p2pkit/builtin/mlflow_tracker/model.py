@@ -43,8 +43,8 @@ class Models:
         self._scores: dict[int, Plain] = dict(past.scores)
         self._told = {step: list(paths) for step, paths in past.models.items()}
 
-    def scored(self, step: int, report: Report) -> None:
-        """Remember what the checkpoint of a step, if there will be one, has scored."""
+    def scored(self, step: int, report: Report) -> Entry:
+        """Remember what the checkpoint of a step, if there will be one, has scored; return what the journal notes."""
         values = {allowed(f"{report.split}/{name}"): float(value) for name, value in report.metrics.items()}
         ids = {allowed(f"p2pkit.protocol.{report.split}.{name}"): value for name, value in report.protocol_ids.items()}
         data = list(dataset_of(self.run.dataset, report.split))
@@ -52,6 +52,15 @@ class Models:
         about = {"scores": values, "higher": directions, "data": data, "about": ids, "time": int(time.time() * 1000)}
         told = {at: scores for at, scores in self._scores.items() if at in self._told}
         self._scores = {**told, step: about}
+        return {"scored": True, "step": step, **about}
+
+    def missed(self) -> Iterator[Entry]:
+        """Yield what the journal notes of checkpoints that a killed process wrote or removed, and did not tell of."""
+        yield from self.pruned()
+        for path in sorted(self.run.folder.glob("checkpoints/step-*")):
+            step = path.name.removeprefix("step-")
+            if step.isdigit():
+                yield from self.kept(int(step), path)
 
     def kept(self, step: int, path: Path) -> Iterator[Entry]:
         """Yield what the journal notes of a checkpoint that was written, and of those that were removed for it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -66,7 +65,7 @@ def write_model(folder: Path, contents: Contents, **identity: str) -> str:
         data.mkdir()
         _write_facts(data, contents.images)
         if contents.whole:
-            _copy(contents.checkpoint, data / p2pkit_model.CHECKPOINT)
+            p2pkit.copy_for_inference(contents.checkpoint, data / p2pkit_model.CHECKPOINT)
             why = _write_program(contents, data)
         else:
             where = {"checkpoint": str(contents.checkpoint.absolute())}
@@ -78,13 +77,6 @@ def write_model(folder: Path, contents: Contents, **identity: str) -> str:
 def _write_facts(data: Path, images: PairSpec) -> None:
     stored = str(p2pkit.stored_type(images.source)).removeprefix("torch.")
     (data / p2pkit_model.FACTS).write_text(json.dumps({"source": stored}), encoding="utf-8")
-
-
-def _copy(checkpoint: Path, to: Path) -> None:
-    for file in p2pkit.inference_files(checkpoint):
-        place = to / file.relative_to(checkpoint)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, place)
 
 
 def _write_program(contents: Contents, data: Path) -> str:

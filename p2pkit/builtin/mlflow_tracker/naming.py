@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 TITLE, PLACE = "p2pkit.title", "p2pkit.place"
 COLOUR, DESCRIPTION = "mlflow.runColor", "mlflow.note.content"
 _GOLDEN = 0.381966  # steps of this share of a circle never come near each other
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 
 def run_name(run: Run, evaluates: str | None = None) -> str:
@@ -85,4 +84,4 @@ def description(run: Run, run_id: str, step: int, report: Report, sheet: Path) -
 def _row(report: Report, name: str) -> list[str]:
     baselines = [f"{scores[name]:.4f}" if name in scores else "" for scores in report.baselines.values()]
     gain = [f"{report.gains[name]:+.1%}" if name in report.gains else ""] if report.baselines else []
-    return [f"{name}{_ARROWS[report.higher_is_better.get(name)]}", f"{report.metrics[name]:.4f}", *baselines, *gain]
+    return [report.head(name), f"{report.metrics[name]:.4f}", *baselines, *gain]

@@ -107,7 +107,7 @@ class Program:
         if wanted and list(stored.shape[1:3]) != wanted:
             raise ValueError(f"without p2pkit, this network takes images of {wanted[0]} x {wanted[1]} only")
         with torch.no_grad():
-            fakes = self.run(torch.from_numpy(np.ascontiguousarray(stored))).numpy()
+            fakes = self.run(torch.from_numpy(np.array(stored, order="C"))).numpy()
         return np.asarray(fakes[0] if picture else fakes)
 
     def _pixels(self, picture: Image.Image) -> Array:

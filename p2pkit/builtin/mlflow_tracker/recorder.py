@@ -102,7 +102,7 @@ class Recorder:
         text = yaml.safe_dump(dict(self.run.config), sort_keys=False)
         self.journal.append({"inputs": dataset_inputs(self.run)}, {"text": text, "path": "run.yaml"})
         self._log_files(sorted((self.run.folder / PLUGINS).glob("*.py")))
-        self.journal.append(*(self._models.pruned() if self._models else ()))
+        self.journal.append(*(self._models.missed() if self._models else ()))
         watched = self.run.kind != "sweep" and self.run.config["tracking"]["system_metrics"]
         if self.owned and watched:  # a caller's run may have a monitor already
             from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
@@ -136,7 +136,7 @@ class Recorder:
             self._protocols_logged = True
         self.log_metrics(step, values)
         if self._models is not None:
-            self._models.scored(step, report)
+            self.journal.append(self._models.scored(step, report))
 
     def log_samples(self, step: int, split: str, samples: Samples) -> None:
         """Log each sample as an image with a step, and the sheet as an artifact.

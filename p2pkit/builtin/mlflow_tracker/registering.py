@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from p2pkit import PluginError, Problem, first_line
@@ -48,6 +49,7 @@ def register(client: MlflowClient, run_id: str, model_id: str, wanted: Plain) ->
     name = wanted["name"]
     tags = _tags(wanted)
     version = _version(client, run_id, model_id, name, tags)
+    _link(client, model_id, name, str(version.version))
     said = f"registered as {name}, version {version.version}"
     if "value" not in wanted:
         return f"{said}, without a score that says whether it is better"
@@ -89,6 +91,16 @@ def _version(client: MlflowClient, run_id: str, model_id: str, name: str, tags: 
             return found
     own = {**tags, _MODEL: model_id}  # by which it is found again: the store's own field for it is not always filled
     return client.create_model_version(name, f"models:/{model_id}", run_id, tags=own, model_id=model_id)
+
+
+def _link(client: MlflowClient, model_id: str, name: str, version: str) -> None:
+    """Let the model know its version, as `mlflow.register_model` does: by this tag MLflow's pages show it."""
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    if (name, version) not in [(each["name"], str(each["version"])) for each in known]:
+        own = {"name": name, "version": version}
+        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, own])})
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

@@ -13,6 +13,7 @@ error.txt      the traceback of a component that failed
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from p2pkit.atomic_files import remove_folder, sweep_leftovers, writing
@@ -65,6 +66,19 @@ def inference_files(checkpoint: Path) -> tuple[Path, ...]:
     files = (file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith("."))
     plugins = (checkpoint / PLUGINS).glob("*.py")
     return (*sorted(file for file in files if file.name != TRAINING), *sorted(plugins))
+
+
+def copy_for_inference(checkpoint: Path, to: Path) -> None:
+    """Copy a checkpoint without what only training goes on with; the copy can be loaded and evaluated.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+        to: The folder that is to hold the copy.
+    """
+    for file in inference_files(checkpoint):
+        place = to / file.relative_to(checkpoint)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, place)
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -131,6 +131,20 @@ def test_a_removed_checkpoint_is_a_model_no_more(tmp_path: Path, tiny_run: p2pki
     assert list(told.pruned()) == []
 
 
+def test_a_checkpoint_of_which_a_killed_process_did_not_tell_is_a_model_when_it_goes_on(
+    tmp_path: Path, tiny_run: p2pkit.Run
+) -> None:
+    journal = Journal.of(tmp_path, "id")
+    journal.append(*(Models(tiny_run, Past()).scored(step, p2pkit.Report("val", 8, {"l1": 0.5})) for step in (1, 2)))
+    (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
+    later = Models(tiny_run, journal.past())
+    entries = list(later.missed())
+    assert [(entry["kept"], entry["step"]) for entry in entries] == [("checkpoints/step-00000002", 2)]
+    assert entries[0]["scores"] == {"val/l1": 0.5}
+    journal.append(*entries)
+    assert list(Models(tiny_run, journal.past()).missed()) == []
+
+
 def test_the_model_translates_arrays(loaded: Any, trained: TrainedRun) -> None:
     fakes = loaded.predict(IMAGES)
     assert fakes.dtype == np.uint8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def test_the_alias_moves_to_what_is_better_on_the_same_protocol(mlflow_here: Pat
     first, second = (register(client, run_id, again, {**WANTED, "value": 0.3}) for _ in range(2))
     assert (first.partition(",")[0], champion()) == ("registered as best one", "8")
     assert second == "registered as best one, version 8, which is the champion"
+    seen = client.get_logged_model(again).tags["mlflow.modelVersions"]  # by which MLflow's pages find it
+    assert json.loads(seen) == [{"name": "best one", "version": "8"}]
 
 
 def test_a_training_registers_its_best_model(trained: TrainedRun) -> None:
