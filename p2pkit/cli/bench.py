@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from p2pkit.cli.groups import Command, DefaultGroup
-from p2pkit.cli.options import AsJson, Device, PluginFiles, RegistryFile, Settings, registry, settings
+from p2pkit.cli.options import AsJson, Device, Overrides, PluginFiles, RegistryFile, overrides, registry
 from p2pkit.untyped import Plain
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ def train_(
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes of the loader compared with.")] = 2,
     device: Device = "auto",
     as_json: AsJson = False,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
 ) -> None:
@@ -53,7 +53,7 @@ def train_(
         device=device,
         registry=registry(registry_file, plugin),
         note=_note,
-        **settings(set_),
+        **overrides(set_),
     )
     if as_json:
         typer.echo(json.dumps(measured, indent=2))
@@ -70,7 +70,7 @@ def translate(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant translates them.")] = 3,
     device: Device = "auto",
     as_json: AsJson = False,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
 ) -> None:
@@ -86,7 +86,7 @@ def translate(
         device=device,
         registry=registry(registry_file, plugin),
         note=_note,
-        **settings(set_),
+        **overrides(set_),
     )
     _show(measured, "images", as_json)
 
@@ -101,7 +101,7 @@ def shards(
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Epochs of each variant.")] = 3,
     as_json: AsJson = False,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
 ) -> None:
@@ -116,7 +116,7 @@ def shards(
         rounds=rounds,
         registry=registry(registry_file, plugin),
         note=_note,
-        **settings(set_),
+        **overrides(set_),
     )
     _show(measured, "pairs", as_json)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, Trust, registry, settings
+from p2pkit.cli.options import Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
 
 if TYPE_CHECKING:
     from p2pkit.bridge import ImportedNetwork
@@ -34,7 +34,7 @@ def import_checkpoint(
     dropout: Dropout = None,
     channels: Channels = "auto",
     domain: Domain = None,
-    set_: Settings = None,
+    set_: Overrides = None,
     registry_file: RegistryFile = None,
 ) -> None:
     """Turn a checkpoint of junyanz, erik / huggan or mmgeneration into a model that every command takes."""
@@ -42,7 +42,7 @@ def import_checkpoint(
 
     names = registry(registry_file, None)
     model = bridge.import_checkpoint(
-        files, output, dropout=dropout, channels=channels, domain=domain, registry=names, **settings(set_)
+        files, output, dropout=dropout, channels=channels, domain=domain, registry=names, **overrides(set_)
     )
     for network in (model.generator, model.discriminator):
         if network is not None:

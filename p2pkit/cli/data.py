@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from p2pkit.cli.groups import Command, Group
-from p2pkit.cli.options import PluginFiles, Quiet, RegistryFile, Settings, registry, settings
+from p2pkit.cli.options import Overrides, PluginFiles, Quiet, RegistryFile, overrides, registry
 
 app = typer.Typer(cls=Group, help="Prepare data.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def shard(
         Literal["png", "raw"], typer.Option("--encoding", help="png is small; raw is larger and needs no decoding.")
     ] = "png",
     pairs: Annotated[int, typer.Option("--pairs", min=1, help="Pairs of a shard.")] = 256,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     quiet: Quiet = False,
@@ -38,7 +38,7 @@ def shard(
         per_shard=pairs,
         registry=registry(registry_file, plugin),
         progress=not quiet,
-        **settings(set_),
+        **overrides(set_),
     )
     for name, shards in index.splits.items():
         size = sum(each.bytes or 0 for each in shards) / 1e6

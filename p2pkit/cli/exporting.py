@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from p2pkit.cli.options import PluginFiles, RegistryFile, Settings, Trust, registry, settings
+from p2pkit.cli.options import Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
 
 
 def export(
@@ -31,7 +31,7 @@ def export(
         typer.Option("--tolerance", min=0, help="Largest difference, of 255, to the network; 1, or 8 in fp16."),
     ] = None,
     license_: Annotated[str, typer.Option("--license", help="The model's licence, for its card.")] = "",
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     trust: Trust = False,
@@ -49,7 +49,7 @@ def export(
         tolerance=tolerance,
         license=license_,
         registry=registry(registry_file, plugin, trust),
-        **settings(set_),
+        **overrides(set_),
     )
     typer.echo(f"wrote {made.file}")
     if made.parity is not None:

@@ -13,7 +13,7 @@ from p2pkit.untyped import Json
 if TYPE_CHECKING:
     from p2pkit.registry import Registry
 
-Settings = Annotated[
+Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a key of the config; repeatable.")
 ]
 PluginFiles = Annotated[
@@ -31,11 +31,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, mps.")]
 
 
-def settings(written: list[str] | None) -> dict[str, Json]:
+def overrides(written: list[str] | None) -> dict[str, Json]:
     """Read the values of --set."""
-    from p2pkit.config import parse_settings
+    from p2pkit.config import parse_overrides
 
-    return parse_settings(written or ())
+    return parse_overrides(written or ())
 
 
 def registry(path: Path | None, files: list[Path] | None, trust: bool = False) -> Registry:

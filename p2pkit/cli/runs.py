@@ -14,14 +14,14 @@ import typer
 from p2pkit.cli.options import (
     AsJson,
     Device,
+    Overrides,
     PluginFiles,
     Quiet,
     RegistryFile,
-    Settings,
     Strict,
     Trust,
+    overrides,
     registry,
-    settings,
 )
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError
@@ -39,7 +39,7 @@ _CONFIG = "A recipe's name, or a YAML file."
 
 def train(
     config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
-    set_: Settings = None,
+    set_: Overrides = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run instead.")] = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -54,11 +54,11 @@ def train(
         raise typer.BadParameter("give a recipe or a file, or else --resume RUN")
     names = registry(registry_file, plugin, trust)
     act = functools.partial(api.train, config) if config is not None else functools.partial(api.resume, str(resume))
-    _print_run(act(registry=names, progress=not quiet, strict=strict, **settings(set_)))
+    _print_run(act(registry=names, progress=not quiet, strict=strict, **overrides(set_)))
 
 
 def demo(
-    set_: Settings = None, plugin: PluginFiles = None, registry_file: RegistryFile = None, quiet: Quiet = False
+    set_: Overrides = None, plugin: PluginFiles = None, registry_file: RegistryFile = None, quiet: Quiet = False
 ) -> None:
     """Train on the pairs that ship with p2pkit: outlines to colour emoji, in a few minutes on two cores."""
     train("demo", set_=set_, plugin=plugin, registry_file=registry_file, quiet=quiet)
@@ -69,7 +69,7 @@ def check(
     every_file: Annotated[
         bool, typer.Option("--all", help="Read all files of the data, and not only a sample.")
     ] = False,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     quiet: Quiet = False,
@@ -77,7 +77,7 @@ def check(
     """Look for everything that can be wrong with a config, without training."""
     from p2pkit import sweep as sweeps
 
-    options: dict[str, Json] = {"every_file": every_file, "progress": not quiet, **settings(set_)}
+    options: dict[str, Json] = {"every_file": every_file, "progress": not quiet, **overrides(set_)}
     for line in sweeps.outline(config, registry=registry(registry_file, plugin), **options):
         typer.echo(line)
 
@@ -95,7 +95,7 @@ def evaluate(
         str | None,
         typer.Option("--keep", metavar="METRIC", help="Make the mode that this metric likes best the checkpoint's."),
     ] = None,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     trust: Trust = False,
@@ -112,9 +112,9 @@ def evaluate(
         from p2pkit.evaluate_modes import survey
 
         act = functools.partial(survey, model, modes=modes, gap=gap, keep=keep, split=split)
-        print_survey(act(registry=names, progress=not quiet, **settings(set_)))
+        print_survey(act(registry=names, progress=not quiet, **overrides(set_)))
         return
-    run = api.evaluate(model, split=split, registry=names, progress=not quiet, **settings(set_))
+    run = api.evaluate(model, split=split, registry=names, progress=not quiet, **overrides(set_))
     if world().main:
         print_report(run.report)
         typer.echo(f"samples  {run.sheet}")
@@ -164,7 +164,7 @@ def translate(
         bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
     ] = False,
     device: Device = "auto",
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     trust: Trust = False,
@@ -176,7 +176,7 @@ def translate(
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
-    names, changes = registry(registry_file, plugin, trust), settings(set_)
+    names, changes = registry(registry_file, plugin, trust), overrides(set_)
     changes |= {
         key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
     }
@@ -234,7 +234,7 @@ def sweep(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="SWEEP", help="Go on with a sweep, and try again what failed.")
     ] = None,
-    set_: Settings = None,
+    set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     quiet: Quiet = False,
@@ -249,7 +249,7 @@ def sweep(
         raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
     own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials, "by": by}
     given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
-    options = {"registry": registry(registry_file, plugin), "progress": not quiet, **given, **settings(set_)}
+    options = {"registry": registry(registry_file, plugin), "progress": not quiet, **given, **overrides(set_)}
     if config is not None:
         swept = sweeps.sweep(config, axes or (), name=name, **options)
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from p2pkit.cli.options import AsJson, settings
+from p2pkit.cli.options import AsJson, overrides
 from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_plugin(
 def _examples(written: list[str] | None) -> dict[str, dict[str, Json]]:
     """Read `my_dataset.root=tests/data` and the like."""
     examples: dict[str, dict[str, Json]] = {}
-    for key, value in settings(written).items():
+    for key, value in overrides(written).items():
         name, dot, parameter = key.partition(".")
         if not dot:
             raise typer.BadParameter(f"{key} is not of the form NAME.PARAMETER=VALUE", param_hint="--example")

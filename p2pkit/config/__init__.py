@@ -4,7 +4,7 @@ from p2pkit.config.flat import flat_config
 from p2pkit.config.model import PublishedConfig, RunConfig, SweepConfig
 from p2pkit.config.resolve import Plan, resolve
 from p2pkit.config.schema import config_schema
-from p2pkit.config.sources import Source, load_config, parse_settings, recipe_names
+from p2pkit.config.sources import Source, load_config, parse_overrides, recipe_names
 from p2pkit.parts import LossPart, Part
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "config_schema",
     "flat_config",
     "load_config",
-    "parse_settings",
+    "parse_overrides",
     "recipe_names",
     "resolve",
 ]

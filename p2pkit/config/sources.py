@@ -203,7 +203,7 @@ def _named(written: Json) -> Json:
     return {name: {"use": name, **item} if isinstance(item, dict) else item for name, item in kept.items()}
 
 
-def parse_settings(settings: Sequence[str]) -> Raw:
+def parse_overrides(settings: Sequence[str]) -> Raw:
     """Read `losses.l1.weight=50` and the like, as the command line gives them; values are YAML.
 
     Raises:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from p2pkit import ConfigError
-from p2pkit.config import load_config, parse_settings, recipe_names
+from p2pkit.config import load_config, parse_overrides, recipe_names
 
 RECIPES = {"demo", "facades", "facades_blog", "facades_paper", "maps", "edges", "colorize", "labels"}
 
@@ -22,7 +22,7 @@ def write(tmp_path, monkeypatch):
 
 
 def raw(config, *settings: str):
-    return load_config(config, parse_settings(settings)).raw
+    return load_config(config, parse_overrides(settings)).raw
 
 
 def problem(config, *settings: str):
@@ -135,7 +135,7 @@ def test_mappings_override_nested_or_with_dots(tiny):
 
 def test_all_bad_settings_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
-        parse_settings(["losses.l1", "=3", "engine.batch=[1", "engine.seed=3"])
+        parse_overrides(["losses.l1", "=3", "engine.batch=[1", "engine.seed=3"])
     found = caught.value.problems
     assert [problem.path for problem in found] == ["-s losses.l1", "-s =3", "-s engine.batch=[1"]
     assert found[0].cause == "not of the form key=value"

@@ -12,7 +12,7 @@ from pages import DOCS, PAGES, blocks, source
 
 from p2pkit.cli import app, main
 from p2pkit.cli.groups import find_command
-from p2pkit.config import load_config, parse_settings, recipe_names, resolve
+from p2pkit.config import load_config, parse_overrides, recipe_names, resolve
 from p2pkit.registry import RegistryFile, load_registry
 from p2pkit.sweep import outline
 
@@ -100,5 +100,5 @@ def written_settings() -> list[tuple[str, str, list[str]]]:
 @pytest.mark.parametrize(("page", "recipe", "settings"), written_settings(), ids=str)
 def test_setting_is_a_key_with_a_value_it_takes(page: str, recipe: str, settings: list[str]) -> None:
     known = recipe if recipe in recipe_names() else "facades"
-    plan = resolve(load_config(known, parse_settings(settings)), load_registry(discover=False))
+    plan = resolve(load_config(known, parse_overrides(settings)), load_registry(discover=False))
     assert plan.problems == ()

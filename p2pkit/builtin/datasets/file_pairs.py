@@ -15,8 +15,8 @@ from torch import Tensor
 
 import p2pkit
 from p2pkit import Pair, PairSpec, Reading
-from p2pkit.builtin.datasets.files import File, Part
-from p2pkit.builtin.datasets.layouts import Item, Layout, Splits
+from p2pkit.builtin.datasets.files import File, FilePart
+from p2pkit.builtin.datasets.layouts import Item, Layout, SplitItems
 from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.sample import MEND, naming, take_sample
 from p2pkit.builtin.datasets.sides import Derivation, Intensity, Labels
@@ -100,7 +100,7 @@ class FileDataset:
     """
 
     spec: PairSpec
-    items: Splits
+    items: SplitItems
     derive: Derivation | None = None
     notes: tuple[str, ...] = ()
     fit: Fit = "exact"
@@ -220,7 +220,7 @@ def known(items: Mapping[str, T], split: str) -> T:
 
 
 def _load(
-    parts: Sequence[Part],
+    parts: Sequence[FilePart],
     images: PairSpec,
     read: Callable[..., Tensor],
     *,

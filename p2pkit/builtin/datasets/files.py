@@ -85,7 +85,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """An image on disk: a file, or one half of it.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import p2pkit
-from p2pkit.builtin.datasets.files import File, Half, Part, Tree, some
+from p2pkit.builtin.datasets.files import File, FilePart, Half, Tree, some
 from p2pkit.builtin.datasets.names import common_ending, in_twos, split_folders, split_pairs
 
 Direction = Annotated[
@@ -37,11 +37,11 @@ class Item:
     """
 
     name: str
-    source: tuple[Part, ...]
-    target: tuple[Part, ...]
+    source: tuple[FilePart, ...]
+    target: tuple[FilePart, ...]
 
 
-Splits = dict[str, tuple[Item, ...]]
+SplitItems = dict[str, tuple[Item, ...]]
 """The pairs of each split."""
 
 
@@ -54,7 +54,7 @@ class Layout:
         notes: What lies beside them and is left out.
     """
 
-    splits: Splits
+    splits: SplitItems
     notes: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ def halves(root: Path, direction: str, held_out: float) -> Layout:
             remedy = f"use paired_folders with source: '{first}' and target: '{second}'"
             raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
     items = {
-        split: tuple(Item(name, (Part(file, source),), (Part(file, target),)) for name, file in images.items())
+        split: tuple(Item(name, (FilePart(file, source),), (FilePart(file, target),)) for name, file in images.items())
         for split, images in found.items()
     }
     return Layout(items, notes)
@@ -81,7 +81,7 @@ def photos(root: Path, half: Half, held_out: float) -> Layout:
     """Find files, or one half of each, that are targets; sources are derived from them."""
     found, notes = _split_images(root, held_out)
     items = {
-        split: tuple(Item(name, (), (Part(file, half),)) for name, file in images.items())
+        split: tuple(Item(name, (), (FilePart(file, half),)) for name, file in images.items())
         for split, images in found.items()
     }
     return Layout(items, notes)
@@ -116,7 +116,7 @@ def folders(root: Path, source: str, target: str, held_out: float) -> Layout:
     return Layout(hold_out(items, held_out))
 
 
-def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> Splits:
+def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> SplitItems:
     """Split by a hash of the names, so that adding files moves none of the others.
 
     Raises:
@@ -170,7 +170,7 @@ def _images(tree: Tree, place: str) -> dict[str, File]:
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
 
 
-def _match(splits: Mapping[str, tuple[dict[str, File], dict[str, File]]]) -> Splits:
+def _match(splits: Mapping[str, tuple[dict[str, File], dict[str, File]]]) -> SplitItems:
     matched = {split: _same_names(a, b) for split, (a, b) in splits.items()}
     alone = [
         str(a.get(name) or b.get(name)) for a, b in matched.values() for name in sorted(a.keys() ^ b.keys())
@@ -180,7 +180,8 @@ def _match(splits: Mapping[str, tuple[dict[str, File], dict[str, File]]]) -> Spl
         remedy = "the two images of a pair have the same name in both folders, apart from the suffix"
         raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
     return {
-        split: tuple(Item(name, (Part(a[name]),), (Part(b[name]),)) for name in a) for split, (a, b) in matched.items()
+        split: tuple(Item(name, (FilePart(a[name]),), (FilePart(b[name]),)) for name in a)
+        for split, (a, b) in matched.items()
     }
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 import p2pkit
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
-from p2pkit.builtin.datasets.files import File, Part, some
-from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, Splits, hold_out
+from p2pkit.builtin.datasets.files import File, FilePart, some
+from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out
 from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
@@ -57,7 +57,7 @@ def manifest(
     )
 
 
-def _splits(path: Path, held_out: float) -> Splits:
+def _splits(path: Path, held_out: float) -> SplitItems:
     try:
         numbered = p2pkit.manifest_rows(path)
     except p2pkit.DataError as error:
@@ -102,7 +102,7 @@ def _paths(value: object) -> list[str]:
 
 def _item(folder: Path, row: Row) -> Item:
     source, target = (
-        tuple(Part(File(folder, PurePath(path).as_posix())) for path in _paths(row[column]))
+        tuple(FilePart(File(folder, PurePath(path).as_posix())) for path in _paths(row[column]))
         for column in ("source", "target")
     )
     return Item(_name(row.get("name") or str(PurePath(_paths(row["source"])[0]).with_suffix(""))), source, target)

@@ -11,8 +11,8 @@ from itertools import chain
 from torch import Tensor
 
 import p2pkit
-from p2pkit.builtin.datasets.files import File, Part, some
-from p2pkit.builtin.datasets.layouts import Item, Splits
+from p2pkit.builtin.datasets.files import File, FilePart, some
+from p2pkit.builtin.datasets.layouts import Item, SplitItems
 from p2pkit.builtin.datasets.ranges import Found
 
 COUNT = 16
@@ -52,7 +52,7 @@ class Sample:
 
 
 def take_sample(
-    items: Splits, source_indexed: bool, target_indexed: bool, bands: tuple[int, ...], parameter: str
+    items: SplitItems, source_indexed: bool, target_indexed: bool, bands: tuple[int, ...], parameter: str
 ) -> Sample:
     """Read pairs that are spread over all splits; those that can't be read are passed over.
 
@@ -95,7 +95,7 @@ def take_sample(
     )
 
 
-def _stacked(parts: Sequence[Part], indexed: bool, bands: tuple[int, ...]) -> tuple[list[Tensor], float]:
+def _stacked(parts: Sequence[FilePart], indexed: bool, bands: tuple[int, ...]) -> tuple[list[Tensor], float]:
     images = []
     for part in parts:
         with naming(part.file):
@@ -110,7 +110,7 @@ def _joined(images: Sequence[Tensor]) -> Tensor:
     return first if len(images) == 1 else first[:1].expand(sum(image.shape[0] for image in images), -1, -1)
 
 
-def _name(parts: Sequence[Part]) -> str:
+def _name(parts: Sequence[FilePart]) -> str:
     return str(parts[0].file)
 
 
