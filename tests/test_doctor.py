@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from p2pkit import doctor
-from p2pkit.doctor import devices, names, packages, store
+from p2pkit.doctor import devices, names, packages, records, store
 
 
 def by_name(findings):
@@ -232,6 +232,32 @@ def test_a_database_that_can_not_be_written_to(mlflow_here, monkeypatch):
     found = by_name(store.look())["mlflow"]
     assert (found.state, "can't be written to" in found.fact) == ("broken", True)
     assert found.remedy
+
+
+def test_a_database_that_can_not_be_made(uri, tmp_path, monkeypatch):
+    uri(f"sqlite:///{tmp_path}/not/there/mlflow.db")
+    (found,) = store.look()
+    assert found.state == "fine"  # MLflow makes its folder
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    (found,) = store.look()
+    assert (found.state, f"{tmp_path} can't be written to" in found.fact) == ("broken", True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_on_a_disk_that_can_only_be_read(small_disk):
+    """Its record can't be ended; the doctor says so, and goes on."""
+    journal = small_disk.path / "r" / "mlflow" / f"{'0' * 32}.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"status": "RUNNING"}\n')
+    small_disk.lock()
+    (found,) = records.look(small_disk.path, None, ())
+    assert (found.state, "read-only" in found.fact) == ("note", True)
+
+
+def test_a_database_on_a_full_disk(mlflow_here, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    found = by_name(store.look())["mlflow"]
+    assert (found.state, "is full" in found.fact) == ("broken", True)
 
 
 def test_runs_that_were_killed(mlflow_here):

@@ -22,5 +22,9 @@ def look(folder: Path, registry_file: Path | None, plugin_files: Sequence[Path])
             cause = f"not all runs have got through: {problem.cause}"
             yield Finding("store", str(folder), "note", cause, f"once it answers: p2pkit tracking replay {folder}")
         return
+    except OSError as error:  # a folder that can only be read, a full disk
+        cause = f"not all runs have got through: {error.filename or folder}: {(error.strerror or str(error)).lower()}"
+        yield Finding("store", str(folder), "note", cause, f"once it can be written: p2pkit tracking replay {folder}")
+        return
     for line in "\n".join(lines).splitlines():
         yield Finding("store", str(folder), "note", line)

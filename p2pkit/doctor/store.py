@@ -71,7 +71,11 @@ def _finding(state: str, fact: str, remedy: str = "") -> Finding:
 
 def _database(file: Path) -> Finding:
     if not file.exists():
-        return _finding("fine", f"{file}, which the first run makes")
+        above = _nearest(file.parent)  # MLflow makes folders that are not there
+        if above.is_dir() and os.access(above, os.W_OK):
+            return _finding("fine", f"{file}, which the first run makes")
+        remedy = "make it writable, or set MLFLOW_TRACKING_URI to a database elsewhere"
+        return _finding("broken", f"{file} can't be made: {above} can't be written to", remedy)
     address = f"file:{quote(str(file))}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
@@ -84,6 +88,8 @@ def _database(file: Path) -> Finding:
         return _finding("broken", f"{file} can't be read: {error}", "restore it from a copy, or move it away")
     if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):  # SQLite writes a journal beside it
         return _finding("broken", f"{file} can't be written to", "make it and its folder writable, or move it away")
+    if shutil.disk_usage(file.parent).free < _NO_ROOM * 2**30:
+        return _finding("broken", f"the disk of {file} is full", "make room, else runs go on without their records")
     if _is_outdated(version):
         remedy = f"make a copy of it, then: mlflow db upgrade {SQLITE}{file}"
         return _finding("broken", f"{file} was written by another version of MLflow", remedy)

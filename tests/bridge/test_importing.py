@@ -213,11 +213,15 @@ def test_a_model_is_used_like_any_checkpoint(save, imported, quiet, tmp_path, mo
         p2pkit.resume("model", registry=quiet)
 
 
-def test_mlflow_loads_a_model(save, imported):
-    from p2pkit.builtin.mlflow_tracker.model import _load_pyfunc
+def test_mlflow_loads_a_model(save, imported, tmp_path):
+    import mlflow
+
+    from p2pkit.builtin.mlflow_tracker.model_folder import Contents, write_model
 
     model = imported(save(ResNet.make(6, 1, "instance").junyanz()))
-    fakes = _load_pyfunc(str(model.folder)).predict(np.zeros((2, 16, 16, 3), np.uint8))
+    images = p2pkit.load(model.folder).images
+    write_model(tmp_path / "mlflow", Contents(model.folder, images, requirements=(), portable=False))
+    fakes = mlflow.pyfunc.load_model(str(tmp_path / "mlflow")).predict(np.zeros((2, 16, 16, 3), np.uint8))
     assert fakes.shape == (2, 16, 16, 3)
 
 

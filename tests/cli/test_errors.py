@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from p2pkit import api
+from p2pkit.__main__ import main
 from p2pkit.engine.distributed.signals import GracefulExit
 
 
@@ -85,3 +87,16 @@ def test_a_signal_while_the_command_line_is_imported_ends_in_a_sentence(tmp_path
     command = [sys.executable, "-m", "p2pkit", "--version"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (code, f"stopped by {name}\n")
+
+
+def test_a_process_that_is_done_does_not_look_for_what_it_could_still_free(monkeypatch):
+    """With torch and MLflow imported that took two to three seconds of processor time, longer than a signal may."""
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(sys, "argv", ["p2pkit", "--version"])
+    before, frozen = signal.getsignal(signal.SIGTERM), []
+    try:
+        with pytest.raises(SystemExit):
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert frozen == [True]

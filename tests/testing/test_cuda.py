@@ -10,7 +10,9 @@ from p2pkit.testing.rules.cuda import call_of, captured, on_gpu
 from p2pkit.testing.subject import seeded
 from p2pkit.testing.suite import Suite
 
-SUBJECTS = [subject for subject in Suite("p2pkit").subjects if subject.kind not in ("dataset", "metric")]
+SUBJECTS = [
+    subject for subject in Suite("p2pkit").subjects if subject.kind not in ("dataset", "metric", "schedule", "tracker")
+]
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: f"{subject.kind}-{subject.component.name}")

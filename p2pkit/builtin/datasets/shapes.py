@@ -100,7 +100,9 @@ class ShapesDataset:
 def shapes(
     *,
     size: Annotated[Side | tuple[Side, Side], Field(description="Side, or height and width, of the drawings.")] = 64,
-    count: Annotated[int, Field(ge=1, description="Training pairs; an eighth as many, at least 8, are `val`.")] = 256,
+    count: Annotated[
+        int, Field(ge=1, le=10_000_000, description="Training pairs; an eighth as many, at least 8, are `val`.")
+    ] = 256,
     seed: Annotated[int, Field(ge=0, description="Another seed draws other pairs.")] = 0,
 ) -> ShapesDataset:
     """Drawn outlines and the filled shapes that belong to them, each shape in its own colour.

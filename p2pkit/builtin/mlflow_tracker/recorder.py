@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
 
 _LEAST_HEIGHT = 128
+_WAITING = {"FINISHED": (PATIENCE,), "FAILED": (PATIENCE / 3,), "KILLED": (PATIENCE / 5, PATIENCE / 5)}
+"""By how a run ended, how long its end waits for the sender: who has sent a signal wants to have the process gone."""
 PLUGINS = "plugins"
 """Folder in a run's folder with the one-file plugins that its config names."""
 
@@ -66,6 +68,7 @@ class Recorder:
         self._sent_before: Mapping[str, int] = {}
         self._protocols_logged = False
         self._outage_told = ""
+        self._over = False
 
     @classmethod
     def begin(cls, run: Run) -> Recorder:
@@ -234,21 +237,31 @@ class Recorder:
         return None
 
     def _end(self, error: BaseException | None) -> str | None:
+        if self._over:  # a signal has ended the waiting
+            return self._told()
+        self._over = True
         if self._monitor is not None:
             with store.quiet():
                 self._monitor.finish()
         if error is not None:
             self._log_params_and_tags({}, {"p2pkit.error": first_line(error, typed=True)})
+        status = _status(error)
         if self.owned:
-            self.journal.append({"status": _status(error), "time": int(time.time() * 1000)})
-        arrived = self.sender.drain(PATIENCE if error is None else PATIENCE / 3)
-        self.journal.leave()
-        return self._told(arrived)
+            self.journal.append({"status": status, "time": int(time.time() * 1000)})
+        try:
+            self.sender.drain(*_WAITING[status])
+        except KeyboardInterrupt:
+            if self.owned:
+                self.sender.end_now("KILLED")
+            raise
+        finally:
+            self.journal.leave()
+        return self._told()
 
-    def _told(self, arrived: bool) -> str | None:
+    def _told(self) -> str | None:
         refused = self.sender.delivery.refused
         where = f"MLflow at {store.shown(self.sender.uri)}"
-        if not arrived:
+        if self.journal.pending:
             command = shlex.join(["p2pkit", "tracking", "replay", str(self.run.folder)])
             why = f" ({self.sender.outage})" if self.sender.outage else ""
             return f"{self.journal.left} entries have not reached {where}{why}; they are kept, send them by: {command}"

@@ -18,6 +18,8 @@ PATIENCE = 15.0
 """Seconds that the end of a run waits while nothing arrives."""
 _LONGEST = 900.0
 """Seconds that it waits at most, while a server that answers takes in something large."""
+_AT_ONCE = 1.0
+"""Seconds that are left for a request once nobody wants to wait any more."""
 
 
 class Sender(threading.Thread):
@@ -70,24 +72,45 @@ class Sender(threading.Thread):
         self.outage = ""
         return not self._given_up.is_set()
 
-    def drain(self, patience: float = PATIENCE) -> bool:
+    def drain(self, patience: float = PATIENCE, longest: float = _LONGEST) -> bool:
         """Wait until all has arrived, or nothing has for a while; tell which of the two.
+
+        A signal ends the waiting: who does not want to wait has what is left in the journal.
 
         Args:
             patience: How many seconds nothing may arrive, unless the store answers and is busy with something large.
+            longest: How many seconds it waits at most.
         """
         self._arrived = begun = time.monotonic()
         self._closing.set()
-        with suppress(KeyboardInterrupt):  # who does not want to wait has it in the journal
+        try:
             while self.is_alive():
                 self.join(0.1)
                 waited = time.monotonic() - self._arrived
                 if waited > patience / 2 and not self.outage and store.answers(self.uri):
                     self._arrived = time.monotonic()
-                if waited > patience or time.monotonic() - begun > _LONGEST:
+                if waited > patience or time.monotonic() - begun > longest:
                     break
-        self._given_up.set()
+        finally:
+            self._given_up.set()
         return not self.delivery.journal.pending
+
+    def end_now(self, status: str) -> None:
+        """Let the store say at once what became of the run, if it answers soon, although not all has arrived.
+
+        Args:
+            status: What it says until what is left has been sent.
+        """
+
+        def end() -> None:
+            with suppress(Exception), store.limited(), store.hushed():
+                self.delivery.client.set_terminated(self.delivery.run_id, status)
+
+        self.join(_AT_ONCE)  # with what is under way
+        if self.delivery.journal.pending and not self.outage:
+            ending = threading.Thread(target=end, daemon=True)
+            ending.start()
+            ending.join(_AT_ONCE)
 
 
 def _cause(error: Exception) -> str:

@@ -77,7 +77,7 @@ class GraphedStep:
 
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
         """
-        self.step.forward.clock.fill_(number)
+        self.step.forward.clock.set(number)
         shapes = tuple(image.shape for image in _images(batches))
         due = self._due(number)
         key = (shapes, due)  # what a graph can't change once it is captured
@@ -97,7 +97,7 @@ class GraphedStep:
         outside = torch.cuda.current_stream()
         self.stream.wait_stream(outside)
         with torch.cuda.stream(self.stream):
-            scalars = self.step(batches, number)
+            scalars = self.step.take(batches, number)
         outside.wait_stream(self.stream)
         # Else the allocator would give this memory to others while one stream still uses it for the other.
         for image in _images(batches):

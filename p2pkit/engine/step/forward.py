@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from p2pkit.engine.device.precision import Precision, uncompiled
+from p2pkit.engine.step.clock import Clock
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.types import Discriminate, Verdict, View
 
@@ -24,8 +25,7 @@ class ForwardPasses:
     def __init__(self, players: Players, precision: Precision) -> None:
         self.players = players
         self.precision = precision
-        self.clock = torch.zeros((), dtype=torch.int64, device=precision.device)
-        """The number of the step, where a captured one reads it."""
+        self.clock = Clock(precision.device)
 
     def generate(self, source: Tensor) -> Tensor:
         """Make fakes that the generator can learn from.
@@ -49,12 +49,12 @@ class ForwardPasses:
         adversary = self.players.discriminator
         judge = self.judge(adversary.network) if adversary else None
         generate = partial(self._generate, self.players.generator.network)
-        return View(source, target, fake, judge, generate=generate, step=self.clock)
+        return View(source, target, fake, judge, generate=generate, step=self.clock.step)
 
     def view_of(self, adversary: Player, source: Tensor, target: Tensor, fake: Tensor) -> View:
         """Return what the discriminator's terms see of a batch, in which the generator leaves no history."""
         judge = self.judge(adversary.learning, own_turn=True)
-        return View(source, target, fake, judge, generate=self.generate_without_history, step=self.clock)
+        return View(source, target, fake, judge, generate=self.generate_without_history, step=self.clock.step)
 
     def judge(self, discriminator: nn.Module, *, own_turn: bool = False) -> Discriminate:
         """Return how losses ask a discriminator, or its other self among several processes."""

@@ -48,11 +48,12 @@ class TrainingStep:
 
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for lazy terms.
         """
-        self.forward.clock.fill_(number)
+        self.forward.clock.set(number)
         return self.take(batches, number)
 
     def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
-        """Update both players, the clock being set, as a captured step can't."""
+        """Update both players, the clock being set, which a captured step can't do."""
+        self.forward.clock.count()
         fakes: Fakes = [self.forward.generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
         turns = [self._discriminator_update, self._generator_update]
         measured = [turn(batches, fakes, number) for turn in turns[:: -1 if self.generator_first else 1]]

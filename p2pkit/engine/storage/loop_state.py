@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
-from p2pkit.untyped import Json, Plain
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic takes Python's own from 3.12 on
+
+from p2pkit.untyped import Plain
+
+
+class HealthState(TypedDict, total=False):
+    """What a run's alarms have seen; see `p2pkit.engine.training.gan_health.Health`."""
+
+    right: Annotated[list[float], Field(min_length=2, max_length=2)]
+    read_at: int
+    variety: float | None
+    rings: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class LoopState:
     reference_step: int = 0
     waited: int = 0
     rollbacks: int = 0
-    health: dict[str, Json] = field(default_factory=dict)
+    health: HealthState = field(default_factory=HealthState)
     measured: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod

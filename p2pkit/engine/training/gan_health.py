@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from p2pkit.config.model import HealthConfig
+from p2pkit.engine.storage.loop_state import HealthState
 from p2pkit.types import Samples
-from p2pkit.untyped import Json, Plain
 
 _SPAN = 100.0
 """Steps over which the discriminator's accuracy is smoothed, beginning at a coin's 0.5."""
@@ -75,12 +75,12 @@ class Health:
         self._read_at = 0
         self._variety: float | None = None
 
-    def state(self) -> dict[str, Json]:
+    def state(self) -> HealthState:
         """Return what the alarms have seen, for a checkpoint."""
         rings = {alarm.name: alarm.rings for alarm in (self._wins, self._collapsed)}
         return {"right": self._right, "read_at": self._read_at, "variety": self._variety, "rings": rings}
 
-    def restore(self, state: Plain) -> None:
+    def restore(self, state: HealthState) -> None:
         """Go on from what an earlier part of the run has seen; from the beginning where it is empty."""
         self._right = list(state.get("right", [0.5, 0.5]))
         self._read_at = state.get("read_at", 0)

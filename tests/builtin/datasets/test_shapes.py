@@ -10,6 +10,7 @@ import p2pkit
 from p2pkit import DataError, resize
 from p2pkit.builtin.datasets import p2pkit_datasets, shapes
 from p2pkit.builtin.datasets.shapes import CORNERS
+from p2pkit.config import load_config, resolve
 
 
 def test_drawings_depend_on_seed_split_and_index_alone():
@@ -29,6 +30,11 @@ def test_counts(count, held_out):
     assert [len(dataset.pairs(split)) for split in dataset.splits] == [count, held_out]
     with pytest.raises(DataError, match="no split 'test'"):
         dataset.pairs("test")
+
+
+def test_more_pairs_than_anybody_could_use_are_a_problem(quiet, tiny):
+    (problem,) = resolve(load_config(tiny, {"dataset.params.count": 10**12}), quiet).problems
+    assert problem.path == "dataset.params.count"
 
 
 def test_sources_are_outlines_and_targets_are_coloured_by_shape():

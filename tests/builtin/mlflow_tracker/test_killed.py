@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from mlflow import MlflowClient
 import p2pkit
 from p2pkit.api import resume
 from p2pkit.builtin.mlflow_tracker.journal import Journal
+from p2pkit.builtin.mlflow_tracker.model import Shelf
 from p2pkit.builtin.mlflow_tracker.recorder import Recorder
 from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.doctor import records
+from p2pkit.errors import Stopped
 from p2pkit.registry import Registry
 
 KILLER = """
@@ -113,6 +116,29 @@ def test_the_record_of_a_dead_process_is_set_to_killed(by: str, mlflow_here: Pat
         assert following.finish(None) is None
     assert run_of(folder).info.status == "KILLED"
     assert replay(mlflow_here / "runs") is None
+
+
+def test_a_signal_while_the_model_is_sent_ends_the_record_and_replay_completes_it(
+    mlflow_here: Path, tiny: dict[str, Any], registry: Registry, run_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, released = Shelf.fill, threading.Event()
+
+    def stuck(*given: Any) -> tuple[str, str]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert released.wait(60)
+        return fill(*given)
+
+    monkeypatch.setattr(Shelf, "fill", stuck)
+    tracking = {"name": "run", "portable": False, "system_metrics": False}
+    with pytest.warns(RuntimeWarning, match="have not reached MLflow"), pytest.raises(Stopped) as stopped:
+        p2pkit.train({**tiny, "schedule": {"steps": 1}, "tracking": tracking}, registry=registry)
+    assert stopped.value.signal == signal.SIGTERM
+    folder = mlflow_here / "runs" / "run"
+    assert run_of(folder).info.status == "KILLED"
+    released.set()
+    replay(folder)  # waits for the entry under way
+    ended = run_of(folder)
+    assert (ended.info.status, "p2pkit.model" in ended.data.tags) == ("FINISHED", True)
 
 
 def test_a_line_torn_by_a_kill_costs_no_other(tmp_path: Path) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
-from torch import nn
 
 import p2pkit
-from p2pkit.builtin.mlflow_tracker import inputs, model, parameters, recorder
-from p2pkit.engine.device.placement import Placement
-from p2pkit.engine.device.precision import Precision
+from p2pkit.builtin.mlflow_tracker import inputs, parameters, recorder
 
 
 def test_lists_of_components_become_their_names(tiny_run: p2pkit.Run) -> None:
@@ -53,15 +48,6 @@ def test_digests_are_short_whatever_the_fingerprint(tiny_run: p2pkit.Run) -> Non
         assert len(digest) == 12
 
 
-def test_a_model_asks_for_the_plugins_it_was_made_with(tiny_run: p2pkit.Run, install: Any) -> None:
-    install("", name="acme", version="1.2")
-    run = replace(tiny_run, versions={**tiny_run.versions, "acme": "1.2"})
-    own = [f"p2pkit=={p2pkit.__version__}", "torch==2.11.0"]
-    assert model.requirements(run) == own
-    foreign = {**run.config, "generator": {"use": "acme:unet", "params": {}}}
-    assert model.requirements(replace(run, config=foreign)) == [*own, "acme-dist==1.2"]
-
-
 @pytest.mark.usefixtures("mlflow_here")
 def test_gains_are_those_of_the_report_in_percent(tiny_run: p2pkit.Run, tmp_path: Path) -> None:
     """A perfect baseline can't be beaten by any share, and the other one is not what a gain is over."""
@@ -90,21 +76,3 @@ def test_signatures_are_of_stored_images(image: p2pkit.ImageSpec, channels: int,
     (tensor,) = inputs.image_schema(image).inputs
     assert tensor.shape == (-1, -1, -1, channels)
     assert tensor.type == np.dtype(kind)
-
-
-GREY, DEEP, FLOATS = p2pkit.ImageSpec(1), p2pkit.ImageSpec(1, high=65535), p2pkit.ImageSpec(1, low=-1, high=1)
-FEW, MANY = p2pkit.ImageSpec(2, kind="labels"), p2pkit.ImageSpec(300, kind="labels")
-
-
-@pytest.mark.parametrize("source", [GREY, DEEP, FLOATS, FEW, MANY])
-@pytest.mark.parametrize("target", [GREY, DEEP, FLOATS, FEW, MANY])
-def test_a_signature_is_of_what_the_model_takes_and_makes(source: p2pkit.ImageSpec, target: p2pkit.ImageSpec) -> None:
-    images = p2pkit.PairSpec(source, target, 4, 4)
-    network = nn.Conv2d(source.channels, target.channels, 1)
-    place = Placement(torch.device("cpu"), Precision("fp32", torch.device("cpu")), torch.channels_last)
-    found = model.signature(images)
-    given = np.zeros((2, 4, 4, 1), found.inputs.inputs[0].type)
-    assert given.dtype == p2pkit.to_stored(torch.zeros(1, source.channels, 1, 1), source).numpy().dtype
-    fakes = p2pkit.Translator(network, images, place).translate(given)
-    assert fakes.dtype == found.outputs.inputs[0].type
-    assert fakes.shape[3] == found.outputs.inputs[0].shape[3]

@@ -57,6 +57,8 @@ def test_one_flipped_bit_anywhere_is_found(trained):
         ({"format": 9}, "format"),
         ({"pairs_per_batch": 0}, "pairs_per_batch"),
         ({"memory": {"waited": "long"}}, "memory.waited"),
+        ({"memory": {"health": {"rings": -1}}}, "memory.health.rings"),
+        ({"memory": {"health": {"right": [0.5]}}}, "memory.health.right"),
         ({"best": {"metric": "l1", "value": float("nan")}}, "best.value"),
         ({"settled": [1]}, "settled"),
         ({"scaler": {"scale": {}}}, "scaler.scale"),
