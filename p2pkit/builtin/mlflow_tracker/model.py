@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
@@ -130,7 +131,8 @@ class Shelf:
             tags[FILES] = "in the run's folder"
         self.client.set_logged_model_tags(model.model_id, tags)
         self._finished(model, entry["step"])
-        self._score(model, entry)
+        if urlsplit(self.client.tracking_uri).scheme not in ("", "file"):  # there, a run's points would stand twice,
+            self._score(model, entry)  # and a data set's name that holds a space makes them unreadable
 
     def remove(self, step: int) -> None:
         """Delete the model of a checkpoint that is not there any more."""

@@ -22,7 +22,7 @@ from p2pkit.api import TrainedRun
 from p2pkit.builtin.mlflow_tracker import p2pkit_model
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, Past
-from p2pkit.builtin.mlflow_tracker.model import FILES, STEP, Models
+from p2pkit.builtin.mlflow_tracker.model import FILES, STEP, Models, Shelf
 from p2pkit.builtin.mlflow_tracker.model_folder import example
 from p2pkit.registry import Registry, load_registry
 
@@ -143,6 +143,23 @@ def test_a_checkpoint_of_which_a_killed_process_did_not_tell_is_a_model_when_it_
     assert entries[0]["scores"] == {"val/l1": 0.5}
     journal.append(*entries)
     assert list(Models(tiny_run, journal.past()).missed()) == []
+
+
+def test_a_store_of_plain_files_can_still_read_the_scores_of_a_run(
+    tmp_path: Path, tiny_run: p2pkit.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    client = MlflowClient((tmp_path / "store").as_uri())
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "val/l1", 0.5, step=1)
+    checkpoint = tmp_path / "checkpoints" / "step-1"
+    checkpoint.mkdir(parents=True)
+    told = Models(tiny_run, Past())
+    told.scored(1, p2pkit.Report("val", 8, {"l1": 0.5}))
+    (entry,) = told.kept(1, checkpoint)
+    Shelf(client, run_id).keep(checkpoint, entry)
+    assert [point.value for point in client.get_metric_history(run_id, "val/l1")] == [0.5]
+    assert [model.name for model in client.search_logged_models(["0"])] == [entry["name"]]
 
 
 def test_the_model_translates_arrays(loaded: Any, trained: TrainedRun) -> None:
