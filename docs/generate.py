@@ -34,6 +34,7 @@ FOLDER = Path(__file__).parent / "generated"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
 MODULES = {
     "p2pkit.api": "Train, evaluate, use",
+    "p2pkit.translation": "Load a trained generator",
     "p2pkit.scoring": "Score any images",
     "p2pkit.inference.translate": "A trained generator",
     "p2pkit.exporting.folder": "A generator that leaves the house",

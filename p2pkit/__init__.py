@@ -21,7 +21,7 @@ from p2pkit.errors import (
 )
 
 if TYPE_CHECKING:
-    from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, load, resume, train
+    from p2pkit.api import EvaluatedRun, TrainedRun, check, evaluate, resume, train
     from p2pkit.bridge import ExportedModel, ImportedModel, ImportedNetwork, export_checkpoint, import_checkpoint
     from p2pkit.components import (
         Augmentation,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.scoring import score
     from p2pkit.shards import Shard, ShardIndex
+    from p2pkit.translation import load
     from p2pkit.types import (
         DatasetFacts,
         DiscriminatorLoss,
@@ -178,7 +179,7 @@ __all__ = [
     "write_image",
 ]
 
-_API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "load", "resume", "train")
+_API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "resume", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
@@ -208,6 +209,7 @@ _LAZY = {
     **dict.fromkeys(_TYPES, "p2pkit.types"),
     "flat_config": "p2pkit.config",
     **dict.fromkeys(("copy_for_inference", "inference_files"), "p2pkit.engine.storage.layout"),
+    "load": "p2pkit.translation",
     "Translator": "p2pkit.inference.translate",
     **dict.fromkeys(("classifier_features", "lpips_network"), "p2pkit.weights.networks"),
     **dict.fromkeys(_WEIGHTS, "p2pkit.weights.files"),

@@ -26,7 +26,8 @@ from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KIND_NAMES
 from p2pkit.config import RunConfig, recipe_names
-from p2pkit.config.model import ComponentConfig, LossConfig
+from p2pkit.config.model import LossConfig
+from p2pkit.config.sections import ComponentConfig
 from p2pkit.registry import Alias, Registry, RegistryFile, load_registry
 
 FILE = Path(__file__).with_name("surface.json")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from p2pkit.api import check, plan_run
+from p2pkit.api import check
 from p2pkit.bench.loader import bench_loader
 from p2pkit.bench.shards import bench_shards
 from p2pkit.bench.training import bench
 from p2pkit.bench.translating import bench_translate
 from p2pkit.config import Plan
 from p2pkit.engine.check import open_dataset
+from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sharding import plan_data
 from p2pkit.untyped import Json, Plain

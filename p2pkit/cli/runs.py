@@ -171,7 +171,7 @@ def translate(
     quiet: Quiet = False,
 ) -> None:
     """Translate images by a trained generator; only sources are needed."""
-    from p2pkit import api
+    from p2pkit import translation
 
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
@@ -183,16 +183,16 @@ def translate(
     options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
-        written = api.translate_split(model, split, output, **own, **changes)
+        written = translation.translate_split(model, split, output, **own, **changes)
     else:
-        translator = api.load(model, device=device, registry=names, **changes)
+        translator = translation.load(model, device=device, registry=names, **changes)
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
         options |= {"tile": tile, "overlap": overlap, "samples": samples}
         if _STREAM in (output, *files):
             _translate_stream(translator, files, output, options)
             return
-        written = api.translate(translator, files, output, progress=not quiet, **options)
+        written = translation.translate(translator, files, output, progress=not quiet, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
 
 
@@ -201,12 +201,12 @@ _STREAM = Path("-")
 
 def _translate_stream(translator: Translator, files: list[Path], output: Path, options: dict[str, Json]) -> None:
     """Translate one image, of a file or from standard input, to standard output."""
-    from p2pkit import api
+    from p2pkit import translation
 
     if len(files) > 1 or output != _STREAM or options["samples"] != 1:
         raise typer.BadParameter("standard input and output are for one image; give -o -, and redirect it")
     with sys.stdin.buffer if files[0] == _STREAM else files[0].open("rb") as source:
-        fake = api.translate_bytes(translator, source.read(), **options)
+        fake = translation.translate_bytes(translator, source.read(), **options)
     sys.stdout.buffer.write(fake)
     sys.stdout.buffer.flush()
 

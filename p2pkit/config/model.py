@@ -2,67 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
+from p2pkit.config.sections import Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
+from p2pkit.config.tracking import TrackingConfig
 from p2pkit.types import RunLength
 from p2pkit.untyped import Json
-
-
-def _word(value: object) -> object:
-    """Undo what YAML makes of the words on and off."""
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-
-
-Choice = Annotated[
-    Literal["auto", "off", "on"],
-    BeforeValidator(_word),
-    WithJsonSchema({"enum": ["auto", "off", "on", False, True]}),
-]
-Switch = Annotated[Literal["off", "on"], BeforeValidator(_word), WithJsonSchema({"enum": ["off", "on", False, True]})]
-Cache = Annotated[
-    Literal["auto", "device", "memory", "disk", "off"],
-    BeforeValidator(_word),
-    WithJsonSchema({"enum": ["auto", "device", "memory", "disk", "off", False]}),
-]
-
-
-Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
-"""What tables, plots and records can show: up to 100 letters, none of them a line break or the like."""
-
-
-def _possible(path: Path) -> Path:
-    if "\0" in str(path):  # the system would refuse it when the first file is written
-        raise ValueError("no path holds the character NUL")
-    return path
-
-
-RunName = Annotated[str, Field(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,199}$")]
-"""The name of a single folder that is not hidden."""
-TagName = Annotated[str, Field(pattern=r"^\w[\w .:-]*(/\w[\w .:-]*)*$", max_length=250)]
-"""What MLflow takes: letters, digits and `_ - . : /`, as in a path."""
-RegisteredName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,199}$")]
-"""What MLflow's registry takes as a name, and addresses can hold."""
-Share = Annotated[float, Field(ge=0, lt=1)]
-Many = 10**9
-"""More of anything than a run can have, and little enough to be reckoned with."""
-
-
-class Section(BaseModel):
-    """A part of the config; unknown keys are errors, and so are numbers that are not finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-
-class ComponentConfig(Section):
-    """Which component, with which parameters."""
-
-    use: str = Field(description="The component: a name, an alias, or `plugin:name`.")
-    params: dict[str, Json] = Field(default_factory=dict, description="The component's parameters.")
-    alias: Name | None = Field(None, description="The alias that was written; filled in when a config is resolved.")
 
 
 class DatasetConfig(ComponentConfig):
@@ -302,45 +249,6 @@ class CheckpointConfig(Section):
     better: Literal["auto", "higher", "lower"] = Field(
         "auto", description="Which values of that metric are better; auto is what the metric itself says."
     )
-
-
-class TrackerConfig(ComponentConfig):
-    """One tracker; the key it stands under is its name."""
-
-    enabled: bool = Field(True, description="Whether it takes part; `false` in its place is short for that.")
-
-
-with warnings.catch_warnings():  # classes have a method `register` of Python's own, which no config is looked up by
-    warnings.filterwarnings("ignore", 'Field name "register"')
-
-    class TrackingConfig(Section):
-        """Where runs are recorded."""
-
-        experiment: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")] = Field(
-            "p2pkit", description="Experiment in MLflow."
-        )
-        name: RunName | None = Field(None, description="The run's name; by default the recipe's name and the time.")
-        folder: Annotated[Path, AfterValidator(_possible)] = Field(
-            Path("runs"), description="Folder in which each run has a folder of its own."
-        )
-        tags: dict[TagName, str] = Field(default_factory=dict, description="Tags of the run.")
-        system_metrics: bool = Field(True, description="Whether MLflow records processor, memory and GPU use.")
-        model: bool = Field(
-            True,
-            description="Whether kept checkpoints are MLflow models; the best, or else the last, with its files.",
-        )
-        portable: bool = Field(
-            True, description="Whether that model also holds the network as a program of torch, to run without p2pkit."
-        )
-        register: RegisteredName | None = Field(
-            None,
-            description="Name by which that model is registered in MLflow; the alias `champion` moves to a better one.",
-        )
-        trackers: dict[Name, TrackerConfig] = Field(
-            default_factory=dict,
-            description="Trackers beside those that take part in every run, by name; `use` defaults to the name. "
-            "MLflow is one that does, unless `mlflow: false` says otherwise.",
-        )
 
 
 class PublishedConfig(Section):

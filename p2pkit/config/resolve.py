@@ -11,8 +11,10 @@ from pydantic_core import ErrorDetails
 
 from p2pkit.components import Tracker
 from p2pkit.config.flat import component_name
-from p2pkit.config.model import ComponentConfig, LossConfig, OptimizerConfig, RunConfig, TrackerConfig
+from p2pkit.config.model import LossConfig, OptimizerConfig, RunConfig
+from p2pkit.config.sections import ComponentConfig
 from p2pkit.config.sources import Raw, Source, copy_plain
+from p2pkit.config.tracking import TrackerConfig
 from p2pkit.errors import ConfigError, Problem, RegistryError
 from p2pkit.parts import LossPart, OptimizerPart, Part
 from p2pkit.registry import Registry

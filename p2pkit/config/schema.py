@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from p2pkit.components import KIND_NAMES, Component
-from p2pkit.config.model import (
-    ComponentConfig,
-    DatasetConfig,
-    LossConfig,
-    OptimizerConfig,
-    RunConfig,
-    Section,
-    TrackerConfig,
-)
+from p2pkit.config.model import DatasetConfig, LossConfig, OptimizerConfig, RunConfig
+from p2pkit.config.sections import ComponentConfig, Section
 from p2pkit.config.sources import recipe_names
+from p2pkit.config.tracking import TrackerConfig
 from p2pkit.parts import Part
 from p2pkit.registry import Registry
 from p2pkit.untyped import Json

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p2pkit.api import load, prepared
+from p2pkit.api import prepared
 from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import copy_for_inference
@@ -26,6 +26,7 @@ from p2pkit.images.convert import to_network
 from p2pkit.inference.exported import DESCRIPTION, Description, Format, Run, runner
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, names_in_force
+from p2pkit.translation import load
 from p2pkit.types import PairStream
 from p2pkit.untyped import Json
 

@@ -12,6 +12,7 @@ from p2pkit.config import Source, SweepConfig, load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
 from p2pkit.sweep.search import check_installed
@@ -140,7 +141,7 @@ def _checked(shared: Plain, points: Mapping[str, Plain], registry: Registry) -> 
     checked, problems = {}, dict[str, Problem]()
     for label, settings in points.items():
         try:
-            checked[label] = check(api.plan_run(shared, settings, registry))
+            checked[label] = check(plan_run(shared, settings, registry))
         except ConfigError as error:
             for problem in error.problems:
                 where = f"{label}: {problem.path}" if label else problem.path

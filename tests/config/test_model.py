@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from p2pkit import RunLength
-from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig, Section, TrackingConfig
+from p2pkit.config.model import PublishedConfig, RunConfig, ScheduleConfig
+from p2pkit.config.sections import Section
+from p2pkit.config.tracking import TrackingConfig
 
 
 def test_lengths_count_in_epochs_or_steps():

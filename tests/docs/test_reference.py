@@ -14,7 +14,7 @@ from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import RunConfig, recipe_names
-from p2pkit.config.model import ComponentConfig
+from p2pkit.config.sections import ComponentConfig
 from p2pkit.registry import RegistryFile
 
 COMMANDS = every_command(typer.main.get_command(app))

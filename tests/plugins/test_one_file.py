@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import p2pkit
-from p2pkit.api import evaluate, load, resume, translate_split
+from p2pkit.api import evaluate, resume
 from p2pkit.bridge import export_checkpoint
 from p2pkit.cli import main
 from p2pkit.evaluate_modes import survey
@@ -21,6 +21,7 @@ from p2pkit.exporting import export
 from p2pkit.plugins.loading import Plugins
 from p2pkit.plugins.one_file import OneFile, brought_along, named_plugins
 from p2pkit.registry import Registry, load_registry
+from p2pkit.translation import load, translate_split
 
 CODE = """
 import pathlib

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import p2pkit
 from p2pkit import ConfigError, api
 from p2pkit.engine.build.assembly import assemble
 from p2pkit.engine.build.init_from import load_initial, resume_problems
@@ -26,7 +27,7 @@ def test_both_networks_begin_with_the_weights(checked, first, quiet):
     fresh = assemble(checked())
     notes = []
     load_initial(begun, notes.append)
-    trained = api.load(first, device="cpu", registry=quiet).generator
+    trained = p2pkit.load(first, device="cpu", registry=quiet).generator
     assert equal(begun.players.generator.network, trained)
     assert equal(begun.players.average.network, trained)
     assert not equal(begun.players.discriminator.network, fresh.players.discriminator.network)
