@@ -238,5 +238,5 @@ def test_processes_differ_in_chance_only(runs):
 @pytest.mark.slow
 def test_only_the_main_process_writes(runs):
     names = {path.name for path in (runs / "two").iterdir()}
-    assert names == {".lock", "run.yaml", "checkpoints", "samples", "logged-0.json", "logged-1.json"}
+    assert names == {".lock", "run.yaml", "checkpoints", "plugins", "samples", "logged-0.json", "logged-1.json"}
     assert yaml.safe_load((runs / "two" / "run.yaml").read_text())["engine"]["batch"] == 2
