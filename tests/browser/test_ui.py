@@ -204,8 +204,6 @@ def test_a_run_counts_the_models_of_the_checkpoints_that_are_kept(known, browser
     kept = store.search_logged_models([known.experiment_id], filter_string=f"tags.`p2pkit.run` = '{run_id}'")
     visit(browser, known.run(run_id))
     await_texts(browser, f"Logged models ({len(kept)})", *(model.name for model in kept))
-    if PICTURES not in os.environ:  # there, the model of the first checkpoint has gone with it
-        assert len(store.get_run(run_id).outputs.model_outputs) > len(kept)
 
 
 def test_the_best_checkpoint_is_on_the_models_tab_with_its_score_and_data(known, browser, swept, store) -> None:

@@ -94,7 +94,7 @@ def test_a_killed_process_ends_the_run_which_is_recorded_as_failed(torchrun, com
         start(mlflow_here, *command("die", names), MLFLOW_TRACKING_URI=os.environ["MLFLOW_TRACKING_URI"])
     )
     assert code == 1
-    assert time.monotonic() - begun < 100
+    assert time.monotonic() - begun < 250  # and not when gloo gives up, after half an hour
     assert said.count("another process of this run does not answer") == 1
     assert "exitcode  : -9" in said
     assert "exitcode  : 2" in said
