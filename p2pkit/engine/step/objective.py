@@ -56,11 +56,24 @@ class Objective:
     def __init__(self, terms: Sequence[Term], discriminator_factor: float = 1.0) -> None:
         self.terms = tuple(terms)
         self.factors: dict[PlayerName, float] = {"generator": 1.0, "discriminator": discriminator_factor}
+        self._made = {name: _versions(loss) for name, loss in self.modules.items()}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """By name, `losses.TERM`, the losses that are modules: what they hold is saved and comes back."""
         return {f"losses.{term.name}": term.loss for term in self.terms if isinstance(term.loss, nn.Module)}
+
+    def states(self) -> dict[str, dict[str, Tensor]]:
+        """Return by name what each of these holds that is no longer as it was made, or may learn.
+
+        A network that only judges, VGG for instance, is as large as it is constant.
+        """
+        found = {}
+        for name, loss in self.modules.items():
+            now, learning = _versions(loss), {key for key, value in loss.named_parameters() if value.requires_grad}
+            held = loss.state_dict()
+            found[name] = {key: held[key] for key in held if key in learning or now[key] != self._made[name].get(key)}
+        return found
 
     @property
     def adversarial(self) -> bool:
@@ -106,3 +119,8 @@ class Objective:
         total = reduce(add, parts) if parts else torch.zeros((), device=view.source.device)
         measured[f"train/{player}/total"] = total.detach()
         return total, measured
+
+
+def _versions(loss: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return for each tensor of a loss how often it has been written to, and where it lies."""
+    return {key: (value._version, value.data_ptr()) for key, value in loss.state_dict().items()}

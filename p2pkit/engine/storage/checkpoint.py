@@ -157,9 +157,10 @@ def _under(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
 
 
-def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, *, whole: bool = True) -> None:
     try:
-        network.load_state_dict(dict(tensors))
+        if network.load_state_dict(dict(tensors), strict=whole).unexpected_keys:
+            raise RuntimeError
     except RuntimeError as error:
         cause = f"the weights don't fit the network: {_differing(network, tensors) or first_line(error)}"
         raise ModelError(Problem(str(path), cause, "was the checkpoint made by another version of a plugin?")) from None

@@ -28,7 +28,7 @@ from p2pkit.engine.storage.layout import GENERATOR, PLUGINS, TRAINING, checkpoin
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import read_state
 
-_PLAYERS = ("generator", "discriminator")
+_PLAYERS = {"generator", "discriminator"}
 
 
 def save_checkpoint(
@@ -91,10 +91,10 @@ def load_checkpoint(path: Path, assembly: Assembly) -> Progress:
     state = read_state(path)
     tensors = _tensors(path / TRAINING)
     players = assembly.players
-    for name, network in _saved(assembly).items():
-        held = _under(tensors, name)
-        if held or name in _PLAYERS:  # a term may be new, or one of before losses were kept
-            _load(network, held, path)
+    for name in _PLAYERS & players.named.keys():
+        _load(players.named[name].network, _under(tensors, name), path)
+    for name, loss in assembly.step.objective.modules.items():
+        _load(loss, _under(tensors, name), path, whole=False)  # a term may be new, and what is constant isn't held
     for name, player in players.named.items():
         _load_optimizer(player, _under(tensors, f"optimizer.{name}"))
     if players.average is not None:
@@ -152,20 +152,15 @@ def _training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]
     tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(states) for k, value in state.items()}
     if players.average is not None:
         tensors["average.count"] = players.average.count
-    for name, network in _saved(assembly).items():
-        tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+    networks = {name: player.network.state_dict() for name, player in players.named.items()}
+    for name, held in (networks | assembly.step.objective.states()).items():
+        tensors |= {f"{name}.{key}": value for key, value in held.items()}
     for name, player in players.named.items():
         for index, parameter in enumerate(trainable(player.network)):
             for key, value in player.optimizer.state.get(parameter, {}).items():
                 if value is not None:
                     tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
     return tensors
-
-
-def _saved(assembly: Assembly) -> dict[str, nn.Module]:
-    """Return by name all that is saved whole: the players' networks, and the losses that are modules."""
-    networks = {name: player.network for name, player in assembly.players.named.items()}
-    return networks | assembly.step.objective.modules
 
 
 def _load_optimizer(player: Player, tensors: Mapping[str, Tensor]) -> None:

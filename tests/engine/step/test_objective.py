@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from p2pkit import Verdict, View
+from p2pkit.engine.step.objective import Objective
 
 
 @pytest.fixture
@@ -81,3 +85,25 @@ def test_weights_are_told_for_each_player_that_a_term_has_a_say_for(objective):
         "train/generator/l1": 100,
         "train/discriminator/gan": 1.5,
     }
+
+
+class Judge(nn.Module):
+    """A constant network, a memory, and a weight that learns."""
+
+    def __init__(self):
+        super().__init__()
+        self.constant, self.learns = nn.Linear(2, 2).requires_grad_(False), nn.Parameter(torch.zeros(1))
+        self.follows = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.register_buffer("count", torch.zeros(1))
+
+    def generator(self, view):
+        return self.learns.sum()
+
+
+def test_of_losses_is_saved_what_learns_or_has_changed():
+    loss = Judge()
+    objective = Objective([SimpleNamespace(name="judge", loss=loss)])
+    assert set(objective.states()["losses.judge"]) == {"learns"}
+    loss.count += 1
+    loss.follows.data = torch.ones(1)
+    assert set(objective.states()["losses.judge"]) == {"learns", "follows", "count"}
