@@ -43,10 +43,6 @@ _ROWS = 64
 Report = Callable[[int, int], None]
 
 
-def _unheard(text: str) -> None:
-    """Hear nothing."""
-
-
 @dataclass(frozen=True)
 class Translator:
     """A trained generator.
@@ -71,7 +67,7 @@ class Translator:
     statistics: Statistics | None = None
     seed: int = 0
     tiling: Tiling = field(default_factory=Tiling)
-    note: Callable[[str], None] = _unheard
+    note: Callable[[str], None] | None = None
 
     @property
     def multiple(self) -> int:
@@ -357,7 +353,8 @@ class Translator:
     def _tell(self, seam: Seam) -> None:
         layers = whole_image_layers(self.generator, self.batch_norm)
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
-        self.note(f"{seam}{why}")
+        if self.note is not None:
+            self.note(f"{seam}{why}")
 
     def _run(self, sources: Tensor) -> Tensor:
         """Run the generator on what it can take; a fake does not depend on what stands beside it.
