@@ -31,7 +31,7 @@ def test_an_mlflow_models_folder_has_the_checkpoint_in_it(model):
     assert fetch_model(model) == model / "data/checkpoint"
 
 
-@pytest.mark.parametrize("name", ["runs:/0123/generator", "models:/facades@champion"])
+@pytest.mark.parametrize("name", ["runs:/0123/demo-step-400", "models:/facades@champion"])
 def test_mlflows_names_are_fetched(model, monkeypatch, name):
     asked = []
 
