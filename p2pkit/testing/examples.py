@@ -119,7 +119,7 @@ def _network() -> Path:
     from p2pkit.engine.storage.loop_state import Progress
     from p2pkit.engine.training.checkpointing import save_checkpoint
     from p2pkit.registry import load_registry
-    from p2pkit.testing.subject import seeded
+    from p2pkit.testing.seeding import seeded
 
     folder = Path(_folder().name)
     data = {"root": folder / "masks", "classes": 5, "labels": "target", "source": "target", "target": "source"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -185,11 +184,3 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         cause = f"there is no device {device!r} here: {first_line(error)}"
         raise DeviceError(Problem("", cause, "leave it out, or name cpu")) from None
-
-
-@contextmanager
-def seeded() -> Iterator[None]:
-    """Let a rule draw from a seed of its own, and leave the caller's random numbers alone."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
-        torch.manual_seed(0)
-        yield

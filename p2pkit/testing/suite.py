@@ -61,7 +61,7 @@ class Case:
             AssertionError: The rule is broken; the text says what to change.
             Skip: The rule can't be applied.
         """
-        from p2pkit.testing.subject import seeded
+        from p2pkit.testing.seeding import seeded
 
         __tracebackhide__ = True
         with seeded():

@@ -7,7 +7,7 @@ import torch
 
 from p2pkit.testing.rule import Skip
 from p2pkit.testing.rules.cuda import call_of, captured, on_gpu
-from p2pkit.testing.subject import seeded
+from p2pkit.testing.seeding import seeded
 from p2pkit.testing.suite import Suite
 
 SUBJECTS = [
