@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from p2pkit.config import Plan, load_config, recipe_names, resolve
+from p2pkit.config import Plan, recipe_names
 from p2pkit.engine.check import open_dataset
 from p2pkit.engine.data.shard_writer import write_shards
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.planning import plan_run
 from p2pkit.progress import reporter
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry
 from p2pkit.shards import ShardIndex
 from p2pkit.untyped import Json, Plain
 
@@ -75,4 +76,4 @@ def plan_data(dataset: str | Path | Plain, overrides: Plain, registry: Registry 
     """Plan a config, or one that has nothing but a data set of this name."""
     ready_made = isinstance(dataset, Mapping) or str(dataset) in recipe_names() or Path(dataset).is_file()
     config = dataset if ready_made else {"dataset": str(dataset)}
-    return resolve(load_config(config, overrides), registry or load_registry())
+    return plan_run(config, overrides, registry)

@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 from p2pkit.atomic_files import atomic_file
 from p2pkit.bridge.generators import GENERATORS
 from p2pkit.bridge.layout import Layout, name_tensors
-from p2pkit.config import Part, Plan, load_config, resolve
-from p2pkit.engine.storage.checkpoint import load_statistics, read_config
-from p2pkit.engine.storage.find import find_checkpoint, run_of
+from p2pkit.config import Part, Plan
+from p2pkit.engine.storage.checkpoint import load_statistics
+from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.planning import plan_of, with_brought
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Plain
@@ -71,9 +72,7 @@ def export_checkpoint(
     """
     registry, output = names_in_force(registry, plugins, trust=trust), Path(output)
     checkpoint = find_checkpoint(model)
-    config = read_config(checkpoint)
-    registry = registry.with_brought({"generator": config["generator"]}, checkpoint, run_of(checkpoint) or checkpoint)
-    plan = resolve(load_config(config), registry)
+    plan = plan_of(checkpoint, {}, with_brought(registry, checkpoint, needed=("generator",)))
     wrong = [problem for problem in plan.problems if problem.path.startswith(("generator", "evaluate"))]
     if wrong or plan.generator is None:
         raise ConfigError(wrong)

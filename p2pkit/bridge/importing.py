@@ -13,10 +13,10 @@ from torch import Tensor
 from p2pkit.bridge.files import read_tensors, sha256
 from p2pkit.bridge.layout import Params, image_specs, swap_colours
 from p2pkit.bridge.recognise import Recognised, recognise, split
-from p2pkit.config import load_config, resolve
 from p2pkit.engine.storage.checkpoint import Contents, write_checkpoint
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ConfigError, ModelError, Problem
+from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
@@ -206,7 +206,7 @@ def _config(
         "engine": {"convolutions": "direct", "precision": "fp32", "memory_format": "contiguous"},
         "evaluate": {"batch_norm": batch_norm, "dropout": dropout},
     }
-    plan = resolve(load_config(raw, overrides), registry)
+    plan = plan_run(raw, overrides, registry)
     problems = [problem for problem in plan.problems if problem.path != "dataset.params.root"]
     if problems:
         raise ConfigError(problems)
