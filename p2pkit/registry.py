@@ -47,7 +47,9 @@ class PluginRules(_Closed):
         default_factory=list, description="Plugins that are never imported, named in the same way."
     )
     trust: list[Sha256] = Field(
-        default_factory=list, description="SHA-256 of one-file plugins that models may bring along and have run."
+        default_factory=list,
+        description="SHA-256 of one-file plugins that models may bring along and have run. It counts where "
+        "`--registry` names the file: one that lies in a folder may have come with it.",
     )
 
 
@@ -73,12 +75,14 @@ class Registry:
         plugins: The loaded plugins.
         origin: Where `file` came from, for messages.
         trust: Whether one-file plugins that models bring along are run without having been asked about.
+        trusted: SHA-256 of those that are run in any case.
     """
 
     file: RegistryFile
     plugins: Plugins
     origin: str = FILE
     trust: bool = False
+    trusted: tuple[str, ...] = ()
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], list[Component]]:
@@ -136,7 +140,7 @@ class Registry:
         files = [file for file in brought_along(config, *folders) if file.name not in here]
         for file in files:
             asked = self.plugins.allowed(file) == "loaded"
-            if asked and not (self.trust or file.sha256 in self.file.plugins.trust or is_known(file)):
+            if asked and not (self.trust or file.sha256 in self.trusted or is_known(file)):
                 raise untrusted(file)
         return replace(self, plugins=self.plugins.with_brought(files)) if files else self
 
@@ -209,7 +213,8 @@ def load_registry(
     file = _validate(data, origin)
     enable = None if file.plugins.enable == "all" else file.plugins.enable
     plugins = Plugins(enable=enable, block=file.plugins.block, files=plugin_files, discover=discover)
-    registry = Registry(file, plugins, origin)
+    # Whoever was given a folder with a model in it has not read what a file in it trusts.
+    registry = Registry(file, plugins, origin, trusted=() if path is None else tuple(file.plugins.trust))
     problems = list(_wrong_names(registry))
     if problems:
         raise RegistryError(problems)

@@ -114,7 +114,9 @@ def is_known(file: OneFile) -> bool:
 def untrusted(file: OneFile) -> PluginError:
     """Return the error for a file that may not be run unasked."""
     cause = f"is code that this model brings along, and none of yours: nothing of it was run; SHA-256 {file.sha256}"
-    remedy = "read it; then give --trust (in Python trust=True), or list the SHA-256 in registry.yaml at plugins.trust"
+    remedy = (
+        "read it; then give --trust (in Python trust=True), or list the SHA-256 at plugins.trust in --registry FILE"
+    )
     return PluginError(Problem(str(file.path), cause, remedy))
 
 

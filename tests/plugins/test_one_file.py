@@ -104,6 +104,18 @@ def test_it_is_not_run_unasked(moved: Path, rules: Rules, marker: Path) -> None:
     assert not Path("out").exists()
 
 
+def test_a_registry_that_came_along_trusts_nothing(moved: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever works in a folder that they were given has not named the registry.yaml in it."""
+    sha256 = hashlib.sha256(carried(moved).read_bytes()).hexdigest()
+    file = moved / "registry.yaml"
+    file.write_text(f"plugins: {{trust: [{sha256}]}}\n")
+    monkeypatch.chdir(moved)
+    with pytest.raises(p2pkit.PluginError, match=r"acme\.py: is code .*\n.*--registry"):
+        load(moved, registry=load_registry(discover=False))
+    assert not marker.exists()
+    assert load(moved, registry=load_registry(file, discover=False)).translate(IMAGE).shape == IMAGE.shape
+
+
 def test_trusted_it_is_enough_to_translate_evaluate_and_resume(moved: Path, rules: Rules, marker: Path) -> None:
     assert load(moved, registry=rules(), trust=True).translate(IMAGE).shape == IMAGE.shape
     assert marker.exists()
