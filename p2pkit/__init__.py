@@ -106,6 +106,7 @@ __all__ = [
     "ImportedModel",
     "ImportedNetwork",
     "Loss",
+    "Made",
     "Metric",
     "ModelError",
     "Notice",
@@ -137,6 +138,7 @@ __all__ = [
     "TrainedRun",
     "TrainingError",
     "Translator",
+    "VectorSpec",
     "Verdict",
     "View",
     "Weights",
@@ -191,7 +193,7 @@ _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
-    *("Notice", "Report", "Run", "RunLength", "Samples", "Verdict", "View"),
+    *("Notice", "Report", "Run", "RunLength", "Samples", "Made", "VectorSpec", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,16 @@ from p2pkit.engine.build.optimizer import (
     make_optimizer,
     optimizer_of_losses,
 )
-from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.checked import ValidatedRun, with_noise
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
-from p2pkit.types import PairDataset, PairMetric, PairSpec, Verdict, View, optional
+from p2pkit.extras.calling import SEEN, answered, chosen, generated, lacking, moved_along
+from p2pkit.extras.values import blank
+from p2pkit.types import Discriminate, PairDataset, PairMetric, PairSpec, Verdict, View, optional
+from p2pkit.types import Made as Generated
+from p2pkit.types.images import RESERVED
 from p2pkit.untyped import Made
 
 
@@ -49,16 +54,18 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     dataset = _built(plan.dataset, None, problems) if plan.dataset else None
     split, adversarial = "", False
     if dataset is not None:
+        images = with_noise(dataset.spec, plan.config.noise)
         split = _split(plan, dataset, problems)
+        problems += _noise_problems(plan, dataset)
         if training:
             _check_count(plan, dataset, problems)
             _check_schedule(plan, problems)
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
-        metrics = _metrics(plan, dataset.spec, problems)
+        metrics = _metrics(plan, images, problems)
         problems += [*_selection_problems(plan, metrics), *_registration_problems(plan, metrics)] if training else ()
-        adversarial = _check_shapes(plan, dataset, problems, training=training, initial=training and begins)
+        adversarial = _check_shapes(plan, dataset, images, problems, training=training, begins=begins)
     problems += [*device_problems(plan.config, training=training), *_folder_problems(plan)]
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
@@ -190,21 +197,44 @@ def _undirected(metric: PairMetric | None) -> bool:
     return metric is not None and optional.higher_is_better(metric) is None
 
 
-def _check_shapes(plan: Plan, dataset: PairDataset, problems: list[Problem], *, training: bool, initial: bool) -> bool:
+def _check_shapes(
+    plan: Plan, dataset: PairDataset, images: PairSpec, problems: list[Problem], *, training: bool, begins: bool
+) -> bool:
     """Build everything and run one step's forward passes; tell if adversarial.
 
     That is done on the meta device, where nothing is computed. What fails there for a reason of the meta device's own,
     since it asks tensors for their values, is tried once more where they have some.
     """
-    images = dataset.spec
     augmentations = [_built(part, images, problems) for part in plan.augment]
     if training:
+        problems += _left_behind(plan, augmentations, images)
         _check_larger(dataset, next(filter(None, map(optional.loads, augmentations)), None), problems)
-    trial = _Trial(plan, images, "meta", training=training, initial=initial)
+    trial = _Trial(plan, images, "meta", training=training, initial=training and begins)
     if any(map(_of_the_meta_device, trial.errors)):
-        trial = _Trial(plan, images, "cpu", training=training, initial=initial)
+        trial = _Trial(plan, images, "cpu", training=training, initial=training and begins)
     problems += trial.problems
     return trial.adversarial
+
+
+def _noise_problems(plan: Plan, dataset: PairDataset) -> list[Problem]:
+    """List what is wrong with the names of noise."""
+    known = {*dataset.spec.extras, *RESERVED}
+    remedy = f"take a name that is none of {', '.join(sorted(known))}"
+    return [
+        Problem(f"noise.{name}", "is the name of something that the data set has", remedy)
+        for name in plan.config.noise
+        if name in known
+    ]
+
+
+def _left_behind(plan: Plan, augmentations: Sequence[Made], images: PairSpec) -> Iterator[Problem]:
+    """Yield the augmentations that would move source and target, and not the images beside them."""
+    for part, augmentation in zip(plan.augment, augmentations, strict=True):
+        left = images.images.keys() - moved_along(augmentation, images)
+        if augmentation is not None and left and optional.moves(augmentation):
+            cause = f"{part.component.full_name} moves source and target, and would leave {', '.join(sorted(left))} behind"
+            remedy = "let its call take the other images too, `*extras`, or state `moves = False` where it moves nothing"
+            yield Problem(part.path, cause, remedy)
 
 
 def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: list[Problem]) -> None:
@@ -261,17 +291,16 @@ class _Trial:
                 batch = plan.config.engine.batch if device == "meta" else 1
                 source = torch.zeros(batch, images.source.channels, images.height, images.width)
                 target = torch.zeros(batch, images.target.channels, images.height, images.width)
-                fake = self._generated(generator, source, target)
-                if fake is None or (self.adversarial and discriminator is None):
+                extras = blank(images, batch)
+                made = self._generated(generator, source, target, extras)
+                if made is None or (self.adversarial and discriminator is None):
                     return
-                if discriminator is None or self._judged(discriminator, source, fake):
-                    self._check_terms(terms, "generator", View(source, target, fake, discriminator, generate=generator))
-                    without = View(source, target, fake.detach(), discriminator, generate=torch.no_grad()(generator))
-                    self._check_terms(terms, "discriminator", without)
+                asked = _Asked(generator, discriminator, source, target, made, extras)
+                if discriminator is None or self._judged(discriminator, asked):
+                    self._check_terms(terms, "generator", asked.view())
+                    self._check_terms(terms, "discriminator", asked.view(history=False))
                     if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
-                        self._check_penalties(
-                            terms, View(source, target, fake.detach(), discriminator, generate=generator), discriminator
-                        )
+                        self._check_penalties(terms, asked, discriminator)
 
     def _built(self, part: Part, images: PairSpec) -> Made:
         found: list[Problem] = []
@@ -314,28 +343,49 @@ class _Trial:
             self.errors.append(error)
             self.problems.append(Problem(path, first_line(error)))
 
-    def _generated(self, generator: nn.Module, source: Tensor, target: Tensor) -> Tensor | None:
-        fake: Made = target
+    def _lacking(self, key: str, network: nn.Module, extras: Mapping[str, Tensor]) -> bool:
+        """Tell of the extras that a network asks for, and nobody has."""
+        names = lacking(network, extras, SEEN[key])
+        known = f"it has {', '.join(extras)}" if extras else "it has none"
+        for name in names:
+            cause = f"its forward asks for {name!r}, which the data set does not have ({known})"
+            remedy = (
+                f"take a data set whose spec has it in its extras, write noise: {{{name}: 8}} for numbers that are drawn, "
+                "or give the argument a default"
+            )
+            self.problems.append(Problem(key, cause, remedy))
+        return bool(names)
+
+    def _generated(
+        self, generator: nn.Module, source: Tensor, target: Tensor, extras: Mapping[str, Tensor]
+    ) -> Generated | None:
+        made: Made = target
+        if self._lacking("generator", generator, extras):
+            return None
         with self._reported("generator"):
-            fake = generator(source)
-        if not isinstance(fake, Tensor):
-            cause = f"returned a {type(fake).__name__} where a tensor is wanted"
-            self.problems.append(Problem("generator", cause, "let its forward return the image alone"))
-        elif fake.shape != target.shape:
-            made, wanted = _shape(fake), _shape(target)
-            cause = f"makes images of shape {made}, where the data has {wanted} (channels x height x width)"
+            made = generator(source, **chosen(generator, extras))
+        found = answered(made)
+        if not isinstance(found.fake, Tensor):
+            cause = f"returned a {type(made).__name__} where a tensor is wanted"
+            remedy = "let its forward return the image alone, or p2pkit.Made(image, {name: tensor})"
+            self.problems.append(Problem("generator", cause, remedy))
+        elif found.fake.shape != target.shape:
+            shape, wanted = _shape(found.fake), _shape(target)
+            cause = f"makes images of shape {shape}, where the data has {wanted} (channels x height x width)"
             remedy = (
                 "choose a generator whose output has the target's channels and size, or another dataset.params.size"
             )
             self.problems.append(Problem("generator", cause, remedy))
-        elif fake is not target:
-            return fake
+        elif made is not target:
+            return found
         return None
 
-    def _judged(self, discriminator: nn.Module, source: Tensor, fake: Tensor) -> bool:
+    def _judged(self, discriminator: nn.Module, asked: _Asked) -> bool:
         verdict: Made = None
+        if self._lacking("discriminator", discriminator, asked.view().extras):
+            return False
         with self._reported("discriminator"):
-            verdict = discriminator(source, fake)
+            verdict = asked.view().on_fake
             if isinstance(verdict, Verdict) and _well_formed(verdict):
                 return True
             returned = "Verdict without tuples of tensors" if isinstance(verdict, Verdict) else type(verdict).__name__
@@ -358,24 +408,52 @@ class _Trial:
                     cause = f"is of shape {list(value.shape)}, not a scalar"
                     self.problems.append(Problem(path, cause, "take its mean"))
 
-    def _check_penalties(self, terms: list[Term], view: View, discriminator: nn.Module) -> None:
+    def _check_penalties(self, terms: list[Term], asked: _Asked, discriminator: nn.Module) -> None:
         """Find terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""
-        asked: list[bool] = []
+        found: list[bool] = []
 
-        def watched(source: Tensor, image: Tensor) -> Verdict:
-            asked.append(image.requires_grad)
-            verdict: Verdict = discriminator(source, image)
+        def watched(source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
+            found.append(image.requires_grad)
+            verdict: Verdict = discriminator(source, image, **chosen(discriminator, extras, 2))
             return verdict
 
         norms = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
         for term in (term for term in terms if norms and term.judges("discriminator")):
-            asked.clear()
+            found.clear()
             with suppress(Exception):  # which is reported already
-                term.value("discriminator", View(view.source, view.target, view.fake, watched))
-            if any(asked):
+                term.value("discriminator", asked.view(history=False, judge=watched))
+            if any(found):
                 cause = f"losses.{term.name} differentiates a gradient, which batch norm over several processes can't"
                 remedy = "leave it out, or choose another norm for the discriminator"
                 self.problems.append(Problem("engine.sync_batch_norm", cause, remedy))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Both networks and one batch, for views of it."""
+
+    generator: nn.Module
+    discriminator: nn.Module | None
+    source: Tensor
+    target: Tensor
+    made: Generated
+    extras: Mapping[str, Tensor]
+
+    def view(self, *, history: bool = True, judge: Discriminate | None = None) -> View:
+        """Return what losses see of the batch in a player's turn."""
+        made = self.made if history else self.made.detach()
+        ask = judge or (self._judge if self.discriminator is not None else None)
+        beside = {"extras": self.extras, "made": made.extras}
+        generate = self._generate if history else torch.no_grad()(self._generate)
+        return View(self.source, self.target, made.fake, ask, generate=generate, **beside)
+
+    def _generate(self, source: Tensor, **extras: Tensor) -> Tensor:
+        return generated(self.generator, source, extras)
+
+    def _judge(self, source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
+        assert self.discriminator is not None
+        verdict: Verdict = self.discriminator(source, image, **chosen(self.discriminator, extras, 2))
+        return verdict
 
 
 def _well_formed(verdict: Verdict) -> bool:
