@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         GeneratorLoss,
         GeneratorNetwork,
         ImageSpec,
+        Made,
         Notice,
         Pair,
         PairAugmentation,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         RunLength,
         RunTracker,
         Samples,
+        VectorSpec,
         Verdict,
         View,
     )

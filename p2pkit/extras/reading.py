@@ -20,7 +20,11 @@ from p2pkit.untyped import Untyped
 def described(spec: ExtraSpec) -> str:
     """Say in words what an extra is."""
     if isinstance(spec, ImageSpec):
-        return f"a label map of {spec.channels} classes" if spec.kind == "labels" else f"an image of {spec.channels} channels"
+        return (
+            f"a label map of {spec.channels} classes"
+            if spec.kind == "labels"
+            else f"an image of {spec.channels} channels"
+        )
     if spec.kind == "class":
         return f"one of {', '.join(spec.names)}" if spec.names else f"a class from 0 to {spec.size - 1}"
     numbers = f"{spec.size} number{'s' if spec.size > 1 else ''}"

@@ -33,7 +33,9 @@ def draw(specs: Mapping[str, VectorSpec], places: Sequence[object]) -> dict[str,
 
     Shape: each (B, size), standard normal, on the CPU.
     """
-    return {name: torch.stack([_normal(spec.size, f"{name} {place}") for place in places]) for name, spec in specs.items()}
+    return {
+        name: torch.stack([_normal(spec.size, f"{name} {place}") for place in places]) for name, spec in specs.items()
+    }
 
 
 def _normal(size: int, place: str) -> Tensor:
@@ -64,7 +66,11 @@ def some(spec: ExtraSpec, images: PairSpec, count: int, dice: torch.Generator | 
     if is_drawn(spec):
         return torch.randn(size, generator=dice)
     if isinstance(spec, VectorSpec):
-        stored = torch.randint(spec.size, (count,), generator=dice) if spec.kind == "class" else torch.rand(size, generator=dice)
+        stored = (
+            torch.randint(spec.size, (count,), generator=dice)
+            if spec.kind == "class"
+            else torch.rand(size, generator=dice)
+        )
         return seen(stored, spec)
     if spec.kind == "labels":
         return seen(torch.randint(spec.channels, (count, 1, *size[2:]), generator=dice), spec)

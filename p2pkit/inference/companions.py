@@ -102,7 +102,9 @@ class Companions:
 
     def of_pair(self, source: Tensor, pair: Pair, seed: int) -> Input:
         """Take what a pair holds beside its images, and draw what it does not."""
-        held = {name: seen(pair.extras[name][None], spec)[0] for name, spec in self.specs.items() if name in pair.extras}
+        held = {
+            name: seen(pair.extras[name][None], spec)[0] for name, spec in self.specs.items() if name in pair.extras
+        }
         planes = [held.pop(name) for name in self.images]
         return self._with_noise(torch.cat([source, *planes]), held, seed)
 

@@ -20,7 +20,7 @@ from p2pkit.engine.data.decode import decode_in_threads
 from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
-from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode, set_mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, set_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
@@ -33,7 +33,7 @@ from p2pkit.inference.companions import Companions, Input, Vectors, stacked
 from p2pkit.inference.flow import Read, batches, finished, save, sound
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
 from p2pkit.inference.large import LargeTiff
-from p2pkit.inference.noise import without_noise
+from p2pkit.inference.running import Running
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
@@ -326,7 +326,9 @@ class Translator:
         seam = Seam()
         try:
             with large.rows() as source:
-                fakes = translate_rows(source, partial(self._run, vectors={}), rows, columns, seam, batch=batch, see=large.see)
+                fakes = translate_rows(
+                    source, partial(self._running, vectors={}), rows, columns, seam, batch=batch, see=large.see
+                )
                 few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
                 read.out.parent.mkdir(parents=True, exist_ok=True)
                 written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
@@ -343,12 +345,13 @@ class Translator:
         return list(to_stored(self.network_values(*stacked(inputs)), self.images.target))
 
     def noisy(self) -> bool:
-        """Say whether fakes of one source differ by the noise that the network draws."""
-        if self.companions.drawn:
-            return True
-        planes, vectors = self._here(*stacked([self.companions.blank(self.images.height, self.images.width)]))
-        with run_in_mode(self.generator, InferenceMode(self.batch_norm, self.dropout), self.statistics):
-            return without_noise(lambda: self._ask(planes, vectors), self.place.device) is None
+        """Say whether fakes of one source differ by the noise that the network draws, or that is drawn for it."""
+        return self._running.draws(self.companions.blank(self.images.height, self.images.width))
+
+    @property
+    def _running(self) -> Running:
+        mode = InferenceMode(self.batch_norm, self.dropout)
+        return Running(self.generator, self.companions, self.place, mode, self.statistics, self.seed)
 
     @cached_property
     def companions(self) -> Companions:
@@ -366,13 +369,13 @@ class Translator:
         """
         height, width = sources.shape[2:]
         rows, columns = (Axis(side, self.multiple, self.tiling).padded for side in (height, width))
-        return self._run(padded(sources, rows, columns), vectors or {})[..., :height, :width]
+        return self._running(padded(sources, rows, columns), vectors or {})[..., :height, :width]
 
     def _in_tiles(self, asked: Input, batch: int) -> Tensor:
         planes = asked.planes
         rows, columns = (Axis(side, self.multiple, self.tiling) for side in planes.shape[1:])
         seam = Seam()
-        run = partial(self._run, vectors={name: vector[None] for name, vector in asked.vectors.items()})
+        run = partial(self._running, vectors={name: vector[None] for name, vector in asked.vectors.items()})
         done = translate_rows(lambda first, last: planes[:, first:last], run, rows, columns, seam, batch=batch)
         fake = torch.cat(list(done), 1)
         self._tell(seam)
@@ -383,34 +386,6 @@ class Translator:
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
         if self.note is not None:
             self.note(f"{seam}{why}")
-
-    def _run(self, planes: Tensor, vectors: Vectors) -> Tensor:
-        """Run the generator on what it can take; a fake does not depend on what stands beside it in the batch.
-
-        Shape: planes (B, C, H, W), vectors (B, size), or (1, size) for all -> (B, C_target, H, W), in [-1, 1].
-        """
-        planes, vectors = self._here(planes, vectors)
-        mode = InferenceMode(self.batch_norm, self.dropout)
-        with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
-            alone = self.batch_norm == "batch" or self.dropout == "on" or len(planes) == 1
-            made = None if alone else without_noise(lambda: self._ask(planes, vectors), self.place.device)
-            if made is None:  # each image by itself, and by the same noise
-                parts = []
-                for index in range(len(planes)):
-                    torch.manual_seed(self.seed)
-                    own = {name: vector[index : index + 1] for name, vector in vectors.items()}
-                    parts.append(self._ask(planes[index : index + 1], own))
-                made = torch.cat(parts)
-        return made.float().cpu()
-
-    def _ask(self, planes: Tensor, vectors: Vectors) -> Tensor:
-        return self.companions.ask(self.generator, planes, vectors)
-
-    def _here(self, planes: Tensor, vectors: Vectors) -> tuple[Tensor, Vectors]:
-        """Bring a batch to where the generator is, a vector for each image."""
-        device, count = self.place.device, len(planes)
-        moved = {name: vector.expand(count, -1).to(device) for name, vector in vectors.items()}
-        return self.place.lay(planes.to(device)), moved
 
 
 def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image:

@@ -123,7 +123,9 @@ class PairSpec:
     def __post_init__(self) -> None:
         for name in self.extras:
             if not name.isidentifier() or name in RESERVED:
-                raise ValueError(f"an extra can't be called {name!r}: take a word that is none of {', '.join(RESERVED)}")
+                raise ValueError(
+                    f"an extra can't be called {name!r}: take a word that is none of {', '.join(RESERVED)}"
+                )
 
     @property
     def drawn(self) -> dict[str, VectorSpec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,21 @@ def learned(tiny, quiet, write_plugin):
         return check(resolve(load_config(tiny, {"losses": losses, **overrides}), names))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def seasonal(tiny, quiet):
+    """Check a run whose networks take all that may stand beside images."""
+    plugins = Plugins(files=[Path(__file__).with_name("seasons.py")], discover=False, block=["p2pkit.mlflow"])
+    own = {
+        "dataset": {"use": "seasons"},
+        "noise": {"z": 4},
+        "generator": {"use": "film"},
+        "discriminator": {"use": "judge"},
+        "losses": {"gan": 1, "l1": 10, "diverse": 0.1},
+        "engine": {**tiny["engine"], "batch": 2},
+    }
+    return lambda **overrides: check(resolve(load_config({**tiny, **own}, overrides), Registry(quiet.file, plugins)))
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ def test_statistics_are_used_and_taken_away_again(network, sources):
 
 
 def test_dropout_is_on_where_the_mode_has_it_on(network, sources):
-    without, with_noise = (recalibrate(network, beside_nothing(sources), dropout)["2.running_var"] for dropout in ("off", "on"))
+    without, with_noise = (
+        recalibrate(network, beside_nothing(sources), dropout)["2.running_var"] for dropout in ("off", "on")
+    )
     assert (with_noise > 1.2 * without).all()
 
 

@@ -103,7 +103,9 @@ def test_a_fake_that_nobody_wants_is_not_made():
 def test_scores_begin_anew():
     metrics = {"l1": AbsoluteDifference()}
     for value in (1.0, 0.5):
-        found = score(metrics, [Batch(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 0.0)], lambda image, v=value: image + v)
+        found = score(
+            metrics, [Batch(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 0.0)], lambda image, v=value: image + v
+        )
         assert found == {"l1": value}
 
 
