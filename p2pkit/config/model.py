@@ -308,7 +308,7 @@ class RunConfig(Section):
     dataset: DatasetConfig = Field(description="The data.")
     noise: dict[Argument, Annotated[int, Field(ge=1, le=65536)]] = Field(
         default_factory=dict,
-        description="Normal numbers that are drawn for each pair: how many, by the name under which networks take them.",
+        description="Normal numbers that are drawn for each pair: how many, by the name by which networks take them.",
     )
     augment: list[ComponentConfig] = Field(default_factory=list, description="Changes of training pairs, in order.")
     generator: ComponentConfig = Field(ComponentConfig(use="unet_256"), description="Makes the fakes.")

@@ -39,9 +39,8 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     dataset = built(plan.dataset, None, problems) if plan.dataset else None
     split, adversarial = "", False
     if dataset is not None:
-        images = with_noise(dataset.spec, plan.config.noise)
+        images = _images(plan, dataset, problems)
         split = _split(plan, dataset, problems)
-        problems += _noise_problems(plan, dataset)
         if training:
             _check_count(plan, dataset, problems)
             _check_schedule(plan, problems)
@@ -186,15 +185,13 @@ def _check_shapes(
     return trial.adversarial
 
 
-def _noise_problems(plan: Plan, dataset: PairDataset) -> list[Problem]:
-    """List what is wrong with the names of noise."""
+def _images(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> PairSpec:
+    """Return what the run's images are, without noise under names that are taken."""
     known = {*dataset.spec.extras, *RESERVED}
     remedy = f"take a name that is none of {', '.join(sorted(known))}"
-    return [
-        Problem(f"noise.{name}", "is the name of something that the data set has", remedy)
-        for name in plan.config.noise
-        if name in known
-    ]
+    taken = [name for name in plan.config.noise if name in known]
+    problems += [Problem(f"noise.{name}", "is the name of something that the data set has", remedy) for name in taken]
+    return dataset.spec if taken else with_noise(dataset.spec, plan.config.noise)
 
 
 def _left_behind(plan: Plan, augmentations: Sequence[Made], images: PairSpec) -> Iterator[Problem]:

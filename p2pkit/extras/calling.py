@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
@@ -24,13 +24,17 @@ def taken(network: object, images: int = 1) -> dict[str, bool]:
     named = optional.takes(network)
     if named is not None:
         return dict.fromkeys(named, True)
-    try:
-        arguments = inspect.signature(getattr(network, "forward", network)).parameters.values()  # type: ignore[arg-type]  # a network is called
-    except (TypeError, ValueError):  # one that is not written in Python
-        return {}
+    arguments = _arguments(getattr(network, "forward", network))
     positional = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
     rest = [*positional[images:], *(a for a in arguments if a.kind is a.KEYWORD_ONLY)]
     return {a.name: a.default is a.empty for a in rest if a.kind is not a.POSITIONAL_ONLY}
+
+
+def _arguments(call: Untyped) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):  # it is not written in Python
+        return []
 
 
 def chosen(network: object, extras: Mapping[str, Tensor], images: int = 1) -> dict[str, Tensor]:
@@ -46,12 +50,7 @@ def lacking(network: object, known: Collection[str], images: int = 1) -> list[st
 def moved_along(augmentation: object, images: PairSpec) -> tuple[str, ...]:
     """Return by name the images that an augmentation is given: all, where its call takes `*extras`, else the two."""
     call = getattr(augmentation, "forward", augmentation)
-    arguments: Iterable[inspect.Parameter] = ()
-    try:
-        arguments = inspect.signature(call).parameters.values()  # type: ignore[arg-type]  # it is called
-    except (TypeError, ValueError):
-        pass
-    more = any(argument.kind is argument.VAR_POSITIONAL for argument in arguments)
+    more = any(argument.kind is argument.VAR_POSITIONAL for argument in _arguments(call))
     return tuple(images.images) if more else ("source", "target")
 
 

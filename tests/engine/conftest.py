@@ -106,13 +106,17 @@ def seasonal(tiny, quiet):
     plugins = Plugins(files=[Path(__file__).with_name("seasons.py")], discover=False, block=["p2pkit.mlflow"])
     own = {
         "dataset": {"use": "seasons"},
-        "noise": {"z": 4},
         "generator": {"use": "film"},
         "discriminator": {"use": "judge"},
         "losses": {"gan": 1, "l1": 10, "diverse": 0.1},
         "engine": {**tiny["engine"], "batch": 2},
     }
-    return lambda **overrides: check(resolve(load_config({**tiny, **own}, overrides), Registry(quiet.file, plugins)))
+
+    def make(noise={"z": 4}, **overrides):  # noqa: B006  never changed
+        config = {**tiny, **own, "noise": noise or {}}
+        return check(resolve(load_config(config, overrides), Registry(quiet.file, plugins)))
+
+    return make
 
 
 @pytest.fixture

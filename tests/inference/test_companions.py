@@ -86,7 +86,7 @@ def test_a_table_says_it_for_each_source(translator, picture, tmp_path):
 def test_tiles_are_of_all_images_alike(translator, picture):
     large = np.tile(picture, (4, 4, 1))
     given = {"season": "winter", "depth": large[..., :1]}
-    whole, tiled = (translator.translate(large, tile=tile, overlap=8, **given) for tile in (0, 32))
+    whole, tiled = (translator.translate(large, tile=tile, **given) for tile in (0, 32))
     assert abs(whole.astype(int) - tiled).max() <= 1
 
 

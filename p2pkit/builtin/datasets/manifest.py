@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 import p2pkit
+from p2pkit.builtin.datasets.columns import Column, Extras, Value, columns
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
-from p2pkit.builtin.datasets.columns import Column, Extras, columns
 from p2pkit.builtin.datasets.files import File, FilePart, some
 from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out
 from p2pkit.builtin.datasets.sides import (
@@ -69,15 +69,11 @@ def _splits(path: Path, held_out: float, extras: dict[str, Column]) -> SplitItem
     except p2pkit.DataError as error:
         raise _blame(error.problems[0].cause, error.problems[0].remedy) from None
     problems = [f"line {line}: {problem}" for line, row in numbered for problem in _problems(path.parent, row)]
-    items = [] if problems else [(_item(path.parent, row), row.get("split") or "", line) for line, row in numbered]
-    beside = (
-        dict(zip(extras, values, strict=True)) for values in zip(*(c.values for c in extras.values()), strict=True)
-    )
-    items = (
-        [(replace(item, extras=own), *rest) for (item, *rest), own in zip(items, beside, strict=True)]
-        if extras
-        else items
-    )
+    items = [
+        (replace(_item(path.parent, row), extras=own), row.get("split") or "", line)
+        for (line, row), own in zip(numbered, _beside(extras, len(numbered)), strict=True)
+        if not problems
+    ]
     problems += _doubles(items)
     if problems:
         raise _blame(f"{path} has {len(problems)} wrong entries: {some(problems)}", "mend or remove these lines")
@@ -85,6 +81,10 @@ def _splits(path: Path, held_out: float, extras: dict[str, Column]) -> SplitItem
         return hold_out((item for item, _, _ in items), held_out, "path")
     splits = dict.fromkeys(split for _, split, _ in items)
     return {split: tuple(item for item, own, _ in items if own == split) for split in splits}
+
+
+def _beside(extras: dict[str, Column], count: int) -> list[dict[str, Value]]:
+    return [{name: column.values[row] for name, column in extras.items()} for row in range(count)]
 
 
 def _problems(folder: Path, row: Row) -> Iterator[str]:

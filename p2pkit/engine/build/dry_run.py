@@ -140,7 +140,7 @@ class DryRun:
         for name in names:
             cause = f"its forward asks for {name!r}, which the data set does not have ({known})"
             remedy = (
-                f"take a data set whose spec has it in its extras, write noise: {{{name}: 8}} for numbers that are drawn, "
+                f"take a data set whose spec has it in its extras, write noise: {{{name}: 8}} for drawn numbers, "
                 "or give the argument a default"
             )
             self.problems.append(Problem(key, cause, remedy))
@@ -233,9 +233,8 @@ class _Asked:
         """Return what losses see of the batch in a player's turn."""
         made = self.made if history else self.made.detach()
         ask = judge or (self._judge if self.discriminator is not None else None)
-        beside = {"extras": self.extras, "made": made.extras}
         generate = self._generate if history else torch.no_grad()(self._generate)
-        return View(self.source, self.target, made.fake, ask, generate=generate, **beside)
+        return View(self.source, self.target, made.fake, ask, generate=generate, extras=self.extras, made=made.extras)
 
     def _generate(self, source: Tensor, **extras: Tensor) -> Tensor:
         return generated(self.generator, source, extras)

@@ -70,8 +70,8 @@ class ForwardPasses:
         def generate(source: Tensor, **extras: Tensor) -> Tensor:
             return ask(source, **extras).fake
 
-        beside = {"extras": self.named(extras), "made": made.extras}
-        return View(source, target, made.fake, judge, generate=generate, step=self.clock.step, **beside)
+        beside, step = self.named(extras), self.clock.step
+        return View(source, target, made.fake, judge, generate=generate, step=step, extras=beside, made=made.extras)
 
     def judge(self, discriminator: nn.Module, *, own_turn: bool = False) -> Discriminate:
         """Return how losses ask a discriminator, or its other self among several processes."""

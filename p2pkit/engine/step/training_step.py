@@ -48,7 +48,8 @@ class TrainingStep:
     def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players with one batch, or with several whose gradients are added up.
 
-        Shape: each batch is (source, target, extras), images (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for lazy terms.
+        Shape: each batch is (source, target, extras), images (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for
+        lazy terms.
         """
         self.forward.clock.set(number)
         return self.take(batches, number)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.engine.storage.state import described, REMEDY, read_state, records, verify, write_state
+from p2pkit.engine.storage.state import REMEDY, described, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
