@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         GeneratorLoss,
         GeneratorNetwork,
         ImageSpec,
+        Made,
         Notice,
         Pair,
         PairAugmentation,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         RunLength,
         RunTracker,
         Samples,
+        VectorSpec,
         Verdict,
         View,
     )
@@ -106,6 +108,7 @@ __all__ = [
     "ImportedModel",
     "ImportedNetwork",
     "Loss",
+    "Made",
     "Metric",
     "ModelError",
     "Notice",
@@ -137,6 +140,7 @@ __all__ = [
     "TrainedRun",
     "TrainingError",
     "Translator",
+    "VectorSpec",
     "Verdict",
     "View",
     "Weights",
@@ -191,7 +195,7 @@ _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
-    *("Notice", "Report", "Run", "RunLength", "Samples", "Verdict", "View"),
+    *("Notice", "Report", "Run", "RunLength", "Samples", "Made", "VectorSpec", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
 _LAZY = {

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from p2pkit.types.images import ExtraSpec
 from p2pkit.untyped import Json, Made, Plain, Untyped
 
 Factory = Callable[..., Made]
@@ -32,6 +33,8 @@ class Component:
         plugin: The namespace of the plugin that offers it: `p2pkit` for the built-ins, else the plugin's name. Filled
             in when the plugin is loaded.
         api: The plugin API that its plugin is written for. Filled in when the plugin is loaded.
+        extras: By name what stands beside the images that the conformance suite tries it on, for a component that
+            takes such things.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Component:
     summary: str = ""
     plugin: str = field(default="", kw_only=True)
     api: int = field(default=1, kw_only=True)
+    extras: Mapping[str, ExtraSpec] = field(default_factory=dict, kw_only=True, hash=False, repr=False)
 
     kind: ClassVar[str] = ""
     hook: ClassVar[str] = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -156,6 +157,10 @@ def translate(
         int, typer.Option("--samples", min=1, metavar="K", help="Fakes of each source, for networks with noise.")
     ] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="What noise is drawn by; by default the run's.")] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=VALUE", help="What the generator takes beside each source."),
+    ] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="Arithmetic: auto, fp32, bf16, fp16; by default the run's.")
     ] = None,
@@ -181,6 +186,8 @@ def translate(
         key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
     }
     options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
+    if split is not None and beside:
+        raise typer.BadParameter("the pairs of a split hold what stands beside them", param_hint="--input")
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
         written = translation.translate_split(model, split, output, **own, **changes)
@@ -188,7 +195,7 @@ def translate(
         translator = translation.load(model, device=device, registry=names, **changes)
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
-        options |= {"tile": tile, "overlap": overlap, "samples": samples}
+        options |= {"tile": tile, "overlap": overlap, "samples": samples, "extras": _beside(beside or ())}
         if _STREAM in (output, *files):
             _translate_stream(translator, files, output, options)
             return
@@ -340,6 +347,14 @@ def _size(written: str | None) -> tuple[int, int] | None:
     if not (x and height.isdigit() and width.isdigit() and int(height) and int(width)):
         raise typer.BadParameter("not of the form HxW, e.g. 256x256", param_hint="--size")
     return int(height), int(width)
+
+
+def _beside(written: Sequence[str]) -> dict[str, Json]:
+    parts = [each.partition("=") for each in written]
+    for name, sign, value in parts:
+        if not (name and sign and value):
+            raise typer.BadParameter("not of the form NAME=VALUE, e.g. season=winter", param_hint="--input")
+    return {name: value for name, _, value in parts}
 
 
 def _print_run(run: TrainedRun) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from p2pkit.config.sections import Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
+from p2pkit.config.sections import Argument, Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
 from p2pkit.config.tracking import TrackingConfig
 from p2pkit.types import RunLength
 from p2pkit.untyped import Json
@@ -306,6 +306,10 @@ class RunConfig(Section):
     summary: str = Field("", description="What the recipe is, in one line.")
     origin: str = Field("", description="Where the recipe's settings come from.")
     dataset: DatasetConfig = Field(description="The data.")
+    noise: dict[Argument, Annotated[int, Field(ge=1, le=65536)]] = Field(
+        default_factory=dict,
+        description="Normal numbers that are drawn for each pair: how many, by the name by which networks take them.",
+    )
     augment: list[ComponentConfig] = Field(default_factory=list, description="Changes of training pairs, in order.")
     generator: ComponentConfig = Field(ComponentConfig(use="unet_256"), description="Makes the fakes.")
     discriminator: ComponentConfig = Field(ComponentConfig(use="patch_70"), description="Judges pairs.")

@@ -29,6 +29,8 @@ Cache = Annotated[
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 """What tables, plots and records can show: up to 100 letters, none of them a line break or the like."""
+Argument = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""A name that an argument can have."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Many = 10**9
 """More of anything than a run can have, and little enough to be reckoned with."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from p2pkit.config import Part, Plan
-from p2pkit.types import PairDataset, PairSpec
+from p2pkit.types import PairDataset, PairSpec, VectorSpec
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,18 @@ class ValidatedRun:
 
     @property
     def spec(self) -> PairSpec:
-        """What the run's images are."""
-        return self.dataset.spec
+        """What the run's images are, and what is drawn beside them."""
+        return with_noise(self.dataset.spec, self.plan.config.noise)
+
+
+def with_noise(images: PairSpec, noise: Mapping[str, int]) -> PairSpec:
+    """Return what a data set's images are with vectors of noise beside them.
+
+    Args:
+        images: What they are.
+        noise: By name how many numbers are drawn for each pair.
+    """
+    if not noise:
+        return images
+    drawn = {name: VectorSpec(size, "noise") for name, size in noise.items()}
+    return replace(images, extras={**images.extras, **drawn})

@@ -100,11 +100,11 @@ def read_source(
         image = cut_half(image, reading.half)
     spec = images.source
     if reading.edges is not None and (given == "file" or (given == "auto" and _is_photo(image))):
-        photo = _at_depth(images.target, image)
+        photo = at_depth(images.target, image)
         image = draw_edges(_resized(conform(image, photo), photo, size), photo, reading.edges)
     elif given == "auto" and reading.painted:
         _refuse_photo(image, reading)
-    spec = _at_depth(spec, image)
+    spec = at_depth(spec, image)
     return to_network(_resized(conform(image, spec), spec, size)[None], spec)[0]
 
 
@@ -149,7 +149,7 @@ def _refuse_photo(image: Tensor, reading: Reading) -> None:
         )
 
 
-def _at_depth(spec: ImageSpec, image: Tensor) -> ImageSpec:
+def at_depth(spec: ImageSpec, image: Tensor) -> ImageSpec:
     """Return a spec on the full scale of an image's own depth, where it is on a full scale."""
     full = {torch.uint8: 255.0, torch.uint16: 65535.0}
     whole = spec.kind == "intensity" and spec.low == 0 and full.get(stored_type(spec)) == spec.high

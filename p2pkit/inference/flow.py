@@ -14,6 +14,7 @@ from p2pkit.errors import Problem
 from p2pkit.images.beside import Beside
 from p2pkit.images.files import write_image
 from p2pkit.images.tiff import Tag
+from p2pkit.inference.companions import Input
 from p2pkit.inference.large import LargeTiff
 
 
@@ -23,14 +24,14 @@ class Read:
 
     Args:
         out: The file to write.
-        source: What the network is given, or a file that is read by rows.
+        source: What the network is given, with what stands beside it, or a file that is read by rows.
         tags: A TIFF's place on earth.
         sample: Which of several fakes of the source.
         beside: What the fake keeps of the file beside its pixels.
     """
 
     out: Path
-    source: Tensor | LargeTiff
+    source: Input | LargeTiff
     tags: tuple[Tag, ...] = ()
     sample: int = 0
     beside: Beside = field(default_factory=Beside)
@@ -61,8 +62,9 @@ def sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterat
             yield outcome
 
 
-def _kind(read: Read) -> tuple[torch.Size, int] | None:
-    return (read.source.shape, read.sample) if isinstance(read.source, Tensor) else None
+def _kind(read: Read) -> tuple[torch.Size, tuple[str, ...], int] | None:
+    source = read.source
+    return (source.planes.shape, tuple(source.vectors), read.sample) if isinstance(source, Input) else None
 
 
 def batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from p2pkit.errors import DataError, Problem
@@ -12,6 +12,7 @@ from p2pkit.images.files import is_fake, suffix_for
 from p2pkit.images.listing import IMAGE_SUFFIXES, find_images
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
 from p2pkit.types import PairSpec
+from p2pkit.untyped import Json, Plain
 
 TIFF = (".tif", ".tiff")
 
@@ -24,11 +25,13 @@ class Job:
         sources: The files that make one source.
         out: The file to write.
         sample: Which of several fakes of the source, that differ by noise.
+        extras: What a table says of what the generator takes beside the source.
     """
 
     sources: tuple[Path, ...]
     out: Path
     sample: int = 0
+    extras: Plain = field(default_factory=dict)
 
 
 def plan_jobs(
@@ -103,7 +106,15 @@ def _listed(table: Path, output: Path, images: PairSpec, problems: list[Problem]
         name = PurePath(str(row.get("name") or paths_of(row["source"])[0]))
         inside = [part for part in name.parts if part not in (name.anchor, "..", ".")]
         out = output.joinpath(*inside)
-        yield _job(tuple(paths), out if not row.get("name") else out.with_name(f"{out.name}{paths[0].suffix}"), images)
+        named = out if not row.get("name") else out.with_name(f"{out.name}{paths[0].suffix}")
+        yield replace(_job(tuple(paths), named, images), extras=_extras(table, row, images))
+
+
+def _extras(table: Path, row: Plain, images: PairSpec) -> dict[str, Json]:
+    """Return what a line says of what stands beside the source; an image's path begins at the table's folder."""
+    written = {name: row[name] for name in images.extras if row.get(name) not in (None, "")}
+    paths = {name: table.parent / written[name] for name in written if name in images.images}
+    return {**written, **paths}
 
 
 def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
@@ -111,7 +122,7 @@ def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
 
 
 def _sample(job: Job, index: int) -> Job:
-    return Job(job.sources, job.out.with_name(f"{job.out.stem}-{index + 1}{job.out.suffix}"), index)
+    return replace(job, out=job.out.with_name(f"{job.out.stem}-{index + 1}{job.out.suffix}"), sample=index)
 
 
 def fake_suffix(images: PairSpec, source: Path | None = None) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from p2pkit.engine.data.decode import decode_in_threads
 from p2pkit.engine.data.prefetch import map_in_threads
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
-from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, run_in_mode, set_mode
+from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, set_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
@@ -28,13 +29,14 @@ from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor, read_image
 from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import Tag, read_georeference, rescaled
+from p2pkit.inference.companions import Companions, Input, Vectors, stacked
 from p2pkit.inference.flow import Read, batches, finished, save, sound
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
 from p2pkit.inference.large import LargeTiff
-from p2pkit.inference.noise import without_noise
+from p2pkit.inference.running import Running
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
-from p2pkit.untyped import Untyped
+from p2pkit.untyped import Plain, Untyped
 
 _THREADS = 4
 """Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
@@ -88,7 +90,13 @@ class Translator:
         return cls(place.put(generator), images, place, modes.batch_norm, modes.dropout, statistics, seed)
 
     def translate(
-        self, image: Untyped, *, given: Given = "auto", tile: int | None = None, overlap: int | None = None
+        self,
+        image: Untyped,
+        *,
+        given: Given = "auto",
+        tile: int | None = None,
+        overlap: int | None = None,
+        **extras: Untyped,
     ) -> Untyped:
         """Translate one image, or an array or tensor of many.
 
@@ -104,16 +112,18 @@ class Translator:
             tile: Side of tiles that are translated one by one and blended; None for where an image is too large to be
                 translated at once, 0 for never.
             overlap: By how much tiles overlap; None for an eighth of them.
+            **extras: What the generator takes beside the source: a class by its name or index, numbers, an image. Noise
+                that is not given is drawn by the seed.
 
         Returns:
             The fake, in the form of what was given (a Pillow image for a file, where Pillow can hold it), in the
             target's type and units.
 
         Raises:
-            DataError: The image can't be read, or it can't be made a source.
+            DataError: The image can't be read, or it can't be made a source; or the generator lacks something.
         """
         if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
-            fakes = [self.translate(one, given=given, tile=tile, overlap=overlap) for one in image]
+            fakes = [self.translate(one, given=given, tile=tile, overlap=overlap, **extras) for one in image]
             return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
         several = list(image) if isinstance(image, list | tuple) else [image]
         if not several:
@@ -122,10 +132,11 @@ class Translator:
         try:
             indexed = self.images.source.kind == "labels"
             source = self._source([image_tensor(one, indexed=indexed) for one in several], given, None)
+            asked = self.companions.read(source, extras, self.seed)
         except OSError as error:
             name = ", ".join(names) or "the image"
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
-        return _like(several[0], self.tiled(tile, overlap)._fakes([source])[0])
+        return _like(several[0], self.tiled(tile, overlap)._fakes([asked])[0])
 
     def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
         """Return the translator with tiles of a size; see `translate`.
@@ -146,6 +157,7 @@ class Translator:
         tile: int | None = None,
         overlap: int | None = None,
         samples: int = 1,
+        extras: Plain | None = None,
         skip_existing: bool = False,
         overwrite: bool = False,
         report: Report | None = None,
@@ -155,7 +167,8 @@ class Translator:
         A TIFF that is too large to be translated at once is read, translated and written by rows of tiles.
 
         Args:
-            inputs: Image files, folders whose images are meant, and tables (CSV or JSON lines) with a column source.
+            inputs: Image files, folders whose images are meant, and tables (CSV or JSON lines) with a column source,
+                and columns of what the generator takes beside it.
             output: Folder for the fakes, made if it is not there; or for one image the file to write. Names are kept;
                 the format is the targets' (TIFF for TIFF).
             batch: Images of one forward pass; only images of one size go together.
@@ -164,6 +177,7 @@ class Translator:
             tile: As for `translate`.
             overlap: As for `translate`.
             samples: How many fakes of each source, for networks with noise; their names end with -1, -2 and so on.
+            extras: What the generator takes beside each source, by name, where no table says otherwise.
             skip_existing: Whether fakes that are there are left as they are.
             overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
             report: Called with (done, total).
@@ -181,6 +195,9 @@ class Translator:
             raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
         options = {"skip_existing": skip_existing, "overwrite": overwrite}
         jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
+        jobs = [replace(job, extras={**(extras or {}), **job.extras}) for job in jobs]
+        if wrong := dict.fromkeys(problem for job in jobs for problem in self.companions.problems(job.extras)):
+            raise DataError(list(wrong))
         read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
         return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
 
@@ -220,7 +237,7 @@ class Translator:
                 return None
             if out.exists() and not overwrite and not is_ours(out):
                 return Problem(str(out), "exists, and can't be told to be a fake", OVERWRITE)
-            return Read(out, to_network(pair.source[None], spec)[0])
+            return Read(out, self.companions.of_pair(to_network(pair.source[None], spec)[0], pair, self.seed))
 
         pairs = dataset.pairs(split)
         outcomes = (
@@ -249,7 +266,7 @@ class Translator:
                 if isinstance(group[0].source, LargeTiff):
                     saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
                 else:
-                    sources = [read.source for read in group if isinstance(read.source, Tensor)]
+                    sources = [read.source for read in group if isinstance(read.source, Input)]
                     for read, fake in zip(group, own._fakes(sources, batch), strict=True):
                         saving.append(writer.submit(save, fake, read))
                 collect(2 * batch)
@@ -263,7 +280,8 @@ class Translator:
 
     def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> Read | Problem:
         try:
-            large = LargeTiff.found(job, self.images, self.tiling) if size is None else None
+            whole = size is not None or self.companions.specs
+            large = None if whole else LargeTiff.found(job, self.images, self.tiling)
             if large is not None:
                 return Read(job.out, large, sample=job.sample)
             indexed = self.images.source.kind == "labels"
@@ -272,9 +290,10 @@ class Translator:
             tags = self._tags(job, stored[0], source)
             shape = (source.shape[1], source.shape[2])
             beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
+            asked = self.companions.read(source, job.extras, self.seed + job.sample)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, source, tuple(tags), job.sample, beside)
+        return Read(job.out, asked, tuple(tags), job.sample, beside)
 
     def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
@@ -307,7 +326,9 @@ class Translator:
         seam = Seam()
         try:
             with large.rows() as source:
-                fakes = translate_rows(source, self._run, rows, columns, seam, batch=batch, see=large.see)
+                fakes = translate_rows(
+                    source, partial(self._running, vectors={}), rows, columns, seam, batch=batch, see=large.see
+                )
                 few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
                 read.out.parent.mkdir(parents=True, exist_ok=True)
                 written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
@@ -316,36 +337,46 @@ class Translator:
         self._tell(seam)
         return written
 
-    def _fakes(self, sources: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
+    def _fakes(self, inputs: Sequence[Input], batch: int = 1) -> list[Tensor]:
         """Run the generator on sources of one size."""
-        height, width = sources[0].shape[1:]
+        height, width = inputs[0].planes.shape[1:]
         if self.tiling.wanted(height, width):
-            return [to_stored(self._in_tiles(source, batch)[None], self.images.target)[0] for source in sources]
-        return list(to_stored(self.network_values(torch.stack(list(sources))), self.images.target))
+            return [to_stored(self._in_tiles(each, batch)[None], self.images.target)[0] for each in inputs]
+        return list(to_stored(self.network_values(*stacked(inputs)), self.images.target))
 
     def noisy(self) -> bool:
-        """Say whether fakes of one source differ by the noise that the network draws."""
-        side = (self.images.height, self.images.width)
-        source = torch.zeros(1, self.images.source.channels, *side, device=self.place.device)
-        with run_in_mode(self.generator, InferenceMode(self.batch_norm, self.dropout), self.statistics):
-            return without_noise(lambda: self.generator(source), self.place.device) is None
+        """Say whether fakes of one source differ by the noise that the network draws, or that is drawn for it."""
+        return self._running.draws(self.companions.blank(self.images.height, self.images.width))
 
-    def network_values(self, sources: Tensor) -> Tensor:
+    @property
+    def _running(self) -> Running:
+        mode = InferenceMode(self.batch_norm, self.dropout)
+        return Running(self.generator, self.companions, self.place, mode, self.statistics, self.seed)
+
+    @cached_property
+    def companions(self) -> Companions:
+        """What the generator takes beside a source."""
+        return Companions.of(self.generator, self.images)
+
+    def network_values(self, sources: Tensor, vectors: Vectors | None = None) -> Tensor:
         """Translate what the network sees into what it makes, before that becomes values to store.
 
         Args:
-            sources: Sources of any size.
+            sources: Sources of any size, with the planes of images that stand beside them.
+            vectors: What else the generator takes.
 
         Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
         """
         height, width = sources.shape[2:]
         rows, columns = (Axis(side, self.multiple, self.tiling).padded for side in (height, width))
-        return self._run(padded(sources, rows, columns))[..., :height, :width]
+        return self._running(padded(sources, rows, columns), vectors or {})[..., :height, :width]
 
-    def _in_tiles(self, source: Tensor, batch: int) -> Tensor:
-        rows, columns = (Axis(side, self.multiple, self.tiling) for side in source.shape[1:])
+    def _in_tiles(self, asked: Input, batch: int) -> Tensor:
+        planes = asked.planes
+        rows, columns = (Axis(side, self.multiple, self.tiling) for side in planes.shape[1:])
         seam = Seam()
-        done = translate_rows(lambda first, last: source[:, first:last], self._run, rows, columns, seam, batch=batch)
+        run = partial(self._running, vectors={name: vector[None] for name, vector in asked.vectors.items()})
+        done = translate_rows(lambda first, last: planes[:, first:last], run, rows, columns, seam, batch=batch)
         fake = torch.cat(list(done), 1)
         self._tell(seam)
         return fake
@@ -355,24 +386,6 @@ class Translator:
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
         if self.note is not None:
             self.note(f"{seam}{why}")
-
-    def _run(self, sources: Tensor) -> Tensor:
-        """Run the generator on what it can take; a fake does not depend on what stands beside it.
-
-        Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
-        """
-        sources = sources.to(self.place.device).contiguous(memory_format=self.place.memory_format)
-        mode = InferenceMode(self.batch_norm, self.dropout)
-        with run_in_mode(self.generator, mode, self.statistics), self.place.precision.autocast():
-            alone = self.batch_norm == "batch" or self.dropout == "on" or len(sources) == 1
-            made = None if alone else without_noise(lambda: self.generator(sources), self.place.device)
-            if made is None:  # each image by itself, and by the same noise
-                parts = []
-                for source in torch.split(sources, 1):
-                    torch.manual_seed(self.seed)
-                    parts.append(self.generator(source))
-                made = torch.cat(parts)
-        return made.float().cpu()
 
 
 def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from p2pkit.layers.blocks import PixelShuffleUp, ResidualBlock, convolve, drop, same_convolution, upsample
 from p2pkit.layers.ends import IMAGENET_MEAN, IMAGENET_STD, ClassPlanes, Standardise, activation
+from p2pkit.layers.film import FiLM, condition_size
 from p2pkit.layers.initial import initialise
 from p2pkit.layers.norms import needs_bias, normalise
-from p2pkit.layers.parameters import Bias, Dropout, Final, InitStd, Norm, Padding, Upsampling, Width
+from p2pkit.layers.parameters import Bias, Condition, Dropout, Final, InitStd, Norm, Padding, Upsampling, Width
 from p2pkit.layers.sizes import check_depth, check_sides, halvings, nearest_size, widths
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "IMAGENET_STD",
     "Bias",
     "ClassPlanes",
+    "Condition",
     "Dropout",
+    "FiLM",
     "Final",
     "InitStd",
     "Norm",
@@ -27,6 +30,7 @@ __all__ = [
     "activation",
     "check_depth",
     "check_sides",
+    "condition_size",
     "convolve",
     "drop",
     "halvings",

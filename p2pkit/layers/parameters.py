@@ -7,6 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 Width = Annotated[int, Field(ge=1, le=1024, description="Channels of the first level.")]
+Condition = Annotated[
+    str | None,
+    Field(description="Vector beside the images, a class or noise too, by which the decoder's levels are changed."),
+]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="Share of activations that dropout sets to zero.")]
 InitStd = Annotated[float, Field(gt=0, le=1, description="Standard deviation of the initial weights.")]
 Norm = Annotated[

@@ -26,6 +26,9 @@ BUILTIN: dict[str, dict[str, Json]] = {
 }
 """The built-ins at sizes for tests."""
 
+OTHERS: dict[str, tuple[dict[str, Json], ...]] = {"generator/unet": ({}, {"condition": "z", "depth": 2})}
+"""Further ways in which built-ins are tried."""
+
 
 UNTRIED: dict[str, str] = {
     "tracker/mlflow": "it would record the tried runs where MLFLOW_TRACKING_URI leads; it has tests of its own",
@@ -46,9 +49,11 @@ def parameters(component: Component, examples: Mapping[str, Plain | Sequence[Pla
     """
     key = f"{component.kind}/{component.name}"
     own = {**BUILTIN.get(key, {}), **_files(component)} if component.plugin == OWN else {}
+    beside = OTHERS.get(key, ({},)) if component.plugin == OWN else ({},)
     common = {**_declared(component), **own}
     return [
-        {**common, **one, **other}
+        {**common, **more, **one, **other}
+        for more in beside
         for one in _several(examples.get(component.name, {}))
         for other in _several(examples.get(key, {}))
     ]

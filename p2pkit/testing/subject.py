@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
+from p2pkit.extras.calling import SEEN, chosen
+from p2pkit.extras.values import some
 from p2pkit.images.convert import to_network
 from p2pkit.plugins.loading import OWN
 from p2pkit.testing.examples import UNTRIED
@@ -115,7 +117,11 @@ class Subject:
         return bool(self.refusals) and self.refusals[-1].parameter == "weights"
 
     def _fitting(self, form: tuple[ImageSpec, ImageSpec]) -> Iterator[PairSpec]:
-        return (spec for spec in (PairSpec(*form, *size) for size in SIZES) if self.fits(spec))
+        return (spec for spec in (self.spec(*form, *size) for size in SIZES) if self.fits(spec))
+
+    def spec(self, source: ImageSpec, target: ImageSpec, height: int, width: int) -> PairSpec:
+        """Return images with what stands beside them."""
+        return PairSpec(source, target, height, width, extras=self.component.extras)
 
     def fits(self, images: PairSpec) -> bool:
         """Tell whether it can be built for such images: False where it raises a `ComponentError`."""
@@ -152,7 +158,24 @@ class Subject:
         elif self.component.given in GIVEN:
             wanted = GIVEN[self.component.given](self.device)
         built = self.component.build(wanted, {**self.params, **params})
-        return built.to(self.device) if isinstance(built, nn.Module) else built
+        if not isinstance(built, nn.Module):
+            return built
+        return self.asked(built.to(self.device))
+
+    def asked(self, network: nn.Module) -> nn.Module:
+        """Let a network be given what it takes beside images by whoever asks it."""
+        count = SEEN.get(self.kind)
+        if count is not None and self.component.extras:
+            network.register_forward_pre_hook(partial(_with_extras, self, count), with_kwargs=True)
+        return network
+
+    def beside(self, source: Tensor) -> dict[str, Tensor]:
+        """Return what stands beside a batch of images: by turns one of two, always the same."""
+        images = replace(self.images, height=source.shape[2], width=source.shape[3])
+        dice = torch.Generator().manual_seed(7)
+        turns = torch.arange(len(source)) % 2
+        made = {name: some(spec, images, 2, dice)[turns] for name, spec in sorted(images.extras.items())}
+        return {name: value.to(source) for name, value in made.items()}
 
     def batch(self, images: PairSpec | None = None, count: int = 2, seed: int = 1) -> tuple[Tensor, Tensor]:
         """Return a batch of noise: sources and targets as networks see them."""
@@ -160,6 +183,12 @@ class Subject:
         dice = torch.Generator().manual_seed(seed)
         source, target = (noise(spec, count, images, dice).to(self.device) for spec in (images.source, images.target))
         return source, target
+
+
+def _with_extras(
+    subject: Subject, count: int, network: nn.Module, images: tuple[Tensor, ...], extras: dict[str, Tensor]
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    return images, {**chosen(network, subject.beside(images[0]), count), **extras}
 
 
 def noise(spec: ImageSpec, count: int, images: PairSpec, dice: torch.Generator) -> Tensor:

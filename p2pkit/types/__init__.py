@@ -4,7 +4,7 @@
 that these may have beside.
 """
 
-from p2pkit.types.images import Edges, ImageSpec, Kind, Pair, PairSpec, Reading
+from p2pkit.types.images import Edges, ExtraSpec, ImageSpec, Kind, Pair, PairSpec, Reading, VectorSpec, is_drawn
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
@@ -19,7 +19,7 @@ from p2pkit.types.protocols import (
     RunTracker,
 )
 from p2pkit.types.runs import DatasetFacts, Notice, ParameterCount, Report, Run, RunLength, Samples, short_id
-from p2pkit.types.view import Discriminate, Generate, Verdict, View
+from p2pkit.types.view import Discriminate, Generate, Made, Verdict, View
 
 __all__ = [
     "DatasetFacts",
@@ -27,11 +27,13 @@ __all__ = [
     "DiscriminatorLoss",
     "DiscriminatorNetwork",
     "Edges",
+    "ExtraSpec",
     "Generate",
     "GeneratorLoss",
     "GeneratorNetwork",
     "ImageSpec",
     "Kind",
+    "Made",
     "Notice",
     "Pair",
     "PairAugmentation",
@@ -48,7 +50,9 @@ __all__ = [
     "RunLength",
     "RunTracker",
     "Samples",
+    "VectorSpec",
     "Verdict",
     "View",
+    "is_drawn",
     "short_id",
 ]

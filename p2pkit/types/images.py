@@ -1,9 +1,10 @@
-"""What images are: their specs, and one pair of them."""
+"""What images are, and what stands beside them: their specs, and one pair of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,27 @@ class ImageSpec:
     unlabelled: tuple[int, ...] = ()
     lightness: bool = False
     dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpec:
+    """What a vector beside the images of every pair is; networks see it as (B, size) of float32.
+
+    Args:
+        size: How many numbers it has; of a class, how many classes there are.
+        kind: `numbers` for numbers as they are; `class` for the index of one, which networks see as 1 in its place and
+            0 in all others; `noise` for normal numbers that no pair holds, since they are drawn.
+        names: What the classes are called.
+    """
+
+    size: int
+    kind: Literal["numbers", "class", "noise"] = "numbers"
+    names: tuple[str, ...] = ()
+
+
+ExtraSpec = ImageSpec | VectorSpec
+RESERVED = ("source", "target", "fake", "name", "split")
+"""Names that no extra may have, since an image, or a column of a table, has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +107,10 @@ class PairSpec:
         height: Rows of both images, in pixels.
         width: Columns of both images, in pixels.
         reading: How files become sources.
+        extras: By name what stands beside them: images of the same size, and vectors.
+
+    Raises:
+        ValueError: An extra's name can't be that of an argument, or it is an image's own.
     """
 
     source: ImageSpec
@@ -92,16 +118,61 @@ class PairSpec:
     height: int
     width: int
     reading: Reading = Reading()
+    extras: Mapping[str, ExtraSpec] = field(default_factory=dict, hash=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in self.extras:
+            if not name.isidentifier() or name in RESERVED:
+                raise ValueError(
+                    f"an extra can't be called {name!r}: take a word that is none of {', '.join(RESERVED)}"
+                )
+
+    @property
+    def drawn(self) -> dict[str, VectorSpec]:
+        """The extras that are drawn, by name."""
+        return {name: spec for name, spec in sorted(self.extras.items()) if is_drawn(spec)}
+
+    @property
+    def given(self) -> dict[str, ExtraSpec]:
+        """The extras that pairs hold, by name."""
+        return {name: spec for name, spec in sorted(self.extras.items()) if not is_drawn(spec)}
+
+    @property
+    def stored(self) -> dict[str, ExtraSpec]:
+        """All that a pair holds, by name: its two images, and its extras."""
+        return {"source": self.source, "target": self.target, **self.given}
+
+    @property
+    def images(self) -> dict[str, ImageSpec]:
+        """All images that a pair holds, by name."""
+        return {name: spec for name, spec in self.stored.items() if isinstance(spec, ImageSpec)}
+
+
+def is_drawn(spec: ExtraSpec) -> TypeGuard[VectorSpec]:
+    """Tell whether an extra is drawn, and no pair holds it."""
+    return isinstance(spec, VectorSpec) and spec.kind == "noise"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One source image and the target image that belongs to it, as stored.
+    """One source image and the target image that belongs to it, as stored, with what stands beside them.
 
-    Shape: source (C_stored, H, W), target (C_stored, H, W); integer or float values between the spec's `low` and
-    `high`; a label map has one plane, which holds the classes' indices.
+    Args:
+        source: The image that the generator is given.
+        target: The image that it should make.
+        name: What it is called.
+        extras: By name what the data set's spec says in its `extras`, but for noise.
+
+    Shape: images (C_stored, H, W), integer or float values between the spec's `low` and `high`; a label map has one
+    plane, which holds the classes' indices. Vectors (size,); a class is a whole number, ().
     """
 
     source: Tensor
     target: Tensor
     name: str
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> dict[str, Tensor]:
+        """All that it holds, by name, in the order in which specs and batches have it."""
+        return {"source": self.source, "target": self.target, **dict(sorted(self.extras.items()))}

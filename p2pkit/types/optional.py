@@ -62,6 +62,10 @@ def _bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _names(value: object) -> bool:
+    return value is None or (isinstance(value, tuple | list) and all(isinstance(each, str) for each in value))
+
+
 def _size(value: object) -> bool:
     return value is None or (isinstance(value, tuple | list) and len(value) == 2 and all(map(_whole(1), value)))
 
@@ -93,6 +97,10 @@ stochastic = Attribute(
 conditional = Attribute(
     *("conditional", "discriminator", "true or false", True, _bool),
     "Whether it looks at the source; the conformance suite expects so unless this says otherwise.",
+)
+takes = Attribute[Sequence[str] | None](
+    *("takes", "generator", "a list of names or None", None, _names),
+    "The extras that its forward is given by name, where its arguments' names don't say so.",
 )
 generator_turn = Attribute[Callable[["View"], "Tensor"] | None](
     *("generator", "loss", "a method (view) -> scalar", None, callable),
@@ -145,6 +153,10 @@ problems = Attribute[Callable[[], "Sequence[Problem]"]](
 resident = Attribute(
     *("resident", "stream", "true or false", False, _bool),
     "Pairs lie ready in memory or in mapped files, so that a thread which reads ahead would only be in the way.",
+)
+moves = Attribute(
+    *("moves", "augmentation", "true or false", True, _bool),
+    "Whether it changes where things are; if so, its call takes the images among the extras too: `*extras`.",
 )
 loads = Attribute[tuple[int, int] | None](
     *("loads", "augmentation", "(height, width) or None", None, _size),

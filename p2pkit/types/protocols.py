@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, SupportsFloat, runtime_checkable
 
 from p2pkit.types.images import Pair, PairSpec
-from p2pkit.types.view import Verdict, View
+from p2pkit.types.view import Made, Verdict, View
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -60,11 +60,13 @@ class PairDataset(Protocol):
 class GeneratorNetwork(Protocol):
     """What a generator's factory returns: a `torch.nn.Module` that makes a fake of a source.
 
-    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
+    Further arguments of its forward are extras, which it is given by their names.
+
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1]; vectors (B, size).
     """
 
-    def __call__(self, source: Tensor, /) -> Tensor:
-        """Return a fake of each source."""
+    def __call__(self, source: Tensor, /, **extras: Tensor) -> Tensor | Made:
+        """Return a fake of each source, alone or with what else was made."""
         ...
 
 
@@ -72,10 +74,12 @@ class GeneratorNetwork(Protocol):
 class DiscriminatorNetwork(Protocol):
     """What a discriminator's factory returns: a `torch.nn.Module` that judges pairs.
 
-    Shape: images (B, C, H, W) in [-1, 1].
+    Further arguments of its forward are extras, which it is given by their names.
+
+    Shape: images (B, C, H, W) in [-1, 1]; vectors (B, size).
     """
 
-    def __call__(self, source: Tensor, image: Tensor, /) -> Verdict:
+    def __call__(self, source: Tensor, image: Tensor, /, **extras: Tensor) -> Verdict:
         """Return the verdict on the pairs of a source and a target or fake."""
         ...
 
@@ -100,13 +104,15 @@ class DiscriminatorLoss(Protocol):
 
 @runtime_checkable
 class PairAugmentation(Protocol):
-    """What an augmentation's factory returns: a change of a batch, with the same geometry for both images.
+    """What an augmentation's factory returns: a change of a batch, with the same geometry for all images of a pair.
+
+    One that takes `*extras` is given the images among the data's extras too, in the order of `images.images`.
 
     Shape: images (B, C, H, W) in [-1, 1]; those returned are of the run's size.
     """
 
-    def __call__(self, source: Tensor, target: Tensor, /) -> tuple[Tensor, Tensor]:
-        """Return sources and targets, changed."""
+    def __call__(self, source: Tensor, target: Tensor, /, *extras: Tensor) -> tuple[Tensor, ...]:
+        """Return sources and targets, and whatever else was given, changed."""
         ...
 
 

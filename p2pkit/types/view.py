@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,8 +22,29 @@ class Verdict:
     features: tuple[tuple[Tensor, ...], ...] = ()
 
 
-Discriminate = Callable[["Tensor", "Tensor"], Verdict]
-Generate = Callable[["Tensor"], "Tensor"]
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a generator may return where its fake is not all that it made.
+
+    Args:
+        fake: The fake.
+        extras: By name what losses and the discriminator are to see beside it, in `view.extras`.
+
+    Shape: fake (B, C_target, H, W) in [-1, 1]; extras of any shape.
+    """
+
+    fake: Tensor
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def detach(self) -> Made:
+        """Return the same without history."""
+        return Made(self.fake.detach(), {name: value.detach() for name, value in self.extras.items()})
+
+
+Discriminate = Callable[..., Verdict]
+"""Judges (source, image), with extras by name."""
+Generate = Callable[..., "Tensor"]
+"""Makes a fake of a source, with extras by name."""
 
 
 class View:
@@ -38,8 +59,10 @@ class View:
         discriminate: The discriminator, or None in a run without one.
         generate: The generator.
         step: Number of the step, from 0; by default 0.
+        extras: By name what stands beside the images.
+        made: By name what the generator made beside the fake.
 
-    Shape: images (B, C, H, W) in [-1, 1]; step () int64, on the images' device.
+    Shape: images (B, C, H, W) in [-1, 1]; step () int64, on the images' device; vectors (B, size).
     """
 
     def __init__(
@@ -51,10 +74,15 @@ class View:
         *,
         generate: Generate | None = None,
         step: Tensor | None = None,
+        extras: Mapping[str, Tensor] | None = None,
+        made: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.fake = fake
+        self._given = extras or {}
+        self.extras: Mapping[str, Tensor] = {**self._given, **(made or {})}
+        """By name the data's extras, those that were drawn, and over them what the generator made."""
         self._discriminate = discriminate
         self._generate = generate
         self._step = step
@@ -74,22 +102,32 @@ class View:
         """The verdicts that losses have asked for so far: `real` is that on the target, `fake` that on the fake."""
         return self._verdicts
 
-    def discriminate(self, source: Tensor, image: Tensor) -> Verdict:
-        """Ask the discriminator about any image, for penalties that need a forward of their own."""
+    def discriminate(self, source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
+        """Ask the discriminator about any image, for penalties that need a forward of their own.
+
+        Args:
+            source: The sources.
+            image: The images.
+            **extras: What else it takes, where that is not what the batch has.
+        """
         if self._discriminate is None:
             raise RuntimeError("this loss needs a discriminator, but no loss of the run trains one")
-        return self._discriminate(source, image)
+        return self._discriminate(source, image, **{**self.extras, **extras})
 
-    def generate(self, source: Tensor) -> Tensor:
+    def generate(self, source: Tensor, **extras: Tensor) -> Tensor:
         """Ask the generator for fakes of any source, for terms that need a forward of their own.
 
         In the generator's turn it learns from them; in the discriminator's they are without history.
+
+        Args:
+            source: The sources.
+            **extras: What else it takes, where that is not what the batch has: another noise, another class.
 
         Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1].
         """
         if self._generate is None:
             raise RuntimeError("this loss needs a generator, and there is none to ask here")
-        return self._generate(source)
+        return self._generate(source, **{**self._given, **extras})
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Report a number beside the loss, as `train/TERM/NAME`; it is read when losses are, and nobody waits for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,25 @@ def learned(tiny, quiet, write_plugin):
         names = Registry(quiet.file, plugins)
         losses = {"gan": 1, "l1": 100, "learned": 2}
         return check(resolve(load_config(tiny, {"losses": losses, **overrides}), names))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def seasonal(tiny, quiet):
+    """Check a run whose networks take all that may stand beside images."""
+    plugins = Plugins(files=[Path(__file__).with_name("seasons.py")], discover=False, block=["p2pkit.mlflow"])
+    own = {
+        "dataset": {"use": "seasons"},
+        "generator": {"use": "film"},
+        "discriminator": {"use": "judge"},
+        "losses": {"gan": 1, "l1": 10, "diverse": 0.1},
+        "engine": {**tiny["engine"], "batch": 2},
+    }
+
+    def make(noise={"z": 4}, **overrides):  # noqa: B006  never changed
+        config = {**tiny, **own, "noise": noise or {}}
+        return check(resolve(load_config(config, overrides), Registry(quiet.file, plugins)))
 
     return make
 

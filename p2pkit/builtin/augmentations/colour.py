@@ -14,6 +14,8 @@ from p2pkit import ComponentError, ImageSpec, PairSpec
 class ColourJitter:
     """Random brightness, contrast, saturation and hue; the same change for both images of a pair."""
 
+    moves = False
+
     def __init__(
         self,
         images: PairSpec,

@@ -1,4 +1,4 @@
-"""Changes of geometry, the same for source and target."""
+"""Changes of geometry, the same for all images of a pair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1, description="Probability that a pair 
 
 
 class Geometric(ABC):
-    """One geometry for each pair of a batch, drawn once and applied to both images.
+    """One geometry for each pair of a batch, drawn once and applied to all of its images.
 
     Random numbers come from the CPU's global generator, so that a run's seed and saved state cover them and nothing
     waits for the device.
@@ -25,23 +25,24 @@ class Geometric(ABC):
     Args:
         images: What the run's images are.
 
-    Shape: source (B, C_source, H, W), target (B, C_target, H, W), both in [-1, 1]; classes' planes are 1 or -1.
+    Shape: each image (B, C, H, W) in [-1, 1]; classes' planes are 1 or -1.
     """
 
     def __init__(self, images: PairSpec) -> None:
         self.images = images
 
-    def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Change a batch."""
-        source, target = self.prepare(source, self.images.source), self.prepare(target, self.images.target)
-        drawn = self.draw(source)
-        return self.move(source, drawn, self.images.source), self.move(target, drawn, self.images.target)
+    def __call__(self, source: Tensor, target: Tensor, *extras: Tensor) -> tuple[Tensor, ...]:
+        """Change a batch, and with it the images among its extras."""
+        specs = self.images.images.values()
+        ready = [self.prepare(image, spec) for image, spec in zip((source, target, *extras), specs, strict=True)]
+        drawn = self.draw(ready[0])
+        return tuple(self.move(image, drawn, spec) for image, spec in zip(ready, specs, strict=True))
 
     def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
         """Bring a batch to the size that geometry is drawn for; by default it stays as it is.
 
         Args:
-            batch: Sources or targets.
+            batch: Sources, targets, or images that stand beside them.
             spec: What they are.
         """
         return batch
@@ -59,7 +60,7 @@ class Geometric(ABC):
         """Apply what was drawn.
 
         Args:
-            batch: Sources or targets, prepared.
+            batch: Sources, targets, or images that stand beside them, prepared.
             drawn: What `draw` returned for the pairs.
             spec: What the images are; classes' planes stay 1 or -1.
         """

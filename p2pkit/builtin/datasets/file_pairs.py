@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import p2pkit
-from p2pkit import Pair, PairSpec, Reading
+from p2pkit import ImageSpec, Pair, PairSpec, Reading, VectorSpec
 from p2pkit.builtin.datasets.files import File, FilePart
 from p2pkit.builtin.datasets.layouts import Item, Layout, SplitItems
 from p2pkit.builtin.datasets.ranges import Found
@@ -78,12 +78,20 @@ class FilePairs(LazyPairs):
         """
         item = self.items[index]
         read = cache(File.read)  # both halves of a file, one decoding
-        target = _load(item.target, self.spec, read, of_source=False, size=self._size)
+        target = _load(item.target, self.spec.target, read, size=self._size)
         size = (target.shape[1], target.shape[2])
+        extras = {
+            name: _load([each], spec, read, size=lambda *_: size)
+            if isinstance(spec, ImageSpec) and isinstance(each := item.extras[name], FilePart)
+            else torch.tensor(item.extras[name])
+            for name, spec in self.spec.given.items()
+        }
         if self.derive is None:
-            return Pair(_load(item.source, self.spec, read, of_source=True, size=lambda *_: size), target, item.name)
+            bands = self.spec.reading.bands
+            source = _load(item.source, self.spec.source, read, bands=bands, size=lambda *_: size)
+            return Pair(source, target, item.name, extras)
         with naming(item.target[0].file):
-            return Pair(self.derive(target, self.spec.target), target, item.name)
+            return Pair(self.derive(target, self.spec.target), target, item.name, extras)
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,7 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        files = dict.fromkeys(
-            part.file for item in known(self.items, split) for part in (*item.source, *item.target)
-        )  # fmt: skip
+        files = dict.fromkeys(part.file for item in known(self.items, split) for part in item.parts)
         causes = ((file, file.fault()) for file in files)
         return [p2pkit.Problem(str(file), cause, MEND) for file, cause in causes if cause]
 
@@ -146,8 +152,9 @@ class FileDataset:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec} {self.derive}".encode())
         for item in known(self.items, split):
-            parts = (f"{part.half} {part.file.name} {part.file.stamp()}" for part in (*item.source, *item.target))
-            facts.update("\n".join((item.name, *parts)).encode("utf-8", "surrogateescape"))
+            parts = (f"{part.half} {part.file.name} {part.file.stamp()}" for part in item.parts)
+            beside = (f"{name} {each}" for name, each in sorted(item.extras.items()) if not isinstance(each, FilePart))
+            facts.update("\n".join((item.name, *parts, *beside)).encode("utf-8", "surrogateescape"))
         return facts.hexdigest()[:12]
 
 
@@ -158,6 +165,7 @@ def open_pairs(
     source: Intensity | Labels | Derivation,
     target: Intensity | Labels,
     bands: tuple[int, ...] = (),
+    extras: Mapping[str, ImageSpec | VectorSpec] | None = None,
     parameter: str = "root",
 ) -> FileDataset:
     """Settle what the images are by a sample of the pairs, which is spread over all splits.
@@ -168,6 +176,7 @@ def open_pairs(
         source: What the source should be, or how it is made.
         target: What the target should be.
         bands: The bands of a source's file that are taken; all where none is named.
+        extras: What the items' extras are.
         parameter: The parameter to blame where nothing can be read.
 
     Returns:
@@ -194,7 +203,7 @@ def open_pairs(
         half = sample.items[0].target[0].half
         aspect = sample.aspect if half != "whole" else 0.0
         reading = replace(reading, half=half, aspect=aspect, edges=source.edges)
-    images = PairSpec(made_from, made_of, height, width, reading)
+    images = PairSpec(made_from, made_of, height, width, reading, extras or {})
     derive = None if isinstance(source, Intensity | Labels) else source
     every = (*layout.notes, *more, *notes, *sample.notes(size))
     return FileDataset(images, layout.splits, derive, every, own_shapes=sample.differs_from(height, width))
@@ -221,19 +230,18 @@ def known(items: Mapping[str, T], split: str) -> T:
 
 def _load(
     parts: Sequence[FilePart],
-    images: PairSpec,
+    spec: ImageSpec,
     read: Callable[..., Tensor],
     *,
-    of_source: bool,
     size: Callable[[int, int], tuple[int, int]],
+    bands: tuple[int, ...] = (),
 ) -> Tensor:
-    spec = images.source if of_source else images.target
     labels = spec.kind == "labels"
     loaded: list[Tensor] = []
     for part in parts:
         with naming(part.file):
             image = part.cut(read(part.file, indexed=labels))
-            image = p2pkit.choose_bands(image, images.reading.bands if of_source else ())
+            image = p2pkit.choose_bands(image, bands)
             own = spec if len(parts) == 1 else replace(spec, channels=image.shape[0])
             image = p2pkit.conform(image, own)
             shape = loaded[0].shape[1:] if loaded else size(image.shape[1], image.shape[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,11 +34,18 @@ class Item:
         name: The pair's name.
         source: The images that make the source, their channels stacked; none where it is derived from the target.
         target: The images that make the target.
+        extras: By name what stands beside them: an image, numbers, or the index of a class.
     """
 
     name: str
     source: tuple[FilePart, ...]
     target: tuple[FilePart, ...]
+    extras: Mapping[str, FilePart | tuple[float, ...] | int] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[FilePart, ...]:
+        """All images of the pair."""
+        return *self.source, *self.target, *(each for each in self.extras.values() if isinstance(each, FilePart))
 
 
 SplitItems = dict[str, tuple[Item, ...]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated
 
 from pydantic import Field
 
 import p2pkit
+from p2pkit.builtin.datasets.columns import Column, Extras, Value, columns
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.files import File, FilePart, some
 from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out
@@ -38,8 +40,9 @@ def manifest(
     source_bands: Bands = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
+    extras: Extras = None,
 ) -> FileDataset:
-    """A table of pairs with columns source and target, and if wanted split and name.
+    """A table of pairs with columns source and target, and if wanted split and name, and others that are extras.
 
     Relative paths start at the table's folder. In JSON lines source and target may be lists of files, whose channels
     are stacked. Without a column split the pairs are split by their names.
@@ -47,23 +50,30 @@ def manifest(
     Raises:
         p2pkit.ComponentError: The table can't be read, lacks columns, or names files that do not exist.
     """
+    path = path.expanduser()
+    beside = columns(path, extras or {}, float_range)
     return open_pairs(
-        Layout(_splits(path.expanduser(), held_out)),
+        Layout(_splits(path, held_out, beside)),
         size=size,
         source=Intensity("source", source_channels, source_range, float_range),
         target=Intensity("target", target_channels, target_range, float_range),
         bands=source_bands,
+        extras={name: column.spec for name, column in beside.items()},
         parameter="path",
     )
 
 
-def _splits(path: Path, held_out: float) -> SplitItems:
+def _splits(path: Path, held_out: float, extras: dict[str, Column]) -> SplitItems:
     try:
         numbered = p2pkit.manifest_rows(path)
     except p2pkit.DataError as error:
         raise _blame(error.problems[0].cause, error.problems[0].remedy) from None
     problems = [f"line {line}: {problem}" for line, row in numbered for problem in _problems(path.parent, row)]
-    items = [] if problems else [(_item(path.parent, row), row.get("split") or "", line) for line, row in numbered]
+    items = [
+        (replace(_item(path.parent, row), extras=own), row.get("split") or "", line)
+        for (line, row), own in zip(numbered, _beside(extras, len(numbered)), strict=True)
+        if not problems
+    ]
     problems += _doubles(items)
     if problems:
         raise _blame(f"{path} has {len(problems)} wrong entries: {some(problems)}", "mend or remove these lines")
@@ -71,6 +81,10 @@ def _splits(path: Path, held_out: float) -> SplitItems:
         return hold_out((item for item, _, _ in items), held_out, "path")
     splits = dict.fromkeys(split for _, split, _ in items)
     return {split: tuple(item for item, own, _ in items if own == split) for split in splits}
+
+
+def _beside(extras: dict[str, Column], count: int) -> list[dict[str, Value]]:
+    return [{name: column.values[row] for name, column in extras.items()} for row in range(count)]
 
 
 def _problems(folder: Path, row: Row) -> Iterator[str]:

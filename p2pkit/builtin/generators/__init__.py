@@ -14,7 +14,7 @@ from p2pkit.builtin.generators.unet_blog import UNetBlog
 @p2pkit.hookimpl
 def p2pkit_generators() -> Iterator[p2pkit.Generator]:
     """Offer the built-in generators."""
-    yield p2pkit.Generator("unet", UNet)
+    yield p2pkit.Generator("unet", UNet, extras={"z": p2pkit.VectorSpec(4, "noise")})
     yield p2pkit.Generator("unet_blog", UNetBlog)
     yield p2pkit.Generator("resnet", ResNet)
     yield p2pkit.Generator("fcn", FCN)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from p2pkit import ComponentError, PairSpec
 from p2pkit.layers import (
     Bias,
+    Condition,
     Dropout,
+    FiLM,
     Final,
     InitStd,
     Norm,
@@ -19,6 +21,7 @@ from p2pkit.layers import (
     Width,
     activation,
     check_depth,
+    condition_size,
     drop,
     initialise,
     needs_bias,
@@ -50,9 +53,11 @@ class UNet(nn.Module):
         skips: Whether the decoder sees the encoder's levels.
         final: Activation of the last layer.
         init_std: Standard deviation of the initial weights.
+        condition: Vector beside the images by which each level of the decoder is scaled and shifted; none by default.
 
     Raises:
-        ComponentError: The images' sides are not multiples of 2**depth, or a dropout block does not exist.
+        ComponentError: The images' sides are not multiples of 2**depth, a dropout block does not exist, or there is no
+            vector to condition on.
 
     Shape: source (B, C_source, H, W) in [-1, 1] -> fake (B, C_target, H, W) in [-1, 1]; H, W multiples of 2**depth.
     Source: Isola et al. 2017, arXiv:1611.07004, section 6.1.1.
@@ -78,6 +83,7 @@ class UNet(nn.Module):
         skips: Annotated[bool, Field(description="Whether the decoder sees the encoder's levels.")] = True,
         final: Final = "tanh",
         init_std: InitStd = 0.02,
+        condition: Condition = None,
     ) -> None:
         super().__init__()
         check_depth(images, depth, ALIASES)
@@ -101,17 +107,24 @@ class UNet(nn.Module):
         last = upsample(upsampling, levels[0] * (2 if skips else 1), images.target.channels, bias=True)
         self.up.append(nn.Sequential(nn.ReLU(), last, activation(final)))
         initialise(self, init_std)
+        self.condition = condition
+        if condition is not None:
+            self.takes = (condition,)
+            size = condition_size(images, condition)
+            self.films = nn.ModuleList([FiLM(size, levels[-block - 1], init_std) for block in range(1, depth)])
 
-    def forward(self, source: Tensor) -> Tensor:
+    def forward(self, source: Tensor, **extras: Tensor) -> Tensor:
         """Make a fake of a source."""
         image, levels = source, []
         for halve in self.down:
             image = halve(image)
             levels.append(image)
         levels.pop()
-        for double in self.up:
+        for block, double in enumerate(self.up):
             image = double(image)
             if levels:
+                if self.condition is not None:
+                    image = self.films[block](image, extras[self.condition])
                 level = levels.pop()
                 image = torch.cat([level, image], 1) if self.skips else image
         return image

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig
@@ -24,8 +24,9 @@ from p2pkit.engine.step.ema import EMA
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
-from p2pkit.engine.step.training_step import TrainingStep, Update
-from p2pkit.types import DiscriminatorLoss, GeneratorLoss, ImageSpec, PairAugmentation, PairSpec
+from p2pkit.engine.step.training_step import PairTensors, TrainingStep, Update
+from p2pkit.extras.values import some
+from p2pkit.types import DiscriminatorLoss, GeneratorLoss, PairAugmentation, PairSpec
 from p2pkit.untyped import Json
 
 
@@ -64,19 +65,18 @@ class Assembly:
         """Pairs of one batch of all processes."""
         return self.checked.plan.config.engine.batch * world().count
 
-    def trial(self) -> list[tuple[Tensor, Tensor]]:
+    def trial(self) -> list[PairTensors]:
         """Return random batches of the run's form, to try the step on; for an assembly that is not trained further.
 
         Shape: each image (B, C, H, W) in [-1, 1].
         """
         images = self.checked.spec
-
-        def random(spec: ImageSpec) -> Tensor:
-            size = (self.engine.batch, spec.channels, images.height, images.width)
-            image = torch.rand(size, device=self.place.device) * 2 - 1
-            return image.contiguous(memory_format=self.place.memory_format)
-
-        return [(random(images.source), random(images.target)) for _ in range(self.engine.accumulate)]
+        specs = images.source, images.target, *(images.extras[name] for name in sorted(images.extras))
+        with torch.device(self.place.device):
+            return [
+                tuple(self.place.lay(some(spec, images, self.engine.batch)) for spec in specs)
+                for _ in range(self.engine.accumulate)
+            ]
 
     def facts(self) -> dict[str, Json]:
         """Return what the engine settled, for trackers."""
@@ -120,7 +120,7 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
     terms = _terms(plan, checked.spec, place.device)
     players = _players(checked, generator, discriminator, terms)
     objective = Objective(terms, engine.discriminator_factor)
-    forward = ForwardPasses(players, place.precision)
+    forward = ForwardPasses(players, place.precision, sorted(checked.spec.extras))
     step = TrainingStep(players, objective, forward, engine.order == "generator_first", engine.clip)
     augmentations = tuple(part.build(checked.spec) for part in plan.augment)
     if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ

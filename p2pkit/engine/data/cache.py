@@ -46,19 +46,19 @@ class _Store:
     def __init__(self, count: int, cache: str) -> None:
         self.count = count
         self.cache = cache
-        self.source: Tensor | None = None
-        self.target: Tensor | None = None
+        self.held: list[Tensor] = []
 
     def put(self, position: int, pair: Pair) -> None:
         if self.cache == "off":
             return
-        if self.source is None or self.target is None:
-            size = self.count * (pair.source.nbytes + pair.target.nbytes)
+        stored = list(pair.stored.values())
+        if not self.held:
+            size = self.count * sum(each.nbytes for each in stored)
             fits = size <= psutil.virtual_memory().available * _SHARE_OF_MEMORY / world().local_count
             memory = self.cache == "memory" or (self.cache in ("auto", "device") and fits)
-            self.source, self.target = (_empty(self.count, image, memory) for image in (pair.source, pair.target))
-        self.source[position] = pair.source
-        self.target[position] = pair.target
+            self.held = [_empty(self.count, each, memory) for each in stored]
+        for all_of_them, each in zip(self.held, stored, strict=True):
+            all_of_them[position] = each
 
 
 def _empty(count: int, like: Tensor, memory: bool) -> Tensor:

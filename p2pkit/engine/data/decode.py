@@ -82,9 +82,10 @@ def load_split(
         raise_unreadable(problems)
     if on_another_scale := scale.problems():
         raise DataError(on_another_scale)
-    if store.source is None or store.target is None:
+    if not store.held:
         return Uncached(names, pairs, kept, workers), problems
-    return Cached(names, store.source[: len(kept)], store.target[: len(kept)]), problems
+    source, target, *extras = (held[: len(kept)] for held in store.held)
+    return Cached(names, source, target, tuple(extras)), problems
 
 
 def read_sample(dataset: PairDataset, *, every_file: bool = False, report: OnProgress | None = None) -> list[Problem]:

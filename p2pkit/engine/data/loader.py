@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -13,7 +13,8 @@ from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Cached, Images, PairSource
 from p2pkit.engine.device.placement import Placement
-from p2pkit.images.convert import to_network
+from p2pkit.extras.calling import moved_along
+from p2pkit.extras.values import draw, seen
 from p2pkit.types import PairAugmentation, PairSpec
 
 
@@ -24,6 +25,12 @@ class Batch:
     source: Tensor
     target: Tensor
     waited: float
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> Images:
+        """All of it, as a step takes it: extras in the order of their names."""
+        return self.source, self.target, *(self.extras[name] for name in sorted(self.extras))
 
 
 class Loader:
@@ -58,7 +65,7 @@ class Loader:
         self.images = images
         self.batch = batch
         self.place = place
-        self.augmentations = augmentations
+        self.augmentations = [(each, moved_along(each, images)) for each in augmentations]
         self.seed = seed
         self.shuffle = shuffle
         self.part = part
@@ -84,17 +91,33 @@ class Loader:
             skip: Batches at the beginning that are left out, to go on after an interruption.
         """
         begun = time.perf_counter()
-        for stored in self._ahead(self.stored.epoch(self._order(number, skip))):
-            images = self._seen(stored)
-            for augmentation in self.augmentations:
-                images = augmentation(*images)
-            source, target = (image.contiguous(memory_format=self.place.memory_format) for image in images)
-            yield Batch(source, target, time.perf_counter() - begun)
+        for batch, stored in enumerate(self._ahead(self.stored.epoch(self._order(number, skip))), skip):
+            held = self._seen(stored)
+            for augmentation, names in self.augmentations:
+                held |= zip(names, augmentation(*(held[name] for name in names)), strict=True)
+            held = {name: self.place.lay(each) for name, each in held.items()}
+            held |= self._drawn(number, [self._place(batch, index) for index in range(len(stored[0]))])
+            yield Batch(held.pop("source"), held.pop("target"), time.perf_counter() - begun, held)
             begun = time.perf_counter()
 
-    def samples(self, count: int) -> Iterator[tuple[str, Images]]:
+    def samples(self, count: int) -> Iterator[tuple[str, Batch]]:
         """Yield a few pairs with their names as networks see them, each as a batch of one, always the same ones."""
-        return ((name, self._seen(self._moved(images))) for name, images in self.stored.samples(count))
+        for place, (name, images) in enumerate(self.stored.samples(count)):
+            held = self._seen(self._moved(images)) | self._drawn("samples", [place])
+            yield name, Batch(held.pop("source"), held.pop("target"), 0.0, held)
+
+    def _place(self, batch: int, index: int) -> int:
+        """Return which pair of an epoch one of a batch is, whatever share of them each process has."""
+        if self.shuffle:
+            return (batch * self.parts + self.part) * self.batch + index
+        return (batch * self.batch + index) * self.parts + self.part
+
+    def _drawn(self, epoch: object, places: Sequence[int]) -> dict[str, Tensor]:
+        """Draw what no pair holds, by the seed of the order."""
+        if not self.images.drawn:
+            return {}
+        drawn = draw(self.images.drawn, [f"{self.seed} {epoch} {place}" for place in places])
+        return dict(zip(drawn, self._to_device(tuple(drawn.values())), strict=True))
 
     def _ahead(self, stored: Iterator[Images]) -> Iterator[Images]:
         """Bring batches to the device; to a GPU each on a stream of its own while the one before it is worked on."""
@@ -118,16 +141,17 @@ class Loader:
         return torch.cuda.Stream(self.place.device)  # type: ignore[no-untyped-call]  # torch's
 
     def _moved(self, images: Images) -> Images:
-        device = self.place.device
-        if self.resident:
-            return images
-        cuda = device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
-        with record_function("host_to_device"):
-            source, target = (image.pin_memory() if cuda else image for image in images)
-            return source.to(device, non_blocking=cuda), target.to(device, non_blocking=cuda)
+        return images if self.resident else self._to_device(images)
 
-    def _seen(self, images: Images) -> Images:
-        return to_network(images[0], self.images.source), to_network(images[1], self.images.target)
+    def _to_device(self, tensors: Images) -> Images:
+        cuda = self.place.device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
+        with record_function("host_to_device"):
+            held = [tensor.pin_memory() if cuda else tensor for tensor in tensors]
+            return tuple(tensor.to(self.place.device, non_blocking=cuda) for tensor in held)
+
+    def _seen(self, stored: Images) -> dict[str, Tensor]:
+        """Turn what is stored into what networks see, by name."""
+        return {name: seen(each, spec) for each, (name, spec) in zip(stored, self.images.stored.items(), strict=True)}
 
 
 def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:

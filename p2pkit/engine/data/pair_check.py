@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import ImageSpec, Pair, PairSpec
+from p2pkit.types import ImageSpec, Pair, PairSpec, VectorSpec
 from p2pkit.untyped import Made
 
 _SCALE = 16.0
@@ -35,8 +35,13 @@ def hold_against(images: PairSpec | None, decode: Callable[[], Pair]) -> Pair:
     if cause := _bad_name(pair.name):
         raise DataError(Problem("dataset", f"a pair's name {cause}", "name pairs as files in a folder: train/0001"))
     size = images.height, images.width
-    for side, image, spec in (("source", pair.source, images.source), ("target", pair.target, images.target)):
-        if cause := _misfit(image, spec, size):
+    if pair.extras.keys() != images.given.keys():
+        found, wanted = (", ".join(sorted(names)) or "none" for names in (pair.extras, images.given))
+        remedy = "let each pair hold what the data set's spec says in its extras"
+        raise DataError(Problem(str(pair.name), f"its extras are {found}, where {wanted} is stated", remedy))
+    for side, spec in images.stored.items():
+        each = pair.stored[side]
+        if cause := _misfit(each, spec, size) if isinstance(spec, ImageSpec) else _wrong_vector(each, spec):
             remedy = "let the data set's spec say what its images are, or return them so"
             raise DataError(Problem(str(pair.name), f"its {side} {cause}", remedy))
     return pair
@@ -74,6 +79,19 @@ def _misfit(image: object, spec: ImageSpec, size: tuple[int, int]) -> str:
     return ""
 
 
+def _wrong_vector(vector: object, spec: VectorSpec) -> str:
+    """Say in what a vector or a class differs from its spec; empty where it does not."""
+    if not isinstance(vector, Tensor):
+        return f"is a {type(vector).__name__} and not a torch.Tensor"
+    wanted = () if spec.kind == "class" else (spec.size,)
+    if tuple(vector.shape) != wanted:
+        return f"is of shape {list(vector.shape)}, where {list(wanted)} is stated"
+    if spec.kind == "class":
+        whole = not vector.is_floating_point() and 0 <= int(vector) < spec.size
+        return "" if whole else f"is {vector.item():g}, where a class from 0 to {spec.size - 1} is stated"
+    return "" if bool(vector.isfinite().all()) else "has values that are not finite"
+
+
 def _wrong_classes(image: Tensor, spec: ImageSpec) -> str:
     if image.is_floating_point():
         return f"is a label map of {image.dtype}, where whole numbers are wanted"
@@ -99,28 +117,24 @@ class ScaleCheck:
     """Finds images of floats in 0..1 whose spec says that they reach to 255: each may be dark, all can't be."""
 
     def __init__(self, images: PairSpec | None) -> None:
-        self._largest = dict.fromkeys(("source", "target"), 0.0)
-        self._images = images
+        self._specs = images.images if images is not None else {}
+        self._largest = dict.fromkeys(self._specs, 0.0)
 
     def see(self, pair: Pair) -> None:
         """Take note of a pair."""
-        if self._images is None:
-            return
-        for side, image in (("source", pair.source), ("target", pair.target)):
+        for side in self._specs:
+            image = pair.stored[side]
             whole = not image.is_floating_point()
             self._largest[side] = float("inf") if whole else max(self._largest[side], float(image.max()))
 
     def problems(self) -> list[Problem]:
         """Say which of the images are on another scale, once all pairs have been seen."""
-        if self._images is None:
-            return []
-        specs = {"source": self._images.source, "target": self._images.target}
         return [
             Problem(
                 "dataset",
                 f"no {side} has a value above {self._largest[side]:g}, where up to {spec.high:g} is stated",
                 "say low and high of its scale in the spec, e.g. p2pkit.ImageSpec(3, low=0, high=1)",
             )
-            for side, spec in specs.items()
+            for side, spec in self._specs.items()
             if spec.kind == "intensity" and spec.low == 0 and spec.high >= _SCALE and 0 < self._largest[side] <= 1
         ]

@@ -18,7 +18,8 @@ from p2pkit.untyped import Untyped
 
 T = TypeVar("T")
 
-Images = tuple[Tensor, Tensor]
+Images = tuple[Tensor, ...]
+"""A batch: sources, targets, and what else pairs hold, in the order of `Pair.stored`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class PairSource(Protocol):
         ...
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
-        """Yield (source, target) of each batch, as stored."""
+        """Yield (source, target, extras) of each batch, as stored."""
         ...
 
     def samples(self, count: int) -> Iterator[tuple[str, Images]]:
@@ -72,10 +73,10 @@ class Indexed(ABC):
 
     @abstractmethod
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
-        """Yield (source, target) of each group of indices, as stored."""
+        """Yield (source, target, extras) of each group of indices, as stored."""
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
-        """Yield (source, target) of each batch, as stored; the processes of a run take turns in one order."""
+        """Yield (source, target, extras) of each batch, as stored; the processes of a run take turns in one order."""
         indices = torch.arange(len(self))
         if order.seed is None:
             groups = torch.split(indices[order.part :: order.parts], order.batch)
@@ -98,23 +99,30 @@ class Cached(Indexed):
     names: Sequence[str]
     source: Tensor
     target: Tensor
+    extras: tuple[Tensor, ...] = ()
+
+    @property
+    def stored(self) -> Images:
+        """All that the pairs hold."""
+        return self.source, self.target, *self.extras
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
-        """Yield (source, target) of each group of indices, as stored."""
+        """Yield (source, target, extras) of each group of indices, as stored."""
         every = torch.tensor([index for group in indices for index in group], dtype=torch.int64)
         if self.source.is_cuda:  # a whole epoch's by one transfer, which nobody waits for
             every = every.pin_memory().to(self.source.device, non_blocking=True)
         for chosen in torch.split(every, [len(group) for group in indices]):
-            yield self.source.index_select(0, chosen), self.target.index_select(0, chosen)
+            yield tuple(held.index_select(0, chosen) for held in self.stored)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pairs."""
-        return self.source.nbytes + self.target.nbytes
+        return sum(held.nbytes for held in self.stored)
 
     def to(self, device: torch.device) -> Cached:
         """Return the pairs on a device."""
-        return replace(self, source=self.source.to(device), target=self.target.to(device))
+        source, target, *extras = (held.to(device) for held in self.stored)
+        return replace(self, source=source, target=target, extras=tuple(extras))
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ class Uncached(Indexed):
     workers: Workers = ALONE
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
-        """Yield (source, target) of each group of indices, as stored."""
+        """Yield (source, target, extras) of each group of indices, as stored."""
         return read_pairs(self.pairs, self, indices, self.workers)
 
 
@@ -181,4 +189,4 @@ def make_dataloader(dataset: Dataset[T], **options: Untyped) -> DataLoader[Untyp
 
 def collate(pairs: Sequence[Pair]) -> Images:
     """Make a batch of pairs."""
-    return torch.stack([pair.source for pair in pairs]), torch.stack([pair.target for pair in pairs])
+    return tuple(map(torch.stack, zip(*(pair.stored.values() for pair in pairs), strict=True)))

@@ -17,7 +17,7 @@ from p2pkit.engine.data.workers import ALONE, Workers
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import resize
-from p2pkit.types import ImageSpec, Pair, PairSpec
+from p2pkit.types import ExtraSpec, ImageSpec, Pair, PairSpec
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Parts(Indexed):
     seed: int | None = None
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
-        """Yield (source, target) of each batch, as stored; an epoch's seed settles its parts too."""
+        """Yield (source, target, extras) of each batch, as stored; an epoch's seed settles its parts too."""
         return super(Parts, replace(self, seed=order.seed)).epoch(order)
 
     def batches(self, indices: Sequence[Sequence[int]]) -> Iterator[Images]:
-        """Yield (source, target) of each group of indices, as stored."""
+        """Yield (source, target, extras) of each group of indices, as stored."""
         return read_pairs(_Cut(self), self, indices, self.workers)
 
     def cut(self, index: int) -> Pair:
@@ -66,12 +66,16 @@ class Parts(Indexed):
         size = [math.ceil(side * factor - 1e-9) for side in pair.source.shape[1:]]
         top, left = (int(d * (s - c + 1)) for d, s, c in zip(draw[1:], size, (rows, columns), strict=True))
 
-        def part(image: Tensor, spec: ImageSpec) -> Tensor:
+        def part(image: Tensor, spec: ExtraSpec) -> Tensor:
+            if not isinstance(spec, ImageSpec):
+                return image
             nearest = spec.kind == "labels"
             whole = resize(image, size[0], size[1], nearest=nearest)
             return resize(whole[:, top : top + rows, left : left + columns], height, width, nearest=nearest)
 
-        return Pair(part(pair.source, self.images.source), part(pair.target, self.images.target), pair.name)
+        specs = self.images.stored
+        source, target, *extras = (part(each, specs[name]) for name, each in pair.stored.items())
+        return Pair(source, target, pair.name, dict(zip(sorted(pair.extras), extras, strict=True)))
 
     def _draws(self, index: int) -> list[float]:
         if self.seed is None:
@@ -125,7 +129,7 @@ def load_parts(
         else:
             names.append(outcome.name)
             kept.append(index)
-            room -= outcome.source.nbytes + outcome.target.nbytes
+            room -= sum(each.nbytes for each in outcome.stored.values())
             held.append(outcome)
             if room < 0:
                 held.clear()

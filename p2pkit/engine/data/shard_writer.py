@@ -78,6 +78,9 @@ def write_shards(
     """
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
+    if dataset.spec.given:
+        cause = f"shards hold sources and targets alone, and these pairs hold {', '.join(dataset.spec.given)} too"
+        raise DataError(Problem(str(out), cause, "train on the data set itself"))
     form = _ARRAYS if encoding == "raw" else _Format(".tar", _members, partial(_write_tar, _tar_writer()))
     problems: list[Problem] = []
     written: dict[str, tuple[Shard, ...]] = {}

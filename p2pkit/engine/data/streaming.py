@@ -44,7 +44,7 @@ class StreamedPairs:
         return len(self.stream)
 
     def epoch(self, order: BatchOrder) -> Iterator[Images]:
-        """Yield (source, target) of each batch, as stored; in the stored order one process reads."""
+        """Yield (source, target, extras) of each batch, as stored; in the stored order one process reads."""
         lanes = max(1, self.workers.count) if order.seed is not None else 1
         reading = _Reading(self.stream, self.images, order, lanes, skips=self.unreadable == "skip")
         for images, problems in self._read(reading, replace(self.workers, count=min(self.workers.count, lanes))):

@@ -39,12 +39,12 @@ class FewerLaunches:
         self.network = network
         self.dtype = dtype
 
-    def __call__(self, *images: Tensor) -> Made:
-        """Return what the network makes of images."""
+    def __call__(self, *images: Tensor, **extras: Tensor) -> Made:
+        """Return what the network makes of images, and of extras that it takes by name."""
         counters = self._counters
         # The launch that a counter on the host takes is none; how often its layer was asked is then known here.
         calls = {name: torch.zeros_like(counter, device="cpu") for name, counter in counters.items()}
-        made = functional_call(self.network, {**self._copies, **calls}, images, tie_weights=False)
+        made = functional_call(self.network, {**self._copies, **calls}, images, extras, tie_weights=False)
         if counters:
             torch._foreach_add_(list(counters.values()), list(map(int, calls.values())))
         return made

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from p2pkit.config.model import EngineConfig
 from p2pkit.engine.device.choose import choose_device, device_name
@@ -35,6 +35,10 @@ class Placement:
             "convolutions": "products" if self.precision.products else "direct",
             "channels_last": self.memory_format == torch.channels_last,
         }
+
+    def lay(self, tensor: Tensor) -> Tensor:
+        """Lay out images; of vectors there is one layout only."""
+        return tensor.contiguous(memory_format=self.memory_format) if tensor.ndim == 4 else tensor
 
     def put(self, network: nn.Module) -> nn.Module:
         """Move a network here.

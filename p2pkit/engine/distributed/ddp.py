@@ -12,7 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from p2pkit.config import Part
 from p2pkit.engine.distributed.collectives import is_initialized
-from p2pkit.types import PairSpec, Verdict
+from p2pkit.extras.calling import SEEN, answered, chosen
+from p2pkit.extras.values import blank
+from p2pkit.types import Made, PairSpec, Verdict
 from p2pkit.untyped import Untyped
 
 
@@ -60,18 +62,19 @@ def has_unused_parameters(part: Part, images: PairSpec) -> bool:
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         network = part.build(images)
         made = (torch.zeros(2, spec.channels, images.height, images.width) for spec in (images.source, images.target))
-        source, target = made
+        count, extras = SEEN[part.component.kind], blank(images, 2)
         try:
-            output = network(source) if part.component.kind == "generator" else network(source, target)
+            output = network(*list(made)[:count], **chosen(network, extras, count))
         except NotImplementedError:  # the meta device's own limit
             return False
     reached = set(map(id, _leaves(_tensors(output))))
     return any(parameter.requires_grad and id(parameter) not in reached for parameter in network.parameters())
 
 
-def _tensors(output: Tensor | Verdict) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
+def _tensors(output: Tensor | Made | Verdict) -> list[Tensor]:
+    if not isinstance(output, Verdict):
+        made = answered(output)
+        return [made.fake, *made.extras.values()]
     return [*output.logits, *(tensor for scale in output.features for tensor in scale)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from p2pkit.engine.data.pair_sources import BatchOrder, PairSource
 from p2pkit.engine.device.placement import Placement
-from p2pkit.images.convert import resize, to_network
-from p2pkit.types import PairSpec
+from p2pkit.extras.values import draw, seen
+from p2pkit.images.convert import resize
+from p2pkit.types import ExtraSpec, ImageSpec, PairSpec
 from p2pkit.untyped import Json
 
 MOST = 1000
@@ -36,14 +37,24 @@ class BatchNormCalibrationSet:
     batch: int
     place: Placement
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield the sources, (B, C_source, H, W) in [-1, 1]."""
+    def __iter__(self) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+        """Yield the sources, (B, C_source, H, W) in [-1, 1], and what stands beside them."""
         order = BatchOrder(self.batch, seed=0 if len(self.stored) > MOST else None)
-        spec, size = self.images.source, (self.images.height, self.images.width)
-        for stored, _ in islice(self.stored.epoch(order), math.ceil(MOST / self.batch)):
-            sized = torch.stack([resize(image, *size, nearest=spec.kind == "labels") for image in stored])
-            source = to_network(sized.to(self.place.device), spec)
-            yield source.contiguous(memory_format=self.place.memory_format)
+        for number, stored in enumerate(islice(self.stored.epoch(order), math.ceil(MOST / self.batch))):
+            held = {
+                name: self.place.lay(seen(self._sized(each, spec).to(self.place.device), spec))
+                for each, (name, spec) in zip(stored, self.images.stored.items(), strict=True)
+                if name != "target"
+            }
+            places = [number * self.batch + index for index in range(len(stored[0]))]
+            drawn = {name: each.to(self.place.device) for name, each in draw(self.images.drawn, places).items()}
+            yield held.pop("source"), held | drawn
+
+    def _sized(self, stored: Tensor, spec: ExtraSpec) -> Tensor:
+        if not isinstance(spec, ImageSpec):
+            return stored
+        size = self.images.height, self.images.width
+        return torch.stack([resize(image, *size, nearest=spec.kind == "labels") for image in stored])
 
     def protocol(self) -> dict[str, Json]:
         """Return what the statistics depend on, beside the network."""

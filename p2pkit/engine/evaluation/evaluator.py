@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_sever
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.errors import StorageError
+from p2pkit.extras.calling import generated
+from p2pkit.extras.values import draw
 from p2pkit.images.convert import to_picture
 from p2pkit.types import PairMetric, Report, Samples, optional
 from p2pkit.untyped import Json, Made
@@ -81,11 +84,11 @@ class Evaluator:
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with run_in_mode(generator, mode, statistics):
-                values |= score(metrics, self._pairs(), lambda source: self._generate(generator, source))
+                values |= score(metrics, self.loader.epoch(), self._predict(generator, again=mode != self.mode))
         with run_in_mode(generator, self.mode, statistics):
             rows = self._rows(generator) if world().main else []
         report = self._report(values)
-        names, pictures = tuple(row.name for row in rows), tuple(side_by_side(row.pictures) for row in rows)
+        names, pictures = tuple(row.name for row in rows), tuple(side_by_side(row.pictures[:3]) for row in rows)
         samples = Samples(names, pictures, sheet)
         if world().main:
             self._save(rows, report, samples)
@@ -93,7 +96,7 @@ class Evaluator:
 
     def _save(self, rows: Sequence[Row], report: Report, samples: Samples) -> None:
         try:
-            draw_sheet(rows, ("source", "fake", "target"), samples.sheet)
+            draw_sheet(rows, ("source", "fake", "target", *list(self.images.images)[2:]), samples.sheet)
             save_evaluation(report, samples)
         except StorageError as error:
             if self.unwritten is None:
@@ -171,23 +174,20 @@ class Evaluator:
         noisy = {name: metric for name, metric in metrics if needs_several_fakes(metric)}
         return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
 
-    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return ((batch.source, batch.target) for batch in self.loader.epoch())
-
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
         """Scores of the source itself, where it has the target's form, and of the mean of the training targets."""
         source, target = self.images.source, self.images.target
         simple: dict[str, Predict] = {}
         if source.kind == target.kind and source.channels in (1, target.channels):
-            simple["source"] = lambda image: image.expand(-1, target.channels, -1, -1)
+            simple["source"] = lambda image, **_: image.expand(-1, target.channels, -1, -1)
         if self.mean is not None:
             mean = self.mean
-            simple["mean"] = lambda image: mean.expand(len(image), -1, -1, -1)
+            simple["mean"] = lambda image, **_: mean.expand(len(image), -1, -1, -1)
         metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
         with torch.no_grad():
             offered = simple.items() if self.config.baselines else ()
-            return {name: score(metrics, self._pairs(), predict) for name, predict in offered}
+            return {name: score(metrics, self.loader.epoch(), predict) for name, predict in offered}
 
     @cached_property
     def ground_truth(self) -> Mapping[str, float]:
@@ -195,28 +195,43 @@ class Evaluator:
         metrics = {
             n: metric for n, metric in self._metrics.items() if not {"target", "fakes"} & {*metric_inputs(metric)}
         }
-        targets = (target for _, target in self._pairs())
+        targets = (batch.target for batch in self.loader.epoch())
         with torch.no_grad():
-            return score(metrics, self._pairs(), lambda _: next(targets))
+            return score(metrics, self.loader.epoch(), lambda *_, **__: next(targets))
 
-    def _generate(self, generator: nn.Module, source: Tensor) -> Tensor:
+    def _predict(self, generator: nn.Module, *, again: bool) -> Predict:
+        """Return what makes fakes; where they are to differ each time, by noise that is drawn anew."""
+        if not (again and self.images.drawn):
+            return partial(self._generate, generator)
+        calls = count()
+
+        def predict(source: Tensor, **extras: Tensor) -> Tensor:
+            places = [f"{self.loader.part} {next(calls)}" for _ in source]
+            drawn = {name: noise.to(source.device) for name, noise in draw(self.images.drawn, places).items()}
+            return self._generate(generator, source, **extras | drawn)
+
+        return predict
+
+    def _generate(self, generator: nn.Module, source: Tensor, **extras: Tensor) -> Tensor:
         """Run the generator, in fp32 whatever it was trained in, so that a score is the same on every device.
 
         With statistics of the images at hand each image is a batch of its own.
         """
         if self.mode.batch_norm == "batch":
-            return torch.cat([generator(image) for image in torch.split(source, 1)])
-        fake: Tensor = generator(source)
-        return fake
+            alone = ({name: each[i : i + 1] for name, each in extras.items()} for i in range(len(source)))
+            return torch.cat([generated(generator, *each) for each in zip(torch.split(source, 1), alone, strict=True)])
+        return generated(generator, source, extras)
 
     def _rows(self, generator: nn.Module) -> list[Row]:
         """Show a few pairs, the same in every evaluation."""
         rows = []
-        for name, (source, target) in self.loader.samples(self.config.samples):
-            fake = self._generate(generator, source)[0]
-            specs = (self.images.source, self.images.target, self.images.target)
-            shown = zip((source[0], fake, target[0]), specs, strict=True)
-            rows.append(Row(name, [to_picture(image, spec) for image, spec in shown]))
+        specs = self.images.images
+        for name, batch in self.loader.samples(self.config.samples):
+            fake = self._generate(generator, batch.source, **batch.extras)
+            images = {"source": batch.source, "target": batch.target, **batch.extras}
+            shown = {key: to_picture(images[key][0], spec) for key, spec in specs.items()}
+            source, target = shown.pop("source"), shown.pop("target")
+            rows.append(Row(name, [source, to_picture(fake[0], self.images.target), target, *shown.values()]))
         return rows
 
 

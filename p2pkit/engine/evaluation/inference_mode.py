@@ -13,9 +13,11 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from p2pkit.engine.device.precision import forked
 from p2pkit.engine.distributed.sync_batch_norm import local_batch_norm
+from p2pkit.extras.calling import chosen
 from p2pkit.untyped import Untyped
 
 Statistics = Mapping[str, Tensor]
+Sources = tuple[Tensor, Mapping[str, Tensor]]
 _KEPT = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -83,12 +85,12 @@ def set_mode(generator: nn.Module, mode: InferenceMode, statistics: Statistics |
         _put(norms, statistics or {})
 
 
-def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = "off") -> dict[str, Tensor]:
+def recalibrate(generator: nn.Module, batches: Iterable[Sources], dropout: str = "off") -> dict[str, Tensor]:
     """Gather batch norm's statistics anew: the plain mean over batches, with the weights as they are now.
 
     Args:
         generator: The network; left as it was.
-        sources: Batches of sources.
+        batches: Batches of sources, each with what stands beside them.
         dropout: Whether dropout is `on` in the mode that is to use them.
 
     Returns:
@@ -104,8 +106,8 @@ def recalibrate(generator: nn.Module, sources: Iterable[Tensor], dropout: str = 
             norm.reset_running_stats()
             norm.momentum = None  # stands for the plain mean
             norm.train()
-        for source in sources:
-            generator(source)
+        for source, extras in batches:
+            generator(source, **chosen(generator, extras))
         return {name: tensor.clone() for name, tensor in _statistics(norms).items()}
 
 

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from p2pkit.components import Metric
 from p2pkit.config import Part
+from p2pkit.engine.data.loader import Batch
 from p2pkit.types import PairMetric, optional
 from p2pkit.untyped import Json
 
-Predict = Callable[[Tensor], Tensor]
-Pairs = Iterable[tuple[Tensor, Tensor]]
+Predict = Callable[..., Tensor]
+"""Makes fakes of sources, with extras by name."""
+Pairs = Iterable[Batch]
 
 
 def metric_inputs(metric: PairMetric) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> 
 
     Args:
         metrics: The metrics by name; they begin anew.
-        pairs: Batches of sources and targets.
+        pairs: Batches of sources and targets, and of what stands beside them.
         predict: Makes a fake of each source; another one in each call where noise is on.
 
     Returns:
@@ -42,15 +44,21 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> 
     """
     for metric in metrics.values():
         metric.reset()
-    for source, target in pairs if metrics else ():
-        update_metrics(metrics, source, target, predict)
+    for batch in pairs if metrics else ():
+        update_metrics(metrics, batch.source, batch.target, predict, batch.extras)
     values: dict[str, float] = {}
     for name, metric in metrics.items():
         values |= values_of(name, metric)
     return values
 
 
-def update_metrics(metrics: Mapping[str, PairMetric], source: Tensor, target: Tensor, predict: Predict) -> None:
+def update_metrics(
+    metrics: Mapping[str, PairMetric],
+    source: Tensor,
+    target: Tensor,
+    predict: Predict,
+    extras: Mapping[str, Tensor] | None = None,
+) -> None:
     """Count a batch in.
 
     Args:
@@ -58,14 +66,16 @@ def update_metrics(metrics: Mapping[str, PairMetric], source: Tensor, target: Te
         source: The batch's sources.
         target: Its targets.
         predict: Makes fakes of sources; with dropout or noise, others each time.
+        extras: By name what stands beside the images.
     """
+    beside = extras or {}
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
     if "fake" in names:
-        offered["fake"] = predict(source)
+        offered["fake"] = predict(source, **beside)
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
-        offered["fakes"] = torch.stack([predict(source) for _ in range(most)], 1)
+        offered["fakes"] = torch.stack([predict(source, **beside) for _ in range(most)], 1)
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}

@@ -75,7 +75,7 @@ class GraphedStep:
         Returns:
             Detached scalars on the device, which stand there until the next step.
 
-        Shape: each batch is (source, target), (B, C, H, W) in [-1, 1].
+        Shape: each batch is (source, target, extras), images (B, C, H, W) in [-1, 1].
         """
         self.step.forward.clock.set(number)
         shapes = tuple(image.shape for image in _images(batches))
@@ -107,7 +107,7 @@ class GraphedStep:
 
     def _capture(self, batches: Sequence[PairTensors], number: int) -> _Captured:
         """Record a step without taking it."""
-        inputs = [(torch.empty_like(source), torch.empty_like(target)) for source, target in batches]
+        inputs = [tuple(map(torch.empty_like, batch)) for batch in batches]
         graph = torch.cuda.CUDAGraph()
         with capturing(graph, pool=self.pool, stream=self.stream):
             scalars = self.step.take(inputs, number)

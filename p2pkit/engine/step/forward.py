@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
 import torch
@@ -11,7 +12,8 @@ from torch.profiler import record_function
 from p2pkit.engine.device.precision import Precision, uncompiled
 from p2pkit.engine.step.clock import Clock
 from p2pkit.engine.step.players import Player, Players
-from p2pkit.types import Discriminate, Verdict, View
+from p2pkit.extras.calling import answered, chosen
+from p2pkit.types import Discriminate, Made, Verdict, View
 
 
 class ForwardPasses:
@@ -20,51 +22,71 @@ class ForwardPasses:
     Args:
         players: The networks.
         precision: The arithmetic.
+        extras: Names of what a batch holds beside its two images, in order.
     """
 
-    def __init__(self, players: Players, precision: Precision) -> None:
+    def __init__(self, players: Players, precision: Precision, extras: Sequence[str] = ()) -> None:
         self.players = players
         self.precision = precision
+        self.extras = tuple(extras)
         self.clock = Clock(precision.device)
 
-    def generate(self, source: Tensor) -> Tensor:
+    def named(self, extras: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return a batch's extras by name."""
+        return dict(zip(self.extras, extras, strict=True))
+
+    def generate(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that the generator can learn from.
 
         Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
         """
-        return self._generate(self.players.generator.learning, source)
+        return self._generate(self.players.generator.learning, source, **extras)
 
     @torch.no_grad()
-    def generate_without_history(self, source: Tensor) -> Tensor:
+    def generate_without_history(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that only the discriminator learns from; shapes as in `generate`."""
-        return self._generate(self.players.generator.network, source)
+        return self._generate(self.players.generator.network, source, **extras)
 
-    def _generate(self, network: nn.Module, source: Tensor) -> Tensor:
+    def _generate(self, network: nn.Module, source: Tensor, **extras: Tensor) -> Made:
+        wanted = chosen(self.players.generator.network, extras)
         with record_function("forward"), self.precision.autocast():
-            fake: Tensor = self.precision.asking(network)(source)
-        return fake.float()
+            made = answered(self.precision.asking(network)(source, **wanted))
+        return Made(made.fake.float(), {name: _as_floats(value) for name, value in made.extras.items()})
 
-    def view(self, source: Tensor, target: Tensor, fake: Tensor) -> View:
+    def view(self, batch: Sequence[Tensor], made: Made) -> View:
         """Return what the generator's terms see of a batch."""
         adversary = self.players.discriminator
         judge = self.judge(adversary.network) if adversary else None
-        generate = partial(self._generate, self.players.generator.network)
-        return View(source, target, fake, judge, generate=generate, step=self.clock.step)
+        return self._view(batch, made, judge, partial(self._generate, self.players.generator.network))
 
-    def view_of(self, adversary: Player, source: Tensor, target: Tensor, fake: Tensor) -> View:
+    def view_of(self, adversary: Player, batch: Sequence[Tensor], made: Made) -> View:
         """Return what the discriminator's terms see of a batch, in which the generator leaves no history."""
         judge = self.judge(adversary.learning, own_turn=True)
-        return View(source, target, fake, judge, generate=self.generate_without_history, step=self.clock.step)
+        return self._view(batch, made, judge, self.generate_without_history)
+
+    def _view(self, batch: Sequence[Tensor], made: Made, judge: Discriminate | None, ask: Callable[..., Made]) -> View:
+        source, target, *extras = batch
+
+        def generate(source: Tensor, **extras: Tensor) -> Tensor:
+            return ask(source, **extras).fake
+
+        beside, step = self.named(extras), self.clock.step
+        return View(source, target, made.fake, judge, generate=generate, step=step, extras=beside, made=made.extras)
 
     def judge(self, discriminator: nn.Module, *, own_turn: bool = False) -> Discriminate:
         """Return how losses ask a discriminator, or its other self among several processes."""
         return partial(self._judge, self.precision.asking(discriminator), own_turn)
 
-    def _judge(self, ask: Discriminate, own_turn: bool, source: Tensor, image: Tensor) -> Verdict:
+    def _judge(self, ask: Discriminate, own_turn: bool, source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
         penalty = own_turn and image.requires_grad  # whose gradient is differentiated again
+        wanted = chosen(self.players.discriminator.network, extras, 2) if self.players.discriminator else {}
         with self.precision.autocast(), uncompiled(penalty):
-            verdict = ask(source, image)
+            verdict = ask(source, image, **wanted)
         return _InFp32(tuple(map(Tensor.float, verdict.logits)), verdict.features)
+
+
+def _as_floats(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
 
 
 class _InFp32(Verdict):

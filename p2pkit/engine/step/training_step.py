@@ -15,9 +15,11 @@ from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective
 from p2pkit.engine.step.players import Players, frozen, update
 from p2pkit.engine.step.scalars import Measured, Scalars, verdict_scalars
+from p2pkit.types import Made
 
-PairTensors = tuple[Tensor, Tensor]
-Fakes = Sequence[Tensor | None]
+PairTensors = tuple[Tensor, ...]
+"""A batch: sources, targets, and extras in the order of their names."""
+Fakes = Sequence[Made | None]
 Update = Callable[[Sequence[PairTensors], int], Scalars]
 
 
@@ -46,7 +48,8 @@ class TrainingStep:
     def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players with one batch, or with several whose gradients are added up.
 
-        Shape: each batch is (source, target), (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for lazy terms.
+        Shape: each batch is (source, target, extras), images (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for
+        lazy terms.
         """
         self.forward.clock.set(number)
         return self.take(batches, number)
@@ -54,7 +57,7 @@ class TrainingStep:
     def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players, the clock being set, which a captured step can't do."""
         self.forward.clock.count()
-        fakes: Fakes = [self.forward.generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
+        fakes: Fakes = [self._fakes(batches[0])] if len(batches) == 1 else [None] * len(batches)
         turns = [self._discriminator_update, self._generator_update]
         measured = [turn(batches, fakes, number) for turn in turns[:: -1 if self.generator_first else 1]]
         for learned in self.players.losses:  # from both turns together
@@ -70,10 +73,10 @@ class TrainingStep:
         if player is None:
             return [{} for _ in batches]
         with record_function("discriminator_update"):
-            for (source, target), made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
+            for batch, made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
-                    fake = self.forward.generate_without_history(source) if made is None else made.detach()
-                    view = self.forward.view_of(player, source, target, fake)
+                    fake = self._fakes(batch, history=False) if made is None else made.detach()
+                    view = self.forward.view_of(player, batch, fake)
                     total, values = self.objective.total("discriminator", view, number)
                     self._backward(total, 1 / len(batches))
                 measured.append(values | verdict_scalars(view, self.objective.threshold))
@@ -84,14 +87,19 @@ class TrainingStep:
         """D judges (source, fake) with its weights frozen, and G moves towards what all its terms ask for."""
         player, measured = self.players.generator, list[Measured]()
         with record_function("generator_update"), frozen(self.players.discriminator):
-            for (source, target), made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
+            for batch, made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
-                    fake = self.forward.generate(source) if made is None else made
-                    total, values = self.objective.total("generator", self.forward.view(source, target, fake), number)
+                    fake = self._fakes(batch) if made is None else made
+                    total, values = self.objective.total("generator", self.forward.view(batch, fake), number)
                     self._backward(total, 1 / len(batches))
                 measured.append(values)
             update(player, self.forward.precision, self.clip)
         return measured
+
+    def _fakes(self, batch: PairTensors, *, history: bool = True) -> Made:
+        source, _, *extras = batch
+        ask = self.forward.generate if history else self.forward.generate_without_history
+        return ask(source, **self.forward.named(extras))
 
     def _backward(self, total: Tensor, share: float) -> None:
         if total.requires_grad:  # no term of this player may be due

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.engine.storage.state import REMEDY, read_state, records, verify, write_state
+from p2pkit.engine.storage.state import REMEDY, described, read_state, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
@@ -67,7 +67,7 @@ def write_checkpoint(final: Path, contents: Contents) -> Path:
     """
     tensors = (*contents.generator.values(), *contents.training.values(), *(contents.statistics or {}).values())
     require_room(final, sum(tensor.nbytes for tensor in tensors))
-    known = {"format": 1, "position": asdict(contents.position), "images": asdict(contents.images)}
+    known = {"format": 1, "position": asdict(contents.position), "images": described(contents.images)}
     with writing(final), atomic_folder(final) as partial:
         save_file(_contiguous(contents.generator), partial / GENERATOR)
         save_file(_contiguous(contents.training), partial / TRAINING)
@@ -131,7 +131,7 @@ def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = Non
             shutil.copyfile(statistics / STATISTICS, partial)
     write_config(path, config)
     state = read_state(path)
-    write_state(path, {**state, "images": asdict(state["images"]), "files": records(path)})
+    write_state(path, {**state, "images": described(state["images"]), "files": records(path)})
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from p2pkit.atomic_files import atomic_file
 from p2pkit.engine.storage.layout import STATE
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.errors import ModelError, Problem
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, VectorSpec
 from p2pkit.untyped import Json, Plain
 
 _BLOCK = 2**20
@@ -54,7 +55,9 @@ class _State(BaseModel):
             raise ValueError("position holds a negative number")
         if min(self.images.height, self.images.width, self.images.source.channels, self.images.target.channels) < 1:
             raise ValueError("images are without pixels or channels")
-        for spec in (self.images.source, self.images.target):
+        if any(spec.size < 1 for spec in self.images.extras.values() if isinstance(spec, VectorSpec)):
+            raise ValueError("an extra is without numbers")
+        for spec in self.images.images.values():
             if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
                 raise ValueError(f"the values of an image reach from {spec.low} to {spec.high}")
         return self
@@ -65,6 +68,12 @@ def write_state(folder: Path, state: Plain) -> None:
     plain = json.loads(json.dumps({key: value for key, value in state.items() if key != "digest"}))
     with atomic_file(folder / STATE) as partial:
         partial.write_text(json.dumps({**plain, "digest": _digest(plain)}, indent=2), encoding="utf-8")
+
+
+def described(images: PairSpec) -> dict[str, Json]:
+    """Return what images are as plain data; where nothing stands beside them, no word is said of it."""
+    plain = asdict(images)
+    return plain if images.extras else {key: value for key, value in plain.items() if key != "extras"}
 
 
 def read_state(path: Path) -> dict[str, Json]:

@@ -32,7 +32,7 @@ class GradientShares:
     def __init__(self, assembly: Assembly, loader: Loader) -> None:
         self.assembly = assembly
         self.loader = loader
-        self._pairs: tuple[Tensor, Tensor] | None = None
+        self._pairs: tuple[Tensor, ...] | None = None
 
     def __call__(self) -> dict[str, float]:
         """Measure.
@@ -47,11 +47,11 @@ class GradientShares:
         modules += [term.loss for term in terms if isinstance(term.loss, nn.Module)]
         one_by_one = step.forward.precision.one_by_one()
         with preserve_state(modules, self.assembly.place.device), uncompiled(), one_by_one:
-            source, target = self._fixed()
+            source, _, *extras = pairs = self._fixed()
             with torch.enable_grad():
-                fake = step.forward.generate(source)
-            view = step.forward.view(source, target, fake)
-            weight = last_weight(fake)
+                made = step.forward.generate(source, **step.forward.named(extras))
+            view = step.forward.view(pairs, made)
+            weight = last_weight(made.fake)
             if weight is None:
                 return {}
             gradients = []
@@ -60,10 +60,10 @@ class GradientShares:
                 gradients.append(_gradient(value, weight) / step.forward.precision.scaler.get_scale())
         return _described([term.name for term in terms], torch.stack(gradients))
 
-    def _fixed(self) -> tuple[Tensor, Tensor]:
+    def _fixed(self) -> tuple[Tensor, ...]:
         if self._pairs is None:
             batch = next(self.loader.epoch())
-            self._pairs = batch.source[:FEW].clone(), batch.target[:FEW].clone()  # the rest is not kept
+            self._pairs = tuple(each[:FEW].clone() for each in batch.tensors)  # the rest is not kept
         return self._pairs
 
 

@@ -244,7 +244,7 @@ class Loop:
             self._set_learning_rates()
             if self.on_step is not None:
                 self.on_step(self)
-            scalars = self.assembly.update([(batch.source, batch.target) for batch in group], status.progress.step)
+            scalars = self.assembly.update([batch.tensors for batch in group], status.progress.step)
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
             self._advance()
             status.signal = asked()  # before the device is waited for: a process that is gone is found out here

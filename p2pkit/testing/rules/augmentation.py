@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from p2pkit.errors import ComponentError
+from p2pkit.extras.calling import moved_along
 from p2pkit.images.convert import to_network
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import COLOUR, LABELS, Subject
@@ -64,6 +67,22 @@ def same_geometry(subject: Subject) -> None:
         likeness = _likeness(*augmentation(source.clone(), target.clone()))
         sentence = "Source and target are moved differently: draw once, and apply what was drawn to both."
         require(likeness > 0.9, sentence)
+
+
+@rule("augmentation")
+def moves_extras(subject: Subject) -> None:
+    """Images beside source and target are moved like these, where it takes them."""
+    images = replace(subject.images, extras={"beside": ImageSpec(1)})
+    augmentation = subject.build(images)
+    if "beside" not in moved_along(augmentation, images):
+        alone = "it takes two images alone, and `check` refuses it where there are more"
+        raise Skip(alone if optional.moves(augmentation) else "it moves nothing")
+    size = _sizes(subject, augmentation, images)[-1]
+    given = [_patterns(images, size, spec.channels).to(subject.device) for spec in images.images.values()]
+    for draw in range(DRAWS):
+        torch.manual_seed(draw)
+        source, _, beside = augmentation(*(image.clone() for image in given))
+        require(_likeness(source, beside) > 0.9, "Images beside source and target are moved differently than these.")
 
 
 def _likeness(one: Tensor, other: Tensor) -> float:

@@ -13,6 +13,8 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
+from p2pkit.engine.data.pair_check import hold_against
+from p2pkit.errors import DataError
 from p2pkit.images.convert import stored_type
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
@@ -101,8 +103,17 @@ def pairs(subject: Subject) -> None:
         names = [pair.name for pair in found]
         require(all(names) and len(set(names)) == len(names), f"Give each pair of {split} a name of its own.")
         for pair in found:
+            if pair.extras or dataset.spec.given:
+                _check_extras(pair, dataset.spec)
             _check(pair.source, dataset.spec.source, dataset.spec, f"the source of {split} {pair.name}")
             _check(pair.target, dataset.spec.target, dataset.spec, f"the target of {split} {pair.name}")
+
+
+def _check_extras(pair: Pair, images: PairSpec) -> None:
+    try:
+        hold_against(images, lambda: pair)
+    except DataError as error:
+        raise AssertionError(f"{error.problems[0]}") from None
 
 
 def _check(image: Tensor, stated: ImageSpec, images: PairSpec, what: str) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from p2pkit.errors import first_line
+from p2pkit.extras.calling import answered
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.rules.networks import network
 from p2pkit.testing.subject import Subject
@@ -22,11 +23,12 @@ def shape(subject: Subject) -> None:
         source, target = subject.batch(images)
         with torch.no_grad():
             try:
-                fake = built(source)
+                made = answered(built(source))
             except RuntimeError as error:
                 remedy = "take channels and sides from `images`, or raise p2pkit.ComponentError where they can't be"
                 cause = first_line(error)
                 raise AssertionError(f"{_of(images)} it fails ({cause}): {remedy}.") from error
+        fake = made.fake
         sentence = f"{_of(images)} it returns {type(fake).__name__}, where a tensor is wanted."
         require(isinstance(fake, Tensor), sentence)
         sentence = f"{_of(images)} its fakes are {tuple(fake.shape)}, where {tuple(target.shape)} is wanted"
@@ -40,9 +42,9 @@ def uses_source(subject: Subject) -> None:
     source, _ = subject.batch()
     with torch.no_grad():
         torch.manual_seed(0)
-        fake = built(source)
+        fake = answered(built(source)).fake
         torch.manual_seed(0)
-        other = built(source.flip(0))
+        other = answered(built(source.flip(0))).fake
     require(not torch.equal(fake, other), "Other sources get the same fakes: let them depend on the source.")
 
 
@@ -55,7 +57,7 @@ def range_(subject: Subject) -> None:
         for factor in (1, 10):
             for parameter in built.parameters():
                 parameter.mul_(factor)
-            fake = built(source)
+            fake = answered(built(source)).fake
             if factor == 1:
                 require(fake.isfinite().all(), "Its first fakes are not finite: look at the initial weights.")
             reached = float(fake[fake.isfinite()].abs().max()) if fake.isfinite().any() else 0.0
@@ -70,14 +72,14 @@ def multiple(subject: Subject) -> None:
     step = optional.multiple(built)
     with torch.no_grad():
         source, target = subject.batch(images, count=1)
-        if built(source).shape != target.shape:
+        if answered(built(source)).fake.shape != target.shape:
             raise Skip("its fakes have another size anyway, see the rule `shape`")
     height, width = images.height + step, images.width + 3 * step
     source, target = subject.batch(replace(images, height=height, width=width), count=1)
     sentence = f"Built for {images.height} x {images.width} with `multiple = {step}`, it can't do {height} x {width}"
     try:
         with torch.no_grad():
-            fits = built(source).shape == target.shape
+            fits = answered(built(source)).fake.shape == target.shape
     except (RuntimeError, ValueError, AssertionError):
         fits = False
     require(fits, f"{sentence}: state in an attribute `multiple` what sides have to be multiples of.")

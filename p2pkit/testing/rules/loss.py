@@ -34,7 +34,7 @@ class Judge(nn.Module):
         self.first = nn.Conv2d(channels, 4, 4, 2, 1)
         self.last = nn.Conv2d(4, 1, 4, 2, 1)
 
-    def forward(self, source: Tensor, image: Tensor) -> Verdict:
+    def forward(self, source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
         """Judge by two scales."""
         seen = torch.cat([source, image], 1)
         features = [self.first(images).tanh() for images in (seen, seen[..., ::2, ::2])]
@@ -83,24 +83,25 @@ def smooth(images: Tensor) -> Tensor:
 def call(subject: Subject, loss: Made) -> list[Tensor]:
     """Ask a loss once for each of its roles, and return the values."""
     images, judge = _images(subject), _judge(subject)
-    return [value_of(loss, player, view_of(*images, judge)).detach() for player in roles(loss)]
+    return [value_of(loss, player, view_of(subject, *images, judge)).detach() for player in roles(loss)]
 
 
-def view_of(source: Tensor, target: Tensor, fake: Tensor, judge: Discriminate) -> View:
+def view_of(subject: Subject, source: Tensor, target: Tensor, fake: Tensor, judge: Discriminate) -> View:
     """Return a view with a generator that can be asked: it gives back its source, in the target's channels."""
     channels = target.shape[1]
 
-    def generate(source: Tensor) -> Tensor:
+    def generate(source: Tensor, **extras: Tensor) -> Tensor:
         made = source.mean(1, keepdim=True).expand(-1, channels, -1, -1)
         return 0.9 * made + 0.1 * fake.mean((2, 3), keepdim=True)
 
-    return View(source, target, fake, judge, generate=generate)
+    beside = subject.beside(source) if subject.component.extras else {}
+    return View(source, target, fake, judge, generate=generate, extras=beside)
 
 
 def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
     source, target, fake = _images(subject)
-    view, values = view_of(source, target, fake, _judge(subject)), []
+    view, values = view_of(subject, source, target, fake, _judge(subject)), []
     for seed in (SEED, SEED + 1):
         torch.manual_seed(seed)
         values.append(float(optional.turn(loss, player)(view).detach()))
@@ -116,7 +117,7 @@ def mean_of_pairs(subject: Subject) -> None:
             raise Skip("its value is another one each time")
         source, target, fake = _images(subject)
         views = [
-            view_of(source.repeat(n, 1, 1, 1), target.repeat(n, 1, 1, 1), fake.repeat(n, 1, 1, 1), judge)
+            view_of(subject, source.repeat(n, 1, 1, 1), target.repeat(n, 1, 1, 1), fake.repeat(n, 1, 1, 1), judge)
             for n in (1, 2)
         ]
         one, two = (float(value_of(loss, player, view).detach()) for view in views)
@@ -132,12 +133,12 @@ def every_pair(subject: Subject) -> None:
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
         source, target, fake = _images(subject)
-        whole = value_of(loss, player, view_of(source, target, fake, judge)).detach()
+        whole = value_of(loss, player, view_of(subject, source, target, fake, judge)).detach()
         for index in range(len(fake)):
             other_target, other_fake = target.clone(), fake.clone()
             for image in (other_target, other_fake):
                 image[index] = image[index].flip(-1) * 0.5
-            value = value_of(loss, player, view_of(source, other_target, other_fake, judge)).detach()
+            value = value_of(loss, player, view_of(subject, source, other_target, other_fake, judge)).detach()
             sentence = f"Its {player}(view) does not change when pair {index + 1} of {len(fake)} does"
             require(not torch.equal(value, whole), f"{sentence}: look at all pairs of the batch.")
 
@@ -153,7 +154,7 @@ def scalar(subject: Subject) -> None:
     """Its value is one finite number, a tensor without dimensions."""
     loss, judge = subject.build(), _judge(subject)
     for player in roles(loss):
-        value = value_of(loss, player, view_of(*_images(subject), judge))
+        value = value_of(loss, player, view_of(subject, *_images(subject), judge))
         form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         sentence = f"Its {player}(view) returns {form}, where a tensor without dimensions is wanted: take the mean."
         require(isinstance(value, Tensor) and value.shape == (), sentence)
@@ -168,7 +169,7 @@ def gradient(subject: Subject) -> None:
         source, target, fake = _images(subject)
         fake.requires_grad_(player == "generator")
         learning = [fake] if player == "generator" else list(judge.parameters())
-        value = value_of(loss, player, view_of(source, target, fake, judge))
+        value = value_of(loss, player, view_of(subject, source, target, fake, judge))
         found: list[Tensor | None] = [None]
         if value.requires_grad:
             found = list(torch.autograd.grad(value, learning, allow_unused=True))
@@ -186,7 +187,7 @@ def at_target(subject: Subject) -> None:
         raise Skip("it is not for the generator")
     source, target, _ = _images(subject)
     fake = target.clone().requires_grad_()
-    value = value_of(loss, "generator", view_of(source, target, fake, judge))
+    value = value_of(loss, "generator", view_of(subject, source, target, fake, judge))
     if not value.requires_grad:
         raise Skip("it has no gradient, see the rule `gradient`")
     (found,) = torch.autograd.grad(value, fake, allow_unused=True)
@@ -205,7 +206,7 @@ def gradcheck(subject: Subject) -> None:
     for player in roles(loss):
         source, target, fake = (image.double() for image in _images(subject))
         learning = fake if player == "generator" else judge.last.weight
-        function = _function(loss, player, source, target, fake, judge)
+        function = _function(subject, loss, player, source, target, fake, judge)
         with _KeepDouble(), _double_by_default(), _explained():
             if function(learning).dtype != torch.float64:
                 raise Skip("it computes in single precision, where finite differences tell nothing")
@@ -254,19 +255,19 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    subject: Subject, loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
     if player == "generator":
-        return lambda image: value_of(_copied(loss), player, view_of(source, target, image, judge))
+        return lambda image: value_of(_copied(loss), player, view_of(subject, source, target, image, judge))
 
     def of_weight(weight: Tensor) -> Tensor:
-        def discriminate(source: Tensor, image: Tensor) -> Verdict:
+        def discriminate(source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
             found = torch.func.functional_call(judge, {"last.weight": weight}, (source, image))
             assert isinstance(found, Verdict)
             return found
 
-        return value_of(_copied(loss), player, view_of(source, target, fake, discriminate))
+        return value_of(_copied(loss), player, view_of(subject, source, target, fake, discriminate))
 
     return of_weight
 
@@ -297,16 +298,20 @@ def right_sign(subject: Subject) -> None:
     judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
     if "generator" in roles(loss):
         steps = [torch.lerp(target, fake, share) for share in (0.05, 0.5, 1.0)]
-        costs = [_cost(loss, "generator", view_of(source, target, step, judged[0])) for step in steps]
+        costs = [_cost(loss, "generator", view_of(subject, source, target, step, judged[0])) for step in steps]
         rising = all(a <= b + 1e-5 * (1 + abs(b)) for a, b in pairwise(costs))
         shown = ", ".join(f"{cost:.4g}" for cost in costs)
         sentence = f"Fakes that leave the target cost {shown}, and a worse one has to cost more: turn its sign"
         require(rising, f"{sentence}, or look at what it compares.")
-        believed, caught = (_cost(loss, "generator", view_of(source, target, fake, judged[m])) for m in (-1, 1))
+        believed, caught = (
+            _cost(loss, "generator", view_of(subject, source, target, fake, judged[m])) for m in (-1, 1)
+        )
         sentence = f"A fake that is taken for real costs the generator {believed:.4g}, one that is found out"
         require(believed <= caught + 1e-5 * (1 + abs(caught)), f"{sentence} {caught:.4g}: turn its sign.")
     if "discriminator" in roles(loss):
-        right, wrong = (_cost(loss, "discriminator", view_of(source, target, fake, judged[m])) for m in (1, -1))
+        right, wrong = (
+            _cost(loss, "discriminator", view_of(subject, source, target, fake, judged[m])) for m in (1, -1)
+        )
         sentence = f"Right verdicts cost the discriminator {right:.4g}, wrong ones {wrong:.4g}: turn its sign."
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)
 
@@ -321,7 +326,7 @@ def _scripted(target: Tensor, fake: Tensor, certainty: float) -> Discriminate:
     middle = ((target + fake) / 2).detach()
     size = apart.square().sum((1, 2, 3), keepdim=True)
 
-    def discriminate(source: Tensor, image: Tensor) -> Verdict:
+    def discriminate(source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
         place = 2 * ((image - middle) * apart).sum((1, 2, 3), keepdim=True) / size
         return Verdict((certainty * place,), ((image,),))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from p2pkit.engine.data.loader import Batch
 from p2pkit.engine.evaluation.metrics import metric_inputs, update_metrics, values_of
 from p2pkit.engine.evaluation.metrics import score as score_all
 from p2pkit.testing.rule import Skip, require, rule
@@ -26,10 +27,10 @@ def score(subject: Subject, *batches: ImagePair) -> list[float]:
     sources = torch.split(source, [len(target) for target in targets])
     made: list[Tensor] = []
 
-    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for pair in zip(sources, targets, strict=True):
+    def pairs() -> Iterator[Batch]:
+        for source, target in zip(sources, targets, strict=True):
             made[:] = [next(fakes)]
-            yield pair
+            yield Batch(source, target, 0.0)
 
     return list(score_all({"it": subject.build()}, pairs(), lambda _: made[0]).values())
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from p2pkit.engine.device.choose import emulates_bf16
 from p2pkit.engine.device.placement import lay_out
 from p2pkit.errors import ComponentError, first_line
+from p2pkit.extras.calling import SEEN, answered, lacking, taken
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import PairSpec, optional
@@ -28,7 +29,8 @@ def network(subject: Subject, images: PairSpec | None = None, seed: int = 0) -> 
 def answer(subject: Subject, built: nn.Module, batch: tuple[Tensor, Tensor]) -> list[Tensor]:
     """Call a network, and return its fake, or all of its logits and features."""
     if subject.kind == "generator":
-        return [built(batch[0])]
+        made = answered(built(batch[0]))
+        return [made.fake, *(value for value in made.extras.values() if value.is_floating_point())]
     verdict = built(*batch)
     return [*verdict.logits, *(feature for scale in verdict.features for feature in scale)]
 
@@ -95,6 +97,7 @@ def meta(subject: Subject) -> None:
             f"Made on the meta device, {_some(elsewhere)} is elsewhere: don't name a device when you make tensors."
         )
         require(not elsewhere, sentence)
+        subject.asked(built)
         try:
             answer(subject, built, (_meta(subject, "source"), _meta(subject, "target")))
         except ComponentError:
@@ -207,6 +210,30 @@ def pairs_apart(subject: Subject) -> None:
         alone = answer(subject, built, (source[:1], image[:1]))
     sentence = "In eval mode a pair's answer changes with its neighbours in the batch: look for means over dimension 0"
     require(same([value[:1] for value in first], alone, 1e-3), f"{sentence}, and for views that mix pairs.")
+
+
+@rule(*NETWORKS)
+def extras(subject: Subject) -> None:
+    """What it takes beside images is declared with it, and its answer depends on each of them."""
+    built = network(subject).eval()
+    count, known = SEEN[subject.kind], subject.component.extras
+    missing = lacking(built, known, count)
+    declared = f"p2pkit.{type(subject.component).__name__}(name, factory, extras={{NAME: p2pkit.VectorSpec(8)}})"
+    require(not missing, f"Its forward asks for {_some(missing)}: say what that is, e.g. by {declared}.")
+    wanted = [name for name in taken(built, count) if name in known]
+    if not wanted:
+        raise Skip("it takes images alone")
+    batch = subject.batch()
+    images, beside = batch[:count], subject.beside(batch[0])
+    with torch.no_grad():
+        for name in wanted:
+            changed = {name: beside[name].flip(0)}
+            answers = []
+            for given in ({}, changed):
+                torch.manual_seed(0)
+                made = built(*images, **given)
+                answers.append(made.logits[0] if subject.kind == "discriminator" else answered(made).fake)
+            require(not torch.equal(*answers), f"Its answer is the same with another {name}: use it, or don't take it.")
 
 
 def _some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from p2pkit import ComponentError, DataError
+from p2pkit import ComponentError, DataError, VectorSpec
 from p2pkit.builtin.datasets import manifest
 
 
@@ -125,3 +125,49 @@ def test_wrong_rows_are_named(tmp_path, save, objects, cause):
 def test_lines_that_are_no_json(tmp_path):
     (tmp_path / "x.jsonl").write_text('\n{"source": \n')
     refuse("line 2: not JSON", tmp_path / "x.jsonl")
+
+
+def test_columns_stand_beside_the_images(tmp_path, save):
+    photo, depth = save("x.png", size=(4, 4)), save("d.png", size=(8, 8), channels=1)
+    seasons = ["winter", "summer", "winter"]
+    lines = [
+        {"source": "x.png", "target": "x.png", "name": str(n), "season": s, "depth": "d.png", "age": [n, 1]}
+        for n, s in enumerate(seasons)
+    ]
+    beside = {"season": "class", "depth": "image", "age": "numbers"}
+    dataset = manifest(path=rows(tmp_path / "x.jsonl", *lines), held_out=0, extras=beside)
+    assert dataset.spec.extras["season"] == VectorSpec(2, "class", ("summer", "winter"))
+    assert (dataset.spec.extras["depth"].channels, dataset.spec.extras["age"].size) == (1, 2)
+    pairs = dataset.pairs("train")
+    assert [int(pair.extras["season"]) for pair in pairs] == [1, 0, 1]
+    assert [pair.extras["age"].tolist() for pair in pairs] == [[0, 1], [1, 1], [2, 1]]
+    assert pairs[0].extras["depth"].shape == (1, 4, 4)
+    assert dataset.at(8, 8).pairs("train")[0].extras["depth"].flatten().tolist() == depth.flatten().tolist()
+    plain = manifest(path=tmp_path / "x.jsonl", held_out=0)
+    assert plain.fingerprint("train") != dataset.fingerprint("train")
+    assert photo.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "cause"),
+    [
+        ("class", ["a", ""], "line 3: no it"),
+        ("numbers", ["1 2", "3"], "line 3: it has 1 numbers, and the first line 2"),
+        ("numbers", ["1", "x"], "line 3: it is 'x', where numbers are wanted"),
+        ("image", ["a.png", "b.png"], "line 3: b.png does not exist"),
+    ],
+)
+def test_wrong_cells_are_named(tmp_path, save, column, cells, cause):
+    save("a.png", size=(2, 2))
+    table = tmp_path / "x.csv"
+    table.write_text("source,target,name,it\n" + "".join(f"a.png,a.png,{n},{cell}\n" for n, cell in enumerate(cells)))
+    with pytest.raises(ComponentError, match=cause) as caught:
+        manifest(path=table, extras={"it": column})
+    assert caught.value.parameter == "extras"
+
+
+def test_columns_that_are_not_there_or_are_the_images_own(tmp_path):
+    (tmp_path / "x.csv").write_text("source,target\na.png,a.png\n")
+    for name, cause in (("season", "no column season"), ("target", "target can't stand beside")):
+        with pytest.raises(ComponentError, match=cause):
+            manifest(path=tmp_path / "x.csv", extras={name: "class"})

@@ -34,17 +34,18 @@ def test_what_is_put_is_there(kept, cache, memory, kind):
     for position in (0, 2, 1):
         store.put(position, pair(position * 10, kind))
     assert kept == [memory, memory]
-    assert store.source.shape == (3, 3, 4, 4)
-    assert store.target.shape == (3, 1, 4, 4)
-    assert store.source.dtype == store.target.dtype == kind
-    assert store.source[:, 0, 0, 0].tolist() == [0, 10, 20]
-    assert store.target[:, 0, 0, 0].tolist() == [1, 11, 21]
+    source, target = store.held
+    assert source.shape == (3, 3, 4, 4)
+    assert target.shape == (3, 1, 4, 4)
+    assert source.dtype == target.dtype == kind
+    assert source[:, 0, 0, 0].tolist() == [0, 10, 20]
+    assert target[:, 0, 0, 0].tolist() == [1, 11, 21]
 
 
 def test_off_keeps_nothing(kept):
     store = _Store(3, "off")
     store.put(0, pair(1))
-    assert (store.source, store.target, kept) == (None, None, [])
+    assert (store.held, kept) == ([], [])
 
 
 @pytest.mark.parametrize(("available", "memory"), [(4 * 2 * 64, True), (4 * 2 * 64 - 1, False)])

@@ -117,6 +117,7 @@ def test_samples_are_spread_and_always_the_same(numbers):
     stored, _ = load_split(numbers(9))
     taken = [[name for name, _ in loader(stored, shuffle=True, seed=seed).samples(3)] for seed in (0, 1)]
     assert taken == [["0", "4", "8"]] * 2
-    (_, (source, target)), *_ = loader(stored).samples(1)
+    (_, batch), *_ = loader(stored).samples(1)
+    source, target = batch.tensors
     assert source.shape == target.shape == (1, 1, 2, 2)
     assert source[0, 0, 0, 0] == -1

@@ -141,7 +141,7 @@ def test_what_is_known_to_be_missing_is_said_before_the_work():
 def test_samples_are_the_first_pairs():
     shown = list(loader(Numbers(9, broken=(1,)), unreadable="skip").samples(3))
     assert [name for name, _ in shown] == ["0", "2", "3"]
-    assert shown[1][1][0].shape == (1, 1, 2, 2)
+    assert shown[1][1].source.shape == (1, 1, 2, 2)
 
 
 def test_reading_ahead_is_bounded_and_hands_on_errors():

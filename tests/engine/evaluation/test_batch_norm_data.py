@@ -24,28 +24,28 @@ def stored(count, size=4, channels=3):
 
 
 def indices(batches):
-    return [((batch[:, 0, 0, 0] + 1) * 127.5).round().int().tolist() for batch in batches]
+    return [((batch[:, 0, 0, 0] + 1) * 127.5).round().int().tolist() for batch, _ in batches]
 
 
 def test_all_sources_come_as_networks_see_them():
     batches = list(BatchNormCalibrationSet(stored(5), COLOUR, 2, PLACE))
     assert indices(batches) == [[0, 1], [2, 3], [4]]
-    assert batches[0].shape == (2, 3, 4, 4)
-    assert batches[0].is_contiguous(memory_format=torch.channels_last)
+    assert batches[0][0].shape == (2, 3, 4, 4)
+    assert batches[0][0].is_contiguous(memory_format=torch.channels_last)
     assert indices(BatchNormCalibrationSet(stored(5), COLOUR, 2, PLACE)) == indices(batches)
 
 
 def test_larger_ones_are_brought_to_the_size_of_the_runs_images():
-    (batch,) = BatchNormCalibrationSet(stored(2, size=9), COLOUR, 4, PLACE)
+    ((batch, _),) = BatchNormCalibrationSet(stored(2, size=9), COLOUR, 4, PLACE)
     assert batch.shape == (2, 3, 4, 4)
-    assert indices([batch]) == [[0, 1]]
+    assert indices([(batch, {})]) == [[0, 1]]
 
 
 def test_labels_stay_whole_when_they_are_resized():
     images = PairSpec(ImageSpec(3, kind="labels"), ImageSpec(1), 4, 4)
     maps = torch.randint(3, (2, 1, 10, 10), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pairs = Cached(["a", "b"], maps, torch.zeros(2, 1, 10, 10))
-    (batch,) = BatchNormCalibrationSet(pairs, images, 2, PLACE)
+    ((batch, _),) = BatchNormCalibrationSet(pairs, images, 2, PLACE)
     assert set(batch.unique().tolist()) <= {-1.0, 1.0}
     assert (batch.sum(1) == -1).all()  # one plane of three is set
 

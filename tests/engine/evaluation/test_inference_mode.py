@@ -21,6 +21,10 @@ def sources():
     return [torch.randn(2, 3, 4, 4) * 3 + 1 for _ in range(5)]
 
 
+def beside_nothing(sources):
+    return [(source, {}) for source in sources]
+
+
 def snapshot(network):
     modes = [(module.training, getattr(module, "momentum", None)) for module in network.modules()]
     return {name: value.clone() for name, value in network.state_dict().items()}, modes
@@ -28,7 +32,7 @@ def snapshot(network):
 
 def test_statistics_are_the_mean_over_batches(network, sources):
     before, modes = snapshot(network)
-    found = recalibrate(network, sources)
+    found = recalibrate(network, beside_nothing(sources))
     features = [network[0](source).detach() for source in sources]
     expected = torch.stack([feature.mean((0, 2, 3)) for feature in features]).mean(0)
     torch.testing.assert_close(found["2.running_mean"], expected)
@@ -41,7 +45,7 @@ def test_statistics_are_the_mean_over_batches(network, sources):
 
 def test_statistics_are_used_and_taken_away_again(network, sources):
     before, modes = snapshot(network)
-    found = recalibrate(network, sources)
+    found = recalibrate(network, beside_nothing(sources))
     with run_in_mode(network, InferenceMode("recalibrated"), found):
         normalised = torch.cat([network(source) for source in sources])
     assert normalised.mean().abs() < 0.05
@@ -54,7 +58,9 @@ def test_statistics_are_used_and_taken_away_again(network, sources):
 
 
 def test_dropout_is_on_where_the_mode_has_it_on(network, sources):
-    without, with_noise = (recalibrate(network, sources, dropout)["2.running_var"] for dropout in ("off", "on"))
+    without, with_noise = (
+        recalibrate(network, beside_nothing(sources), dropout)["2.running_var"] for dropout in ("off", "on")
+    )
     assert (with_noise > 1.2 * without).all()
 
 

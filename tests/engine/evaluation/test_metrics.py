@@ -8,6 +8,7 @@ from p2pkit import ConfigError
 from p2pkit.builtin.scores import AbsoluteDifference
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
+from p2pkit.engine.data.loader import Batch
 from p2pkit.engine.evaluation.metrics import score, update_metrics
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
@@ -96,13 +97,15 @@ def test_a_fake_that_nobody_wants_is_not_made():
         raise AssertionError
 
     metrics = {"target": Seen("target")}
-    assert score(metrics, [(torch.zeros(1), torch.zeros(1))], never) == {"target": 1}
+    assert score(metrics, [Batch(torch.zeros(1), torch.zeros(1), 0.0)], never) == {"target": 1}
 
 
 def test_scores_begin_anew():
     metrics = {"l1": AbsoluteDifference()}
     for value in (1.0, 0.5):
-        found = score(metrics, [(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))], lambda image, v=value: image + v)
+        found = score(
+            metrics, [Batch(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 0.0)], lambda image, v=value: image + v
+        )
         assert found == {"l1": value}
 
 

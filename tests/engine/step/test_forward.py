@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pkit import Verdict
+from p2pkit import Made, Verdict
 from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.players import Player, Players
@@ -35,16 +35,16 @@ def forward(request):
 
 
 def test_fakes_are_single_precision_and_can_be_learnt_from(forward):
-    fake = forward.generate(SOURCE)
+    fake = forward.generate(SOURCE).fake
     assert fake.dtype == torch.float32
     fake.sum().backward()
     assert forward.players.generator.network.weight.grad is not None
 
 
 def test_fakes_for_the_discriminator_alone_have_no_history(forward):
-    fake = forward.generate_without_history(SOURCE)
+    fake = forward.generate_without_history(SOURCE).fake
     assert not fake.requires_grad
-    assert torch.equal(fake, forward.generate(SOURCE))
+    assert torch.equal(fake, forward.generate(SOURCE).fake)
 
 
 def test_verdicts_are_computed_as_the_run_computes_and_told_in_fp32(forward):
@@ -57,7 +57,7 @@ def test_verdicts_are_computed_as_the_run_computes_and_told_in_fp32(forward):
 
 
 def test_the_generators_terms_see_the_discriminator_once_for_each_image(forward):
-    view = forward.view(SOURCE, SOURCE.flip(0), SOURCE)
+    view = forward.view((SOURCE, SOURCE.flip(0)), Made(SOURCE))
     for _ in range(2):
         assert view.on_fake is view.on_fake
         assert view.on_target is not view.on_fake
@@ -67,15 +67,15 @@ def test_the_generators_terms_see_the_discriminator_once_for_each_image(forward)
 def test_without_adversary_nobody_can_be_asked():
     alone = ForwardPasses(Players(Player(nn.Conv2d(3, 3, 1), None), None), Precision("fp32", CPU))
     with pytest.raises(RuntimeError, match="needs a discriminator"):
-        _ = alone.view(SOURCE, SOURCE, SOURCE).on_fake
+        _ = alone.view((SOURCE, SOURCE), Made(SOURCE)).on_fake
 
 
 def test_who_learns_is_asked_and_who_does_not_is_not():
     """Among several processes it is the other self, whose backward pass exchanges gradients."""
     plain, shared = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
     passes = ForwardPasses(Players(Player(plain, None, shared), None), Precision("fp32", CPU))
-    assert torch.equal(passes.generate(SOURCE), shared(SOURCE))
-    assert torch.equal(passes.generate_without_history(SOURCE), plain(SOURCE))
+    assert torch.equal(passes.generate(SOURCE).fake, shared(SOURCE))
+    assert torch.equal(passes.generate_without_history(SOURCE).fake, plain(SOURCE))
 
 
 def test_bf16_stays_near_fp32(assembled, batches):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from p2pkit import Made
 from p2pkit.engine.build.assembly import assemble
 
 
@@ -163,8 +164,8 @@ def test_features_are_cast_once_and_only_where_a_loss_reads_them(assembled):
     assembly = assembled(**{"engine.precision": "bf16"})
     computed = []
     assembly.players.discriminator.network.register_forward_hook(lambda net, given, verdict: computed.append(verdict))
-    (source, target), *_ = assembly.trial()
-    verdict = assembly.step.forward.view(source, target, target).on_target
+    batch, *_ = assembly.trial()
+    verdict = assembly.step.forward.view(batch, Made(batch[1])).on_target
     assert {logits.dtype for logits in verdict.logits} == {torch.float32}
     assert "features" not in vars(verdict)
     assert torch.bfloat16 in {layer.dtype for scale in computed[0].features for layer in scale}

@@ -61,7 +61,7 @@ def test_each_terms_gradient_is_the_one_that_autograd_gives(shares):
     gradients = {}
     for term in step.objective.terms:
         source, target = measure._fixed()
-        view = step.forward.view(source, target, step.forward.generate(source))
+        view = step.forward.view((source, target), step.forward.generate(source))
         (term.part.weight * term.loss.generator(view)).backward()
         gradients[term.name] = last_weight(view.fake).grad.flatten().clone()
         step.players.generator.network.zero_grad()
