@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
 
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
-from p2pkit.config import Part, Plan
-from p2pkit.config.model import OptimizerConfig
-from p2pkit.engine.build.init_from import initial_problems
+from p2pkit.config import Plan
 from p2pkit.engine.build.optimizer import (
-    learned_losses,
     learning_rate_factor,
-    make_optimizer,
-    optimizer_of_losses,
 )
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
-from p2pkit.engine.step.objective import Objective, PlayerName, Term
-from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
-from p2pkit.types import PairDataset, PairMetric, PairSpec, Verdict, View, optional
-from p2pkit.untyped import Made
+from p2pkit.engine.trial import Trial, built
+from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line
+from p2pkit.types import PairDataset, PairMetric, PairSpec, optional
 
 
 def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
@@ -46,13 +35,14 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     problems = [*plan.problems]
     if training and plan.config.sweep.wanted:
         problems.append(Problem("sweep", "this config is of several runs", "run it with p2pkit sweep"))
-    dataset = _built(plan.dataset, None, problems) if plan.dataset else None
+    dataset = built(plan.dataset, None, problems) if plan.dataset else None
     split, adversarial = "", False
     if dataset is not None:
         split = _split(plan, dataset, problems)
         if training:
             _check_count(plan, dataset, problems)
             _check_schedule(plan, problems)
+            problems += _too_large(plan, dataset.spec)
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
@@ -72,25 +62,10 @@ def open_dataset(plan: Plan) -> PairDataset:
         ConfigError: It can't be opened; holds all problems.
     """
     problems = [problem for problem in plan.problems if problem.path.partition(".")[0] == "dataset"]
-    dataset: PairDataset | None = _built(plan.dataset, None, problems) if plan.dataset and not problems else None
+    dataset: PairDataset | None = built(plan.dataset, None, problems) if plan.dataset and not problems else None
     if dataset is None:
         raise ConfigError(problems or plan.problems)
     return dataset
-
-
-def _built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Made:
-    try:
-        built = part.build(images)
-    except P2pkitError as error:
-        problems += error.problems
-        return None
-    kind = part.component.kind
-    wrong = optional.misfits(kind, built)
-    if kind in ("generator", "discriminator") and not isinstance(built, nn.Module):
-        wrong = [f"made a {type(built).__name__} where a torch.nn.Module is wanted"]
-    remedy = "let its factory return what p2pkit's reference says of a " + kind
-    problems += [Problem(part.path, f"{part.component.full_name} {cause}", remedy) for cause in wrong]
-    return None if wrong else built
 
 
 def _split(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> str:
@@ -108,7 +83,8 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         found = ", ".join(dataset.splits) or "none"
         problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
         return
-    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count
+    most = max(phase.updates.groups for phase in plan.phases)
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count * most
     count = len(dataset.pairs("train"))
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
@@ -133,6 +109,16 @@ def _check_schedule(plan: Plan, problems: list[Problem]) -> None:
         problems += [Problem("schedule.shape", cause, "a factor is a number of 0 or more")] if wrong else []
 
 
+def _too_large(plan: Plan, images: PairSpec) -> Iterator[Problem]:
+    """Yield the phases whose images are larger than the run's, from which they are made."""
+    for phase in plan.phases:
+        height, width = phase.height_and_width(images)
+        if height > images.height or width > images.width:
+            cause = f"{height} x {width} is larger than the run's images of {images.height} x {images.width}"
+            remedy = "let the data set have the largest size, and give the phases smaller ones"
+            yield Problem(phase.at("size"), cause, remedy)
+
+
 def _folder_problems(plan: Plan) -> list[Problem]:
     folder = plan.config.tracking.folder
     try:
@@ -150,7 +136,7 @@ def _folder_problems(plan: Plan) -> list[Problem]:
 
 def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, PairMetric | None]:
     """Build each metric, once, since some load a network; None for one that can't be built."""
-    return {name: _built(part, images, problems) for name, part in plan.metrics.items()}
+    return {name: built(part, images, problems) for name, part in plan.metrics.items()}
 
 
 def _selection_problems(plan: Plan, metrics: Mapping[str, PairMetric | None]) -> list[Problem]:
@@ -197,12 +183,12 @@ def _check_shapes(plan: Plan, dataset: PairDataset, problems: list[Problem], *, 
     since it asks tensors for their values, is tried once more where they have some.
     """
     images = dataset.spec
-    augmentations = [_built(part, images, problems) for part in plan.augment]
+    augmentations = [built(part, images, problems) for part in plan.augment]
     if training:
         _check_larger(dataset, next(filter(None, map(optional.loads, augmentations)), None), problems)
-    trial = _Trial(plan, images, "meta", training=training, initial=initial)
+    trial = Trial(plan, images, "meta", training=training, initial=initial)
     if any(map(_of_the_meta_device, trial.errors)):
-        trial = _Trial(plan, images, "cpu", training=training, initial=initial)
+        trial = Trial(plan, images, "cpu", training=training, initial=initial)
     problems += trial.problems
     return trial.adversarial
 
@@ -227,166 +213,3 @@ def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: 
 def _of_the_meta_device(error: BaseException) -> bool:
     """Tell whether the meta device may be to blame: it says so in many ways, but never without its name."""
     return isinstance(error, NotImplementedError) or "meta" in str(error).lower()
-
-
-class _Trial:
-    """The forward passes of one step on a device, and what is wrong with them.
-
-    Args:
-        plan: The plan.
-        images: What the images are.
-        device: Where to try; only one pair is looked at where values are computed.
-        training: Whether the networks are to learn.
-        initial: Whether they are to begin with another run's weights.
-    """
-
-    def __init__(self, plan: Plan, images: PairSpec, device: str, *, training: bool, initial: bool) -> None:
-        self.problems: list[Problem] = []
-        self.errors: list[BaseException] = []
-        self.adversarial = False
-        with torch.device(device), torch.random.fork_rng(devices=[]):
-            generator = self._network(plan.generator, images, training=training) if plan.generator else None
-            losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
-            terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
-            self.adversarial = Objective(terms).adversarial
-            wanted = plan.discriminator if self.adversarial else None
-            discriminator = self._network(wanted, images, training=training) if wanted else None
-            if not terms and not self.problems and not plan.problems:
-                self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
-            if training:
-                self._check_optimizers(plan, {"generator": generator, "discriminator": discriminator}, terms)
-            if initial and generator is not None:
-                self.problems += initial_problems(plan, generator)
-            if generator is not None:
-                batch = plan.config.engine.batch if device == "meta" else 1
-                source = torch.zeros(batch, images.source.channels, images.height, images.width)
-                target = torch.zeros(batch, images.target.channels, images.height, images.width)
-                fake = self._generated(generator, source, target)
-                if fake is None or (self.adversarial and discriminator is None):
-                    return
-                if discriminator is None or self._judged(discriminator, source, fake):
-                    self._check_terms(terms, "generator", View(source, target, fake, discriminator, generate=generator))
-                    without = View(source, target, fake.detach(), discriminator, generate=torch.no_grad()(generator))
-                    self._check_terms(terms, "discriminator", without)
-                    if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
-                        self._check_penalties(
-                            terms, View(source, target, fake.detach(), discriminator, generate=generator), discriminator
-                        )
-
-    def _built(self, part: Part, images: PairSpec) -> Made:
-        found: list[Problem] = []
-        built = _built(part, images, found)
-        self.problems += found
-        self.errors += [ConfigError(problem) for problem in found]
-        return built
-
-    def _network(self, part: Part, images: PairSpec, *, training: bool) -> nn.Module | None:
-        network: nn.Module | None = self._built(part, images)
-        if training and network is not None and not any(weight.requires_grad for weight in network.parameters()):
-            cause = f"{part.component.full_name} has no parameters that can be trained"
-            self.problems.append(Problem(part.path, cause, "choose another, or leave some of its parameters unfrozen"))
-            return None
-        return network
-
-    def _check_optimizers(self, plan: Plan, networks: Mapping[str, nn.Module | None], terms: Sequence[Term]) -> None:
-        """Make each optimiser, whose groups have to match parameters."""
-        for key, network in networks.items():
-            if key in plan.optimizers and network is not None:
-                self._make_optimizer(plan.optimizers[key], getattr(plan.config.optimizers, key), network)
-        for loss in () if plan.problems else learned_losses(terms).values():
-            self._make_optimizer(*optimizer_of_losses(plan), loss)
-
-    def _make_optimizer(self, part: Part, config: OptimizerConfig, network: nn.Module) -> None:
-        try:
-            make_optimizer(part, config, network)
-        except ConfigError as error:
-            self.problems += [problem for problem in error.problems if problem not in self.problems]
-            self.errors.append(error)
-
-    @contextmanager
-    def _reported(self, path: str) -> Iterator[None]:
-        """Turn whatever a component raises into a problem."""
-        try:
-            yield
-        except ComponentError as error:
-            self.problems.append(error.at(path))
-        except Exception as error:
-            self.errors.append(error)
-            self.problems.append(Problem(path, first_line(error)))
-
-    def _generated(self, generator: nn.Module, source: Tensor, target: Tensor) -> Tensor | None:
-        fake: Made = target
-        with self._reported("generator"):
-            fake = generator(source)
-        if not isinstance(fake, Tensor):
-            cause = f"returned a {type(fake).__name__} where a tensor is wanted"
-            self.problems.append(Problem("generator", cause, "let its forward return the image alone"))
-        elif fake.shape != target.shape:
-            made, wanted = _shape(fake), _shape(target)
-            cause = f"makes images of shape {made}, where the data has {wanted} (channels x height x width)"
-            remedy = (
-                "choose a generator whose output has the target's channels and size, or another dataset.params.size"
-            )
-            self.problems.append(Problem("generator", cause, remedy))
-        elif fake is not target:
-            return fake
-        return None
-
-    def _judged(self, discriminator: nn.Module, source: Tensor, fake: Tensor) -> bool:
-        verdict: Made = None
-        with self._reported("discriminator"):
-            verdict = discriminator(source, fake)
-            if isinstance(verdict, Verdict) and _well_formed(verdict):
-                return True
-            returned = "Verdict without tuples of tensors" if isinstance(verdict, Verdict) else type(verdict).__name__
-            cause = f"returned a {returned} where a p2pkit.Verdict is wanted"
-            remedy = "return p2pkit.Verdict(logits=(...), features=((...),))"
-            self.problems.append(Problem("discriminator", cause, remedy))
-        return False
-
-    def _check_terms(self, terms: list[Term], player: PlayerName, view: View) -> None:
-        for term in (term for term in terms if term.judges(player)):
-            path = f"losses.{term.name}"
-            if any(problem.path == path for problem in self.problems):
-                continue  # told of the other player's turn
-            with self._reported(path):
-                value: Made = term.value(player, view)
-                if not isinstance(value, Tensor):
-                    cause = f"returned a {type(value).__name__} where a scalar tensor is wanted"
-                    self.problems.append(Problem(path, cause, "compute it with torch"))
-                elif value.shape != ():
-                    cause = f"is of shape {list(value.shape)}, not a scalar"
-                    self.problems.append(Problem(path, cause, "take its mean"))
-
-    def _check_penalties(self, terms: list[Term], view: View, discriminator: nn.Module) -> None:
-        """Find terms that ask for a gradient's gradient, which torch's batch norm over several processes can't give."""
-        asked: list[bool] = []
-
-        def watched(source: Tensor, image: Tensor) -> Verdict:
-            asked.append(image.requires_grad)
-            verdict: Verdict = discriminator(source, image)
-            return verdict
-
-        norms = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
-        for term in (term for term in terms if norms and term.judges("discriminator")):
-            asked.clear()
-            with suppress(Exception):  # which is reported already
-                term.value("discriminator", View(view.source, view.target, view.fake, watched))
-            if any(asked):
-                cause = f"losses.{term.name} differentiates a gradient, which batch norm over several processes can't"
-                remedy = "leave it out, or choose another norm for the discriminator"
-                self.problems.append(Problem("engine.sync_batch_norm", cause, remedy))
-
-
-def _well_formed(verdict: Verdict) -> bool:
-    """Tell whether a verdict has tuples of tensors where it should have them."""
-    scales: tuple[object, ...] = (
-        (verdict.logits, *verdict.features) if isinstance(verdict.features, tuple | list) else ()
-    )
-    return bool(verdict.logits is not None and scales) and all(
-        isinstance(scale, tuple | list) and all(isinstance(each, Tensor) for each in scale) for scale in scales
-    )
-
-
-def _shape(images: Tensor) -> str:
-    return " x ".join(map(str, images.shape[1:]))

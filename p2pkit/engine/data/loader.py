@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Cached, Images, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.images.convert import to_network
-from p2pkit.types import PairAugmentation, PairSpec
+from p2pkit.types import ImageSpec, PairAugmentation, PairSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,19 @@ class Loader:
         self.shuffle = shuffle
         self.part = part
         self.parts = parts
+        self.size: tuple[int, int] | None = None
+
+    def sized(self, size: tuple[int, int]) -> Loader:
+        """Return a loader of the same batches whose images are of another size once they are augmented.
+
+        Args:
+            size: Height and width.
+        """
+        if size == (self.images.height, self.images.width):
+            return self
+        other = copy.copy(self)
+        other.size = size
+        return other
 
     @property
     def resident(self) -> bool:
@@ -88,6 +103,10 @@ class Loader:
             images = self._seen(stored)
             for augmentation in self.augmentations:
                 images = augmentation(*images)
+            if self.size is not None:
+                specs = (self.images.source, self.images.target)
+                source, target = (_resized(image, self.size, spec) for image, spec in zip(images, specs, strict=True))
+                images = source, target
             source, target = (image.contiguous(memory_format=self.place.memory_format) for image in images)
             yield Batch(source, target, time.perf_counter() - begun)
             begun = time.perf_counter()
@@ -128,6 +147,12 @@ class Loader:
 
     def _seen(self, images: Images) -> Images:
         return to_network(images[0], self.images.source), to_network(images[1], self.images.target)
+
+
+def _resized(batch: Tensor, size: tuple[int, int], spec: ImageSpec) -> Tensor:
+    if spec.kind == "labels":
+        return functional.interpolate(batch, size, mode="nearest-exact")
+    return functional.interpolate(batch, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:

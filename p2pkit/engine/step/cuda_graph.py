@@ -1,4 +1,4 @@
-"""The whole training step as one CUDA graph: captured once for each set of terms that is due, then replayed.
+"""The whole training step as one CUDA graph: captured once for each set of what is due, then replayed.
 
 A step at batch 1 is about a thousand short kernels, and launching them one by one takes longer than they run.
 """
@@ -55,7 +55,7 @@ class GraphedStep:
         self.step = step
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
         self.pool = torch.cuda.graph_pool_handle()
-        self.examples = _examples([term.part.every for term in step.objective.terms])
+        self.examples = _examples(step.periods)
         self._awaited = {self._due(number) for number in self.examples}
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
@@ -90,7 +90,12 @@ class GraphedStep:
         return self._captured[key].replay(batches)
 
     def _due(self, number: int) -> tuple[bool, ...]:
-        return tuple(number % term.part.every == 0 for term in self.step.objective.terms)
+        return tuple(number % each == 0 for each in self.step.periods)
+
+    def release(self) -> None:
+        """Give back the memory of its graphs, which nobody will ask for again."""
+        torch.cuda.synchronize()
+        self._captured.clear()
 
     def _uncaptured(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Take a step as it is, on the stream that is captured later."""

@@ -57,6 +57,20 @@ class Scalars(Mapping[str, Tensor]):
         return sum(1 for _ in self)
 
 
+def means(updates: Sequence[Sequence[Measured]]) -> Sequence[Measured]:
+    """Return what several updates of one player measured as if it had been one, batch by batch."""
+    if len(updates) == 1:
+        return updates[0]
+    return [
+        {
+            name: torch.stack([held[name].float() for held in parts]).mean(0)
+            for name in parts[0]
+            if all(name in held for held in parts)
+        }
+        for parts in zip(*updates, strict=True)
+    ]
+
+
 def verdict_scalars(view: View, threshold: float | None) -> Measured:
     """Return the discriminator's mean logits, where a term has asked for verdicts anyway, and how often it is right.
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
+from p2pkit.config.phases import UpdatesConfig
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective
 from p2pkit.engine.step.players import Players, frozen, update
-from p2pkit.engine.step.scalars import Measured, Scalars, verdict_scalars
+from p2pkit.engine.step.scalars import Measured, Scalars, means, verdict_scalars
 
 PairTensors = tuple[Tensor, Tensor]
 Fakes = Sequence[Tensor | None]
@@ -33,18 +34,33 @@ class TrainingStep:
         forward: How the networks are asked, and in which arithmetic.
         generator_first: Whether the generator moves before the discriminator.
         clip: Largest norm of each network's gradient.
+        pace: How often the discriminator moves, for each update of the generator.
 
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.3.
     """
 
     def __init__(
-        self, players: Players, objective: Objective, forward: ForwardPasses, generator_first: bool, clip: float | None
+        self,
+        players: Players,
+        objective: Objective,
+        forward: ForwardPasses,
+        generator_first: bool,
+        clip: float | None,
+        pace: UpdatesConfig | None = None,
     ) -> None:
         self.players, self.objective, self.forward = players, objective, forward
-        self.generator_first, self.clip = generator_first, clip
+        self.generator_first, self.clip, self.pace = generator_first, clip, pace or UpdatesConfig()
+
+    @property
+    def periods(self) -> list[int]:
+        """Of all that is not done in each step, every how many steps it is."""
+        return [*self.objective.periods, self.pace.generator]
 
     def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players with one batch, or with several whose gradients are added up.
+
+        With several updates of the discriminator each has as many; the generator's are those of the last one, or the
+        first where it moves first.
 
         Shape: each batch is (source, target), (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for lazy terms.
         """
@@ -54,9 +70,22 @@ class TrainingStep:
     def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players, the clock being set, which a captured step can't do."""
         self.forward.clock.count()
-        fakes: Fakes = [self.forward.generate(batches[0][0])] if len(batches) == 1 else [None] * len(batches)
-        turns = [self._discriminator_update, self._generator_update]
-        measured = [turn(batches, fakes, number) for turn in turns[:: -1 if self.generator_first else 1]]
+        groups = [batches[first :: self.pace.groups] for first in range(self.pace.groups)]
+        shared = groups[0 if self.generator_first else -1]
+        fakes: Fakes = [self.forward.generate(shared[0][0])] if len(shared) == 1 else [None] * len(shared)
+
+        def discriminator() -> Sequence[Measured]:
+            due = groups if self.pace.due(number) else []
+            made = [fakes if group is shared else [None] * len(group) for group in due]
+            updates = [self._discriminator_update(group, fake, number) for group, fake in zip(due, made, strict=True)]
+            return means(updates) if updates else [{} for _ in shared]
+
+        def generator() -> Sequence[Measured]:
+            return self._generator_update(shared, fakes, number)
+
+        measured = [
+            turn() for turn in ((generator, discriminator) if self.generator_first else (discriminator, generator))
+        ]
         for learned in self.players.losses:  # from both turns together
             update(learned, self.forward.precision, self.clip)
         self.forward.precision.update()
