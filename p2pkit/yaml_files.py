@@ -107,7 +107,7 @@ def _place(loc: Sequence[int | str], data: Json) -> list[int | str]:
         there = part in data if isinstance(data, dict) else inside
         if there:
             data = data[part]
-        if there or "[" not in str(part):
+        if there or (isinstance(data, dict) and "[" not in str(part)):
             place.append(part)
     return place
 

@@ -146,9 +146,9 @@ class Phase:
         said += [f"images of {size[0]} x {size[1]}"] if size != (images.height, images.width) else []
         if self.updates != UpdatesConfig():
             pace = self.updates
-            said.append(f"updates {pace.generator} of the generator to {pace.discriminator} of the discriminator")
+            said.append(f"{pace.discriminator} updates of the discriminator for {pace.generator} of the generator")
         said += [f"the {player}'s {', '.join(held)} frozen" for player, held in self.frozen.items() if held]
-        said += [f"{rate:g} x the learning rate of {key}" for key, rate in self.rates.items() if rate != 1]
+        said += [f"{rate:g} x the learning rate of the {key}" for key, rate in self.rates.items() if rate != 1]
         return ", ".join(said)
 
     def at(self, key: str) -> str:
@@ -157,7 +157,7 @@ class Phase:
 
     def rate(self, player: str) -> float:
         """Return the factor of the learning rate of `generator`, `discriminator` or `losses.TERM`."""
-        return self.rates.get(player.partition(".")[0], 1.0)
+        return self.rates.get(player.partition(".")[0], self.rates.get("generator", 1.0))
 
     def height_and_width(self, images: PairSpec) -> tuple[int, int]:
         """Return the size of the images, given what the run's are."""
@@ -214,9 +214,9 @@ def _rates(config: RunConfig, phase: PhaseConfig) -> dict[str, float]:
     for key in ("generator", "discriminator"):
         wanted = getattr(phase.optimizers, key).lr
         found[key] = wanted / getattr(own, key).lr if wanted else 1.0
-    alike = found["generator"] if own.losses is None else 1.0  # then they learn as the generator does
     wanted = phase.optimizers.losses.lr
-    found["losses"] = wanted / (own.losses or own.generator).lr if wanted else alike
+    if wanted or own.losses is not None:  # else they learn as the generator does
+        found["losses"] = wanted / (own.losses or own.generator).lr if wanted else 1.0
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -271,6 +272,8 @@ class Loop:
             self.reporter.trained(status.progress.step, status.steps, shown, status.latest)
             if over or status.signal is not None or status.progress.step >= status.steps:
                 break
+        if status.progress.batches == 0:  # what fills no step has drawn its random numbers, wherever the run is left
+            deque(batches, maxlen=0)
 
     def _advance(self) -> None:
         at = self.status.progress
