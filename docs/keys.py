@@ -49,6 +49,10 @@ def _rows(
     """Yield a row for each key at and below a path; names and numbers of one's own stand in capitals."""
     key = path.rpartition(".")[2]
     default = default[key] if isinstance(default, dict) and key in default else about.get("default")
+    item = about.get("items", {}) if about.get("type") == "array" else {}
+    if "$ref" in item and not _is_component(item):  # a list of sections: each has its number
+        path, about, default = f"{path}.N", {**item, "description": about.get("description", "")}, None
+    about = next((each | about for each in about.get("anyOf", ()) if "$ref" in each), about)  # a section, or null
     below = definitions[about["$ref"].rpartition("/")[2]] if "$ref" in about else about
     inner = next(iter(below.get("patternProperties", {}).values()), below.get("additionalProperties"))
     if "properties" in below and not _is_component(about):

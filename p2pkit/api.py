@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from p2pkit.config import Part
@@ -285,8 +286,14 @@ def outline(checked: ValidatedRun) -> list[str]:
             lines.append(f"{key:<15}{_name(part)}: {count_parameters_on_meta(part, images)}")
     if checked.discriminator is None:
         lines.append("discriminator  none, since no term trains one")
-    terms = [f"{part.weight:g} x {name}" for name, part in plan.losses.items()]
-    lines.append(f"losses         {' + '.join(terms)}")
+    if len(plan.phases) == 1:
+        lines.append(f"losses         {plan.phases[0].describe(images)}")
+    else:
+        told = [
+            f"{phase}, {plan.config.schedule.unit} {phase.start + 1} to {phase.end}: {phase.describe(images)}"
+            for phase in plan.phases
+        ]
+        lines += [f"{title:<15}{text}" for title, text in zip_longest(["phases"], told, fillvalue="")]
     lines += [f"note           {note}" for note in optional.notes(checked.dataset)]
     return [*lines, "the config is in order"]
 

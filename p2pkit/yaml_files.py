@@ -107,7 +107,7 @@ def _place(loc: Sequence[int | str], data: Json) -> list[int | str]:
         there = part in data if isinstance(data, dict) else inside
         if there:
             data = data[part]
-        if there or "[" not in str(part):
+        if there or (isinstance(data, dict) and "[" not in str(part)):
             place.append(part)
     return place
 
@@ -126,10 +126,15 @@ def _description(model: type[BaseModel], loc: Sequence[int | str]) -> str:
 def _type_at(model: Untyped, loc: Sequence[int | str]) -> Untyped:
     for part in loc:
         if _is_model(model):
-            model = model.model_fields[part].annotation if part in model.model_fields else None
+            model = _model_in(model.model_fields[part].annotation) if part in model.model_fields else None
         else:  # a name or an index: its type is the container's last argument
             model = (typing.get_args(model) or (None,))[-1]
     return model
+
+
+def _model_in(kind: Untyped) -> Untyped:
+    """Return the model of a section that may be null; any other type as it is."""
+    return next(filter(_is_model, typing.get_args(kind)), kind) if type(None) in typing.get_args(kind) else kind
 
 
 def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:

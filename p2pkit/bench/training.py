@@ -123,7 +123,7 @@ def _whole(assembly: Assembly) -> Callable[[], None]:
     batches, numbers = feed(assembly), iter(range(10**9))
 
     def act() -> None:
-        group = [next(batches) for _ in range(assembly.engine.accumulate)]
+        group = [next(batches) for _ in range(assembly.batches_per_step)]
         assembly.update([(batch.source, batch.target) for batch in group], next(numbers))
 
     return act

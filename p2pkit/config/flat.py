@@ -15,7 +15,8 @@ def flat_config(config: Plain) -> dict[str, Json]:
 
     A component becomes its name under its own key (`generator` is `unet_256`), and its parameters
     (`generator.params.depth`). A list of components becomes their names (`augment` is `jitter_crop, flip`) and a branch
-    for each. A term that is named like its loss has no line for the name.
+    for each; in other lists of mappings each has its number (`phases.0.epochs`). A term that is named like its loss has
+    no line for the name.
 
     Args:
         config: The config, or a part of it.
@@ -42,6 +43,9 @@ def _flatten(path: str, value: Json) -> Iterator[tuple[str, Json]]:
         for index, (called, item) in enumerate(zip(names, value, strict=True)):
             again = names[:index].count(called)
             yield from _flatten(f"{path}.{called}_{again + 1}" if again else f"{path}.{called}", item.get("params", {}))
+    elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{path}.{index}", item)
     elif value not in (None, "", []):
         yield path, value
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from p2pkit.config.phases import FrozenConfig, PhaseConfig, Unit, UpdatesConfig
 from p2pkit.config.sections import Argument, Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
 from p2pkit.config.tracking import TrackingConfig
 from p2pkit.types import RunLength
@@ -107,13 +108,18 @@ class ScheduleConfig(Section):
         return self
 
     @property
+    def unit(self) -> Unit:
+        """What the schedule counts in."""
+        return "epochs" if self.steps is None else "steps"
+
+    @property
     def length(self) -> int:
         """The number of epochs or steps, whichever the schedule counts in."""
         return self.steps if self.steps is not None else self.epochs or 200
 
     def run_length(self, steps_per_epoch: int) -> RunLength:
         """Return how long the run is, for epochs of so many updates."""
-        unit = 1 if self.steps is not None else steps_per_epoch
+        unit = 1 if self.unit == "steps" else steps_per_epoch
         start = self.length // 2 if self.decay_after is None else self.decay_after
         return RunLength(self.length * unit, unit, start * unit)
 
@@ -318,7 +324,13 @@ class RunConfig(Section):
         description="Terms by name; `use` defaults to the name, and a number is short for `weight`.",
     )
     optimizers: OptimizersConfig = Field(default_factory=OptimizersConfig, description="What updates the networks.")
+    updates: UpdatesConfig | None = Field(None, description="The pace of the players; null for one update each.")
+    frozen: FrozenConfig = Field(default_factory=FrozenConfig, description="Parameters that stay as they are.")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Length and learning rate.")
+    phases: list[PhaseConfig] = Field(
+        default_factory=list,
+        description="Stretches at the beginning of the run that differ from the rest of it, one after the other.",
+    )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="How a step is computed.")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="What is measured.")
     health: HealthConfig = Field(default_factory=HealthConfig, description="What is watched while a GAN trains.")

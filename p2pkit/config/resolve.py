@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from p2pkit.components import Tracker
 from p2pkit.config.flat import component_name
 from p2pkit.config.model import LossConfig, OptimizerConfig, RunConfig
+from p2pkit.config.phases import Phase, phase_problems, phases_of, terms_in_use
 from p2pkit.config.sections import ComponentConfig
 from p2pkit.config.sources import Raw, Source, copy_plain
 from p2pkit.config.tracking import TrackerConfig
@@ -39,12 +40,13 @@ class Plan:
         generator: The generator.
         discriminator: The discriminator that would judge, if a term wants one.
         augment: The augmentations, in order.
-        losses: The terms whose weight is not 0, by name.
+        losses: The terms that have a weight in some phase, by name, with that of the config.
         metrics: The metrics, by name.
-        idle: The terms whose weight is 0, by name.
+        idle: The terms whose weight is always 0, by name.
         optimizers: By the key under `optimizers`, what updates networks and losses.
         schedule: What the learning rate does.
         trackers: By name, who records the run.
+        phases: The stretches of the run, of which there is at least one.
     """
 
     source: Source
@@ -60,6 +62,7 @@ class Plan:
     optimizers: Mapping[str, OptimizerPart] = field(default_factory=dict)
     schedule: Part | None = None
     trackers: Mapping[str, Part] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
 
     def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
         """Return a part that has to be there.
@@ -84,6 +87,7 @@ class Plan:
         for key in ("dataset", "generator", "discriminator"):
             part = getattr(self, key)
             data[key] = {**data[key], **part.resolved()} if part else data[key]
+        data["phases"] = [phase.model_dump(mode="json", exclude_defaults=True) for phase in self.config.phases]
         data["augment"] = [part.resolved() for part in self.augment]
         data["evaluate"]["metrics"] = [part.resolved() for part in self.metrics.values()]
         for name, part in (
@@ -114,10 +118,11 @@ def resolve(source: Source, registry: Registry) -> Plan:
     """
     config, problems = _structure(source.raw)
     finder = _Finder(registry, problems)
-    written = config.losses.items()
-    losses = {name: finder.term(f"losses.{name}", term) for name, term in written if term.weight > 0}
+    written, in_use = config.losses.items(), terms_in_use(config)
+    losses = {name: finder.term(f"losses.{name}", term) for name, term in written if name in in_use}
     unheard = _Finder(registry, [])  # a term that is left out may be wrong
-    idle = {name: unheard.term(f"losses.{name}", term) for name, term in written if term.weight == 0}
+    idle = {name: unheard.term(f"losses.{name}", term) for name, term in written if name not in in_use}
+    problems += phase_problems(config)
     metrics = finder.metrics(config.evaluate.metrics)
     augment = [finder.part("augmentation", f"augment.{i}", item) for i, item in enumerate(config.augment)]
     dataset = finder.part("dataset", "dataset", config.dataset)
@@ -127,6 +132,7 @@ def resolve(source: Source, registry: Registry) -> Plan:
     shape = ComponentConfig(use=config.schedule.shape, params=config.schedule.params)
     schedule = finder.part("schedule", "schedule", shape, key="shape")
     trackers = finder.trackers(config.tracking.trackers)
+    terms = {name: part for name, part in losses.items() if part}
     return Plan(
         source=source,
         config=config,
@@ -135,12 +141,13 @@ def resolve(source: Source, registry: Registry) -> Plan:
         generator=generator,
         discriminator=discriminator,
         augment=tuple(part for part in augment if part),
-        losses={name: part for name, part in losses.items() if part},
+        losses=terms,
         metrics=metrics,
         idle={name: part for name, part in idle.items() if part},
         optimizers={key: part for key, part in optimizers.items() if part},
         schedule=schedule,
         trackers=trackers,
+        phases=phases_of(config, terms),
     )
 
 

@@ -41,6 +41,12 @@ def config_schema(registry: Registry) -> Schema:
     properties["augment"]["items"] = _item("augmentation", registry)
     schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]["items"] = _item("metric", registry)
     properties["losses"] = _terms("loss", registry, properties["losses"], _WEIGHT)
+    phased = schema["$defs"]["PhaseConfig"]["properties"]["losses"]
+    phased["additionalProperties"] = {
+        **_WEIGHT,
+        "if": {"type": "object"},
+        "then": {"$ref": "#/$defs/PhaseTermConfig"},
+    }
     optimizers = schema["$defs"]["OptimizersConfig"]["properties"]
     for name, written in optimizers.items():
         optimizers[name] = {**_described(written), **_named_or("optimizer", registry, {"$ref": "#/$defs/optimizer"})}

@@ -138,6 +138,8 @@ def normalise(raw: Raw) -> Raw:
         full["evaluate"] = {**full["evaluate"], "metrics": _components(full["evaluate"]["metrics"])}
     if isinstance(full.get("losses"), dict):
         full["losses"] = {name: _term(term) for name, term in full["losses"].items()}
+    if "phases" in full:
+        full["phases"] = _phases(full["phases"])
     if isinstance(full.get("optimizers"), dict):
         full["optimizers"] = {
             name: {"use": item} if isinstance(item, str) else item for name, item in full["optimizers"].items()
@@ -156,6 +158,20 @@ def _components(written: Json) -> Json:
     if isinstance(written, list):
         return [{"use": item} if isinstance(item, str) else item for item in written]
     return written
+
+
+def _phases(written: Json) -> Json:
+    """Spell out the terms of phases, which are in a list, or by index where a config is laid over another."""
+    if isinstance(written, dict):
+        return {index: _phase(item) for index, item in written.items()}
+    return [_phase(item) for item in written] if isinstance(written, list) else written
+
+
+def _phase(written: Json) -> Json:
+    if not (isinstance(written, dict) and isinstance(written.get("losses"), dict)):
+        return written
+    terms = {name: _term(0 if term is None else term) for name, term in written["losses"].items()}
+    return {**written, "losses": terms}
 
 
 def _term(written: Json) -> Json:

@@ -44,6 +44,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         if training:
             _check_count(plan, dataset, problems)
             _check_schedule(plan, problems)
+            problems += _too_large(plan, dataset.spec)
         elif plan.config.evaluate.batch_norm == "recalibrated" and "train" not in dataset.splits:
             cause = "there is no split train to gather statistics from"
             problems.append(Problem("evaluate.batch_norm", cause, "use running or batch"))
@@ -84,7 +85,8 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         found = ", ".join(dataset.splits) or "none"
         problems.append(Problem("dataset", "there is no split train to learn from", f"its splits: {found}"))
         return
-    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count
+    most = max(phase.updates.groups for phase in plan.phases)
+    wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count * most
     count = len(dataset.pairs("train"))
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
@@ -107,6 +109,16 @@ def _check_schedule(plan: Plan, problems: list[Problem]) -> None:
     else:
         cause = f"{plan.schedule.component.full_name} returns {', '.join(map(str, wrong))}"
         problems += [Problem("schedule.shape", cause, "a factor is a number of 0 or more")] if wrong else []
+
+
+def _too_large(plan: Plan, images: PairSpec) -> Iterator[Problem]:
+    """Yield the phases whose images are larger than the run's, from which they are made."""
+    for phase in plan.phases:
+        height, width = phase.height_and_width(images)
+        if height > images.height or width > images.width:
+            cause = f"{height} x {width} is larger than the run's images of {images.height} x {images.width}"
+            remedy = "let the data set have the largest size, and give the phases smaller ones"
+            yield Problem(phase.at("size"), cause, remedy)
 
 
 def _folder_problems(plan: Plan) -> list[Problem]:

@@ -45,8 +45,12 @@ GOOD = [
     "{dataset: shapes, generator: swin}",
     "{dataset: shapes, generator: {use: 'acme:swin', params: {heads: 2, window: {size: 4}}}}",
     "{dataset: shapes, optimizers: {generator: {betas: [0.5, 0.9]}}, engine: {clip: null, ema: 0.99}}",
+    "{dataset: shapes, phases: [{epochs: 1, losses: {gan: null, l1: 3, ssim: {every: 2}}, size: [8, 8]}]}",
+    "{dataset: shapes, updates: {discriminator: 2}, frozen: {generator: [norms]}}",
 ]
 BAD = {
+    "a phase's unknown key": "{dataset: shapes, phases: [{epochs: 1, sise: 8}]}",
+    "a phase's negative weight": "{dataset: shapes, phases: [{epochs: 1, losses: {l1: -1}}]}",
     "typo in an alias's parameter": "{dataset: shapes, generator: {use: unet_tiny, params: {widht: 4}}}",
     "parameter out of bounds": "{dataset: shapes, generator: {use: unet, params: {depth: 99}}}",
     "wrong type": "{dataset: shapes, generator: {use: unet, params: {depth: deep}}}",

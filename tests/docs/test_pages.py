@@ -89,7 +89,7 @@ def written_settings() -> list[tuple[str, str, list[str]]]:
         settings = list(context.get("set_") or ())
         failing = any(block.mark == "run: fails" and command in block.commands for block in blocks(page))
         if settings and not failing:
-            found.append((page, recipe if not recipe.endswith(".yaml") else "facades", settings))
+            found.append((page, recipe, settings))
     for page in PAGES:
         for inline in re.findall(r"`(-s [^`]*)`", source(page)):
             if "KEY" not in inline:
@@ -99,6 +99,7 @@ def written_settings() -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "recipe", "settings"), written_settings(), ids=str)
 def test_setting_is_a_key_with_a_value_it_takes(page: str, recipe: str, settings: list[str]) -> None:
-    known = recipe if recipe in recipe_names() else "facades"
+    shown = {block.file: yaml.safe_load(block.text) for block in blocks(page) if block.file}
+    known = recipe if recipe in recipe_names() else shown.get(recipe, "facades")
     plan = resolve(load_config(known, parse_overrides(settings)), load_registry(discover=False))
     assert plan.problems == ()

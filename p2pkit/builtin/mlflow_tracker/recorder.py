@@ -67,6 +67,7 @@ class Recorder:
         self._monitor: SystemWatch | None = None
         self._sent_before: Mapping[str, int] = {}
         self._protocols_logged = False
+        self._phase = 0.0
         self._outage_told = ""
         self._over = False
 
@@ -121,6 +122,9 @@ class Recorder:
         now = int(time.time() * 1000)
         for start in range(0, len(new), LIMIT // 2):
             self.journal.append({"metrics": dict(new[start : start + LIMIT // 2]), "step": step, "time": now})
+        if (phase := values.get("train/phase", self._phase)) != self._phase:
+            self._phase = phase
+            self._log_params_and_tags({}, {"p2pkit.phase": f"{phase:g}"})
 
     def log_report(self, step: int, report: Report) -> None:
         """Log scores and gains over the better baseline; baselines and protocols, which never change, once."""

@@ -1,9 +1,9 @@
-"""From a checked plan to networks, optimisers and the step."""
+"""From a checked plan to networks, optimisers and the step, which each phase of a run has anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,7 +11,8 @@ from torch import nn
 
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import EngineConfig
-from p2pkit.engine.build.optimizer import learned_losses, make_optimizer, optimizer_of_losses
+from p2pkit.config.phases import Phase
+from p2pkit.engine.build.optimizer import freeze, learned_losses, make_optimizer, optimizer_of_losses
 from p2pkit.engine.build.parameters import count_parameters
 from p2pkit.engine.build.seeding import derive_seed, seed_everything
 from p2pkit.engine.checked import ValidatedRun
@@ -20,11 +21,13 @@ from p2pkit.engine.device.precision import allow_tf32
 from p2pkit.engine.distributed.ddp import average_gradients, wrap_ddp
 from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
+from p2pkit.engine.step.cuda_graph import GraphedStep
 from p2pkit.engine.step.ema import EMA
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.engine.step.training_step import PairTensors, TrainingStep, Update
+from p2pkit.engine.step.turns import Turns
 from p2pkit.extras.values import some
 from p2pkit.types import DiscriminatorLoss, GeneratorLoss, PairAugmentation, PairSpec
 from p2pkit.untyped import Json
@@ -32,13 +35,14 @@ from p2pkit.untyped import Json
 
 @dataclass(frozen=True)
 class Assembly:
-    """What a run works with.
+    """What a run works with in one of its phases.
 
     Args:
         checked: The plan and its data.
+        phase: The phase.
         engine: The engine's config, as it is in force.
         place: Where and how the networks compute.
-        players: Networks, optimisers and the generator's average.
+        players: Networks, optimisers and the generator's average; all of the run, whoever takes part now.
         step: The training step.
         augmentations: Changes of training batches, in order.
         update: How the loop takes a step: the step itself, or what replays it.
@@ -46,6 +50,7 @@ class Assembly:
     """
 
     checked: ValidatedRun
+    phase: Phase
     engine: EngineConfig
     place: Placement
     players: Players
@@ -70,13 +75,32 @@ class Assembly:
 
         Shape: each image (B, C, H, W) in [-1, 1].
         """
-        images = self.checked.spec
+        height, width = self.phase.height_and_width(self.checked.spec)
+        images = replace(self.checked.spec, height=height, width=width)
         specs = images.source, images.target, *(images.extras[name] for name in sorted(images.extras))
         with torch.device(self.place.device):
             return [
                 tuple(self.place.lay(some(spec, images, self.engine.batch)) for spec in specs)
-                for _ in range(self.engine.accumulate)
+                for _ in range(self.batches_per_step)
             ]
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that a step takes."""
+        return self.engine.accumulate * self.phase.updates.groups
+
+    def enter(self, phase: Phase) -> Assembly:
+        """Return the run as it is in another phase: same networks and optimisers, other weights, pace and frozen parts.
+
+        Args:
+            phase: The phase; a step that was captured in the present one can't be replayed any more.
+        """
+        if isinstance(self.update, GraphedStep):
+            self.update.release()
+        players = _ready(self.players, phase, self.checked)
+        step = _step(players, self.step.objective, phase, self.checked, self.engine, self.place)
+        update = GraphedStep(step) if isinstance(self.update, GraphedStep) else step
+        return replace(self, phase=phase, players=players, step=step, update=update)
 
     def facts(self) -> dict[str, Json]:
         """Return what the engine settled, for trackers."""
@@ -99,7 +123,7 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
         engine: What is in force instead of the plan's own engine config.
 
     Returns:
-        Everything a run works with, on its device.
+        Everything a run works with, on its device; in its last phase, which is what the config says as a whole.
     """
     plan = checked.plan
     engine = engine or plan.config.engine
@@ -118,14 +142,42 @@ def assemble(checked: ValidatedRun, engine: EngineConfig | None = None) -> Assem
         if engine.compile == "on":
             network.compile()
     terms = _terms(plan, checked.spec, place.device)
-    players = _players(checked, generator, discriminator, terms)
-    objective = Objective(terms, engine.discriminator_factor)
-    forward = ForwardPasses(players, place.precision, sorted(checked.spec.extras))
-    step = TrainingStep(players, objective, forward, engine.order == "generator_first", engine.clip)
+    phase = plan.phases[-1]
+    players = _ready(_players(checked, generator, discriminator, terms), phase, checked)
+    step = _step(players, Objective(terms, engine.discriminator_factor), phase, checked, engine, place)
     augmentations = tuple(part.build(checked.spec) for part in plan.augment)
     if world().rank:  # one seed gave all processes the same weights; dropout and augmentation must differ
         seed_everything(derive_seed(engine.seed, world().rank), deterministic=engine.deterministic)
-    return Assembly(checked, engine, place, players, step, augmentations, update=step)
+    return Assembly(checked, phase, engine, place, players, step, augmentations, update=step)
+
+
+def _step(
+    players: Players,
+    objective: Objective,
+    phase: Phase,
+    checked: ValidatedRun,
+    engine: EngineConfig,
+    place: Placement,
+) -> TrainingStep:
+    """Return a phase's step."""
+    weighed = objective.weighing(phase.terms)
+    taking_part = players.having_a_say(weighed)
+    forward = ForwardPasses(taking_part, place.precision, sorted(checked.spec.extras))
+    turns = Turns(engine.order == "generator_first", phase.updates)
+    return TrainingStep(taking_part, weighed, forward, turns, engine.clip)
+
+
+def _ready(players: Players, phase: Phase, checked: ValidatedRun) -> Players:
+    """Freeze what a phase leaves as it is, before what exchanges gradients asks which parameters learn."""
+
+    def ready(player: Player, part: Part, name: str) -> Player:
+        freeze(player, phase.frozen.get(name, ()))
+        return replace(player, wrapped=wrap_ddp(player.network, part, checked.spec))
+
+    adversary = players.discriminator
+    if adversary is not None and checked.discriminator is not None:
+        adversary = ready(adversary, checked.discriminator, "discriminator")
+    return replace(players, generator=ready(players.generator, checked.generator, "generator"), discriminator=adversary)
 
 
 def _terms(plan: Plan, images: PairSpec, device: torch.device) -> list[Term]:
@@ -143,16 +195,13 @@ def _players(
 ) -> Players:
     config = checked.plan.config
 
-    def player(network: nn.Module, part: Part, key: Literal["generator", "discriminator"]) -> Player:
-        optimizer = make_optimizer(checked.plan.optimizers[key], getattr(config.optimizers, key), network)
-        return Player(network, optimizer, wrap_ddp(network, part, checked.spec))
+    def player(network: nn.Module, key: Literal["generator", "discriminator"]) -> Player:
+        return Player(network, make_optimizer(checked.plan.optimizers[key], getattr(config.optimizers, key), network))
 
-    adversary = None
-    if discriminator is not None and checked.discriminator is not None:
-        adversary = player(discriminator, checked.discriminator, "discriminator")
+    adversary = player(discriminator, "discriminator") if discriminator is not None else None
     average = EMA(generator, config.engine.ema) if config.engine.ema else None
     learned = {
         name: Player(loss, make_optimizer(*optimizer_of_losses(checked.plan), loss), averaged=average_gradients)
         for name, loss in learned_losses(terms).items()
     }
-    return Players(player(generator, checked.generator, "generator"), adversary, average, learned)
+    return Players(player(generator, "generator"), adversary, average, learned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import OptimizerConfig
+from p2pkit.config.phases import Phase
 from p2pkit.engine.build.init_from import initial_problems
-from p2pkit.engine.build.optimizer import learned_losses, make_optimizer, optimizer_of_losses
+from p2pkit.engine.build.optimizer import frozen_problems, learned_losses, make_optimizer, optimizer_of_losses
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
@@ -68,29 +69,63 @@ class DryRun:
             generator = self._network(plan.generator, images, training=training) if plan.generator else None
             losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
             terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]
-            self.adversarial = Objective(terms).adversarial
+            tried = _tried(plan, training=training)
+            weighed = {phase.number: Objective(terms).weighing(phase.terms) for phase in tried}
+            self.adversarial = any(objective.adversarial for objective in weighed.values())
             wanted = plan.discriminator if self.adversarial else None
             discriminator = self._network(wanted, images, training=training) if wanted else None
-            if not terms and not self.problems and not plan.problems:
-                self.problems.append(Problem("losses", "no term has a weight above 0, so nothing would be learnt"))
+            sound = not self.problems and not plan.problems
+            for phase in tried if sound else ():
+                if not weighed[phase.number].periods:
+                    cause = "no term has a weight above 0, so nothing would be learnt"
+                    self.problems.append(Problem(phase.at("losses"), cause))
             if training:
                 self._check_optimizers(plan, {"generator": generator, "discriminator": discriminator}, terms)
             if initial and generator is not None:
                 self.problems += initial_problems(plan, generator)
-            if generator is not None:
-                batch = plan.config.engine.batch if device == "meta" else 1
-                source = torch.zeros(batch, images.source.channels, images.height, images.width)
-                target = torch.zeros(batch, images.target.channels, images.height, images.width)
-                extras = blank(images, batch)
-                made = self._generated(generator, source, target, extras)
-                if made is None or (self.adversarial and discriminator is None):
-                    return
-                asked = _Asked(generator, discriminator, source, target, made, extras)
-                if discriminator is None or self._judged(discriminator, asked):
-                    self._check_terms(terms, "generator", asked.view())
-                    self._check_terms(terms, "discriminator", asked.view(history=False))
-                    if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
-                        self._check_penalties(terms, asked, discriminator)
+            if generator is None:
+                return
+            batch = plan.config.engine.batch if device == "meta" else 1
+            own = self._asked(generator, discriminator, images, batch)
+            if own is None or (self.adversarial and discriminator is None):
+                return
+            for phase in tried:
+                with self._told_of(phase, images):
+                    height, width = phase.height_and_width(images)
+                    resized = replace(images, height=height, width=width)
+                    asked = own if resized == images else self._asked(generator, discriminator, resized, batch)
+                    if asked is not None:
+                        self._check_phase(plan, weighed[phase.number], asked)
+
+    def _asked(
+        self, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec, count: int
+    ) -> _Asked | None:
+        sides = (images.source, images.target)
+        source, target = (torch.zeros(count, side.channels, images.height, images.width) for side in sides)
+        extras = blank(images, count)
+        made = self._generated(generator, source, target, extras)
+        return _Asked(generator, discriminator, source, target, made, extras) if made is not None else None
+
+    def _check_phase(self, plan: Plan, objective: Objective, asked: _Asked) -> None:
+        """Let the discriminator judge, and ask each term of a phase what it comes to."""
+        asked = asked if objective.adversarial else replace(asked, discriminator=None)
+        discriminator = asked.discriminator
+        if discriminator is not None and not self._judged(discriminator, asked):
+            return
+        terms = [term for term in objective.terms if term.part.weight > 0]
+        self._check_terms(terms, "generator", asked.view())
+        self._check_terms(terms, "discriminator", asked.view(history=False))
+        if plan.config.engine.sync_batch_norm and world().several and discriminator is not None:
+            self._check_penalties(terms, asked, discriminator)
+
+    @contextmanager
+    def _told_of(self, phase: Phase, images: PairSpec) -> Iterator[None]:
+        """Say of what is wrong in a phase alone where the config has the phase."""
+        known, self.problems = self.problems, []
+        yield
+        same = {(problem.path, problem.cause) for problem in known}
+        found = [problem for problem in self.problems if (problem.path, problem.cause) not in same]
+        self.problems = known + [_in_phase(problem, phase, images) for problem in found]
 
     def _built(self, part: Part, images: PairSpec) -> Made:
         found: list[Problem] = []
@@ -112,6 +147,10 @@ class DryRun:
         for key, network in networks.items():
             if key in plan.optimizers and network is not None:
                 self._make_optimizer(plan.optimizers[key], getattr(plan.config.optimizers, key), network)
+        for path, held in _frozen(plan):
+            for key, patterns in held.items():
+                network = networks.get(key)
+                self.problems += frozen_problems(f"{path}.{key}", network, patterns) if network is not None else []
         for loss in () if plan.problems else learned_losses(terms).values():
             self._make_optimizer(*optimizer_of_losses(plan), loss)
 
@@ -257,3 +296,24 @@ def _well_formed(verdict: Verdict) -> bool:
 
 def _shape(images: Tensor) -> str:
     return " x ".join(map(str, images.shape[1:]))
+
+
+def _tried(plan: Plan, *, training: bool) -> list[Phase]:
+    """Return the phases to try, what the config says outside of them first: a mistake there is told of once."""
+    return sorted(plan.phases if training else plan.phases[-1:], key=lambda phase: phase.path)
+
+
+def _in_phase(problem: Problem, phase: Phase, images: PairSpec) -> Problem:
+    """Name a problem by what the phase has of its own: its size, or its terms."""
+    size = phase.height_and_width(images)
+    if size != (images.height, images.width):
+        cause = f"{problem.path} at {size[0]} x {size[1]}: {problem.cause}"
+        return replace(problem, path=phase.at("size"), cause=cause)
+    return replace(problem, path=phase.at(problem.path)) if problem.path.startswith("losses") else problem
+
+
+def _frozen(plan: Plan) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
+    """Yield where the config says which parameters are frozen, and by player which."""
+    yield "frozen", plan.config.frozen.patterns
+    for index, phase in enumerate(plan.config.phases):
+        yield f"phases.{index}.frozen", phase.frozen.patterns

@@ -34,7 +34,12 @@ def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | Non
         return "engine.cuda_graph is off"
     if world().several:
         return "gradients are exchanged with other processes"
-    return _tried(assemble(checked, engine))
+    assembly = assemble(checked, engine)
+    for phase in checked.plan.phases:
+        assembly = assembly.enter(phase)
+        if reason := _tried(assembly):
+            return f"{phase}: {reason}" if phase.count > 1 else reason
+    return None
 
 
 def _tried(assembly: Assembly) -> str | None:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from p2pkit.config import Part, Plan
 from p2pkit.config.model import GroupConfig, OptimizerConfig
 from p2pkit.engine.step.objective import Term
+from p2pkit.engine.step.players import Player
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.types import RateSchedule
 from p2pkit.untyped import Untyped
@@ -68,8 +69,41 @@ def _with_parameters(terms: Sequence[Term]) -> list[tuple[Term, nn.Module]]:
 
 
 def trainable(network: nn.Module) -> list[nn.Parameter]:
-    """Return a network's trainable parameters, in its own order, by which checkpoints count them."""
+    """Return a network's trainable parameters, in its own order."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def learning(player: Player) -> list[nn.Parameter]:
+    """Return the parameters that a player's optimiser has, in the network's own order, by which checkpoints count them.
+
+    Those that a phase leaves as they are belong to it, too: in another phase they learn.
+    """
+    held = {id(parameter) for group in player.optimizer.param_groups for parameter in group["params"]}
+    return [parameter for parameter in player.network.parameters() if id(parameter) in held]
+
+
+def freeze(player: Player, patterns: Sequence[str]) -> None:
+    """Let a player's optimiser move no parameter whose name matches, and all others that it has."""
+    held, norms = set(map(id, learning(player))), _norms(player.network)
+    for name, parameter in player.network.named_parameters():
+        if id(parameter) in held:
+            parameter.requires_grad_(not any(_matches(pattern, name, norms) for pattern in patterns))
+
+
+def frozen_problems(path: str, network: nn.Module, patterns: Sequence[str]) -> list[Problem]:
+    """List which patterns match no trainable parameter of a network, and whether all of them together match all.
+
+    Args:
+        path: Where the config has the patterns.
+        network: The network.
+        patterns: The patterns.
+    """
+    names, norms = [name for name, value in network.named_parameters() if value.requires_grad], _norms(network)
+    idle = [pattern for pattern in patterns if not any(_matches(pattern, name, norms) for name in names)]
+    if patterns and all(any(_matches(pattern, name, norms) for pattern in patterns) for name in names):
+        remedy = "leave some parameters unfrozen; a whole discriminator rests by updates: {discriminator: 0}"
+        return [Problem(path, "nothing would be left to learn", remedy)]
+    return [_unmatched(path, pattern, network, norms) for pattern in idle]
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

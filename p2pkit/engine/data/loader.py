@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,14 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Cached, Images, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.extras.calling import moved_along
 from p2pkit.extras.values import draw, seen
-from p2pkit.types import PairAugmentation, PairSpec
+from p2pkit.types import ExtraSpec, ImageSpec, PairAugmentation, PairSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,19 @@ class Loader:
         self.shuffle = shuffle
         self.part = part
         self.parts = parts
+        self.size: tuple[int, int] | None = None
+
+    def sized(self, size: tuple[int, int]) -> Loader:
+        """Return a loader of the same batches whose images are of another size once they are augmented.
+
+        Args:
+            size: Height and width.
+        """
+        if size == (self.images.height, self.images.width):
+            return self
+        other = copy.copy(self)
+        other.size = size
+        return other
 
     @property
     def resident(self) -> bool:
@@ -95,6 +110,9 @@ class Loader:
             held = self._seen(stored)
             for augmentation, names in self.augmentations:
                 held |= zip(names, augmentation(*(held[name] for name in names)), strict=True)
+            if self.size is not None:
+                specs = self.images.stored
+                held = {name: _resized(each, self.size, specs[name]) for name, each in held.items()}
             held = {name: self.place.lay(each) for name, each in held.items()}
             held |= self._drawn(number, [self._place(batch, index) for index in range(len(stored[0]))])
             yield Batch(held.pop("source"), held.pop("target"), time.perf_counter() - begun, held)
@@ -152,6 +170,14 @@ class Loader:
     def _seen(self, stored: Images) -> dict[str, Tensor]:
         """Turn what is stored into what networks see, by name."""
         return {name: seen(each, spec) for each, (name, spec) in zip(stored, self.images.stored.items(), strict=True)}
+
+
+def _resized(batch: Tensor, size: tuple[int, int], spec: ExtraSpec) -> Tensor:
+    if not isinstance(spec, ImageSpec):
+        return batch
+    if spec.kind == "labels":
+        return functional.interpolate(batch, size, mode="nearest-exact")
+    return functional.interpolate(batch, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:

@@ -1,4 +1,4 @@
-"""The whole training step as one CUDA graph: captured once for each set of terms that is due, then replayed.
+"""The whole training step as one CUDA graph: captured once for each set of what is due, then replayed.
 
 A step at batch 1 is about a thousand short kernels, and launching them one by one takes longer than they run.
 """
@@ -55,7 +55,7 @@ class GraphedStep:
         self.step = step
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
         self.pool = torch.cuda.graph_pool_handle()
-        self.examples = _examples([term.part.every for term in step.objective.terms])
+        self.examples = _examples(self._periods)
         self._awaited = {self._due(number) for number in self.examples}
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
@@ -89,8 +89,18 @@ class GraphedStep:
             self._captured[key] = self._capture(batches, number)
         return self._captured[key].replay(batches)
 
+    @property
+    def _periods(self) -> list[int]:
+        """Of all that is not done in each step, every how many steps it is."""
+        return [*self.step.objective.periods, self.step.turns.updates.generator]
+
     def _due(self, number: int) -> tuple[bool, ...]:
-        return tuple(number % term.part.every == 0 for term in self.step.objective.terms)
+        return tuple(number % each == 0 for each in self._periods)
+
+    def release(self) -> None:
+        """Give back the memory of its graphs, which nobody will ask for again."""
+        torch.cuda.synchronize()
+        self._captured.clear()
 
     def _uncaptured(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Take a step as it is, on the stream that is captured later."""

@@ -35,6 +35,16 @@ class ForwardPasses:
         """Return a batch's extras by name."""
         return dict(zip(self.extras, extras, strict=True))
 
+    def fakes(self, batch: Sequence[Tensor], *, history: bool = True) -> Made:
+        """Make a batch's fakes, for whoever learns from them.
+
+        Args:
+            batch: Sources, targets and extras.
+            history: Whether the generator is to learn from them.
+        """
+        source, _, *extras = batch
+        return (self.generate if history else self.generate_without_history)(source, **self.named(extras))
+
     def generate(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that the generator can learn from.
 

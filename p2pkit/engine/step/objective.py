@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Literal
@@ -24,7 +25,7 @@ class Term:
 
     Args:
         name: Its name in the config and in MLflow.
-        part: Its part of the plan, which has its weight, and how often it is applied.
+        part: Its part of the phase, which has its weight, and how often it is applied.
         loss: The loss; having a method `generator` or `discriminator` is having a say in that player's turn.
     """
 
@@ -33,8 +34,8 @@ class Term:
     loss: GeneratorLoss | DiscriminatorLoss
 
     def judges(self, player: PlayerName) -> bool:
-        """Whether the term has a say in a player's turn."""
-        return optional.TURNS[player](self.loss) is not None
+        """Whether the term has a say in a player's turn; one that the phase leaves out has none."""
+        return self.part.weight > 0 and optional.TURNS[player](self.loss) is not None
 
     def value(self, player: PlayerName, view: View) -> Tensor:
         """Return what the loss comes to in a player's turn, without its weight."""
@@ -57,6 +58,17 @@ class Objective:
         self.terms = tuple(terms)
         self.factors: dict[PlayerName, float] = {"generator": 1.0, "discriminator": discriminator_factor}
         self._made = {name: _versions(loss) for name, loss in self.modules.items()}
+
+    def weighing(self, parts: Mapping[str, LossPart]) -> Objective:
+        """Return the same terms with other weights, by name."""
+        other = copy.copy(self)
+        other.terms = tuple(replace(term, part=parts[term.name]) for term in self.terms)
+        return other
+
+    @property
+    def periods(self) -> list[int]:
+        """Of each term that has a say, every how many steps it is due."""
+        return [term.part.every for term in self.terms if term.part.weight > 0]
 
     @property
     def modules(self) -> dict[str, nn.Module]:

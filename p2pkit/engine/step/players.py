@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -13,6 +13,7 @@ from torch.profiler import record_function
 
 from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.step.ema import EMA
+from p2pkit.engine.step.objective import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,12 @@ class Players:
     def losses(self) -> tuple[Player, ...]:
         """The losses that learn."""
         return tuple(self.learned.values())
+
+    def having_a_say(self, objective: Objective) -> Players:
+        """Return those who take part where these terms have a weight: without an adversary nobody judges."""
+        weighing = {term.name for term in objective.terms if term.part.weight > 0}
+        learned = {name: player for name, player in self.learned.items() if name in weighing}
+        return replace(self, discriminator=self.discriminator if objective.adversarial else None, learned=learned)
 
     @property
     def named(self) -> dict[str, Player]:

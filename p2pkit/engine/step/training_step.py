@@ -14,7 +14,8 @@ from torch.profiler import record_function
 from p2pkit.engine.step.forward import ForwardPasses
 from p2pkit.engine.step.objective import Objective
 from p2pkit.engine.step.players import Players, frozen, update
-from p2pkit.engine.step.scalars import Measured, Scalars, verdict_scalars
+from p2pkit.engine.step.scalars import Measured, Scalars, means, verdict_scalars
+from p2pkit.engine.step.turns import Turns
 from p2pkit.types import Made
 
 PairTensors = tuple[Tensor, ...]
@@ -33,23 +34,21 @@ class TrainingStep:
         players: The networks and optimisers.
         objective: What they minimise.
         forward: How the networks are asked, and in which arithmetic.
-        generator_first: Whether the generator moves before the discriminator.
+        turns: Who moves when.
         clip: Largest norm of each network's gradient.
 
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.3.
     """
 
     def __init__(
-        self, players: Players, objective: Objective, forward: ForwardPasses, generator_first: bool, clip: float | None
+        self, players: Players, objective: Objective, forward: ForwardPasses, turns: Turns, clip: float | None
     ) -> None:
-        self.players, self.objective, self.forward = players, objective, forward
-        self.generator_first, self.clip = generator_first, clip
+        self.players, self.objective, self.forward, self.turns, self.clip = players, objective, forward, turns, clip
 
     def __call__(self, batches: Sequence[PairTensors], number: int) -> Scalars:
-        """Update both players with one batch, or with several whose gradients are added up.
+        """Update both players with one batch, or with several, for several updates or whose gradients are added up.
 
-        Shape: each batch is (source, target, extras), images (B, C, H, W) in [-1, 1]. `number` counts steps from 0, for
-        lazy terms.
+        Shape: each is (source, target, extras), images (B, C, H, W) in [-1, 1]. `number` counts from 0, for lazy terms.
         """
         self.forward.clock.set(number)
         return self.take(batches, number)
@@ -57,9 +56,19 @@ class TrainingStep:
     def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players, the clock being set, which a captured step can't do."""
         self.forward.clock.count()
-        fakes: Fakes = [self._fakes(batches[0])] if len(batches) == 1 else [None] * len(batches)
-        turns = [self._discriminator_update, self._generator_update]
-        measured = [turn(batches, fakes, number) for turn in turns[:: -1 if self.generator_first else 1]]
+        groups, shared = self.turns.groups(batches)
+        fakes: list[Fakes] = [[None] * len(group) for group in groups]
+        if len(groups[shared]) == 1:
+            fakes[shared] = [self.forward.fakes(groups[shared][0])]
+
+        def discriminator() -> Sequence[Measured]:
+            due = zip(groups, fakes, strict=True) if self.turns.updates.due(number) else ()
+            return means([self._discriminator_update(group, made, number) for group, made in due])
+
+        def generator() -> Sequence[Measured]:
+            return self._generator_update(groups[shared], fakes[shared], number)
+
+        measured = self.turns.take(discriminator, generator)
         for learned in self.players.losses:  # from both turns together
             update(learned, self.forward.precision, self.clip)
         self.forward.precision.update()
@@ -75,7 +84,7 @@ class TrainingStep:
         with record_function("discriminator_update"):
             for batch, made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
-                    fake = self._fakes(batch, history=False) if made is None else made.detach()
+                    fake = self.forward.fakes(batch, history=False) if made is None else made.detach()
                     view = self.forward.view_of(player, batch, fake)
                     total, values = self.objective.total("discriminator", view, number)
                     self._backward(total, 1 / len(batches))
@@ -89,17 +98,12 @@ class TrainingStep:
         with record_function("generator_update"), frozen(self.players.discriminator):
             for batch, made, exchanging in zip(batches, fakes, player.turn(len(batches)), strict=True):
                 with exchanging:
-                    fake = self._fakes(batch) if made is None else made
+                    fake = self.forward.fakes(batch) if made is None else made
                     total, values = self.objective.total("generator", self.forward.view(batch, fake), number)
                     self._backward(total, 1 / len(batches))
                 measured.append(values)
             update(player, self.forward.precision, self.clip)
         return measured
-
-    def _fakes(self, batch: PairTensors, *, history: bool = True) -> Made:
-        source, _, *extras = batch
-        ask = self.forward.generate if history else self.forward.generate_without_history
-        return ask(source, **self.forward.named(extras))
 
     def _backward(self, total: Tensor, share: float) -> None:
         if total.requires_grad:  # no term of this player may be due

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from p2pkit.engine.build.autotune import tuned_settings
-from p2pkit.engine.build.optimizer import trainable
+from p2pkit.engine.build.optimizer import learning
 from p2pkit.engine.build.seeding import derive_seed
 from p2pkit.engine.distributed.collectives import all_gather, raise_on_all_ranks
 from p2pkit.engine.distributed.world import world
@@ -156,7 +156,7 @@ def _training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]
     for name, held in (networks | assembly.step.objective.states()).items():
         tensors |= {f"{name}.{key}": value for key, value in held.items()}
     for name, player in players.named.items():
-        for index, parameter in enumerate(trainable(player.network)):
+        for index, parameter in enumerate(learning(player)):
             for key, value in player.optimizer.state.get(parameter, {}).items():
                 if value is not None:
                     tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
@@ -168,7 +168,7 @@ def _load_optimizer(player: Player, tensors: Mapping[str, Tensor]) -> None:
 
     In the layout of their parameters, too: a fused update walks both in the order of memory.
     """
-    parameters, optimizer = trainable(player.network), player.optimizer
+    parameters, optimizer = learning(player), player.optimizer
     if optimizer.state:
         for number, parameter in enumerate(parameters):
             held = optimizer.state.get(parameter, {})

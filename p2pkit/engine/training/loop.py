@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -31,6 +31,7 @@ from p2pkit.engine.training.nan_recovery import (
     rollback,
     rollback_lr_factor,
 )
+from p2pkit.engine.training.run_length import count_remaining, next_whole, phase_at
 from p2pkit.errors import StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.progress import ProgressReporter
@@ -80,6 +81,7 @@ class LoopStatus:
         evaluated_at: Its step.
         checkpoint: The last checkpoint.
         owed: Whether a checkpoint that was due could not be written.
+        told: The phase that the user was told of last.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -92,6 +94,7 @@ class LoopStatus:
     evaluated_at: int = -1
     checkpoint: Path | None = None
     owed: bool = False
+    told: int = 0
 
 
 class Loop:
@@ -120,23 +123,22 @@ class Loop:
         on_step: OnStep | None = None,
     ) -> None:
         self.assembly = assembly
-        self.loader = loader
+        self.data = self.loader = loader
         self.evaluator = evaluator
         self.events = events
         self.reporter = reporter
         self.folder = folder
         self.config = config
         self.on_step = on_step
-        self.settings = assembly.checked.plan.config
-        self.steps_per_epoch = len(loader) // self.settings.engine.accumulate
+        self.plan = assembly.checked.plan
+        self.settings = self.plan.config
         self.meter = Meter()
         self.health = Health(self.settings.health, reporter.note)
-        self.shares = GradientShares(assembly, loader)
         self.best = BestCheckpoint(self.settings, folder)
         self.stopping = EarlyStopping(self.settings)
-        self.rate = learning_rate_factor(assembly.checked.plan, self.steps_per_epoch)
         self.seed = loader.seed
         self.status = LoopStatus()
+        self._take_up(assembly)
         self.began_at = 0
 
     def run(self, progress: Progress, state: LoopState, leave: GracefulExit) -> TrainResult:
@@ -171,13 +173,14 @@ class Loop:
         begins = status.progress.batches == 0 and _due(self.settings.evaluate.every, status.progress.epoch)
         if begins and status.state.evaluated != status.progress.step:  # untrained, or stopped just before this one
             self._evaluate()
-        for _ in range(status.progress.epoch, status.epochs):
-            if self.stopping.reason(status.state):
-                break
+        while status.progress.step < status.steps and not self.stopping.reason(status.state):
+            before = status.progress.step
+            self._enter_phase()
             self._epoch(leave)
-            if status.signal is not None:
+            if status.signal is not None or status.progress.step == before:
                 break
-            self._after_epoch()
+            if status.progress.batches == 0 or status.progress.step >= status.steps:
+                self._after_epoch()
         status.signal = all_reduce_signal_async(lambda: leave.signal)()
         if status.signal is None:  # else what was measured goes into the checkpoint, and is read when it was due
             self._read()
@@ -193,15 +196,26 @@ class Loop:
         )
 
     def _count_remaining(self) -> None:
-        """Count what is left, in epochs as long as they are now."""
-        accumulate, schedule, at = self.settings.engine.accumulate, self.settings.schedule, self.status.progress
-        if at.batches >= self.steps_per_epoch * accumulate:  # it is shorter now than when it was begun
-            at = Progress(at.step, at.epoch + 1, 0)
-        done = at.epoch * self.steps_per_epoch + at.batches // accumulate
-        left = schedule.length * self.steps_per_epoch - done
-        self.status.progress = at
-        self.status.steps = schedule.steps or at.step + max(left, 0)
-        self.status.epochs = math.ceil((done + self.status.steps - at.step) / self.steps_per_epoch)
+        status, batches = self.status, len(self.loader)
+        status.progress = next_whole(self.plan, status.progress, batches)  # epochs may be shorter than they were
+        status.steps, status.epochs = count_remaining(self.plan, status.progress, batches)
+
+    def _enter_phase(self) -> None:
+        """Go on with the phase that the next step is of."""
+        phase = phase_at(self.plan, self.status.progress)
+        if phase.number != self.assembly.phase.number:
+            self._take_up(self.assembly.enter(phase))
+        if phase.count > 1 and phase.number != self.status.told:
+            self.status.told = phase.number
+            self.reporter.note(f"step {self.status.progress.step}: {phase}, {phase.describe(self.data.images)}")
+
+    def _take_up(self, assembly: Assembly) -> None:
+        """Take steps of this phase from now on."""
+        self.assembly = assembly
+        self.loader = self.data.sized(assembly.phase.height_and_width(self.data.images))
+        self.steps_per_epoch = len(self.loader) // assembly.batches_per_step
+        self.rate = learning_rate_factor(self.plan, self.steps_per_epoch)
+        self.shares = GradientShares(assembly, self.loader)
 
     def _reason(self) -> str:
         step = self.status.progress.step
@@ -219,7 +233,9 @@ class Loop:
 
     def _restore_state(self, progress: Progress, state: LoopState) -> None:
         self.status.progress, self.status.state = progress, state
-        self.loader.seed = self.seed + 1000 * state.rollbacks  # another order than the one that led astray
+        for loader in (self.data, self.loader):  # another order than the one that led astray
+            loader.seed = self.seed + 1000 * state.rollbacks
+        self._enter_phase()
         self.health.restore(state.health)
         self.meter.restore(state.measured, self.assembly.step.objective.weighted)
 
@@ -235,10 +251,12 @@ class Loop:
         self.events.scalars(progress.step, {"health/rollbacks": float(state.rollbacks)})
 
     def _epoch(self, leave: GracefulExit) -> None:
-        """Take the steps of the epoch under way, or those that are left of it."""
+        """Take the steps of the epoch under way, or those that are left of it, as far as the phase goes."""
         status, epoch = self.status, self.status.progress.epoch
+        phase = self.assembly.phase
+        shown = f"{epoch + 1}/{status.epochs}" + (f", {phase}" if phase.count > 1 else "")
         batches = self.loader.epoch(epoch, skip=status.progress.batches)
-        for group in _groups(batches, self.settings.engine.accumulate):
+        for group in _groups(batches, self.assembly.batches_per_step):
             # Begun here and read after the step, so that no process waits for the others' answers.
             asked = all_reduce_signal_async(lambda: leave.signal)
             self._set_learning_rates()
@@ -248,29 +266,31 @@ class Loop:
             self.meter.add(scalars, sum(len(batch.source) for batch in group), sum(batch.waited for batch in group))
             self._advance()
             status.signal = asked()  # before the device is waited for: a process that is gone is found out here
-            if status.progress.step % self.settings.engine.log_every == 0:
+            over = phase_at(self.plan, status.progress).number != phase.number
+            if over or status.progress.step % self.settings.engine.log_every == 0:  # weights of terms may change
                 self._read()
-            self.reporter.trained(status.progress.step, status.steps, f"{epoch + 1}/{status.epochs}", status.latest)
-            if status.signal is not None or status.progress.step >= status.steps:
+            self.reporter.trained(status.progress.step, status.steps, shown, status.latest)
+            if over or status.signal is not None or status.progress.step >= status.steps:
                 break
+        if status.progress.batches == 0:  # what fills no step has drawn its random numbers, wherever the run is left
+            deque(batches, maxlen=0)
 
     def _advance(self) -> None:
-        at, accumulate = self.status.progress, self.settings.engine.accumulate
-        batches = at.batches + accumulate
-        complete = batches >= self.steps_per_epoch * accumulate
-        self.status.progress = Progress(at.step + 1, at.epoch + complete, 0 if complete else batches)
+        at = self.status.progress
+        after = Progress(at.step + 1, at.epoch, at.batches + self.assembly.batches_per_step)
+        self.status.progress = next_whole(self.plan, after, len(self.loader))
 
     def _set_learning_rates(self) -> None:
         factor = self.rate(self._position()) * rollback_lr_factor(self.status.state.rollbacks)
-        for player in self.assembly.players.named.values():
-            set_learning_rate(player.optimizer, factor)
+        for name, player in self.assembly.players.named.items():
+            set_learning_rate(player.optimizer, factor * self.assembly.phase.rate(name))
 
     def _position(self) -> int:
         """Return where in its schedule the run is, in updates, as if all epochs had been as long as they are now."""
         at = self.status.progress
-        if self.settings.schedule.steps is not None:
+        if self.settings.schedule.unit == "steps":
             return at.step
-        return at.epoch * self.steps_per_epoch + at.batches // self.settings.engine.accumulate
+        return at.epoch * self.steps_per_epoch + at.batches // self.assembly.batches_per_step
 
     def _after_epoch(self) -> None:
         begun, epoch = time.perf_counter(), self.status.progress.epoch
@@ -288,6 +308,8 @@ class Loop:
         step, players = self.status.progress.step, self.assembly.players.named
         latest = self.meter.read()
         latest |= {f"train/learning_rate/{name}": learning_rate(player.optimizer) for name, player in players.items()}
+        if (phase := self.assembly.phase).count > 1:
+            latest["train/phase"] = float(phase.number)
         latest |= self.health.read(step, latest)
         self.status.latest = latest
         self.events.scalars(step, latest)

@@ -78,6 +78,20 @@ def test_going_on_with_the_run_of_stage_two(stages, here):
     assert steps == {local.step, 2 * local.step}
 
 
+def test_in_one_run_the_inner_part_rests_while_the_enhancer_learns(here, streets):
+    kept = {
+        "phases.0.epochs": 1,
+        "phases.0.size": [32, 64],
+        "phases.1.epochs": 1,
+        "checkpoint": {"every": 1, "keep": 9},
+    }
+    run = train("pix2pixhd_phases", (64, 128), LOCAL, **kept, **{"schedule.epochs": 3})
+    coarse, fine, joint = sorted(run.checkpoint.parent.iterdir())
+    inner = [weights(checkpoint, "features.coarse.") for checkpoint in (coarse, fine, joint)]
+    outer = [weights(checkpoint, "features.front.") for checkpoint in (coarse, fine, joint)]
+    assert [same(inner[0], inner[1]), same(inner[1], inner[2]), same(outer[0], outer[1])] == [True, False, False]
+
+
 def test_weights_that_are_lacking_are_found_before_training(here, streets):
     with pytest.raises(p2pkit.ConfigError) as caught:
         train("pix2pixhd_local", (64, 128), LOCAL)

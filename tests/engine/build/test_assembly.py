@@ -68,6 +68,6 @@ def test_facts_say_what_was_settled(assembled):
 @pytest.mark.parametrize("first", ["discriminator", "generator"])
 def test_the_order_of_updates_is_the_configs(assembled, first):
     assembly = assembled(**{"engine.order": f"{first}_first", "engine.clip": 0.5})
-    assert assembly.step.generator_first == (first == "generator")
+    assert assembly.step.turns.generator_first == (first == "generator")
     assert assembly.step.clip == 0.5
     assert assembly.update is assembly.step

@@ -35,14 +35,10 @@ OPTIONS = {
 }
 
 
-def _every(count):
-    return SimpleNamespace(part=SimpleNamespace(every=count))
-
-
 class _Sums:
     """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
 
-    objective = SimpleNamespace(terms=[_every(1), _every(3)])
+    periods = (1, 3)
 
     def __init__(self):
         self.taken = 0

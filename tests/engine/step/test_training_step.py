@@ -196,3 +196,72 @@ def test_a_loss_of_an_older_plugin_stays_as_it_is(learned, batches):
     assembly.step(batches(assembly, 1), 0)
     assert assembly.players.losses == ()
     assert assembly.step.objective.modules["losses.learned"].log_var == 0
+
+
+class TestPace:
+    """How often the discriminator moves for each update of the generator."""
+
+    @pytest.mark.usefixtures("fp32")
+    @pytest.mark.parametrize("order", ["discriminator_first", "generator_first"])
+    def test_two_updates_of_the_discriminator_are_a_textbooks(self, assembled, batches, order):
+        """Each on pairs of its own; the generator's are the last, or the first where it moves first."""
+        first = order == "generator_first"
+        assembly = assembled(**{"engine.order": order, "updates.discriminator": 2})
+        one, two = batches(assembly, 2)
+        networks = [copy.deepcopy(p.network) for p in (assembly.players.generator, assembly.players.discriminator)]
+        scalars = assembly.step([one, two], 0)
+        made, judged = networks
+        opt_g = torch.optim.Adam(made.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        opt_d = torch.optim.Adam(judged.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        losses = []
+
+        def judge(source, target, fake):
+            opt_d.zero_grad()
+            real, other = judged(source, target).logits[0], judged(source, fake.detach()).logits[0]
+            loss = functional.mse_loss(real, torch.ones_like(real)) + functional.mse_loss(
+                other, torch.zeros_like(other)
+            )
+            (0.5 * loss).backward()
+            opt_d.step()
+            losses.append(loss.item())
+
+        def make(source, target, fake):
+            opt_g.zero_grad()
+            logits = judged(source, fake).logits[0]
+            (functional.mse_loss(logits, torch.ones_like(logits)) + 100 * functional.l1_loss(fake, target)).backward()
+            opt_g.step()
+
+        shared, alone = (one, two) if first else (two, one)
+        fake = made(shared[0])
+        if first:
+            make(*shared, fake)
+            judge(*shared, fake)
+        judge(*alone, made(alone[0]))
+        if not first:
+            judge(*shared, fake)
+            make(*shared, fake)
+        assert scalars["train/discriminator/gan"].item() == pytest.approx(sum(losses) / 2, rel=1e-4)
+        for mine, theirs in zip((assembly.players.generator, assembly.players.discriminator), networks, strict=True):
+            for name, value in mine.network.named_parameters():
+                torch.testing.assert_close(value, theirs.get_parameter(name), rtol=1e-3, atol=2e-5)
+
+    def test_two_updates_of_the_generator_leave_the_discriminator_every_other_step(self, assembled, batches):
+        assembly = assembled(**{"updates.generator": 2})
+        data, moved = batches(assembly), []
+        for number, batch in enumerate(data):
+            weights = list(assembly.players.discriminator.network.parameters())
+            before = [weight.clone() for weight in weights]
+            scalars = assembly.step([batch], number)
+            moved.append(not all(torch.equal(one, other) for one, other in zip(before, weights, strict=True)))
+            assert ("train/discriminator/gan" in scalars) == moved[-1]
+            assert "train/generator/gan" in scalars
+        assert moved == [True, False, True]
+        assert assembly.step.periods == [1, 1, 2]
+
+    def test_a_discriminator_without_updates_judges_and_stays(self, assembled, batches):
+        assembly = assembled(**{"updates.discriminator": 0})
+        before = [weight.clone() for weight in assembly.players.discriminator.network.parameters()]
+        scalars = assembly.step(batches(assembly, 1), 0)
+        assert scalars["train/generator/gan"].item() > 0
+        after = assembly.players.discriminator.network.parameters()
+        assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
