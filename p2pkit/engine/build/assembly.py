@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,14 +23,17 @@ from p2pkit.engine.distributed.sync_batch_norm import convert_sync_batch_norm
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import GraphedStep
 from p2pkit.engine.step.ema import EMA
-from p2pkit.engine.step.forward import ForwardPasses
+from p2pkit.engine.step.forward import ForwardPasses, PairTensors
 from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
-from p2pkit.engine.step.training_step import PairTensors, TrainingStep, Update
+from p2pkit.engine.step.scalars import Scalars
+from p2pkit.engine.step.training_step import TrainingStep
 from p2pkit.engine.step.turns import Turns
 from p2pkit.extras.values import some
 from p2pkit.types import DiscriminatorLoss, GeneratorLoss, PairAugmentation, PairSpec
 from p2pkit.untyped import Json
+
+Update = Callable[[Sequence[PairTensors], int], Scalars]
 
 
 @dataclass(frozen=True)

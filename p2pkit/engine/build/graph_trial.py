@@ -13,7 +13,7 @@ from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.device.choose import choose_device
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.cuda_graph import GraphedStep, sync_debug
-from p2pkit.engine.step.training_step import PairTensors
+from p2pkit.engine.step.forward import PairTensors
 from p2pkit.errors import first_line
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from p2pkit.engine.step.forward import PairTensors
 from p2pkit.engine.step.scalars import Scalars
-from p2pkit.engine.step.training_step import PairTensors, TrainingStep
+from p2pkit.engine.step.training_step import TrainingStep
 from p2pkit.untyped import Untyped
 
 WARM_UP = 3

@@ -15,6 +15,10 @@ from p2pkit.engine.step.players import Player, Players
 from p2pkit.extras.calling import answered, chosen
 from p2pkit.types import Discriminate, Made, Verdict, View
 
+PairTensors = tuple[Tensor, ...]
+"""A batch: sources, targets, and extras in the order of their names."""
+Fakes = Sequence[Made | None]
+
 
 class ForwardPasses:
     """How a run's networks are asked.

@@ -35,8 +35,8 @@ class Scalars(Mapping[str, Tensor]):
 
     @classmethod
     def mean(cls, updates: Sequence[Sequence[Measured]], weighted: Mapping[str, float]) -> Scalars:
-        """Return the mean over batches of what each update measured of each batch; one that was not due has no batches."""
-        batches = [dict(ChainMap(*reversed(parts))) for parts in zip(*filter(None, updates), strict=True)]
+        """Return the mean over batches of what each update measured of each batch."""
+        batches = [dict(ChainMap(*reversed(parts))) for parts in zip(*updates, strict=True)]
         names = tuple(name for name in batches[0] if all(name in batch for batch in batches))  # losses log as they like
         values = torch.stack([batch[name].float() for batch in batches for name in names]).view(len(batches), -1)
         return cls(names, values[0] if len(batches) == 1 else values.mean(0), weighted)

@@ -5,23 +5,17 @@ Device scalars go out; the host is never waited for, and no branch depends on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from p2pkit.engine.step.forward import ForwardPasses
-from p2pkit.engine.step.objective import Objective
+from p2pkit.engine.step.forward import Fakes, ForwardPasses, PairTensors
+from p2pkit.engine.step.objective import Objective, PlayerName
 from p2pkit.engine.step.players import Players, frozen, update
 from p2pkit.engine.step.scalars import Measured, Scalars, means, verdict_scalars
 from p2pkit.engine.step.turns import Turns
-from p2pkit.types import Made
-
-PairTensors = tuple[Tensor, ...]
-"""A batch: sources, targets, and extras in the order of their names."""
-Fakes = Sequence[Made | None]
-Update = Callable[[Sequence[PairTensors], int], Scalars]
 
 
 class TrainingStep:
@@ -56,25 +50,20 @@ class TrainingStep:
     def take(self, batches: Sequence[PairTensors], number: int) -> Scalars:
         """Update both players, the clock being set, which a captured step can't do."""
         self.forward.clock.count()
-        groups, shared = self.turns.groups(batches)
+        groups, shared = self.turns.groups(batches), self.turns.shared
         fakes: list[Fakes] = [[None] * len(group) for group in groups]
         if len(groups[shared]) == 1:
             fakes[shared] = [self.forward.fakes(groups[shared][0])]
-
-        def discriminator() -> Sequence[Measured]:
-            due = zip(groups, fakes, strict=True) if self.turns.updates.due(number) else ()
-            return means([self._discriminator_update(group, made, number) for group, made in due])
-
-        def generator() -> Sequence[Measured]:
-            return self._generator_update(groups[shared], fakes[shared], number)
-
-        measured = self.turns.take(discriminator, generator)
+        measured: dict[PlayerName, list[Sequence[Measured]]] = {}
+        for player, place in self.turns.due(number):
+            update_of = self._generator_update if player == "generator" else self._discriminator_update
+            measured.setdefault(player, []).append(update_of(groups[place], fakes[place], number))
         for learned in self.players.losses:  # from both turns together
             update(learned, self.forward.precision, self.clip)
         self.forward.precision.update()
         if self.players.average is not None:
             self.players.average.update(self.players.generator.network)
-        return Scalars.mean(measured, self.objective.weighted)
+        return Scalars.mean(list(map(means, measured.values())), self.objective.weighted)
 
     def _discriminator_update(self, batches: Sequence[PairTensors], fakes: Fakes, number: int) -> list[Measured]:
         """D judges (source, target) and (source, fake), and moves towards telling them apart; G stays as it is."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from p2pkit.config.phases import UpdatesConfig
+from p2pkit.engine.step.objective import PlayerName
 
 T = TypeVar("T")
 
@@ -23,16 +24,25 @@ class Turns:
     generator_first: bool = False
     updates: UpdatesConfig = field(default_factory=UpdatesConfig)
 
-    def groups(self, batches: Sequence[T]) -> tuple[list[Sequence[T]], int]:
-        """Divide a step's batches among the discriminator's updates.
-
-        Returns:
-            The batches of each update, and in which place stand those that the generator learns from too: the ones
-            nearest to its own turn.
-        """
+    def groups(self, batches: Sequence[T]) -> list[Sequence[T]]:
+        """Divide a step's batches among the discriminator's updates."""
         count = self.updates.groups
-        return [batches[first::count] for first in range(count)], 0 if self.generator_first else count - 1
+        return [batches[first::count] for first in range(count)]
 
-    def take(self, discriminator: Callable[[], T], generator: Callable[[], T]) -> list[T]:
-        """Let both move, one after the other."""
-        return [turn() for turn in (discriminator, generator)[:: -1 if self.generator_first else 1]]
+    @property
+    def shared(self) -> int:
+        """Which group the generator learns from too: the one nearest to its own turn."""
+        return 0 if self.generator_first else self.updates.groups - 1
+
+    def due(self, number: int) -> Iterator[tuple[PlayerName, int]]:
+        """Yield who moves in a step, and on which group.
+
+        Args:
+            number: The step's, from 0.
+        """
+        if self.generator_first:
+            yield "generator", self.shared
+        if self.updates.due(number):
+            yield from (("discriminator", place) for place in range(self.updates.groups))
+        if not self.generator_first:
+            yield "generator", self.shared

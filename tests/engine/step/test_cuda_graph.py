@@ -14,6 +14,7 @@ from p2pkit.engine.build.graph_trial import why_not_capturable
 from p2pkit.engine.step.clock import Clock
 from p2pkit.engine.step.cuda_graph import WARM_UP, GraphedStep, _examples, capturing, sync_debug
 from p2pkit.engine.step.scalars import Scalars
+from p2pkit.engine.step.turns import Turns
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CUDA = {"engine.device": "cuda"}
@@ -38,7 +39,8 @@ OPTIONS = {
 class _Sums:
     """A step that moves nothing: its scalar is the sum of its images; its terms are due now and then."""
 
-    periods = (1, 3)
+    objective = SimpleNamespace(periods=(1, 3))
+    turns = Turns()
 
     def __init__(self):
         self.taken = 0
