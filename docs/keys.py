@@ -49,10 +49,11 @@ def _rows(
     """Yield a row for each key at and below a path; names and numbers of one's own stand in capitals."""
     key = path.rpartition(".")[2]
     default = default[key] if isinstance(default, dict) and key in default else about.get("default")
-    item = about.get("items", {}) if about.get("type") == "array" else {}
-    if "$ref" in item and not _is_component(item):  # a list of sections: each has its number
-        path, about, default = f"{path}.N", {**item, "description": about.get("description", "")}, None
-    about = next((each | about for each in about.get("anyOf", ()) if "$ref" in each), about)  # a section, or null
+    section, number = _section(about)
+    if section is not None:  # one that may be null, or a list of them: a row for itself, and one for each key below
+        yield [code(path), code(type_text(about, definitions)), code(_short(default)), plain(about["description"])]
+        yield from _rows(f"{path}{number}", section, definitions, None, False)
+        return
     below = definitions[about["$ref"].rpartition("/")[2]] if "$ref" in about else about
     inner = next(iter(below.get("patternProperties", {}).values()), below.get("additionalProperties"))
     if "properties" in below and not _is_component(about):
@@ -63,6 +64,14 @@ def _rows(
     else:
         written = "required" if required else code(_short(default))
         yield [code(path), code(type_text(about, definitions)), written, plain(about.get("description", ""))]
+
+
+def _section(about: Schema) -> tuple[Schema | None, str]:
+    """Return the section that a key may hold beside null, or in a list, and what its keys' paths have of that."""
+    item = about.get("items", {})
+    if "$ref" in item and not _is_component(item):
+        return item, ".N"
+    return next((each for each in about.get("anyOf", ()) if "$ref" in each), None), ""
 
 
 def _is_component(about: Schema) -> bool:
