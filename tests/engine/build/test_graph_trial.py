@@ -42,7 +42,7 @@ def on_gpu(checked, monkeypatch):
 
     def ask(step=None, **engine):
         monkeypatch.setattr(graph_trial, "GraphedStep", lambda plain: step)
-        trial = SimpleNamespace(step=None, trial=list)
+        trial = SimpleNamespace(step=None, trial=list, enter=lambda phase: trial)
         monkeypatch.setattr(graph_trial, "assemble", lambda run, engine: trial if step else pytest.fail("was built"))
         run = checked(**CPU)
         said = why_not_capturable(run, run.plan.config.engine.model_copy(update=engine))

@@ -256,7 +256,6 @@ class TestPace:
             assert ("train/discriminator/gan" in scalars) == moved[-1]
             assert "train/generator/gan" in scalars
         assert moved == [True, False, True]
-        assert assembly.step.periods == [1, 1, 2]
 
     def test_a_discriminator_without_updates_judges_and_stays(self, assembled, batches):
         assembly = assembled(**{"updates.discriminator": 0})
