@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ import pytest
 HERE = Path(__file__).parent
 ENGINE = HERE.parents[1] / "p2pkit" / "engine"
 MODULES = sorted(path.relative_to(ENGINE) for path in ENGINE.rglob("*.py") if path.name != "__init__.py")
+
+
+def test_pytest_looks_into_each_folder(pytestconfig):
+    left_out = pytestconfig.getini("norecursedirs")
+    names = {path.parent.name for path in HERE.parent.rglob("test_*.py")}
+    assert not {name for name in names if any(fnmatch(name, pattern) for pattern in left_out)}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
