@@ -33,6 +33,18 @@ _KNOWN_BY = 8
 """Pairs by which a protocol tells data from other data."""
 
 
+class EvaluationLeft(Exception):
+    """A signal came, and what an evaluation had so far was dropped.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"left for signal {number}")
+        self.signal = number
+
+
 class Evaluator:
     """Scores generators on one split, always in the same way; each process has its share, and metrics merge them.
 
@@ -64,18 +76,26 @@ class Evaluator:
         self.calibration = calibration
         self.unwritten = unwritten
         self.gathered: Statistics | None = None  # what the last evaluation used
+        self._signal: Callable[[], int | None] = lambda: None
 
     @full_fp32()
-    def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
+    def __call__(
+        self, generator: nn.Module, sheet: Path, signal: Callable[[], int | None] = lambda: None
+    ) -> tuple[Report, Samples]:
         """Score a generator.
 
         Args:
             generator: The network.
             sheet: Where the picture of the samples goes.
+            signal: Asked before each batch, by all processes at once, whether to leave: what it returns is the signal.
 
         Returns:
             The scores, and the fixed samples, which only the main process draws.
+
+        Raises:
+            EvaluationLeft: A signal came.
         """
+        self._signal = signal
         broadcast_buffers(generator)
         self.gathered = statistics = self.statistics(generator)
         values: dict[str, float] = {}
@@ -172,7 +192,10 @@ class Evaluator:
         return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return ((batch.source, batch.target) for batch in self.loader.epoch())
+        for number, batch in enumerate(self.loader.epoch()):
+            if number < self.loader.everywhere and (signal := self._signal()) is not None:
+                raise EvaluationLeft(signal)
+            yield batch.source, batch.target
 
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
