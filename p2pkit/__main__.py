@@ -14,16 +14,23 @@ def main() -> None:
     """Hear signals first, then import the command line, which takes a while, and run it."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        from p2pkit.cli import main as run
+        try:
+            from p2pkit.cli import main as run
 
-        run()
+            run()
+        finally:
+            _hear_no_more()
+            gc.freeze()  # Python would go through millions of objects several times at its end, which takes seconds
     except KeyboardInterrupt as ended:
         number = signal.Signals(getattr(ended, "signal", signal.SIGINT))
         sys.stderr.write(f"stopped by {number.name}\n")
         sys.exit(128 + number)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all has been said: it would change the exit code alone
-        gc.freeze()  # Python would go through millions of objects several times at its end, which takes seconds
+
+
+def _hear_no_more() -> None:
+    """Let a signal change neither the exit code nor end Python's own end in a traceback: all is done."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -264,9 +264,9 @@ def sweep(
     print_sweep(swept)
     if swept.busy:
         typer.echo("others are still at work on it; the last of them completes the table and the pictures")
-    if swept.stopped:
+    if swept.signal is not None:
         typer.echo(f"stopped; go on with: p2pkit sweep --resume {swept.folder}")
-        sys.exit(130)
+        sys.exit(128 + swept.signal)
 
 
 def compare(

@@ -23,7 +23,7 @@ from p2pkit.exporting.graph import Layout, PortableGenerator
 from p2pkit.exporting.parity import TOLERANCE, Parity, measure
 from p2pkit.exporting.program import example, export_program
 from p2pkit.images.convert import to_network
-from p2pkit.inference.exported import DESCRIPTION, Description, Format, Run, runner
+from p2pkit.inference.exported import Description, Format, Run, runner, write_description
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
@@ -113,7 +113,7 @@ def export(
         if not parity.most <= most:
             cause = f"the program differs from the network by {parity}; {most:g} is taken"
             raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
-        (partial / DESCRIPTION).write_text(about.model_dump_json(indent=1), encoding="utf-8")
+        write_description(partial, about)
         how = use if format != "pt2" else f'>>> torch.export.load("{about.file}").module()(source)'
         write_card(checkpoint, translator.images, partial, license=license, how=how, parity=str(parity))
     return ExportedFolder(output, output / about.file, about.size, parity)

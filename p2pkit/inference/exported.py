@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from torch import Tensor, nn
 
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
+from p2pkit.engine.storage.state import FileRecord, SoundImages, hold_against, records, sealed, unsealed
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.inference.translate import Translator
-from p2pkit.types import PairSpec
 from p2pkit.untyped import Untyped
 
 DESCRIPTION = "p2pkit.json"
 Format = Literal["onnx", "openvino", "pt2"]
 Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
+_REMEDY = "copy the folder anew, or export the model again"
+
+
+def _inside(name: str) -> str:
+    if PurePath(name).name != name or not name.strip("."):
+        raise ValueError(f"{name!r} is no file of this folder")
+    return name
+
+
+_FileName = Annotated[str, AfterValidator(_inside)]
 
 
 class Description(BaseModel):
@@ -38,19 +48,21 @@ class Description(BaseModel):
         stored: Whether images are as stored, and not in [-1, 1].
         layout: Whether channels come before the rows or last.
         precision: The network's arithmetic.
+        files: What each file was when it was written; empty in folders of before.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     format: Literal[1] = 1
     program: Format
-    file: str
-    images: PairSpec
-    multiple: int
-    size: tuple[int, int] | None
+    file: _FileName
+    images: SoundImages
+    multiple: PositiveInt
+    size: tuple[PositiveInt, PositiveInt] | None
     stored: bool
     layout: Literal["NCHW", "NHWC"]
     precision: Literal["fp32", "fp16"]
+    files: dict[_FileName, FileRecord] = Field(default_factory=dict)
 
 
 class Program(nn.Module):
@@ -91,6 +103,12 @@ def is_exported(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file()
 
 
+def write_description(folder: Path, about: Description) -> None:
+    """Write what a folder says of its program, with what each of its files is."""
+    held = {**about.model_dump(mode="json"), "files": records(folder)}
+    (folder / DESCRIPTION).write_text(sealed(held), encoding="utf-8")
+
+
 def load_exported(folder: Path) -> Translator:
     """Load an exported program; it runs in the runtime that it was made for.
 
@@ -98,9 +116,16 @@ def load_exported(folder: Path) -> Translator:
         ModelError: The folder is damaged, or the runtime is not installed.
     """
     try:
-        about = Description.model_validate_json((folder / DESCRIPTION).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(Problem(str(folder / DESCRIPTION), f"can't be read: {first_line(error)}")) from None
+        about = Description.model_validate(unsealed((folder / DESCRIPTION).read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = f"can't be used: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ModelError(Problem(str(folder / DESCRIPTION), cause, _REMEDY)) from None
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        cause = f"can't be read: {first_line(error)}"
+        raise ModelError(Problem(str(folder / DESCRIPTION), cause, _REMEDY)) from None
+    for name, wanted in about.files.items():
+        hold_against(folder / name, wanted.model_dump(), _REMEDY)
     cpu = torch.device("cpu")
     place = Placement(cpu, Precision("fp32", cpu), torch.contiguous_format)
     return Translator(Program(about, runner(about.program, folder / about.file)), about.images, place)

@@ -34,7 +34,7 @@ class Sweep:
         higher_is_better: Its direction; None where the metric does not say.
         busy: Whether other processes work on it.
         published: Figures of others for the same points.
-        stopped: Whether a signal stopped this process's part.
+        signal: The signal that stopped this process's part, if one did.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Sweep:
     higher_is_better: bool | None = None
     busy: bool = False
     published: PublishedConfig = field(default_factory=PublishedConfig)
-    stopped: bool = False
+    signal: int | None = None
 
     @property
     def sheet(self) -> Path:

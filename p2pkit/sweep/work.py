@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import statistics
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
-from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
+from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem, Stopped
 from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.claims import Claim
@@ -154,33 +155,30 @@ class _Worker:
 
     def work(self) -> Sweep:
         """Train until nothing is left to take, or a signal comes; then show what there is."""
-        self.parent.begin()
         try:
-            stopped = self._stopped()
-            swept = replace(self._snapshot(), stopped=stopped)
+            self.parent.begin()
+            stopped = self._train_all()
+            swept = replace(self._snapshot(), signal=stopped.signal if stopped else None)
             if not swept.busy:  # else the last of those who work on it does this
                 self.parent.summarise(swept, write_results(swept))
         except BaseException as error:
             self.parent.end(error)
             raise
         if not swept.busy:
-            self.parent.end(KeyboardInterrupt("stopped by a signal") if stopped else None)
+            self.parent.end(stopped)
         return swept
 
-    def _stopped(self) -> bool:
+    def _train_all(self) -> Stopped | None:
+        """Train what there is to do; return what stopped it, if a signal did."""
         try:
-            return not self._train_all()
-        except KeyboardInterrupt:
-            return True
-
-    def _train_all(self) -> bool:
-        while (taken := self._next()) is not None:
-            unit, claim = taken
-            with claim:
-                if not self._train_unit(unit):
-                    return False
-            self.parent.progress(self._snapshot())
-        return True
+            while (taken := self._next()) is not None:
+                unit, claim = taken
+                with claim:
+                    self._train_unit(unit)
+                self.parent.progress(self._snapshot())
+        except KeyboardInterrupt as ended:
+            return ended if isinstance(ended, Stopped) else Stopped(signal.SIGINT)
+        return None
 
     def _next(self) -> tuple[int, Claim] | None:
         """Claim the first unit in which something is to do."""
@@ -202,8 +200,8 @@ class _Worker:
     def _is_to_do(self, unit: int, child: Child) -> bool:
         return child.state == "waiting" or (child.state == "failed" and unit in self._again)
 
-    def _train_unit(self, unit: int) -> bool:
-        """Train a unit's runs one after another; False where a signal came."""
+    def _train_unit(self, unit: int) -> None:
+        """Train a unit's runs one after another."""
         children = list(self.store.children(unit))
         if not children and self.search is not None:
             children = self.search.ask()
@@ -214,10 +212,7 @@ class _Worker:
             if self.progress:
                 print(f"[{unit + 1}/{len(self.store.units)}] {child.label} seed={child.seed}", flush=True)
             begun = time.monotonic()
-            done = self._train(child)
-            if done is None:
-                return False
-            children[index] = done
+            children[index] = done = self._train(child)
             self._took.append(time.monotonic() - begun)
             self.store.save(unit, children)
             if self.progress:
@@ -225,7 +220,6 @@ class _Worker:
         self._again.discard(unit)
         if self.search is not None:
             self.search.tell(children)
-        return True
 
     def _told(self, done: Child) -> str:
         """Say what a run came to, and how long the rest will take at the pace so far."""
@@ -237,8 +231,12 @@ class _Worker:
         left = f"; {waiting} more, about {timespan(waiting * statistics.fmean(self._took))}" if waiting else ""
         return f"    {outcome}{left}"
 
-    def _train(self, child: Child) -> Child | None:
-        """Train one run, from its last checkpoint where there is one; None where a signal stopped it."""
+    def _train(self, child: Child) -> Child:
+        """Train one run, from its last checkpoint where there is one.
+
+        Raises:
+            Stopped: A signal stopped it.
+        """
         folder = self.store.folder
         begun = _begun(folder, child)
         everyone = (each for unit in self.store.units for each in self.store.children(unit))
@@ -254,9 +252,10 @@ class _Worker:
                 )
         except P2pkitError as error:
             return replace(child, state="failed", error=str(error))
-        if run.signal is not None or run.report is None:
-            return None
-        return replace(child, state="finished", folder=run.folder.name, metrics=dict(run.report.metrics), error="")
+        if run.signal is not None:
+            raise Stopped(run.signal)
+        metrics = dict(run.report.metrics) if run.report else {}
+        return replace(child, state="finished", folder=run.folder.name, metrics=metrics, error="")
 
     def _snapshot(self) -> Sweep:
         units = [self.store.children(unit) for unit in self.store.units]

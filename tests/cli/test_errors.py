@@ -89,14 +89,39 @@ def test_a_signal_while_the_command_line_is_imported_ends_in_a_sentence(tmp_path
     assert (done.returncode, done.stderr) == (code, f"stopped by {name}\n")
 
 
-def test_a_process_that_is_done_does_not_look_for_what_it_could_still_free(monkeypatch):
+@pytest.fixture
+def told():
+    """Run the command line's door in this process, with signals as they were afterwards; returns what is heard then."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def run():
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, [signal.getsignal(number) for number in numbers]
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_process_that_is_done_does_not_look_for_what_it_could_still_free(monkeypatch, told):
     """With torch and MLflow imported that took two to three seconds of processor time, longer than a signal may."""
+    frozen = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(sys, "argv", ["p2pkit", "--version"])
-    before, frozen = signal.getsignal(signal.SIGTERM), []
-    try:
-        with pytest.raises(SystemExit):
-            main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    told()
     assert frozen == [True]
+
+
+@pytest.mark.parametrize("again", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_a_process_that_is_done_changes_nothing(monkeypatch, told, capsys, again):
+    """Of two Ctrl-C the second may come when Python ends, where it would be told as a traceback."""
+
+    def run():
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("p2pkit.cli.main", run)
+    monkeypatch.setattr(gc, "freeze", lambda: signal.raise_signal(getattr(signal, again)))
+    assert told() == (143, [signal.SIG_IGN, signal.SIG_IGN])
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import sys
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 
 import p2pkit
 from p2pkit import DeviceError, ImageSpec, ModelError, PairSpec
-from p2pkit.inference.exported import DESCRIPTION, Description, Program, load_exported
+from p2pkit.inference.exported import DESCRIPTION, Description, Program, load_exported, write_description
 
 
 def description(**changes):
@@ -53,7 +55,7 @@ def test_a_description_comes_back_and_a_damaged_one_is_named(tmp_path, monkeypat
     with pytest.raises(ModelError, match=r"pip install 'p2pkit\[export\]'"):
         load_exported(tmp_path)
     (tmp_path / DESCRIPTION).write_text("{}")
-    with pytest.raises(ModelError, match="can't be read"):
+    with pytest.raises(ModelError, match="can't be used: program"):
         load_exported(tmp_path)
 
 
@@ -63,3 +65,47 @@ def test_what_an_exported_program_can_not_do_is_refused(tmp_path):
         p2pkit.load(tmp_path, device="cuda")
     with pytest.raises(ModelError, match="export the model anew"):
         p2pkit.load(tmp_path, **{"evaluate.dropout": "on"})
+
+
+def flip(file, position):
+    data = bytearray(file.read_bytes())
+    data[position // 8] ^= 1 << position % 8
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.bin", DESCRIPTION])
+def test_one_flipped_bit_is_found_before_anything_is_run(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("p2pkit.inference.exported.runner", lambda program, file: negative)
+    for file in ("model.onnx", "model.bin"):
+        (tmp_path / file).write_bytes(bytes(range(256)))
+    write_description(tmp_path, description())
+    load_exported(tmp_path)
+    good = (tmp_path / name).read_bytes()
+    dice = random.Random(0)
+    for _ in range(20):
+        flip(tmp_path / name, dice.randrange(8 * len(good)))
+        with pytest.raises(ModelError):
+            load_exported(tmp_path)
+        (tmp_path / name).write_bytes(good)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("file", "../model.onnx"),
+        ("file", "/etc/passwd"),
+        ("file", ".."),
+        ("file", ""),
+        ("files", {"../x": {"size": 1, "sha256": ""}}),
+        ("multiple", 0),
+        ("size", [0, 8]),
+        ("size", [8]),
+        ("images", {}),
+    ],
+)
+def test_a_description_that_no_export_writes_is_refused(tmp_path, monkeypatch, key, value):
+    monkeypatch.setattr("p2pkit.inference.exported.runner", lambda program, file: pytest.fail("was run"))
+    held = json.loads(description().model_dump_json()) | {key: value}
+    (tmp_path / DESCRIPTION).write_text(json.dumps(held))
+    with pytest.raises(ModelError, match=f"can't be used: {key}"):
+        load_exported(tmp_path)

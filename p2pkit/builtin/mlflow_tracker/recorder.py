@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from p2pkit.builtin.mlflow_tracker.watch import SystemWatch
 
 _LEAST_HEIGHT = 128
-_WAITING = {"FINISHED": (PATIENCE,), "FAILED": (PATIENCE / 3,), "KILLED": (PATIENCE / 5, PATIENCE / 5)}
+_WAITING = {"FINISHED": (PATIENCE,), "FAILED": (PATIENCE / 3,), "KILLED": (2.0, 2.0)}
 """By how a run ended, how long its end waits for the sender: who has sent a signal wants to have the process gone."""
 PLUGINS = "plugins"
 """Folder in a run's folder with the one-file plugins that its config names."""
@@ -253,7 +253,9 @@ class Recorder:
         if self.owned:
             self.journal.append({"status": status, "time": int(time.time() * 1000)})
         try:
-            self.sender.drain(*_WAITING[status])
+            arrived = self.sender.drain(*_WAITING[status])
+            if self.owned and not arrived and error is not None:  # or it would say that the run goes on
+                self.sender.end_now(status)
         except KeyboardInterrupt:
             if self.owned:
                 self.sender.end_now("KILLED")

@@ -94,6 +94,11 @@ class Loader:
     def __len__(self) -> int:
         return self._order().length(len(self.stored))
 
+    @property
+    def everywhere(self) -> int:
+        """How many batches each of the parts has, where some have one more."""
+        return BatchOrder(self.batch, part=self.parts - 1, parts=self.parts).length(len(self.stored))
+
     def _order(self, number: int = 0, skip: int = 0) -> BatchOrder:
         seed = self.seed * 1_000_003 + number if self.shuffle else None
         return BatchOrder(self.batch, seed, skip, self.part, self.parts)

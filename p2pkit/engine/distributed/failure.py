@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -15,7 +15,7 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from p2pkit.engine.distributed.world import world
-from p2pkit.errors import Problem, TrainingError, first_line
+from p2pkit.errors import Problem, Stopped, TrainingError, first_line
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others before it gives the run up."""
@@ -28,15 +28,22 @@ def propagate_failure() -> Iterator[None]:
 
     Raises:
         TrainingError: Another process is gone; says why, where that one could.
+        Stopped: A signal ended another process.
     """
     try:
         yield
+    except KeyboardInterrupt as error:
+        if world().several and rendezvous_store.cache_info().currsize:  # else asking for the store may take minutes
+            with suppress(RuntimeError):  # torchrun, who keeps it, may be gone
+                rendezvous_store().set("signal", str(getattr(error, "signal", int(signal.SIGINT))))
+        raise
     except Exception as error:
         if not world().several:
             raise
         _hear_no_more()
         if _is_loss(error):
-            raise TrainingError(lost_process_problem()) from error
+            problem, number = lost_process_problem(), _signal_of_another()
+            raise (Stopped(number) if number else TrainingError(problem)) from error
         if is_reporter():
             rendezvous_store().set("word", first_line(error))
         raise
@@ -80,7 +87,7 @@ def lost_process_problem(*, ask: bool = True) -> Problem:
     remedy = "the run goes on from its last checkpoint by p2pkit train --resume RUN"
     deadline = time.monotonic() + _LAST_WORD
     try:
-        while ask and not rendezvous_store().check(["word"]) and time.monotonic() < deadline:
+        while ask and not _has_word() and time.monotonic() < deadline:
             time.sleep(0.1)
         if ask and rendezvous_store().check(["word"]):
             return Problem(
@@ -90,3 +97,15 @@ def lost_process_problem(*, ask: bool = True) -> Problem:
         pass
     cause = "another process of this run does not answer: killed, out of memory, or its machine is lost"
     return Problem("", cause, f"{remedy}; torchrun's summary has its exit code")
+
+
+def _has_word() -> bool:
+    return any(rendezvous_store().check([key]) for key in ("word", "signal"))
+
+
+def _signal_of_another() -> int | None:
+    """Return the signal that another process says it was ended by."""
+    try:
+        return int(rendezvous_store().get("signal")) if rendezvous_store().check(["signal"]) else None
+    except RuntimeError:
+        return None

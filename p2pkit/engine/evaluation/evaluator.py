@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from itertools import count
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.data.loader import Loader
+from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.device.precision import full_fp32
 from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
@@ -34,6 +34,18 @@ _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
 _KNOWN_BY = 8
 """Pairs by which a protocol tells data from other data."""
+
+
+class EvaluationLeft(Exception):
+    """A signal came, and what an evaluation had so far was dropped.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"left for signal {number}")
+        self.signal = number
 
 
 class Evaluator:
@@ -67,24 +79,32 @@ class Evaluator:
         self.calibration = calibration
         self.unwritten = unwritten
         self.gathered: Statistics | None = None  # what the last evaluation used
+        self._signal: Callable[[], int | None] = lambda: None
 
     @full_fp32()
-    def __call__(self, generator: nn.Module, sheet: Path) -> tuple[Report, Samples]:
+    def __call__(
+        self, generator: nn.Module, sheet: Path, signal: Callable[[], int | None] = lambda: None
+    ) -> tuple[Report, Samples]:
         """Score a generator.
 
         Args:
             generator: The network.
             sheet: Where the picture of the samples goes.
+            signal: Asked before each batch, by all processes at once, whether to leave: what it returns is the signal.
 
         Returns:
             The scores, and the fixed samples, which only the main process draws.
+
+        Raises:
+            EvaluationLeft: A signal came.
         """
+        self._signal = signal
         broadcast_buffers(generator)
         self.gathered = statistics = self.statistics(generator)
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with run_in_mode(generator, mode, statistics):
-                values |= score(metrics, self.loader.epoch(), self._predict(generator, again=mode != self.mode))
+                values |= score(metrics, self._batches(), self._predict(generator, again=mode != self.mode))
         with run_in_mode(generator, self.mode, statistics):
             rows = self._rows(generator) if world().main else []
         report = self._report(values)
@@ -174,6 +194,12 @@ class Evaluator:
         noisy = {name: metric for name, metric in metrics if needs_several_fakes(metric)}
         return [(self.mode, plain), (replace(self.mode, dropout="on"), noisy)]
 
+    def _batches(self) -> Iterator[Batch]:
+        for number, batch in enumerate(self.loader.epoch()):
+            if number < self.loader.everywhere and (signal := self._signal()) is not None:
+                raise EvaluationLeft(signal)
+            yield batch
+
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, float]]:
         """Scores of the source itself, where it has the target's form, and of the mean of the training targets."""
@@ -187,7 +213,7 @@ class Evaluator:
         metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
         with torch.no_grad():
             offered = simple.items() if self.config.baselines else ()
-            return {name: score(metrics, self.loader.epoch(), predict) for name, predict in offered}
+            return {name: score(metrics, self._batches(), predict) for name, predict in offered}
 
     @cached_property
     def ground_truth(self) -> Mapping[str, float]:
@@ -197,7 +223,7 @@ class Evaluator:
         }
         targets = (batch.target for batch in self.loader.epoch())
         with torch.no_grad():
-            return score(metrics, self.loader.epoch(), lambda *_, **__: next(targets))
+            return score(metrics, self._batches(), lambda *_, **__: next(targets))
 
     def _predict(self, generator: nn.Module, *, again: bool) -> Predict:
         """Return what makes fakes; where they are to differ each time, by noise that is drawn anew."""

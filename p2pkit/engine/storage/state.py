@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.engine.storage.layout import STATE
@@ -29,6 +30,21 @@ class FileRecord(BaseModel):
     sha256: str
 
 
+def _sound(images: PairSpec) -> PairSpec:
+    if min(images.height, images.width, images.source.channels, images.target.channels) < 1:
+        raise ValueError("images are without pixels or channels")
+    if any(spec.size < 1 for spec in images.extras.values() if isinstance(spec, VectorSpec)):
+        raise ValueError("an extra is without numbers")
+    for spec in images.images.values():
+        if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
+            raise ValueError(f"the values of an image reach from {spec.low} to {spec.high}")
+    return images
+
+
+SoundImages = Annotated[PairSpec, AfterValidator(_sound)]
+"""What images are, as files say it that may be damaged."""
+
+
 class _Best(BaseModel):
     metric: str | None
     value: float | None = Field(allow_inf_nan=False)
@@ -41,7 +57,7 @@ class _State(BaseModel):
 
     format: Literal[1]
     position: Progress
-    images: PairSpec
+    images: SoundImages
     settled: dict[str, str] = Field(default_factory=dict)
     scaler: dict[str, float] = Field(default_factory=dict)
     pairs_per_batch: int | None = Field(None, ge=1)
@@ -53,21 +69,32 @@ class _State(BaseModel):
     def _in_range(self) -> _State:
         if min(self.position.step, self.position.epoch, self.position.batches) < 0:
             raise ValueError("position holds a negative number")
-        if min(self.images.height, self.images.width, self.images.source.channels, self.images.target.channels) < 1:
-            raise ValueError("images are without pixels or channels")
-        if any(spec.size < 1 for spec in self.images.extras.values() if isinstance(spec, VectorSpec)):
-            raise ValueError("an extra is without numbers")
-        for spec in self.images.images.values():
-            if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
-                raise ValueError(f"the values of an image reach from {spec.low} to {spec.high}")
         return self
 
 
 def write_state(folder: Path, state: Plain) -> None:
     """Write a checkpoint's state, with its own digest."""
-    plain = json.loads(json.dumps({key: value for key, value in state.items() if key != "digest"}))
     with atomic_file(folder / STATE) as partial:
-        partial.write_text(json.dumps({**plain, "digest": _digest(plain)}, indent=2), encoding="utf-8")
+        partial.write_text(sealed(state), encoding="utf-8")
+
+
+def sealed(held: Plain) -> str:
+    """Return the text of a JSON file with its own digest."""
+    plain = json.loads(json.dumps({key: value for key, value in held.items() if key != "digest"}))
+    return json.dumps({**plain, "digest": _digest(plain)}, indent=2)
+
+
+def unsealed(text: str) -> dict[str, Json]:
+    """Return what such a text holds, without its digest, which one of before may lack.
+
+    Raises:
+        ValueError: It is no JSON, or not what was written.
+    """
+    held: dict[str, Json] = json.loads(text)
+    digest = held.pop("digest", None)
+    if digest is not None and digest != _digest(held):
+        raise ValueError("it is not what was written")
+    return held
 
 
 def described(images: PairSpec) -> dict[str, Json]:
@@ -84,11 +111,8 @@ def read_state(path: Path) -> dict[str, Json]:
     """
     try:
         text = (path / STATE).read_text(encoding="utf-8")
-        state: dict[str, Json] = json.loads(text)
         found = _State.model_validate_json(text)
-        digest = state.pop("digest", None)
-        if digest is not None and digest != _digest(state):
-            raise ValueError("it is not what was written")
+        state = unsealed(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -121,14 +145,22 @@ def verify(file: Path) -> None:
     """
     if not (file.parent / STATE).is_file():  # a run's own folder
         return
-    wanted = read_state(file.parent).get("files", {}).get(file.name)
+    hold_against(file, read_state(file.parent).get("files", {}).get(file.name))
+
+
+def hold_against(file: Path, wanted: Mapping[str, Json] | None, remedy: str = REMEDY) -> None:
+    """Make sure that a file is what a record says, where there is one.
+
+    Raises:
+        ModelError: It is gone, or something else.
+    """
     try:
         if wanted is None or (file.stat().st_size == wanted["size"] and record(file).sha256 == wanted["sha256"]):
             return
         cause = "is damaged: it is not what was written"
     except OSError as error:
         cause = f"can't be read: {error.strerror or error}"
-    raise ModelError(Problem(str(file), cause, REMEDY))
+    raise ModelError(Problem(str(file), cause, remedy))
 
 
 def _digest(state: Plain) -> str:

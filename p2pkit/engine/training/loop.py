@@ -15,7 +15,7 @@ from p2pkit.engine.build.optimizer import learning_rate, learning_rate_factor, s
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit
-from p2pkit.engine.evaluation.evaluator import Evaluator
+from p2pkit.engine.evaluation.evaluator import EvaluationLeft, Evaluator
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStopping
@@ -172,20 +172,20 @@ class Loop:
         self._count_remaining()
         begins = status.progress.batches == 0 and _due(self.settings.evaluate.every, status.progress.epoch)
         if begins and status.state.evaluated != status.progress.step:  # untrained, or stopped just before this one
-            self._evaluate()
-        while status.progress.step < status.steps and not self.stopping.reason(status.state):
+            self._evaluate(leave)
+        while status.signal is None and status.progress.step < status.steps and not self.stopping.reason(status.state):
             before = status.progress.step
             self._enter_phase()
             self._epoch(leave)
             if status.signal is not None or status.progress.step == before:
                 break
             if status.progress.batches == 0 or status.progress.step >= status.steps:
-                self._after_epoch()
-        status.signal = all_reduce_signal_async(lambda: leave.signal)()
+                self._after_epoch(leave)
+        status.signal = _signal_of_any(leave)
         if status.signal is None:  # else what was measured goes into the checkpoint, and is read when it was due
             self._read()
         if status.signal is None and status.evaluated_at != status.progress.step:
-            self._evaluate()
+            self._evaluate(leave)
         checkpoint = status.checkpoint
         if checkpoint is None or step_of(checkpoint) != status.progress.step:
             checkpoint = self._save()
@@ -292,10 +292,12 @@ class Loop:
             return at.step
         return at.epoch * self.steps_per_epoch + at.batches // self.assembly.batches_per_step
 
-    def _after_epoch(self) -> None:
+    def _after_epoch(self, leave: GracefulExit) -> None:
         begun, epoch = time.perf_counter(), self.status.progress.epoch
         if _due(self.settings.evaluate.every, epoch):
-            self._evaluate()
+            self._evaluate(leave)
+        if self.status.signal is not None:
+            return
         if self.status.owed or _due(self.settings.checkpoint.every, epoch):
             self._save_if_possible()
         # Time that nothing was trained in says nothing of the speed of training.
@@ -315,10 +317,17 @@ class Loop:
         self.events.scalars(step, latest)
         check_scalars(step, latest, self.folder)
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, leave: GracefulExit) -> None:
+        """Evaluate; where a signal comes meanwhile nothing comes of it, and who goes on from here begins with it."""
         status, step = self.status, self.status.progress.step
         check_weights(step, self.assembly, self.folder)
-        report, samples = status.evaluation = self.evaluator(self.assembly.evaluated, sheet_path(self.folder, step))
+        sheet = sheet_path(self.folder, step)
+        try:
+            status.evaluation = self.evaluator(self.assembly.evaluated, sheet, lambda: _signal_of_any(leave))
+        except EvaluationLeft as left:
+            status.signal = left.signal
+            return
+        report, samples = status.evaluation
         status.evaluated_at = step
         self.events.evaluated(step, report, samples)  # scores first: MLflow's page for comparing opens on what is first
         found = self.health.evaluated(step, report.split, samples)
@@ -371,6 +380,11 @@ class Loop:
         self.status.state.measured = self.meter.state()
         notes["memory"] = asdict(self.status.state)
         return save_checkpoint(folder, self.assembly, self.status.progress, self.config, statistics, notes)
+
+
+def _signal_of_any(leave: GracefulExit) -> int | None:
+    """Return the signal that came to this process, or to another one of the run."""
+    return all_reduce_signal_async(lambda: leave.signal)()
 
 
 def _due(every: int, epoch: int) -> bool:

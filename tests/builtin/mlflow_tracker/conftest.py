@@ -210,4 +210,5 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         "test_delivery",
         "test_killed",
     ):
-        monkeypatch.setattr("p2pkit.builtin.mlflow_tracker.recorder.PATIENCE", 90.0)
+        patient = dict.fromkeys(("FINISHED", "FAILED", "KILLED"), (90.0,))
+        monkeypatch.setattr("p2pkit.builtin.mlflow_tracker.recorder._WAITING", patient)

@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 
 import p2pkit
 from p2pkit.api import resume
+from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal
 from p2pkit.builtin.mlflow_tracker.model import Shelf
 from p2pkit.builtin.mlflow_tracker.recorder import Recorder
@@ -139,6 +140,26 @@ def test_a_signal_while_the_model_is_sent_ends_the_record_and_replay_completes_i
     replay(folder)  # waits for the entry under way
     ended = run_of(folder)
     assert (ended.info.status, "p2pkit.model" in ended.data.tags) == ("FINISHED", True)
+
+
+def test_a_stopped_run_is_recorded_so_although_not_all_has_arrived(
+    tmp_path: Path, mlflow_here: Path, tiny_run: Any, run_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_file, released = Delivery._log_file, threading.Event()
+
+    def stuck(*given: Any) -> None:
+        assert released.wait(60)
+        log_file(*given)
+
+    monkeypatch.setattr(Delivery, "_log_file", stuck)
+    tiny_run.config["tracking"]["system_metrics"] = tiny_run.config["tracking"]["model"] = False
+    recording = Recorder.begin(tiny_run)
+    (tmp_path / "large.bin").write_bytes(b"large")
+    recording.log_summary({}, [tmp_path / "large.bin"])
+    assert "have not reached MLflow" in str(recording.finish(Stopped(signal.SIGTERM)))
+    assert run_of(tmp_path).info.status == "KILLED"
+    released.set()
+    recording.sender.join(60)
 
 
 def test_a_line_torn_by_a_kill_costs_no_other(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from p2pkit import TrainingError
 from p2pkit.engine.distributed import failure
 from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem, propagate_failure
+from p2pkit.errors import Stopped
 
 
 @pytest.fixture
@@ -19,7 +21,9 @@ def store(placed, monkeypatch):
     """This process is 1 of two, and what torchrun keeps for both is here."""
     placed(RANK=1, WORLD_SIZE=2)
     kept = dist.HashStore()
-    monkeypatch.setattr(failure, "rendezvous_store", lambda: kept)
+    asked = functools.cache(lambda: kept)
+    monkeypatch.setattr(failure, "rendezvous_store", asked)
+    asked()
     monkeypatch.setattr(failure, "_LAST_WORD", 0.2)
     before = signal.getsignal(signal.SIGTERM)
     yield kept
@@ -79,6 +83,22 @@ def test_the_loss_of_another_process_is_told_as_such(store, error):
     assert "train --resume RUN" in problem.remedy
     assert "torchrun's summary" in problem.remedy
     assert caught.value.__cause__ is error
+
+
+def test_a_signal_to_one_process_is_what_the_others_end_with(store):
+    """Each has its own, and no failure is told where somebody has stopped the run."""
+    with pytest.raises(Stopped), propagate_failure():
+        raise Stopped(signal.SIGINT)
+    with pytest.raises(Stopped) as caught, propagate_failure():
+        raise dist.DistError("lost")
+    assert caught.value.signal == signal.SIGINT
+
+
+def test_who_is_stopped_before_it_has_joined_waits_for_nobody(placed):
+    placed(RANK=1, WORLD_SIZE=2)
+    failure.rendezvous_store.cache_clear()
+    with pytest.raises(Stopped), propagate_failure():
+        raise Stopped(signal.SIGTERM)
 
 
 @pytest.mark.slow

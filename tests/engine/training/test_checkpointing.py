@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from p2pkit import ModelError
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.build.assembly import assemble
+from p2pkit.engine.evaluation.evaluator import Evaluator
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import read_state
@@ -74,6 +76,31 @@ def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path,
     assert resumed.progress == whole.progress
     assert_same(weights(resumed.checkpoint), weights(whole.checkpoint))
     assert resumed.report.metrics == whole.report.metrics
+
+
+@pytest.mark.parametrize(("evaluation", "step"), [(1, 0), (2, 3), (3, 6)])
+def test_an_evaluation_that_a_signal_ended_is_made_by_who_goes_on(work, monkeypatch, tmp_path, evaluation, step):
+    """At the beginning, after an epoch and at the very end it is left at once, and nothing of it is told."""
+    act, calls = Evaluator.__call__, []
+
+    def strike(*given):
+        calls.append(None)
+        if len(calls) == evaluation:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return act(*given)
+
+    often = {**RICH, "evaluate.every": 1}
+    whole = work(tmp_path / "whole", **often).train()
+    monkeypatch.setattr(Evaluator, "__call__", strike)
+    stopped = work(tmp_path / "cut", **often).train()
+    assert (stopped.signal, stopped.progress.step) == (signal.SIGTERM, step)
+    assert not (tmp_path / "cut" / "samples" / f"step-{step:08d}.json").exists()
+    resumed = work(tmp_path / "cut", **often).train(stopped.checkpoint)
+    assert_same(weights(resumed.checkpoint), weights(whole.checkpoint))
+    assert resumed.report.metrics == whole.report.metrics
+    counted = [read_state(outcome.checkpoint)["memory"]["evaluations"] for outcome in (whole, resumed)]
+    assert counted == [3, 3]
+    assert len(calls) == 4
 
 
 def test_checkpoint_holds_its_config_and_state(work, quiet, tmp_path):
