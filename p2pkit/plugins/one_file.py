@@ -14,7 +14,7 @@ from types import ModuleType
 
 from p2pkit.atomic_files import atomic_file, cache_folder
 from p2pkit.errors import PluginError, Problem
-from p2pkit.untyped import Json, Plain
+from p2pkit.untyped import Json
 
 FOLDER = "plugins"
 """Folder in a run's folder, and in each checkpoint, with the one-file plugins that the config names."""
