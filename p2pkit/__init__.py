@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import copy_for_inference, inference_files
-    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program
+    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.files import read_image, write_image
@@ -173,6 +173,7 @@ __all__ = [
     "read_weights",
     "resize",
     "resume",
+    "save_program",
     "score",
     "stored_type",
     "to_network",
@@ -189,7 +190,7 @@ _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
     *("Optimizer", "Schedule", "Tracker"),
 )
-_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program")
+_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
 _CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),

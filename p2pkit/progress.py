@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 import time
 import warnings
@@ -25,6 +26,10 @@ class ProgressReporter(Protocol):
 
     def warn(self, text: str) -> None:
         """Hear a sentence that is told whatever else is shown."""
+        ...
+
+    def outcome(self, text: str) -> None:
+        """Hear a sentence on what came of a run, which is told whatever else is shown."""
         ...
 
     def working(self, what: str, done: int, total: int) -> None:
@@ -63,6 +68,10 @@ class Silent:
         """Make it a Python warning."""
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
+    def outcome(self, text: str) -> None:
+        """Log it."""
+        logging.getLogger("p2pkit").info(text)
+
     def working(self, what: str, done: int, total: int) -> None:
         """Drop it."""
 
@@ -91,6 +100,10 @@ class Bar:
         self._progress.console.print(Text(text))
 
     def warn(self, text: str) -> None:
+        """Print it above the bar."""
+        self.note(text)
+
+    def outcome(self, text: str) -> None:
         """Print it above the bar."""
         self.note(text)
 
@@ -142,6 +155,10 @@ class LogLines:
         self.console.print(Text(text), soft_wrap=True)
 
     def warn(self, text: str) -> None:
+        """Print it."""
+        self.note(text)
+
+    def outcome(self, text: str) -> None:
         """Print it."""
         self.note(text)
 

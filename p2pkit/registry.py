@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import resources
@@ -124,20 +124,20 @@ class Registry:
         filled = alias.params if alias else {}
         return Part(name if path is None else path, component, {**filled, **(params or {})}, name if alias else None)
 
-    def with_brought(self, config: Plain, *folders: Path) -> Registry:
-        """Return these names with those of the one-file plugins that a model brings along and its config uses.
+    def with_brought(self, names: Iterable[str], *folders: Path) -> Registry:
+        """Return these names with those of the one-file plugins that a model or a sweep brings along.
 
         A plugin that is here already, by whatever way, is the one that is used.
 
         Args:
-            config: The model's resolved config, or the part of it that is needed.
-            *folders: The checkpoint's folder, and its run's.
+            names: The plugins that are needed.
+            *folders: Where they may lie: the checkpoint's folder and its run's, or the sweep's.
 
         Raises:
             PluginError: There is one that is not trusted; nothing of it was run.
         """
         here = {plugin.name for plugin in self.plugins.found if plugin.state == "loaded"}
-        files = [file for file in brought_along(config, *folders) if file.name not in here]
+        files = [file for file in brought_along(names, *folders) if file.name not in here]
         for file in files:
             asked = self.plugins.allowed(file) == "loaded"
             if asked and not (self.trust or file.sha256 in self.trusted or is_known(file)):

@@ -14,7 +14,7 @@ import typer
 from p2pkit.children import SAFE_PATH
 from p2pkit.cli import bench, bridge, catalog, data, exporting, plugins, runs, testing, tracking
 from p2pkit.cli.groups import Command, Group, Interrupted, usage_problem
-from p2pkit.cli.output import survive_any_encoding
+from p2pkit.cli.output import plain_lines, survive_any_encoding
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import P2pkitError, Problem
 from p2pkit.threads import settle_threads
@@ -67,7 +67,8 @@ def main() -> None:
     survive_any_encoding()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]  # it may stand anywhere
     try:
-        sys.exit(app(arguments, prog_name="p2pkit", standalone_mode=False) or 0)
+        with plain_lines():
+            sys.exit(app(arguments, prog_name="p2pkit", standalone_mode=False) or 0)
     except typer.Abort:
         sys.exit(1)
     except Interrupted as ended:

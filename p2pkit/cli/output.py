@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 _PLAIN = {"↑": "^", "↓": "v", "±": "+-", "→": "->", "…": "..."}
 
@@ -15,6 +20,38 @@ def survive_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="p2pkit")
+
+
+@contextmanager
+def plain_lines() -> Iterator[None]:
+    """Let warnings, and what came of a run where no progress is shown, be a line each on standard error."""
+    logger, handler, show = logging.getLogger("p2pkit"), _Lines(), warnings.showwarning
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    warnings.showwarning = _show_warning
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr, flush=True)
 
 
 def say_waiting(what: str) -> None:

@@ -244,6 +244,7 @@ def sweep(
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a run for each point of a sweep, and show what they make side by side."""
@@ -256,7 +257,7 @@ def sweep(
         raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
     own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials, "by": by}
     given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
-    options = {"registry": registry(registry_file, plugin), "progress": not quiet, **given, **overrides(set_)}
+    options = {"registry": registry(registry_file, plugin, trust), "progress": not quiet, **given, **overrides(set_)}
     if config is not None:
         swept = sweeps.sweep(config, axes or (), name=name, **options)
     else:

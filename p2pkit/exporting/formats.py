@@ -12,6 +12,7 @@ import torch
 from torch.export import ExportedProgram
 
 from p2pkit.errors import ModelError, Problem, first_line
+from p2pkit.exporting.program import save_program
 from p2pkit.inference.exported import Format
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Untyped
@@ -38,7 +39,7 @@ def write(program: ExportedProgram, kind: Format, folder: Path, images: PairSpec
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporters' own making
             if kind == "pt2":
-                torch.export.save(program, file)
+                save_program(program, file)
             elif kind == "onnx":
                 _onnx(program, file, images)
             else:
@@ -47,6 +48,8 @@ def write(program: ExportedProgram, kind: Format, folder: Path, images: PairSpec
         raise ModelError(
             Problem("--format", f"{error.name} is not installed", "pip install 'p2pkit[export]'")
         ) from None
+    except OSError:  # of the disk
+        raise
     except Exception as error:  # exporters raise what they like
         cause = f"{kind} can't hold this network: {first_line(error)}"
         raise ModelError(Problem("--format", cause, "try another format, or --format safetensors")) from error

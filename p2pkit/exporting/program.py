@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -58,6 +60,21 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
         return program, dynamic is free[0]
     cause = f"torch can't turn this network into a program: {why}"
     raise ModelError(Problem("", cause, "export its weights by --format safetensors"))
+
+
+def save_program(program: ExportedProgram, file: Path) -> None:
+    """Write a program to a file, by Python: where the disk is full, torch's own writer ends the process.
+
+    Args:
+        program: The program.
+        file: The file.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    file.write_bytes(content.getbuffer())
 
 
 def _compare(run: Callable[[Tensor], Tensor], graph: PortableGenerator, examples: Sequence[Tensor]) -> None:

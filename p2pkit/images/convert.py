@@ -157,7 +157,8 @@ def _indices(image: Tensor, spec: ImageSpec) -> Tensor:
         outside &= indices != index
     wrong = indices[outside]
     if len(wrong):
-        raise OSError(f"holds class index {wrong[0]}, where {spec.channels} classes have 0 to {spec.channels - 1}")
+        known = f"{spec.channels} classes have 0 to {spec.channels - 1}"
+        raise OSError(f"holds class index {wrong[0]}, where {known}, and `unlabelled` does not name it")
     return indices.to(stored_type(spec))
 
 

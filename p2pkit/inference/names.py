@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from p2pkit.engine.storage.layout import STATE
@@ -16,6 +16,7 @@ _MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
 _HUB = "hf://"
 _DESCRIPTION = "MLmodel"
 _WHERE = "where.json"
+_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 
 
 def fetch_model(name: str | Path) -> str | Path:
@@ -39,10 +40,23 @@ def _from_mlflow(uri: str) -> Path:
     try:
         from mlflow.artifacts import download_artifacts
 
-        return Path(download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri()))
+        with _no_bars():
+            return Path(download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri()))
     except Exception as error:  # of MLflow, and of whatever store it asks
         cause = f"MLflow at {tracking_uri()} does not give it: {first_line(error)}"
         raise ModelError(Problem(uri, cause, "look at its name in p2pkit ui, or set MLFLOW_TRACKING_URI")) from None
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep MLflow's own progress bars off the screen of who has not asked for them."""
+    asked = _BARS in os.environ
+    os.environ.setdefault(_BARS, "false")
+    try:
+        yield
+    finally:
+        if not asked:
+            os.environ.pop(_BARS, None)
 
 
 def _from_hub(name: str) -> Path:

@@ -7,14 +7,14 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from p2pkit.atomic_files import atomic_file, cache_folder
 from p2pkit.errors import PluginError, Problem
-from p2pkit.untyped import Json, Plain
+from p2pkit.untyped import Json
 
 FOLDER = "plugins"
 """Folder in a run's folder, and in each checkpoint, with the one-file plugins that the config names."""
@@ -77,29 +77,29 @@ def named_plugins(config: Json) -> set[str]:
     return set().union(*map(named_plugins, config)) if isinstance(config, list | tuple) else set()
 
 
-def brought_along(config: Plain, *folders: Path) -> Iterator[OneFile]:
-    """Yield the files that a model's or run's folder holds for the plugins that a config names; the first folder's.
+def brought_along(names: Iterable[str], *folders: Path) -> Iterator[OneFile]:
+    """Yield the files that folders hold for some plugins; for each that of the first folder that has one.
 
     Args:
-        config: The resolved config, or a part of it.
-        *folders: The checkpoint's folder, and its run's.
+        names: The plugins.
+        *folders: A checkpoint's folder, a run's, or a sweep's.
     """
-    for name in sorted(filter(_NAME.fullmatch, named_plugins(config))):
+    for name in sorted(filter(_NAME.fullmatch, names)):
         found = [OneFile.read(folder / FOLDER / f"{name}.py") for folder in folders]
         yield from [file for file in found if file.source is not None][:1]
 
 
-def bring_along(files: Mapping[str, OneFile], config: Plain, run: Path) -> None:
+def bring_along(files: Mapping[str, OneFile], config: Json, folder: Path) -> None:
     """Write the plugins that a config names into a run's folder, and remember that this user has run them.
 
     Args:
         files: The one-file plugins that are loaded, by name.
-        config: The resolved config.
-        run: The run's folder.
+        config: The resolved config, or several.
+        folder: The folder of the run, or of the sweep.
     """
     wanted = [files[name] for name in sorted(named_plugins(config) & files.keys())]
     for file in wanted:
-        to = run / FOLDER / f"{file.name}.py"
+        to = folder / FOLDER / f"{file.name}.py"
         to.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(to) as partial:
             partial.write_bytes(file.source or b"")

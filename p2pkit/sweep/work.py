@@ -14,8 +14,9 @@ from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem, Stopped
+from p2pkit.plugins.one_file import FOLDER, bring_along
 from p2pkit.progress import reporter, timespan
-from p2pkit.registry import Registry, load_registry
+from p2pkit.registry import Registry, load_registry, names_in_force
 from p2pkit.sweep.claims import Claim
 from p2pkit.sweep.naming import Naming
 from p2pkit.sweep.parent import Parent
@@ -61,6 +62,7 @@ def sweep(
     tracking = planned.first.plan.config.tracking
     folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
     store = Store.create(folder, planned.source.raw, planned.units)
+    bring_along(registry.plugins.files, [checked.plan.resolved() for checked in planned.checked.values()], folder)
     return _Worker(store, planned, registry, progress=progress, first=True).work()
 
 
@@ -70,6 +72,7 @@ def join_sweep(
     again: bool = False,
     registry: Registry | None = None,
     progress: bool = False,
+    trust: bool = False,
     **overrides: Json,
 ) -> Sweep:
     """Work on a sweep that exists: go on with one that was stopped, or help one that others work on.
@@ -81,6 +84,7 @@ def join_sweep(
         again: Whether to try again what has failed.
         registry: The names in force.
         progress: Whether to show how the runs come along.
+        trust: Whether one-file plugins that the sweep brings along, and that are none of yours, may be run.
         **overrides: Keys to change for the runs of this process, for instance `**{"engine.device": "cuda:1"}`.
 
     Returns:
@@ -89,10 +93,12 @@ def join_sweep(
     Raises:
         ModelError: There is no such sweep.
         ConfigError: Its points can't be run here; holds all problems.
+        PluginError: It brings code along that is not trusted.
     """
     require_single_process("a sweep")
-    registry = registry or load_registry()
     store = Store(_find(sweep))
+    brought = [file.stem for file in (store.folder / FOLDER).glob("*.py")]
+    registry = names_in_force(registry, trust=trust).with_brought(brought, store.folder)
     planned = plan(store.config, registry=registry, **overrides)
     fixed = {"sweep", *planned.wanted.axes, *(key for point in planned.wanted.points.values() for key in point)}
     wrong = [key for key in overrides if any(f"{key}.".startswith(f"{each}.") for each in fixed)]

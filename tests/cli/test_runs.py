@@ -133,6 +133,19 @@ def test_one_file_plugin_trains(p2pkit, tiny, plugin):
     assert p2pkit("evaluate", "mine", "-q", "--plugin", plugin).code == 0
 
 
+@pytest.mark.filterwarnings("default")
+def test_quiet_shows_no_progress_but_warnings_and_what_came_of_the_run_a_line_each(p2pkit, tiny, tmp_path):
+    plugin = tmp_path / "talking.py"
+    plugin.write_text(
+        "import p2pkit\n\n\n"
+        "@p2pkit.hookimpl\ndef p2pkit_evaluated():\n    return 'half of it\\n  is missing'\n\n\n"
+        "@p2pkit.hookimpl\ndef p2pkit_run_ended():\n    return p2pkit.Notice('registered as emoji')\n"
+    )
+    trained = p2pkit("train", tiny, "-q", "--plugin", plugin)
+    assert trained.code == 0
+    assert trained.err.splitlines() == ["warning: half of it is missing", "registered as emoji"]
+
+
 def test_a_signal_saves_and_leaves(tmp_path, tiny):
     """From outside, as a shell or a scheduler does it."""
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import PortableGenerator, export, export_program
+from p2pkit.exporting import PortableGenerator, export, export_program, save_program
 from p2pkit.exporting.parity import measure
 from p2pkit.exporting.program import example
 
@@ -91,6 +92,15 @@ def test_a_program_takes_any_size_where_the_network_does():
     assert free
     images = example(graph, 3, 5, 7)
     torch.testing.assert_close(program.module()(images), graph(images))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    program, _ = export_program(PortableGenerator(translator()).eval(), height=8, width=8)
+    with pytest.raises(OSError, match="No space left"):
+        save_program(program, Path("/dev/full"))
+    save_program(program, tmp_path / "whole.pt2")
+    assert torch.export.load(tmp_path / "whole.pt2").module() is not None
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
 from p2pkit import ModelError
 from p2pkit.inference import names
@@ -42,6 +44,22 @@ def test_mlflows_names_are_fetched(model, monkeypatch, name):
     monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
     assert fetch_model(name) == model / "data/checkpoint"
     assert asked == [name]
+
+
+@pytest.mark.parametrize("asked", [None, "true"])
+def test_mlflow_draws_its_bars_only_for_who_has_asked_for_them(model, monkeypatch, asked):
+    bars = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    monkeypatch.setenv(bars, asked) if asked else monkeypatch.delenv(bars, raising=False)
+    seen = []
+
+    def download(**given):
+        seen.append(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get())
+        return str(model)
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    fetch_model("models:/facades@champion")
+    assert seen == [bool(asked)]
+    assert os.environ.get(bars) == asked
 
 
 def test_what_can_not_be_fetched_says_why(model, monkeypatch):

@@ -21,6 +21,7 @@ from p2pkit.exporting import export
 from p2pkit.plugins.loading import Plugins
 from p2pkit.plugins.one_file import OneFile, brought_along, named_plugins
 from p2pkit.registry import Registry, load_registry
+from p2pkit.sweep import sweep
 from p2pkit.translation import load, translate_split
 
 CODE = """
@@ -182,9 +183,38 @@ def test_the_command_line_asks_too(
     assert any(Path("out").glob(written))
 
 
+def test_a_sweep_brings_it_along_too(
+    tmp_path: Path, rules: Rules, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Both points are done, so that going on is quick: the plan alone needs the plugin."""
+    marker, plugin = tmp_path / "was-imported", tmp_path / "acme.py"
+    plugin.write_text("import p2pkit\n" + CODE.format(marker=str(marker)))
+    rules()
+    names = load_registry(tmp_path / "registry.yaml", plugin_files=[plugin], discover=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path / "ours"))
+    config = {**tiny, "schedule": {"steps": 1}}
+    sweep(config, ["generator=plain,unet_tiny"], name="s", registry=names)
+    for file in (marker, plugin):
+        file.unlink()
+    monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path / "theirs"))
+
+    def code(*further: str) -> object:
+        monkeypatch.setattr("sys.argv", ["p2pkit", "sweep", "--resume", "s", "-q", *further])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return left.value.code
+
+    assert code() == 2
+    assert "runs/s/plugins/acme.py: is code" in capsys.readouterr().err
+    assert not marker.exists()
+    assert not code("--trust")
+    assert marker.exists()
+
+
 def test_names_lead_out_of_no_folder(tmp_path: Path) -> None:
     (tmp_path / "acme.py").write_text("")
     config = {"generator": {"use": "../acme:plain"}, "losses": {"l1": {"use": "p2pkit:l1"}}}
     assert named_plugins(config) == {"../acme", "p2pkit"}
-    assert list(brought_along(config, tmp_path / "model")) == []
+    assert list(brought_along(named_plugins(config), tmp_path / "model")) == []
     assert OneFile.read(tmp_path / "none.py").source is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, Protocol
 
@@ -138,26 +138,51 @@ class Labels:
                 remedy = "list the red, green and blue of each class, in the order of the classes"
                 raise p2pkit.ComponentError(cause, remedy=remedy, parameter="palette")
         values = sorted({int(v) for found in sample if found.image.shape[0] == 1 for v in torch.unique(found.image)})
-        beyond = [value for value in values if value >= self.classes and value not in spec.unlabelled]
+        beyond = [value for value in values if not 0 <= value < self.classes and value not in spec.unlabelled]
         if beyond == [_IGNORE] and self.unlabelled is None and max(values[:-1], default=0) > 0:
             return replace(spec, unlabelled=(_IGNORE,)), [
                 f"{_IGNORE} in a mask means that a pixel's class is not known"
             ]
         if beyond:
             raise self._beyond(beyond, values)
-        return spec, []
+        return spec, list(self._strange_colours(sample))
 
     def _beyond(self, beyond: list[int], values: list[int]) -> p2pkit.ComponentError:
         cause = (
             f"masks hold {', '.join(map(str, beyond[:8]))}, where {self.classes} classes have 0 to {self.classes - 1}"
         )
         remedy = f"write classes: {max(beyond) + 1}, or unlabelled: {beyond} where these mean that a class is not known"
+        if min(beyond) < 0:
+            remedy = f"save {min(beyond)} as {_IGNORE}, and write unlabelled: [{_IGNORE}] where it means that"
+            remedy += " a class is not known"
         if values == [0, _IGNORE]:
             remedy = f"for masks of black and white write palette: [[0, 0, 0], [255, 255, 255]]; {remedy}"
         return p2pkit.ComponentError(cause, remedy=remedy, parameter="classes")
 
+    def _strange_colours(self, sample: Sequence[Found]) -> Iterator[str]:
+        """Tell of a colour that is far from all of the palette, in files whose colours are exact."""
+        counts = Counter[int]()
+        for found in sample:
+            exact = not found.file.lower().endswith(_SMEARED)
+            if found.image.shape[0] >= 3 and found.image.dtype == torch.uint8 and exact:
+                red, green, blue = found.image[:3].int()
+                codes, times = torch.unique(red * 65536 + green * 256 + blue, return_counts=True)
+                counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
+        if not counts:
+            return
+        codes = torch.tensor(list(counts))
+        colours = torch.stack([codes // 65536, codes // 256 % 256, codes % 256], 1)
+        far = torch.cdist(colours.float(), torch.tensor(self.palette).float()).amin(1) > _FAR
+        often = max(codes[far].tolist(), key=counts.__getitem__, default=None)
+        if often is not None and counts[often] > _MANY * counts.total():
+            colour = ", ".join(map(str, (often // 65536, often // 256 % 256, often % 256)))
+            share = f"{counts[often] / counts.total():.1%} of the masks' pixels"
+            yield f"{share} are {colour}, which the palette has not: they become the class whose colour is nearest"
+
 
 _IGNORE = 255
+_FAR, _MANY = 32.0, 0.001
+_SMEARED = (".jpg", ".jpeg", ".webp")
 
 
 class Derivation(Protocol):

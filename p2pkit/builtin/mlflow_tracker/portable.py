@@ -28,7 +28,7 @@ def write_program(checkpoint: Path, folder: Path) -> None:
     images = translator.images
     graph = p2pkit.PortableGenerator(translator, stored=True, layout="NHWC")
     program, free = p2pkit.export_program(graph, height=images.height, width=images.width)
-    torch.export.save(program, folder / PROGRAM)
+    p2pkit.save_program(program, folder / PROGRAM)
     labels = images.source.kind == "labels"
     facts = {"channels": 1 if labels else images.source.channels, "labels": labels}
     types = {"source": _name(p2pkit.stored_type(images.source)), "target": _name(p2pkit.stored_type(images.target))}

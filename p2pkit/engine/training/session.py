@@ -170,7 +170,7 @@ class RunSession:
     def _tracked(self, run: Run, act: Callable[[Events], Result]) -> Result:
         """Do the work between a run's start and its end, which trackers hear of in any case."""
         events = self.events = Events(
-            *(self.plugins, run, self.reporter.warn, self.reporter.note),
+            *(self.plugins, run, self.reporter.warn, self.reporter.outcome),
             strict=self.strict,
             trackers=self.checked.plan.makers,
         )

@@ -47,8 +47,26 @@ def test_smeared_colours_are_decoded_to_the_nearest(tmp_path, save):
     dataset = labels(root=tmp_path, palette=PALETTE, layout="side_by_side", direction="b_to_a")
     pair = dataset.pairs("train")[0]
     assert dataset.spec.source.palette == tuple(PALETTE)
+    assert dataset.notes == ()
     assert (pair.source[0] == torch.from_numpy(mask(32))).float().mean() > 0.95
     assert (pair.target[:, :, :16].float() - 90).abs().max() < 3
+
+
+def test_a_colour_that_is_none_of_the_palettes_is_told(tmp_path, save):
+    colours = np.array(PALETTE, np.uint8)[mask(32)]
+    colours[:4] = (224, 224, 192)  # the border of Pascal VOC
+    save("source/a.png", colours)
+    save("target/a.png", size=(32, 32))
+    (note,) = labels(root=tmp_path, palette=PALETTE, held_out=0).notes
+    assert note.startswith("12.5% of the masks' pixels are 224, 224, 192, which the palette has not")
+
+
+def test_a_negative_index_is_found_with_what_to_do(tmp_path, save):
+    save("source/a.npy", mask().astype(np.int16) - 1)
+    save("target/a.png")
+    with pytest.raises(ComponentError, match="masks hold -1") as caught:
+        labels(root=tmp_path, classes=3, held_out=0)
+    assert "save -1 as 255, and write unlabelled: [255]" in caught.value.remedy
 
 
 def test_the_target_can_be_the_mask(tmp_path, save):
