@@ -64,11 +64,19 @@ class InPlace(Fine):
         return source.copy_(source.flip(3)), target.copy_(target.flip(3))
 
 
+class LeavesBehind(Fine):
+    """An augmentation with a fault."""
+
+    def __call__(self, source, target, *extras):
+        return *super().__call__(source, target), *extras
+
+
 @p2pkit.hookimpl
 def p2pkit_augmentations():
     yield p2pkit.Augmentation("shape", TooSmall)
     yield p2pkit.Augmentation("shape_2", TooBright)
     yield p2pkit.Augmentation("same_geometry", Apart)
+    yield p2pkit.Augmentation("moves_extras", LeavesBehind)
     yield p2pkit.Augmentation("labels", Mixes)
     yield p2pkit.Augmentation("seed", OwnDice)
     yield p2pkit.Augmentation("keeps_input", InPlace)

@@ -222,6 +222,13 @@ class Stochastic(AlwaysDrops):
     stochastic = True
 
 
+class IgnoresNoise(Fine):
+    __doc__ = DOC
+
+    def forward(self, source, z):
+        return super().forward(source)
+
+
 @p2pkit.hookimpl
 def p2pkit_generators():
     yield p2pkit.Generator("shape", TooSmall)
@@ -236,6 +243,7 @@ def p2pkit_generators():
     yield p2pkit.Generator("single_precision", Double)
     yield p2pkit.Generator("pairs_apart", Neighbours)
     yield p2pkit.Generator("uses_source", IgnoresSource)
+    yield p2pkit.Generator("extras", IgnoresNoise, extras={"z": p2pkit.VectorSpec(4, "noise")})
     yield p2pkit.Generator("keeps_mode", Trains)
     yield p2pkit.Generator("no_hidden_state", Counts)
     yield p2pkit.Generator("torchs_dice", Throws)
