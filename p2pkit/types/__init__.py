@@ -4,10 +4,11 @@
 that these may have beside.
 """
 
-from p2pkit.types.images import Edges, ImageSpec, Kind, Pair, PairSpec, Reading
+from p2pkit.types.images import Edges, ImageFile, ImageSpec, Kind, Pair, PairSpec, Reading
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
+    FileReader,
     GeneratorLoss,
     GeneratorNetwork,
     PairAugmentation,
@@ -27,9 +28,11 @@ __all__ = [
     "DiscriminatorLoss",
     "DiscriminatorNetwork",
     "Edges",
+    "FileReader",
     "Generate",
     "GeneratorLoss",
     "GeneratorNetwork",
+    "ImageFile",
     "ImageSpec",
     "Kind",
     "Notice",

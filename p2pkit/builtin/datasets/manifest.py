@@ -16,6 +16,7 @@ from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
     Intensity,
+    Shown,
     Size,
     SourceChannels,
     SourceRange,
@@ -36,6 +37,8 @@ def manifest(
     source_range: SourceRange = None,
     target_range: TargetRange = None,
     source_bands: Bands = (),
+    source_shown: Shown = (),
+    target_shown: Shown = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -50,8 +53,8 @@ def manifest(
     return open_pairs(
         Layout(_splits(path.expanduser(), held_out)),
         size=size,
-        source=Intensity("source", source_channels, source_range, float_range),
-        target=Intensity("target", target_channels, target_range, float_range),
+        source=Intensity("source", source_channels, source_range, float_range, shown=source_shown),
+        target=Intensity("target", target_channels, target_range, float_range, shown=target_shown),
         bands=source_bands,
         parameter="path",
     )
