@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Loss,
         Metric,
         Optimizer,
+        Reader,
         Schedule,
         Tracker,
     )
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.files import read_image, write_image
-    from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name
+    from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name, suffix_of, without_suffix
     from p2pkit.images.manifest import manifest_rows
     from p2pkit.images.reading import choose_bands, cut_half, draw_edges, painted_colours
     from p2pkit.inference.translate import Translator
@@ -54,8 +55,10 @@ if TYPE_CHECKING:
         DiscriminatorLoss,
         DiscriminatorNetwork,
         Edges,
+        FileReader,
         GeneratorLoss,
         GeneratorNetwork,
+        ImageFile,
         ImageSpec,
         Made,
         Notice,
@@ -101,9 +104,11 @@ __all__ = [
     "EvaluatedRun",
     "ExportedFolder",
     "ExportedModel",
+    "FileReader",
     "Generator",
     "GeneratorLoss",
     "GeneratorNetwork",
+    "ImageFile",
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
@@ -125,6 +130,7 @@ __all__ = [
     "PortableGenerator",
     "Problem",
     "RateSchedule",
+    "Reader",
     "Reading",
     "RegistryError",
     "Report",
@@ -176,11 +182,13 @@ __all__ = [
     "save_program",
     "score",
     "stored_type",
+    "suffix_of",
     "to_network",
     "to_picture",
     "to_stored",
     "tracking_uri",
     "train",
+    "without_suffix",
     "write_image",
 ]
 
@@ -188,7 +196,7 @@ _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "resume", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
-    *("Optimizer", "Schedule", "Tracker"),
+    *("Optimizer", "Schedule", "Tracker", "Reader"),
 )
 _EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
 _CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
@@ -196,6 +204,7 @@ _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
+    *("FileReader", "ImageFile"),
     *("Notice", "Report", "Run", "RunLength", "Samples", "Made", "VectorSpec", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -207,7 +216,7 @@ _LAZY = {
     **dict.fromkeys(_EXPORTING, "p2pkit.exporting"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
-    **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name"), "p2pkit.images.listing"),
+    **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name", "suffix_of", "without_suffix"), "p2pkit.images.listing"),
     **dict.fromkeys(("choose_bands", "cut_half", "draw_edges", "painted_colours"), "p2pkit.images.reading"),
     "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),

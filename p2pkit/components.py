@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.types.images import ExtraSpec
 from p2pkit.untyped import Json, Made, Plain, Untyped
 
@@ -176,9 +177,41 @@ class Tracker(Component):
     kind, hook, given = "tracker", "p2pkit_trackers", "run"
 
 
+@dataclass(frozen=True)
+class Reader(Component):
+    """A format of image files: an object that reads those whose names end as said; see `FileReader`.
+
+    It has no parameters: what a file holds depends on nothing else.
+
+    Args:
+        suffixes: What the names of such files end with, with the dot: `.nii`, `.nii.gz`; none that p2pkit reads itself.
+    """
+
+    suffixes: tuple[str, ...] = ()
+
+    kind, hook, given = "reader", "p2pkit_readers", ""
+
+    @cached_property
+    def parameters(self) -> type[BaseModel]:
+        """No parameters."""
+        if asked := list(_signature(self.factory)):
+            raise TypeError(f"{self.name}: a reader has no parameters, and its factory asks for {', '.join(asked)}")
+        return _model_of(self.name, self.factory, self.given)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for suffix in self.suffixes:
+            if not suffix.startswith(".") or suffix != suffix.lower() or len(suffix) < 2 or "/" in suffix:
+                raise ValueError(f"{self.name}: {suffix!r} is no suffix: write it with its dot, in lower case")
+            if suffix in IMAGE_SUFFIXES:
+                raise ValueError(f"{self.name}: p2pkit reads {suffix} files itself")
+        if isinstance(self.suffixes, str) or not self.suffixes:
+            raise ValueError(f"{self.name}: say the suffixes of its files, suffixes=('.grid',)")
+
+
 KINDS: tuple[type[Component], ...] = (
     *(Generator, Discriminator, Loss, Dataset, Augmentation, Metric),
-    *(Optimizer, Schedule, Tracker),
+    *(Optimizer, Schedule, Tracker, Reader),
 )
 """All of them: whoever lists kinds, hooks or names reads them here."""
 KIND_NAMES: tuple[str, ...] = tuple(kind.kind for kind in KINDS)

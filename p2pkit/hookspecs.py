@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Loss,
         Metric,
         Optimizer,
+        Reader,
         Schedule,
         Tracker,
     )
@@ -74,6 +75,11 @@ def p2pkit_schedules() -> Iterable[Schedule]:  # type: ignore[empty-body]  # as 
 @hookspec
 def p2pkit_trackers() -> Iterable[Tracker]:  # type: ignore[empty-body]  # as above
     """Offer trackers; called once."""
+
+
+@hookspec
+def p2pkit_readers() -> Iterable[Reader]:  # type: ignore[empty-body]  # as above
+    """Offer formats of image files, by what their names end with; called once."""
 
 
 @hookspec

@@ -20,6 +20,7 @@ from p2pkit import (
     Metric,
     Optimizer,
     PairSpec,
+    Reader,
     RunLength,
     Schedule,
     Tracker,
@@ -91,7 +92,8 @@ def _no_such_type(*, depth: NoSuchType = 1):  # noqa: F821  the point of the tes
 
 
 def test_every_kind_has_a_name_and_a_hook_of_its_own():
-    assert (Generator, Discriminator, Loss, Dataset, Augmentation, Metric, Optimizer, Schedule, Tracker) == KINDS
+    first = Generator, Discriminator, Loss, Dataset, Augmentation, Metric
+    assert (*first, Optimizer, Schedule, Tracker, Reader) == KINDS
     assert tuple(kind.__name__.lower() for kind in KINDS) == KIND_NAMES
     hooks = [getattr(hookspecs, hook) for hook in OFFERS]
     assert [hook.__annotations__["return"] for hook in hooks] == [f"Iterable[{kind.__name__}]" for kind in KINDS]

@@ -13,7 +13,16 @@ import typer
 from p2pkit.cli.options import AsJson, PluginFiles, RegistryFile
 
 Kind = Literal[
-    "generator", "discriminator", "loss", "dataset", "augmentation", "metric", "optimizer", "schedule", "tracker"
+    "generator",
+    "discriminator",
+    "loss",
+    "dataset",
+    "augmentation",
+    "metric",
+    "optimizer",
+    "schedule",
+    "tracker",
+    "reader",
 ]
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from p2pkit.images.convert import full_scale, resize, stored_type
+from p2pkit.images.formats import reader_of
 from p2pkit.types import PairSpec
 
 _WITH_ALPHA = (".png", ".webp")
@@ -45,7 +46,7 @@ def read_beside(path: Path, out: Path, stored: Tensor, images: PairSpec, size: t
         images: What the network was trained on.
         size: Height and width of the fake.
     """
-    if {path.suffix.lower(), out.suffix.lower()} & {".npy", ".exr"}:
+    if {path.suffix.lower(), out.suffix.lower()} & {".npy", ".exr"} or reader_of(path) or reader_of(out):
         return Beside()
     profile, exif = b"", b""
     with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:

@@ -212,11 +212,15 @@ def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:
 
 
 def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Show one network image to people; beyond four channels each pixel in the colour of its strongest one.
+    """Show one network image to people: what its spec says of it, or its first three channels.
+
+    Of more than four, where the spec doesn't say, each pixel is in the colour of its strongest one.
 
     Shape: (C, H, W) in [-1, 1] -> (H, W, 3) of uint8.
     """
     image = image.detach().cpu()
+    if spec.shown and spec.kind == "intensity":
+        image = image[list(spec.shown)]
     if spec.kind == "labels" or len(image) > 4:
         palette = torch.tensor(spec.palette or _colours(spec.channels), dtype=torch.uint8)
         return palette[image.argmax(0)].numpy()

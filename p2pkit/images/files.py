@@ -20,7 +20,8 @@ from p2pkit.images.beside import Beside
 from p2pkit.images.convert import stored_type
 from p2pkit.images.decode import decode, from_pillow
 from p2pkit.images.exr import write_exr
-from p2pkit.images.listing import IMAGE_SUFFIXES
+from p2pkit.images.formats import read_by, reader_of, write_by, writes
+from p2pkit.images.listing import IMAGE_SUFFIXES, suffix_of
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
 from p2pkit.types import ImageSpec
@@ -37,13 +38,14 @@ _STORED = ("uint8", "uint16", "int16", "int32", "float32")
 _TIFF = (".tif", ".tiff")
 
 
-def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
+def read_image(file: Path | IO[bytes], *, indexed: bool = False, name: str = "") -> Tensor:
     """Read an image as it is stored: whole numbers or floats, one to N channels.
 
     Args:
         file: A path or an open file. `.npy` holds an array (H, W) or (H, W, C); the bands and pages of a TIFF are
             channels.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
+        name: What an open file is called: a plugin's format is known by that.
 
     Returns:
         Tensor of uint8, uint16, int16, int32 or float32, whichever holds all values of the file's type; whole numbers
@@ -54,7 +56,17 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False) -> Tensor:
 
     Shape: (C, H, W).
     """
-    return _from_array(decode(file, indexed))
+    return read_with_meta(file, indexed=indexed, name=name)[0]
+
+
+def read_with_meta(file: Path | IO[bytes], *, indexed: bool = False, name: str = "") -> tuple[Tensor, object]:
+    """Read an image as `read_image` does, and what a plugin's format holds beside its pixels, else None."""
+    called = file if isinstance(file, Path) else name
+    reader = reader_of(called)
+    if reader is None:
+        return _from_array(decode(file, indexed)), None
+    held = read_by(reader, file, suffix_of(called))
+    return _from_array(held.pixels), held.meta
 
 
 def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
@@ -112,7 +124,13 @@ def _stored(array: NDArray[np.generic]) -> str:
 
 
 def write_image(
-    image: Tensor, path: Path, *, fast: bool = False, tags: list[Tag] | None = None, beside: Beside | None = None
+    image: Tensor,
+    path: Path,
+    *,
+    fast: bool = False,
+    tags: list[Tag] | None = None,
+    beside: Beside | None = None,
+    meta: object = None,
 ) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
@@ -122,6 +140,7 @@ def write_image(
         fast: Whether a PNG is compressed lightly: in half the time, to a file that is a little larger.
         tags: A TIFF's place on earth, as `read_georeference` returns it.
         beside: What the file holds beside the pixels, as far as its format can.
+        meta: The same for a plugin's format, as its reader made it.
 
     Returns:
         The file that was written.
@@ -134,9 +153,14 @@ def write_image(
     """
     beside = beside or Beside()
     array = _to_array(image if beside.alpha is None else torch.cat([image, beside.alpha]))
-    suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
+    suffix = suffix_of(path)
+    reader = reader_of(path)
+    if reader is None and suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"unknown file extension: {path.suffix}")
+    if reader is not None:
+        with writing_whole(path, suffix) as partial:
+            write_by(reader, partial, array[..., 0] if array.shape[2] == 1 else array, meta)
+        return path
     if not _keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
     with writing_whole(path) as partial:
@@ -165,9 +189,14 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
 
 
 @contextmanager
-def writing_whole(path: Path) -> Iterator[Path]:
-    """Give another name to write under, then rename: a file is whole or not there, and a link is replaced."""
-    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
+def writing_whole(path: Path, suffix: str = ".partial") -> Iterator[Path]:
+    """Give another name to write under, then rename: a file is whole or not there, and a link is replaced.
+
+    Args:
+        path: The file.
+        suffix: What the other name ends with.
+    """
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}{suffix}")
     try:
         yield partial
         partial.replace(path)
@@ -181,6 +210,9 @@ def suffix_for(spec: ImageSpec, suffix: str) -> str:
     Raises:
         ValueError: The suffix is of no known format.
     """
+    called = f"image{suffix}"
+    if reader_of(called) is not None:
+        return suffix if writes(called) else ".npy"
     if suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"unknown file extension: {suffix}")
     kind = str(stored_type(spec)).removeprefix("torch.")

@@ -6,10 +6,30 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import TypeVar
+
+P = TypeVar("P", bound=PurePath)
 
 _COMMON = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga")
 IMAGE_SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy", ".exr"})
 """What names of image files end with; in lower case."""
+
+
+SUFFIXES = set(IMAGE_SUFFIXES)
+"""These, and those that plugins read."""
+
+
+def suffix_of(path: str | PurePath) -> str:
+    """Return what the name of a file ends with, in lower case: all of `.nii.gz` where a plugin reads such files."""
+    name = PurePath(path).name.lower()
+    known = [suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix)]
+    return max(known, key=len, default=PurePath(name).suffix)
+
+
+def without_suffix(path: P) -> P:
+    """Return a path without what its name ends with."""
+    suffix = suffix_of(path)
+    return path.with_name(path.name[: -len(suffix)]) if suffix else path
 
 
 def is_image_name(path: str | PurePath) -> bool:
@@ -20,7 +40,7 @@ def is_image_name(path: str | PurePath) -> bool:
     """
     pure = PurePath(path)
     hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)
-    return pure.suffix.lower() in IMAGE_SUFFIXES and not hidden
+    return suffix_of(pure) in SUFFIXES and not hidden
 
 
 def find_images(folder: Path, *, without: Path | None = None) -> list[Path]:
@@ -42,4 +62,4 @@ def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
 
 def image_key(path: PurePath) -> str:
     """Return a path without its suffix, as images are matched: one spelling for letters that have two."""
-    return unicodedata.normalize("NFC", path.with_suffix("").as_posix())
+    return unicodedata.normalize("NFC", without_suffix(path).as_posix())

@@ -28,6 +28,7 @@ class Read:
         tags: A TIFF's place on earth.
         sample: Which of several fakes of the source.
         beside: What the fake keeps of the file beside its pixels.
+        meta: The same of a plugin's format.
     """
 
     out: Path
@@ -35,13 +36,14 @@ class Read:
     tags: tuple[Tag, ...] = ()
     sample: int = 0
     beside: Beside = field(default_factory=Beside)
+    meta: object = None
 
 
 def save(fake: Tensor, read: Read) -> Path | Problem:
     """Write a fake."""
     try:
         read.out.parent.mkdir(parents=True, exist_ok=True)
-        return write_image(fake, read.out, fast=True, tags=list(read.tags), beside=read.beside)
+        return write_image(fake, read.out, fast=True, tags=list(read.tags), beside=read.beside, meta=read.meta)
     except OSError as error:
         return Problem(str(read.out), f"can't be written: {error.strerror or error}")
 

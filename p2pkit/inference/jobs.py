@@ -9,7 +9,8 @@ from pathlib import Path, PurePath
 
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import is_fake, suffix_for
-from p2pkit.images.listing import IMAGE_SUFFIXES, find_images
+from p2pkit.images.formats import writes
+from p2pkit.images.listing import SUFFIXES, find_images, suffix_of, without_suffix
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
@@ -62,10 +63,8 @@ def plan_jobs(
     jobs = [_sample(job, index) for job in jobs for index in range(samples)] if samples > 1 else jobs
     kept = [job for job in jobs if not (skip_existing and job.out.is_file() and job.out not in job.sources)]
     problems += [*_twice(jobs), *_overwritten(kept, overwrite), *_folder(named.parent if named else output)]
-    if named and named.suffix != suffix_for(images.target, named.suffix):
-        problems.append(
-            Problem(str(named), f"a {named.suffix} file can't hold what the fakes are", "write .tif or .npy")
-        )
+    if named and (suffix := suffix_of(named)) != suffix_for(images.target, suffix):
+        problems.append(Problem(str(named), f"a {suffix} file can't hold what the fakes are", "write .tif or .npy"))
     if problems or not jobs:
         raise DataError(problems or Problem("", "there is nothing to translate"))
     return kept
@@ -73,7 +72,7 @@ def plan_jobs(
 
 def _single(inputs: Sequence[Path], output: Path) -> Path | None:
     """Return the output where it names a file for one image."""
-    if output.suffix.lower() not in IMAGE_SUFFIXES or output.is_dir():
+    if suffix_of(output) not in SUFFIXES or output.is_dir():
         return None
     if len(inputs) == 1 and not inputs[0].is_dir() and not is_manifest(inputs[0]):
         return output if inputs[0].exists() else None
@@ -106,7 +105,7 @@ def _listed(table: Path, output: Path, images: PairSpec, problems: list[Problem]
         name = PurePath(str(row.get("name") or paths_of(row["source"])[0]))
         inside = [part for part in name.parts if part not in (name.anchor, "..", ".")]
         out = output.joinpath(*inside)
-        named = out if not row.get("name") else out.with_name(f"{out.name}{paths[0].suffix}")
+        named = out if not row.get("name") else out.with_name(f"{out.name}{suffix_of(paths[0])}")
         yield replace(_job(tuple(paths), named, images), extras=_extras(table, row, images))
 
 
@@ -118,17 +117,23 @@ def _extras(table: Path, row: Plain, images: PairSpec) -> dict[str, Json]:
 
 
 def _job(sources: tuple[Path, ...], named: Path, images: PairSpec) -> Job:
-    return Job(sources, named.with_suffix(fake_suffix(images, sources[0])))
+    bare = without_suffix(named)
+    return Job(sources, bare.with_name(f"{bare.name}{fake_suffix(images, sources[0])}"))
 
 
 def _sample(job: Job, index: int) -> Job:
-    return replace(job, out=job.out.with_name(f"{job.out.stem}-{index + 1}{job.out.suffix}"), sample=index)
+    bare = without_suffix(job.out)
+    named = job.out.with_name(f"{bare.name}-{index + 1}{job.out.name[len(bare.name) :]}")
+    return replace(job, out=named, sample=index)
 
 
 def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
-    """Return what a fake's file ends with: a TIFF for a TIFF, or what targets were, or what keeps all values."""
-    given = source.suffix.lower() if source is not None else ""
-    if given not in TIFF:
+    """Return what a fake's file ends with: a TIFF for a TIFF, or what targets were, or what keeps all values.
+
+    A plugin's format is kept as a TIFF is, where the plugin can write it.
+    """
+    given = suffix_of(source) if source is not None else ""
+    if given not in TIFF and not writes(f"image{given}"):
         given = images.reading.suffix or (given if given == ".npy" else ".png")
     return suffix_for(images.target, given)
 

@@ -26,7 +26,8 @@ from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.beside import read_beside
 from p2pkit.images.convert import to_network, to_stored
-from p2pkit.images.files import image_tensor, read_image
+from p2pkit.images.files import image_tensor, read_with_meta
+from p2pkit.images.listing import suffix_of
 from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import Tag, read_georeference, rescaled
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
@@ -285,15 +286,17 @@ class Translator:
             if large is not None:
                 return Read(job.out, large, sample=job.sample)
             indexed = self.images.source.kind == "labels"
-            stored = [read_image(path, indexed=indexed) for path in job.sources]
+            held = [read_with_meta(path, indexed=indexed) for path in job.sources]
+            stored = [image for image, _ in held]
             source = self._source(stored, given, size)
             tags = self._tags(job, stored[0], source)
             shape = (source.shape[1], source.shape[2])
             beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
             asked = self.companions.read(source, job.extras, self.seed + job.sample)
+            kept = shape == stored[0].shape[1:] and suffix_of(job.out) == suffix_of(job.sources[0])
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, asked, tuple(tags), job.sample, beside)
+        return Read(job.out, asked, tuple(tags), job.sample, beside, held[0][1] if kept else None)
 
     def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""

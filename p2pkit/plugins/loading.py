@@ -10,15 +10,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pluggy
 
 from p2pkit import hookspecs
-from p2pkit.components import KINDS, OFFERS, Component
+from p2pkit.components import KINDS, OFFERS, Component, Reader
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import PLUGIN_API
+from p2pkit.images.formats import register
 from p2pkit.plugins.one_file import OneFile
 from p2pkit.untyped import Untyped
 
@@ -195,6 +197,9 @@ class Plugins:
                 self.manager.unregister(name=candidate.name)
             return self._note(candidate, "failed", error=_sentence(error))
         left_out = tuple(map(_sentence, unusable))
+        for reader in (each for each in components if isinstance(each, Reader)):
+            for suffix in reader.suffixes:
+                register(suffix, reader.full_name, partial(reader.make, None, {}))
         return self._note(candidate, "loaded", components=tuple(components), events=events, left_out=left_out)
 
 

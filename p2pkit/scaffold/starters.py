@@ -88,4 +88,5 @@ STARTERS = {
     "tracker": Starter(
         "lines", "a line of JSON for each event", "tracking: {{trackers: {{lines: {{use: '{name}'}}}}}}", _rest()
     ),
+    "reader": Starter("grid", "a format of image files", "# {name} reads files whose names end with .grid", _rest()),
 }

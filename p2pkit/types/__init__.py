@@ -4,10 +4,22 @@
 that these may have beside.
 """
 
-from p2pkit.types.images import Edges, ExtraSpec, ImageSpec, Kind, Pair, PairSpec, Reading, VectorSpec, is_drawn
+from p2pkit.types.images import (
+    Edges,
+    ExtraSpec,
+    ImageFile,
+    ImageSpec,
+    Kind,
+    Pair,
+    PairSpec,
+    Reading,
+    VectorSpec,
+    is_drawn,
+)
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
+    FileReader,
     GeneratorLoss,
     GeneratorNetwork,
     PairAugmentation,
@@ -28,9 +40,11 @@ __all__ = [
     "DiscriminatorNetwork",
     "Edges",
     "ExtraSpec",
+    "FileReader",
     "Generate",
     "GeneratorLoss",
     "GeneratorNetwork",
+    "ImageFile",
     "ImageSpec",
     "Kind",
     "Made",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Kind = Literal["intensity", "labels"]
@@ -26,6 +28,7 @@ class ImageSpec:
             classes pass these pixels over.
         lightness: Whether a colour image becomes one plane by its CIE lightness and not by its luma.
         dtype: The type in which values are stored; empty for `uint8` and `uint16` on their full scales, else `float32`.
+        shown: The three planes, or the one, that pictures show, from 0; empty for the first ones.
     """
 
     channels: int
@@ -36,6 +39,20 @@ class ImageSpec:
     unlabelled: tuple[int, ...] = ()
     lightness: bool = False
     dtype: str = ""
+    shown: tuple[int, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """What a file of a plugin's format holds.
+
+    Args:
+        pixels: (H, W) or (H, W, C); whole numbers or floats.
+        meta: What the file holds beside its pixels, for the reader alone: it is given back to `write` for the fake.
+    """
+
+    pixels: NDArray[np.generic]
+    meta: object = None
 
 
 @dataclass(frozen=True, slots=True)

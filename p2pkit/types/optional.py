@@ -208,6 +208,15 @@ ended = Attribute[Callable[..., str | None] | None](
     "Learns that the run is over: by which error, if any, or why as planned; it is told nothing after that.",
 )
 
+write = Attribute[Callable[..., object] | None](
+    *("write", "reader", "a method (path, image)", None, callable),
+    "Writes an `ImageFile`, with the `meta` of the file that a fake was made of: None where its size is another.",
+)
+example = Attribute[Callable[..., object] | None](
+    *("example", "reader", "a method (path)", None, callable),
+    "Writes a small file, by which the conformance suite tries a reader that can't write.",
+)
+
 exempt = Attribute[Mapping[str, str]](
     *("exempt", "any", "a mapping of texts", {}, lambda value: isinstance(value, Mapping)),
     "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, SupportsFloat, runtime_checkable
 
-from p2pkit.types.images import Pair, PairSpec
+from p2pkit.types.images import ImageFile, Pair, PairSpec
 from p2pkit.types.view import Made, Verdict, View
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 
@@ -170,6 +172,15 @@ class RunTracker(Protocol):
         ...
 
 
+@runtime_checkable
+class FileReader(Protocol):
+    """What a reader's factory returns: reads files whose names end as it says, and may write such files too."""
+
+    def read(self, path: Path, /) -> ImageFile:
+        """Return what a file holds, or raise what says why it can't be read."""
+        ...
+
+
 PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "generator": (GeneratorNetwork,),
     "discriminator": (DiscriminatorNetwork,),
@@ -180,5 +191,6 @@ PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "optimizer": (ParameterOptimizer,),
     "schedule": (RateSchedule,),
     "tracker": (RunTracker,),
+    "reader": (FileReader,),
 }
 """For each kind what its factories may make; of a loss one of the two is enough."""

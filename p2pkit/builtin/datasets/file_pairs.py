@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import PurePath
 from typing import ClassVar, Literal, TypeVar, overload
 
 import torch
@@ -189,8 +188,9 @@ def open_pairs(
     first = sample.targets[0].image
     height, width = first.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
     made_of, notes = target.spec(sample.targets)
-    suffix = PurePath(sample.items[0].target[0].file.name).suffix.lower()
-    reading = Reading(bands=bands, suffix=_KEPT.get(suffix, ".png"))
+    suffix = p2pkit.suffix_of(sample.items[0].target[0].file.name)
+    foreign = suffix if suffix not in p2pkit.IMAGE_SUFFIXES else ".png"
+    reading = Reading(bands=bands, suffix=_KEPT.get(suffix, foreign))
     if isinstance(source, Intensity | Labels):
         made_from, more = source.spec(sample.sources)
         half = sample.items[0].source[0].half

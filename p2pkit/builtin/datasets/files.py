@@ -53,11 +53,11 @@ class File:
                 raise OSError(f"is of {size} bytes when it is unpacked, more than the {LARGEST} that are read")
             if size > _LARGE:  # may be one that unpacks to more than memory holds
                 with archive.open(self.name) as stream:
-                    return p2pkit.read_image(stream, indexed=indexed)
+                    return p2pkit.read_image(stream, indexed=indexed, name=self.name)
             content = archive.read(self.name)
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, KeyError) as error:
             raise OSError(f"the archive's entry can't be read: {error}") from None
-        return p2pkit.read_image(io.BytesIO(content), indexed=indexed)
+        return p2pkit.read_image(io.BytesIO(content), indexed=indexed, name=self.name)
 
     def fault(self) -> str:
         """Say what is wrong with the file as far as it can be told without reading it; empty for nothing."""
@@ -171,7 +171,7 @@ class Tree:
         found: dict[str, list[File]] = {}
         for path in self._below(folder, deep):
             name = self._entries[path] if self.archived else path
-            key = readable(PurePosixPath(path).relative_to(folder or ".").with_suffix("").as_posix())
+            key = readable(p2pkit.without_suffix(PurePosixPath(path).relative_to(folder or ".")).as_posix())
             found.setdefault(key, []).append(File(self.root, name, self.archived))
         if not found:
             listed = f"; its folders: {some(self.folders())}" if not folder and self.folders() else ""

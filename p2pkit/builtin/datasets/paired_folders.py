@@ -12,6 +12,7 @@ from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
     Intensity,
+    Shown,
     Size,
     SourceChannels,
     SourceRange,
@@ -34,6 +35,8 @@ def paired_folders(
     source_range: SourceRange = None,
     target_range: TargetRange = None,
     source_bands: Bands = (),
+    source_shown: Shown = (),
+    target_shown: Shown = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -49,7 +52,7 @@ def paired_folders(
     return open_pairs(
         folders(root, source, target, held_out),
         size=size,
-        source=Intensity("source", source_channels, source_range, float_range),
-        target=Intensity("target", target_channels, target_range, float_range),
+        source=Intensity("source", source_channels, source_range, float_range, shown=source_shown),
+        target=Intensity("target", target_channels, target_range, float_range, shown=target_shown),
         bands=source_bands,
     )

@@ -40,6 +40,10 @@ Bands = Annotated[
     tuple[_Band, ...],
     Field(description="Bands or pages of each source file that are taken, from 0, in this order; empty: all."),
 ]
+Shown = Annotated[
+    tuple[_Band, ...],
+    Field(description="Channels that pictures show, three of them or one, from 0; empty: the first ones."),
+]
 _ORDER = (torch.uint8, torch.uint16, torch.int16, torch.int32, torch.float32)
 
 
@@ -53,6 +57,7 @@ class Intensity:
         declared: The range, or a window's name.
         float_range: The range of floats, where none is declared.
         parameter: The parameter to blame for channels that can't be had.
+        shown: The channels that pictures show.
     """
 
     side: Literal["source", "target"]
@@ -60,6 +65,7 @@ class Intensity:
     declared: Range = None
     float_range: _Pair | tuple[_Pair, _Pair] = (0.0, 1.0)
     parameter: str = ""
+    shown: tuple[int, ...] = ()
     indexed: ClassVar[bool] = False
 
     def spec(self, sample: Sequence[Found]) -> tuple[ImageSpec, list[str]]:
@@ -75,10 +81,16 @@ class Intensity:
         full = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(kind)
         plain = (low, high) == (0, full) or (kind == torch.float32 and (low, high) not in ((0, 255), (0, 65535)))
         dtype = "" if plain else str(kind).removeprefix("torch.")
-        spec = ImageSpec(channels, low=low, high=high, dtype=dtype)
+        spec = ImageSpec(channels, low=low, high=high, dtype=dtype, shown=self._shown(channels))
         notes = [] if self.declared in WINDOWS else told(sample, spec, self.side, declared=self._own is not None)
         self._fit(sample[0].image, spec)
         return spec, notes
+
+    def _shown(self, channels: int) -> tuple[int, ...]:
+        if self.shown and (len(self.shown) not in (1, 3) or max(self.shown) >= channels):
+            cause = f"of {channels} channels, from 0 to {channels - 1}, pictures can't show {list(self.shown)}"
+            raise p2pkit.ComponentError(cause, remedy="name three, or one", parameter=f"{self.side}_shown")
+        return self.shown
 
     @property
     def _own(self) -> _Pair | None:
