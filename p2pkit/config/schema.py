@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from p2pkit.components import KIND_NAMES, Component
+from p2pkit.components import KIND_NAMES, Component, Reader
 from p2pkit.config.model import DatasetConfig, LossConfig, OptimizerConfig, RunConfig
 from p2pkit.config.sections import ComponentConfig, Section
 from p2pkit.config.sources import recipe_names
@@ -34,19 +34,16 @@ def config_schema(registry: Registry) -> Schema:
         "anyOf": [{"enum": recipe_names()}, {"type": "string"}],
     }
     schema.pop("required", None)  # an extended config may leave the data set to its base
-    for kind in KIND_NAMES:
+    for kind in (each for each in KIND_NAMES if each != Reader.kind):  # which no config names
         schema["$defs"][kind] = _reference(schema["$defs"], registry, kind)
     for kind in ("dataset", "generator", "discriminator"):  # one without `use` changes what the extended config names
         properties[kind] = {**_described(properties[kind]), **_named_or(kind, registry, {"$ref": f"#/$defs/{kind}"})}
     properties["augment"]["items"] = _item("augmentation", registry)
     schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]["items"] = _item("metric", registry)
     properties["losses"] = _terms("loss", registry, properties["losses"], _WEIGHT)
-    phased = schema["$defs"]["PhaseConfig"]["properties"]["losses"]
-    phased["additionalProperties"] = {
-        **_WEIGHT,
-        "if": {"type": "object"},
-        "then": {"$ref": "#/$defs/PhaseTermConfig"},
-    }
+    phased = schema["$defs"]["PhaseConfig"]["properties"]
+    changed = {**_WEIGHT, "if": {"type": "object"}, "then": {"$ref": "#/$defs/PhaseTermConfig"}}
+    phased["losses"] = {**_described(phased["losses"]), "type": "object", "additionalProperties": changed}
     optimizers = schema["$defs"]["OptimizersConfig"]["properties"]
     for name, written in optimizers.items():
         optimizers[name] = {**_described(written), **_named_or("optimizer", registry, {"$ref": "#/$defs/optimizer"})}
