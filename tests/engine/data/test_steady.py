@@ -75,6 +75,6 @@ def test_what_stands_beside_the_images_has_to_be_steady_too():
     images = PairSpec(ImageSpec(3), ImageSpec(3), 4, 4, extras={"age": VectorSpec(2)})
     steady = Pairs(lambda pairs, index: Pair(image(1), image(1), str(index), {"age": torch.ones(2)}))
     refuse_unsteady(steady)
+    unsteady = Pairs(lambda pairs, index: Pair(image(1), image(1), str(index), {"age": torch.rand(2)}))
     with pytest.raises(DataError, match="other images whenever it is read"):
-        unsteady = Pairs(lambda pairs, index: Pair(image(1), image(1), str(index), {"age": torch.rand(2)}))
         load_split(unsteady, images=images)
