@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import types
 import typing
@@ -12,7 +13,7 @@ from importlib import resources
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from p2pkit.components import KIND_NAMES
+from p2pkit.components import KIND_NAMES, Component
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.registry import Registry
@@ -137,7 +138,8 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
 
     Returns:
         Plain data; of a network `parameter_count`, `trainable_parameter_count` and `size`, which says both in words,
-        for 3 -> 3 channels at 256 x 256. The counts are null and the words empty where there is no network.
+        for 3 -> 3 channels at 256 x 256. The counts are null and the words empty where there is no network. `takes`
+        says by name what a network takes beside its images, and what that is where its plugin says so.
     """
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:
@@ -154,8 +156,22 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
         "schema": component.parameters.model_json_schema(),
         "parameter_count": count and count.total,
         "trainable_parameter_count": count and count.trainable,
+        "takes": _takes(component),
         "size": f"{count} for 3 -> 3 channels at 256 x 256" if count else "",
     }
+
+
+def _takes(component: Component) -> dict[str, str]:
+    """Return by name what a network takes beside images, as far as its class says so without being built."""
+    from p2pkit.extras.calling import SEEN, taken
+    from p2pkit.extras.reading import described
+
+    count = SEEN.get(component.kind)
+    if count is None or not (inspect.isclass(component.factory) and hasattr(component.factory, "forward")):
+        return {}
+    known = component.extras
+    names = taken(component.factory, count + 1)  # a class's forward has `self` first
+    return {name: described(known[name]) if name in known else "" for name in names}
 
 
 def _parameter(filled: Plain, name: str, field: FieldInfo) -> dict[str, Json]:
@@ -215,6 +231,8 @@ def _count(part: Part) -> ParameterCount | None:
     from p2pkit.engine.build.parameters import count_parameters_on_meta
 
     try:
-        return count_parameters_on_meta(part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256))
+        return count_parameters_on_meta(
+            part, PairSpec(ImageSpec(3), ImageSpec(3), 256, 256, extras=part.component.extras)
+        )
     except Exception:  # what a plugin makes of these images may not even be a network
         return None

@@ -232,6 +232,8 @@ def print_component(about: Plain) -> None:
     """Print all about a component."""
     console = _console()
     console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
+    for name, described in about["takes"].items():
+        console.print(f"takes {name} beside its images{': ' * bool(described)}{described}")
     if about["size"]:
         console.print(about["size"])
     told_below = ("Args",) if about["parameters"] else ()

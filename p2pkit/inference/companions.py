@@ -108,6 +108,18 @@ class Companions:
         planes = [held.pop(name) for name in self.images]
         return self._with_noise(torch.cat([source, *planes]), held, seed)
 
+    def require(self, images: PairSpec) -> None:
+        """Refuse pairs that lack what the generator can't do without.
+
+        Raises:
+            DataError: They do.
+        """
+        if missing := sorted(self.needed - images.given.keys()):
+            remedy = "translate data that have it, or files with --input"
+            raise DataError(
+                [Problem(name, "is needed beside the source, and the pairs lack it", remedy) for name in missing]
+            )
+
     def _with_noise(self, planes: Tensor, vectors: Vectors, seed: int) -> Input:
         missing = {name: spec for name, spec in self.drawn.items() if name not in vectors}
         return Input(planes, {**vectors, **{name: noise[0] for name, noise in draw(missing, [seed]).items()}})

@@ -230,6 +230,7 @@ class Translator:
         Raises:
             DataError: Pairs can't be read; the others have been translated.
         """
+        self.companions.require(dataset.spec)
         spec, suffix = dataset.spec.source, fake_suffix(self.images)
 
         def read(pair: Pair) -> Read | Problem | None:

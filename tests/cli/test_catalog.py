@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,15 @@ def test_frozen_parameters_are_counted_and_told_apart(p2pkit, tiny, write_plugin
     assert said in p2pkit("show", "half", "--plugin", plugin).out
     assert said in p2pkit("check", tiny, "-s", "generator=half", "--plugin", plugin).out
     assert "12 of them" not in p2pkit("show", "unet_256").out
+
+
+def test_show_says_what_a_network_takes_beside_its_images(p2pkit):
+    plugin = Path(__file__).parents[2] / "docs" / "examples" / "class_unet.py"
+    about = json.loads(p2pkit("show", "class_unet", "--json", "--plugin", plugin).out)
+    assert about["takes"] == {"season": "a class from 0 to 1"}
+    assert about["parameter_count"] == 19_028
+    assert "takes season beside its images: a class from 0 to 1" in p2pkit("show", "class_unet", "--plugin", plugin).out
+    assert json.loads(p2pkit("show", "unet", "--json").out)["takes"] == {}
 
 
 def test_show_parameters(p2pkit):

@@ -48,7 +48,7 @@ def test_a_run_is_interrupted_and_resumed_with_the_same_noise(seasons, signalled
         "season": "VectorSpec", "depth": "ImageSpec", "age": "VectorSpec", "z": "VectorSpec"
     }  # fmt: skip
     with Image.open(whole.samples.sheet) as sheet:
-        assert sheet.width > 4 * 128  # source, fake, target, depth
+        assert sheet.width == 6 * 136 + 8  # source, fake, target, two fakes by other noise, depth
     assert whole.samples.pictures[0].shape == (8, 3 * 8, 3)
 
 

@@ -124,6 +124,9 @@ def test_pairs_hold_it(translator, picture, tmp_path):
     (written,) = translator.translate_pairs(Data(), "val", tmp_path)
     expected = translator.translate(picture, season=1, depth=picture[..., :1], age=1.0)
     np.testing.assert_array_equal(np.asarray(Image.open(written)), expected)
+    Data.spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16)
+    with pytest.raises(DataError, match="depth: is needed beside the source, and the pairs lack it"):
+        translator.translate_pairs(Data(), "val", tmp_path)
 
 
 def test_it_says_what_it_takes(translator):

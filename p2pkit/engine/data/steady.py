@@ -48,7 +48,8 @@ def _change(pairs: Sequence[Pair], places: range) -> tuple[str, str]:
 
 
 def _copy(pair: Pair) -> Pair:
-    return Pair(pair.source.clone(), pair.target.clone(), pair.name)
+    source, target, *extras = (each.clone() for each in pair.stored.values())
+    return Pair(source, target, pair.name, dict(zip(sorted(pair.extras), extras, strict=True)))
 
 
 def _equal(one: Sequence[Pair], other: Sequence[Pair]) -> bool:
@@ -56,5 +57,5 @@ def _equal(one: Sequence[Pair], other: Sequence[Pair]) -> bool:
     return all(
         torch.equal(a.nan_to_num(), b.nan_to_num())
         for x, y in zip(one, other, strict=True)
-        for a, b in ((x.source, y.source), (x.target, y.target))
+        for a, b in zip(x.stored.values(), y.stored.values(), strict=True)
     )

@@ -24,7 +24,7 @@ from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_sever
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.errors import StorageError
-from p2pkit.extras.calling import generated
+from p2pkit.extras.calling import generated, taken
 from p2pkit.extras.values import draw
 from p2pkit.images.convert import to_picture
 from p2pkit.types import PairMetric, Report, Samples, optional
@@ -32,6 +32,8 @@ from p2pkit.untyped import Json, Made
 
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
+_OTHERS = 2
+"""Fakes by other noise that the sheet shows of each source."""
 _KNOWN_BY = 8
 """Pairs by which a protocol tells data from other data."""
 
@@ -116,12 +118,18 @@ class Evaluator:
 
     def _save(self, rows: Sequence[Row], report: Report, samples: Samples) -> None:
         try:
-            draw_sheet(rows, ("source", "fake", "target", *list(self.images.images)[2:]), samples.sheet)
+            draw_sheet(rows, self._columns(len(rows[0].pictures)), samples.sheet)
             save_evaluation(report, samples)
         except StorageError as error:
             if self.unwritten is None:
                 raise
             self.unwritten(error)
+
+    def _columns(self, count: int) -> list[str]:
+        """Name the columns of the sheet: fakes by other noise stand between the target and further images."""
+        further = list(self.images.images)[2:]
+        others = [f"fake {number + 2}" for number in range(count - 3 - len(further))]
+        return ["source", "fake", "target", *others, *further]
 
     @full_fp32()
     def statistics(self, generator: nn.Module) -> Statistics | None:
@@ -251,14 +259,19 @@ class Evaluator:
     def _rows(self, generator: nn.Module) -> list[Row]:
         """Show a few pairs, the same in every evaluation."""
         rows = []
-        specs = self.images.images
+        another = self._predict(generator, again=True)
         for name, batch in self.loader.samples(self.config.samples):
-            fake = self._generate(generator, batch.source, **batch.extras)
             images = {"source": batch.source, "target": batch.target, **batch.extras}
-            shown = {key: to_picture(images[key][0], spec) for key, spec in specs.items()}
+            shown = {key: to_picture(images[key][0], spec) for key, spec in self.images.images.items()}
+            asked = [partial(self._generate, generator), *[another] * self._others(generator)]
+            fakes = [to_picture(ask(batch.source, **batch.extras)[0], self.images.target) for ask in asked]
             source, target = shown.pop("source"), shown.pop("target")
-            rows.append(Row(name, [source, to_picture(fake[0], self.images.target), target, *shown.values()]))
+            rows.append(Row(name, [source, fakes[0], target, *fakes[1:], *shown.values()]))
         return rows
+
+    def _others(self, generator: nn.Module) -> int:
+        """How many more fakes of each source are shown, where noise makes others."""
+        return _OTHERS if self.images.drawn.keys() & taken(generator).keys() else 0
 
 
 def mean_target(loader: Loader) -> Tensor:

@@ -52,7 +52,7 @@ class SmallUNet(nn.Module):
         self.last = nn.Conv2d(width, images.target.channels, 1)
 
     def forward(self, source: Tensor) -> Tensor:
-        """Make a fake of a source."""
+        """Make a fake of a source; a class, noise or a further image is given to an argument of its name."""
         levels = [self.down[0](source)]
         for block in self.down[1:]:
             levels.append(block(functional.max_pool2d(levels[-1], 2)))

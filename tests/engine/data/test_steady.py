@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from p2pkit import DataError, ImageSpec, Pair, PairSpec
+from p2pkit import DataError, ImageSpec, Pair, PairSpec, VectorSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.steady import refuse_unsteady
 
@@ -69,3 +69,12 @@ def test_training_does_not_begin():
     with pytest.raises(DataError, match="whenever it is read"):
         load_split(Pairs(drawn), images=IMAGES)
     assert len(load_split(Pairs(sound), images=IMAGES)[0]) == 4
+
+
+def test_what_stands_beside_the_images_has_to_be_steady_too():
+    images = PairSpec(ImageSpec(3), ImageSpec(3), 4, 4, extras={"age": VectorSpec(2)})
+    steady = Pairs(lambda pairs, index: Pair(image(1), image(1), str(index), {"age": torch.ones(2)}))
+    refuse_unsteady(steady)
+    unsteady = Pairs(lambda pairs, index: Pair(image(1), image(1), str(index), {"age": torch.rand(2)}))
+    with pytest.raises(DataError, match="other images whenever it is read"):
+        load_split(unsteady, images=images)
