@@ -5,10 +5,12 @@ This is also the one place where what a disk refuses becomes an error for users.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -114,11 +116,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with writing(path):
             for each in (*partial.rglob("*"), partial):
                 _sync(each)
-            remove_folder(path)
-            partial.rename(path)
+            if not _exchange(partial, path):
+                remove_folder(path)
+                partial.rename(path)
             _sync(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two folders change names, so that neither is away at any moment; tell whether the system could."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return exchange is not None and exchange(here, os.fsencode(first), here, os.fsencode(second), both) == 0
 
 
 def remove_folder(path: Path) -> None:

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from p2pkit import StorageError
-from p2pkit.atomic_files import atomic_file, atomic_folder
+from p2pkit.atomic_files import _exchange, atomic_file, atomic_folder
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path):
@@ -40,6 +41,30 @@ def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
             (partial / "inside" / content).write_text(content)
     assert os.listdir(folder / "inside") == ["new"]
     assert os.listdir(tmp_path) == ["step-1"]
+
+
+def test_at_no_moment_is_neither_the_old_folder_nor_the_new_one_there(tmp_path, monkeypatch):
+    """A process may be killed at any."""
+    folder, act = tmp_path / "step-1", Path.rename
+    folder.mkdir()
+    if not _exchange(tmp_path, tmp_path):
+        pytest.skip("this system can't let two folders change names")
+
+    def watched(path, to):
+        moved = act(path, to)
+        assert folder.is_dir()
+        return moved
+
+    monkeypatch.setattr(Path, "rename", watched)
+    with atomic_folder(folder) as partial:
+        (partial / "new").touch()
+    assert os.listdir(folder) == ["new"]
+    assert os.listdir(tmp_path) == ["step-1"]
+
+
+def test_where_folders_can_not_change_names_one_still_takes_the_others_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("p2pkit.atomic_files._exchange", lambda *_: False)
+    test_a_folder_takes_the_place_of_the_old_one(tmp_path)
 
 
 def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
@@ -100,7 +101,7 @@ class Program(nn.Module):
 
 def is_exported(folder: Path) -> bool:
     """Say whether a folder is one that `p2pkit export` has written, with a program."""
-    return (folder / DESCRIPTION).is_file()
+    return os.path.isfile(folder / DESCRIPTION)  # which holds for no name that is too long
 
 
 def write_description(folder: Path, about: Description) -> None:

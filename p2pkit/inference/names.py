@@ -33,7 +33,7 @@ def fetch_model(name: str | Path) -> str | Path:
         return _checkpoint_in(_from_mlflow(text), text)
     if text.startswith(_HUB):
         return _from_hub(text)
-    return _checkpoint_in(Path(text), text) if Path(text, _DESCRIPTION).is_file() else name
+    return _checkpoint_in(Path(text), text) if os.path.isfile(Path(text, _DESCRIPTION)) else name
 
 
 def _from_mlflow(uri: str) -> Path:
@@ -84,5 +84,5 @@ def _noted(folder: Path) -> Iterator[Path]:
     for file in folder.rglob(_WHERE):
         with suppress(OSError, ValueError, KeyError, TypeError):
             place = Path(json.loads(file.read_text(encoding="utf-8"))["checkpoint"])
-            if (place / STATE).is_file():
+            if os.path.isfile(place / STATE):
                 yield place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import statistics
@@ -26,6 +27,7 @@ from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.search import Search
 from p2pkit.sweep.store import STATE, Store
 from p2pkit.untyped import Json, Plain
+from p2pkit.yaml_files import shortened
 
 
 def sweep(
@@ -110,11 +112,11 @@ def join_sweep(
 
 def _find(name: str | Path, parent: Path = Path("runs")) -> Path:
     for folder in (Path(name), parent / name):
-        if (folder / STATE).is_file():
+        if os.path.isfile(folder / STATE):
             return folder
     known = sorted(file.parent.name for file in parent.glob(f"*/{STATE}"))
     remedy = f"sweeps in {parent}: {', '.join(known)}" if known else f"there are no sweeps in {parent}"
-    raise ModelError(Problem(str(name), "there is no sweep to go on with", remedy))
+    raise ModelError(Problem(shortened(str(name)), "there is no sweep to go on with", remedy))
 
 
 class _Worker:

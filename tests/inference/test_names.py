@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
 from p2pkit import ModelError
 from p2pkit.inference import names
+from p2pkit.inference.exported import is_exported
 from p2pkit.inference.names import fetch_model
 
 
@@ -27,6 +29,12 @@ def model(tmp_path):
 def test_a_run_or_a_checkpoint_is_what_it_was(tmp_path):
     assert fetch_model("facades-1@best") == "facades-1@best"
     assert fetch_model(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" * 3000, "\0", "\udc80"])
+def test_a_name_that_no_system_takes_is_left_to_who_looks_for_runs(name):
+    assert fetch_model(name) == name
+    assert not is_exported(Path(name))
 
 
 def test_an_mlflow_models_folder_has_the_checkpoint_in_it(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
 from p2pkit.engine.storage.layout import CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.engine.storage.state import REMEDY, described, read_state, records, verify, write_state
+from p2pkit.engine.storage.state import REMEDY, described, read_state, record, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
@@ -124,14 +125,27 @@ def keep_mode(path: Path, mode: Mapping[str, str], statistics: Path | None = Non
         mode: Keys of `evaluate`.
         statistics: A folder with batch norm's statistics, gathered anew, where the mode uses these.
     """
-    config = read_config(path)
+    config, state = read_config(path), read_state(path)
     config["evaluate"] |= mode
-    if statistics is not None:
-        with atomic_file(path / STATISTICS) as partial:
-            shutil.copyfile(statistics / STATISTICS, partial)
-    write_config(path, config)
-    state = read_state(path)
-    write_state(path, {**state, "images": described(state["images"]), "files": records(path)})
+    with writing(path), atomic_folder(path) as partial:
+        shutil.copytree(path, partial, copy_function=_link, dirs_exist_ok=True)
+        write_config(partial, config)
+        changed = [CONFIG]
+        if statistics is not None:
+            changed.append(STATISTICS)
+            with atomic_file(partial / STATISTICS) as file:
+                shutil.copyfile(statistics / STATISTICS, file)
+        # What is said of the other files stays: one that is damaged must not be taken for sound from now on.
+        files = {**state.get("files", {}), **{name: record(partial / name).model_dump() for name in changed}}
+        write_state(partial, {**state, "images": described(state["images"]), "files": files})
+
+
+def _link(file: str, to: str) -> None:
+    """Give a file that is only replaced, never changed, another name, where the disk can."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)
 
 
 def save_statistics(statistics: Mapping[str, Tensor], folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from p2pkit.atomic_files import writing
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, NOTES, STATE, TRAINING
 from p2pkit.engine.storage.state import read_state, verify
 from p2pkit.errors import ModelError, Problem, StorageError
+from p2pkit.yaml_files import shortened
 
 
 def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
@@ -46,7 +48,7 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
     Raises:
         ModelError: There is no such run.
     """
-    if (Path(name) / CONFIG).is_file():
+    if os.path.isfile(Path(name) / CONFIG):  # which holds for no name that is too long
         return Path(name)
     known = run_folders(parent)
     if str(name) in known:
@@ -56,7 +58,7 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
             return folder
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.3) or sorted(known)[-3:]
     remedy = f"runs in {parent}: {', '.join(near)}" if near else f"there are no runs in {parent} yet"
-    raise ModelError(Problem("", f"there is no run or checkpoint {str(name)!r}", remedy))
+    raise ModelError(Problem("", f"there is no run or checkpoint {shortened(str(name))}", remedy))
 
 
 def find_checkpoint(
@@ -78,7 +80,7 @@ def find_checkpoint(
         ModelError: There is none, or none that is sound.
     """
     path = Path(name)
-    if (path / STATE).is_file():
+    if os.path.isfile(path / STATE):
         return path
     run, _, which = str(name).rpartition("@")
     chosen = which if run and which in (BEST, "last") else ""

@@ -24,7 +24,7 @@ from p2pkit.engine.storage.checkpoint import (
     write_config,
 )
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.engine.storage.state import read_state
+from p2pkit.engine.storage.state import read_state, verify
 
 LABELS = ImageSpec(2, kind="labels", palette=((0, 0, 0), (255, 0, 0)), unlabelled=(255,))
 IMAGES = PairSpec(LABELS, ImageSpec(3), 8, 16)
@@ -137,6 +137,29 @@ def test_a_mode_becomes_the_checkpoints_own_and_nothing_else_changes(written):
     keep_mode(written, {"batch_norm": "batch"})
     assert read_config(written) == {**before, "evaluate": {"batch_norm": "batch", "dropout": "off"}}
     assert not list(written.glob(".*"))
+
+
+def test_a_damaged_file_is_not_sound_because_a_mode_was_chosen(written):
+    file = written / "training.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    keep_mode(written, {"batch_norm": "batch"})
+    with pytest.raises(ModelError, match="is damaged"):
+        verify(file)
+    verify(written / "generator.safetensors")
+
+
+def test_a_mode_that_could_not_be_written_leaves_the_checkpoint_as_it_was(written, monkeypatch):
+    before = {file.name: file.read_bytes() for file in written.iterdir()}
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "write_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        keep_mode(written, {"batch_norm": "batch"})
+    assert {file.name: file.read_bytes() for file in written.iterdir()} == before
+    assert [path.name for path in written.parent.glob(".*")] == []
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "training.safetensors"])

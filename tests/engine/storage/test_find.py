@@ -35,6 +35,13 @@ def test_checkpoint_by_run_or_itself(runs):
     assert find_checkpoint(checkpoint, runs) == checkpoint
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" * 3000, "\0", "\udc80", "~", ""])
+def test_a_name_that_no_system_takes_is_no_run(runs, name):
+    with pytest.raises(ModelError, match="there is no run or checkpoint") as caught:
+        find_checkpoint(name, runs)
+    assert len(str(caught.value)) < 300
+
+
 def test_unknown_run_offers_near_names(runs):
     with pytest.raises(ModelError, match=r"no run or checkpoint 'facade-2'(.|\n)*facades-2"):
         find_run("facade-2", runs)
