@@ -85,6 +85,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: It can't be written.
     """
+    if path.is_dir():
+        raise StorageError(Problem(str(path), "can't be written: it is a folder", "name a file"))
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # others may write the same file
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

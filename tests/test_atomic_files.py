@@ -33,6 +33,14 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", "inside"])
+def test_a_folder_is_no_file_to_write(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inside").mkdir()
+    with pytest.raises(StorageError, match="it is a folder"), atomic_file(Path(name)):
+        raise AssertionError("nothing is written")
+
+
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
     folder = tmp_path / "step-1"
     for content in ("old", "new"):
