@@ -1,6 +1,6 @@
 """Long trainings and many translations: memory, handles and threads stay what they are once all is warm.
 
-The long form: `P2PKIT_TEST_SOAK=120 pytest -m slow tests/end_to_end/test_soak.py -s`, minutes of training, and as many
+The long form: `P2PKIT_TEST_SOAK=120 pytest -m long tests/end_to_end/test_soak.py -s`, minutes of training, and as many
 of translating. In two minutes little is warm, so that the short form finds what leaks fast alone.
 """
 
@@ -88,7 +88,7 @@ def hold(what, looks, said=()):
     assert max(x.threads for x in warm) <= max(x.threads for x in looks[: len(looks) // 2]) + 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(int(MINUTES * 120) + 300)
 def test_hours_of_training_and_translating_hold_no_more_than_minutes(watch, tiny, mlflow_here):
     config = {
