@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, r
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.beside import read_beside
+from p2pkit.images.beside import Beside, read_beside
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor, read_image
 from p2pkit.images.reading import Given, read_source
@@ -121,11 +122,11 @@ class Translator:
         names = [str(one) for one in several if isinstance(one, str | Path)]
         try:
             indexed = self.images.source.kind == "labels"
-            source = self._source([image_tensor(one, indexed=indexed) for one in several], given, None)
+            source = self.source([image_tensor(one, indexed=indexed) for one in several], given, None)
         except OSError as error:
             name = ", ".join(names) or "the image"
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
-        return _like(several[0], self.tiled(tile, overlap)._fakes([source])[0])
+        return _like(several[0], self.tiled(tile, overlap).fakes([source])[0])
 
     def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
         """Return the translator with tiles of a size; see `translate`.
@@ -250,7 +251,7 @@ class Translator:
                     saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
                 else:
                     sources = [read.source for read in group if isinstance(read.source, Tensor)]
-                    for read, fake in zip(group, own._fakes(sources, batch), strict=True):
+                    for read, fake in zip(group, own.fakes(sources, batch), strict=True):
                         saving.append(writer.submit(save, fake, read))
                 collect(2 * batch)
                 if report is not None:
@@ -266,29 +267,67 @@ class Translator:
             large = LargeTiff.found(job, self.images, self.tiling) if size is None else None
             if large is not None:
                 return Read(job.out, large, sample=job.sample)
-            indexed = self.images.source.kind == "labels"
-            stored = [read_image(path, indexed=indexed) for path in job.sources]
-            source = self._source(stored, given, size)
-            tags = self._tags(job, stored[0], source)
-            shape = (source.shape[1], source.shape[2])
-            beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
+            kinds = (job.sources[0].suffix.lower(), job.out.suffix.lower())
+            source, tags, beside = self.read(job.sources, kinds, given=given, size=size)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
         return Read(job.out, source, tuple(tags), job.sample, beside)
 
-    def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
+    def read(
+        self,
+        files: Sequence[Path | IO[bytes]],
+        kinds: tuple[str, str],
+        *,
+        given: Given = "auto",
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, list[Tag], Beside]:
+        """Read the files of one source.
+
+        Args:
+            files: Paths or open files.
+            kinds: The suffixes of the first one and of the fake's file.
+            given: As for `translate`.
+            size: Height and width to resize it to.
+
+        Returns:
+            What the network is given, (C, H, W); and what the fake keeps of the file: its place on earth, and what is
+            beside the pixels.
+
+        Raises:
+            OSError: They can't be read, or can't be made a source.
+        """
+        indexed = self.images.source.kind == "labels"
+        stored = [read_image(file, indexed=indexed) for file in files]
+        source = self.source(stored, given, size)
+        for file in files:
+            if not isinstance(file, Path):
+                file.seek(0)
+        tags = self._tags(files[0], kinds, stored[0], source)
+        return source, tags, read_beside(files[0], kinds, stored[0], self.images, (source.shape[1], source.shape[2]))
+
+    def _tags(self, file: Path | IO[bytes], kinds: tuple[str, str], stored: Tensor, source: Tensor) -> list[Tag]:
         """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
-        tiffs = (".tif", ".tiff")
-        if job.out.suffix.lower() not in tiffs or job.sources[0].suffix.lower() not in tiffs:
+        if not set(kinds) <= {".tif", ".tiff"}:
             return []
-        tags = read_georeference(job.sources[0])
+        tags = read_georeference(file)
         if not tags or self.images.reading.half != "whole":
             return []
         height, width = stored.shape[1] / source.shape[1], stored.shape[2] / source.shape[2]
         return tags if height == width == 1 else rescaled(tags, height, width)
 
-    def _source(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
-        """Return what the network is given, (C, H, W)."""
+    def source(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
+        """Return what the network is given of the images of one source.
+
+        Args:
+            stored: The images, as stored.
+            given: As for `translate`.
+            size: Height and width to resize them to.
+
+        Raises:
+            OSError: They can't be made a source.
+
+        Shape: (C, H, W) each -> (C_source, H, W), in [-1, 1].
+        """
         if len(stored) == 1:
             return read_source(stored[0], self.images, given=given, size=size)
         spec = self.images.source
@@ -316,8 +355,15 @@ class Translator:
         self._tell(seam)
         return written
 
-    def _fakes(self, sources: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
-        """Run the generator on sources of one size."""
+    def fakes(self, sources: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
+        """Run the generator on sources of one size; none of the fakes depends on the others.
+
+        Args:
+            sources: What the network is given.
+            batch: Tiles of one forward pass.
+
+        Shape: (C_source, H, W) each, in [-1, 1] -> (C_stored, H, W) each, as stored.
+        """
         height, width = sources[0].shape[1:]
         if self.tiling.wanted(height, width):
             return [to_stored(self._in_tiles(source, batch)[None], self.images.target)[0] for source in sources]
