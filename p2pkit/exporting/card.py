@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -13,7 +14,7 @@ from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import run_of
 from p2pkit.errors import ModelError
-from p2pkit.types import ImageSpec, PairSpec, Report
+from p2pkit.types import ImageSpec, PairSpec, Report, Samples
 
 CARD = "README.md"
 _SAMPLES = "samples.png"
@@ -30,14 +31,20 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
         how: How the folder is used.
         parity: How the program compares with the network.
     """
+    text, samples = card(checkpoint, images, license=license, how=how, parity=parity)
+    if samples is not None:
+        shutil.copy2(samples.sheet, folder / _SAMPLES)
+    (folder / CARD).write_text(text, encoding="utf-8")
+    return folder / CARD
+
+
+def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = "") -> tuple[str, Samples | None]:
+    """Return a model card in Markdown, and the run's latest samples, to which it refers; arguments as above."""
     run = run_of(checkpoint)
     report: Report | None = None
-    try:
+    samples: Samples | None = None
+    with suppress(ModelError):
         report, samples = last_evaluation(run) if run is not None else (None, None)
-        if samples is not None:
-            shutil.copy2(samples.sheet, folder / _SAMPLES)
-    except ModelError:
-        pass
     config = read_config(checkpoint)
     lines = [
         *("---", "library_name: p2pkit", "pipeline_tag: image-to-image", "tags: [pix2pix, image-to-image]"),
@@ -52,8 +59,7 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
         *("", "## Training", "", f"By p2pkit {p2pkit.__version__}, of `{checkpoint.name}`:", ""),
         *("```yaml", yaml.safe_dump(dict(config), sort_keys=False).rstrip(), "```", ""),
     ]
-    (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
-    return folder / CARD
+    return "\n".join(lines), samples
 
 
 def _spec(spec: ImageSpec) -> str:

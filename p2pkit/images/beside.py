@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 from PIL import Image
@@ -34,39 +35,41 @@ class Beside:
     alpha: Tensor | None = None
 
 
-def read_beside(path: Path, out: Path, stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Beside:
+def read_beside(
+    file: Path | IO[bytes], kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: tuple[int, int]
+) -> Beside:
     """Read what the fake of a file keeps of it.
 
     A profile says what colours mean, and is kept where fakes have as many as sources.
 
     Args:
-        path: The source's file.
-        out: The fake's file.
+        file: The source's file.
+        kinds: The suffixes of the source's file and of the fake's.
         stored: The source, as stored.
         images: What the network was trained on.
         size: Height and width of the fake.
     """
-    if {path.suffix.lower(), out.suffix.lower()} & {".npy", ".exr"} or reader_of(path) or reader_of(out):
+    if {*kinds} & {".npy", ".exr"} or any(map(reader_of, kinds)):
         return Beside()
     profile, exif = b"", b""
-    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
+    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:
         if images.source.channels == images.target.channels and images.target.kind == "intensity":
             profile = image.info.get("icc_profile") or b""
-        if path.suffix.lower() not in _TIFF:
+        if kinds[0] not in _TIFF:
             found = image.getexif()
             found.pop(_ORIENTATION, None)
             exif = found.tobytes() if len(found) else b""
-    return Beside(profile, exif, _alpha(path, out, stored, images, size))
+    return Beside(profile, exif, _alpha(kinds, stored, images, size))
 
 
-def _alpha(path: Path, out: Path, stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Tensor | None:
+def _alpha(kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Tensor | None:
     """Return how opaque the fake is, where the network has not been given that as a channel."""
     kind = stored_type(images.target)
     transparent = stored.shape[0] in (2, 4) and images.source.channels in (1, 3)
     held = (
         images.target.kind == "intensity" and images.target.channels in (1, 3) and kind in (torch.uint8, torch.uint16)
     )
-    known = path.suffix.lower() in _WITH_ALPHA and out.suffix.lower() in _WITH_ALPHA
+    known = all(kind in _WITH_ALPHA for kind in kinds)
     if not (transparent and held and known) or images.reading.half != "whole" or stored.is_floating_point():
         return None
     alpha, opaque = stored[-1:], full_scale(stored)

@@ -222,11 +222,16 @@ def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:
     if spec.shown and spec.kind == "intensity":
         image = image[list(spec.shown)]
     if spec.kind == "labels" or len(image) > 4:
-        palette = torch.tensor(spec.palette or _colours(spec.channels), dtype=torch.uint8)
+        palette = torch.tensor(palette_of(spec), dtype=torch.uint8)
         return palette[image.argmax(0)].numpy()
     values = ((image.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     values = values[:3] if len(values) >= 3 else values[:1].expand(3, -1, -1)
     return values.permute(1, 2, 0).contiguous().numpy()
+
+
+def palette_of(spec: ImageSpec) -> tuple[tuple[int, int, int], ...]:
+    """Return the colours in which channels are shown to people: the palette, or others where there is none."""
+    return spec.palette or _colours(spec.channels)
 
 
 def _colours(count: int) -> tuple[tuple[int, int, int], ...]:

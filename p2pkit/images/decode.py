@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from p2pkit.images.exr import MAGIC, read_exr
-from p2pkit.images.limits import check_size, max_bytes, max_pixels
+from p2pkit.images.limits import TooLarge, check_size, limit, max_bytes, max_pixels
 from p2pkit.images.tiff import read_tiff
 from p2pkit.untyped import Untyped
 
@@ -44,7 +44,7 @@ def decode(file: Path | IO[bytes], indexed: bool) -> NDArray[np.generic]:
     except UnidentifiedImageError:
         raise OSError("not an image, or of a format that can't be read here") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise OSError(f"is of more pixels than the {max_pixels()} that P2PKIT_MAX_PIXELS allows") from None
+        raise TooLarge(f"is of more pixels than {limit()}") from None
     except MemoryError:
         raise OSError("there is not enough memory for the image") from None
     except OSError:

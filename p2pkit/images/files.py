@@ -168,16 +168,45 @@ def write_image(
     return path
 
 
-def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag], beside: Beside) -> None:
+def image_bytes(image: Tensor, suffix: str, *, tags: list[Tag] | None = None, beside: Beside | None = None) -> bytes:
+    """Return a stored image as the content of a file, as `write_image` writes it.
+
+    Args:
+        image: uint8, uint16, int16, int32 or float32.
+        suffix: Chooses the format: PNG, JPEG, WebP, TIFF or NPY.
+        tags: A TIFF's place on earth, as `read_georeference` returns it.
+        beside: What the file holds beside the pixels, as far as its format can.
+
+    Raises:
+        OSError: The format can't hold the image's depth or channels.
+
+    Shape: image (C, H, W).
+    """
+    beside = beside or Beside()
+    array = _to_array(image if beside.alpha is None else torch.cat([image, beside.alpha]))
+    if not _keeps(array.dtype, array.shape[2], suffix):
+        raise OSError(f"a {suffix} file can't hold {array.shape[2]} channels of {array.dtype}")
+    buffer = io.BytesIO()
+    _write(buffer, array, suffix, True, tags or [], beside)
+    return buffer.getvalue()
+
+
+def _write(
+    file: Path | IO[bytes], array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag], beside: Beside
+) -> None:
+    if suffix == ".exr" and isinstance(file, Path):
+        write_exr(file, array)
+        return
+    if isinstance(file, Path):
+        with file.open("wb") as opened:
+            _write(opened, array, suffix, fast, tags, beside)
+        return
     if suffix == ".npy":
-        with path.open("wb") as file:
-            np.save(file, array[..., 0] if array.shape[2] == 1 else array)
-    elif suffix == ".exr":
-        write_exr(path, array)
+        np.save(file, array[..., 0] if array.shape[2] == 1 else array)
     elif suffix in _TIFF:
-        write_tiff(path, array, tags, beside.profile)
+        write_tiff(file, array, tags, beside.profile)
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
-        path.write_bytes(deep_png(array))
+        file.write(deep_png(array))
     else:
         options: dict[str, Untyped] = {"compress_level": 1} if fast else {}
         options |= {"icc_profile": beside.profile} if beside.profile else {}
@@ -185,7 +214,7 @@ def _write(path: Path, array: NDArray[np.generic], suffix: str, fast: bool, tags
         if suffix == ".png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Software", MADE_BY)
-        _to_pillow(array).save(path, Image.registered_extensions()[suffix], **options)
+        _to_pillow(array).save(file, Image.registered_extensions()[suffix], **options)
 
 
 @contextmanager

@@ -63,11 +63,11 @@ def _upright(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return np.flip(array, flips) if flips else array
 
 
-def read_georeference(path: Path) -> list[Tag]:
+def read_georeference(file: Path | IO[bytes]) -> list[Tag]:
     """Return the tags that say where on earth a TIFF lies, and which of its values mean that nothing is known."""
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(file) as tiff:
         tags = tiff.pages.first.tags
         found = [tags[code] for code in _GEOREFERENCE if code in tags]
         return [(tag.code, int(tag.dtype), tag.count, tag.value, True) for tag in found]
@@ -88,7 +88,7 @@ def rescaled(tags: list[Tag], rows: float, columns: float) -> list[Tag]:
     return changed
 
 
-def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag], profile: bytes = b"") -> None:
+def write_tiff(file: Path | IO[bytes], array: NDArray[np.generic], tags: list[Tag], profile: bytes = b"") -> None:
     """Write an image (H, W, C) of any depth and number of bands, with its place on earth and its colours' profile."""
     import tifffile
 
@@ -97,4 +97,4 @@ def write_tiff(path: Path, array: NDArray[np.generic], tags: list[Tag], profile:
     colour = "rgb" if channels in (3, 4) and array.dtype == np.uint8 else "minisblack"
     layout: dict[str, Untyped] = {"planarconfig": "contig"} if channels > 1 else {}
     layout |= {"iccprofile": profile} if profile else {}
-    tifffile.imwrite(path, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)
+    tifffile.imwrite(file, squeezed, photometric=colour, metadata=None, software=MADE_BY, extratags=tags, **layout)

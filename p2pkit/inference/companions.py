@@ -32,6 +32,11 @@ class Input:
     planes: Tensor
     vectors: Vectors = field(default_factory=dict)
 
+    @property
+    def shape(self) -> torch.Size:
+        """The planes' shape: inputs of one shape go through the network together."""
+        return self.planes.shape
+
 
 @dataclass(frozen=True)
 class Companions:

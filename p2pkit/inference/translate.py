@@ -24,17 +24,16 @@ from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, s
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
 from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.beside import read_beside
 from p2pkit.images.convert import to_network, to_stored
-from p2pkit.images.files import image_tensor, read_with_meta
+from p2pkit.images.files import image_tensor
 from p2pkit.images.listing import suffix_of
-from p2pkit.images.reading import Given, read_source
-from p2pkit.images.tiff import Tag, read_georeference, rescaled
+from p2pkit.images.reading import Given
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
 from p2pkit.inference.flow import Read, batches, finished, save, sound
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
+from p2pkit.inference.sources import Sources
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
@@ -132,12 +131,12 @@ class Translator:
         names = [str(one) for one in several if isinstance(one, str | Path)]
         try:
             indexed = self.images.source.kind == "labels"
-            source = self._source([image_tensor(one, indexed=indexed) for one in several], given, None)
+            source = self.sources.make([image_tensor(one, indexed=indexed) for one in several], given, None)
             asked = self.companions.read(source, extras, self.seed)
         except OSError as error:
             name = ", ".join(names) or "the image"
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
-        return _like(several[0], self.tiled(tile, overlap)._fakes([asked])[0])
+        return _like(several[0], self.tiled(tile, overlap).fakes([asked])[0])
 
     def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
         """Return the translator with tiles of a size; see `translate`.
@@ -269,7 +268,7 @@ class Translator:
                     saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
                 else:
                     sources = [read.source for read in group if isinstance(read.source, Input)]
-                    for read, fake in zip(group, own._fakes(sources, batch), strict=True):
+                    for read, fake in zip(group, own.fakes(sources, batch), strict=True):
                         saving.append(writer.submit(save, fake, read))
                 collect(2 * batch)
                 if report is not None:
@@ -286,43 +285,12 @@ class Translator:
             large = None if whole else LargeTiff.found(job, self.images, self.tiling)
             if large is not None:
                 return Read(job.out, large, sample=job.sample)
-            indexed = self.images.source.kind == "labels"
-            held = [read_with_meta(path, indexed=indexed) for path in job.sources]
-            stored = [image for image, _ in held]
-            source = self._source(stored, given, size)
-            tags = self._tags(job, stored[0], source)
-            shape = (source.shape[1], source.shape[2])
-            beside = read_beside(job.sources[0], job.out, stored[0], self.images, shape)
-            asked = self.companions.read(source, job.extras, self.seed + job.sample)
-            kept = shape == stored[0].shape[1:] and suffix_of(job.out) == suffix_of(job.sources[0])
+            kinds = (suffix_of(job.sources[0]), suffix_of(job.out))
+            seed = self.seed + job.sample
+            taken = self.sources.read(job.sources, kinds, given=given, size=size, extras=job.extras, seed=seed)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, asked, tuple(tags), job.sample, beside, held[0][1] if kept else None)
-
-    def _tags(self, job: Job, stored: Tensor, source: Tensor) -> list[Tag]:
-        """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
-        tiffs = (".tif", ".tiff")
-        if job.out.suffix.lower() not in tiffs or job.sources[0].suffix.lower() not in tiffs:
-            return []
-        tags = read_georeference(job.sources[0])
-        if not tags or self.images.reading.half != "whole":
-            return []
-        height, width = stored.shape[1] / source.shape[1], stored.shape[2] / source.shape[2]
-        return tags if height == width == 1 else rescaled(tags, height, width)
-
-    def _source(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
-        """Return what the network is given, (C, H, W)."""
-        if len(stored) == 1:
-            return read_source(stored[0], self.images, given=given, size=size)
-        spec = self.images.source
-        wanted = self.images.reading.stacked or tuple(image.shape[0] for image in stored)
-        if len(wanted) != len(stored) or sum(wanted) != spec.channels:
-            raise OSError(f"{len(stored)} files do not make a source of {spec.channels} channels")
-        each = [replace(self.images, source=replace(spec, channels=channels)) for channels in wanted]
-        parts = [read_source(image, images, given=given, size=size) for image, images in zip(stored, each, strict=True)]
-        if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
-            raise OSError("the files of one source are of different sizes; say --size")
-        return torch.cat(parts)
+        return Read(job.out, taken.source, tuple(taken.tags), job.sample, taken.beside, taken.meta)
 
     def _translate_large(self, large: LargeTiff, read: Read, batch: int) -> Path | Problem:
         """Translate a TIFF by rows, of which few are in memory at a time."""
@@ -341,8 +309,15 @@ class Translator:
         self._tell(seam)
         return written
 
-    def _fakes(self, inputs: Sequence[Input], batch: int = 1) -> list[Tensor]:
-        """Run the generator on sources of one size."""
+    def fakes(self, inputs: Sequence[Input], batch: int = 1) -> list[Tensor]:
+        """Run the generator on sources of one size; none of the fakes depends on the others.
+
+        Args:
+            inputs: What the network is given.
+            batch: Tiles of one forward pass.
+
+        Shape: -> (C_stored, H, W) each, as stored.
+        """
         height, width = inputs[0].planes.shape[1:]
         if self.tiling.wanted(height, width):
             return [to_stored(self._in_tiles(each, batch)[None], self.images.target)[0] for each in inputs]
@@ -356,6 +331,11 @@ class Translator:
     def _running(self) -> Running:
         mode = InferenceMode(self.batch_norm, self.dropout)
         return Running(self.generator, self.companions, self.place, mode, self.statistics, self.seed)
+
+    @property
+    def sources(self) -> Sources:
+        """How its sources are made."""
+        return Sources(self.images, self.companions)
 
     @cached_property
     def companions(self) -> Companions:

@@ -1,0 +1,50 @@
+"""The command by which models answer over HTTP."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated
+
+import typer
+
+from p2pkit.cli.options import Device, Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
+
+
+def serve(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Models as for translate; NAME=MODEL gives one a name.")
+    ],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any free one.")
+    ] = 8000,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images of one forward pass.")] = 8,
+    max_wait: Annotated[
+        float, typer.Option("--max-wait", min=0, metavar="MS", help="How long an image waits for others of its size.")
+    ] = 3.0,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Pixels that an image may have.")] = 2**22,
+    max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Bytes that a request may have.")] = 2**25,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0, help="Images of one client in a second; 0 for any number.")
+    ] = 100.0,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Arithmetic: auto, fp32, bf16, fp16; by default the run's.")
+    ] = None,
+    device: Device = "auto",
+    set_: Overrides = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    trust: Trust = False,
+) -> None:
+    """Answer requests for translations, and show a page to draw on; on this machine only, unless --host says so."""
+    from p2pkit import serving
+
+    listener = serving.Listener(host, port)
+    changes = overrides(set_) | ({"engine.precision": precision} if precision is not None else {})
+    names = registry(registry_file, plugin, trust)
+    loaded = serving.load_models(models, device=device, registry=names, **changes)
+    settings = serving.Settings(batch, max_wait, max_pixels, max_bytes, rate)
+    serving.serve(loaded, listener, settings, report=typer.echo, note=functools.partial(typer.echo, err=True))
+
+
+COMMANDS = (serve,)

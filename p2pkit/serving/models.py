@@ -1,0 +1,147 @@
+"""The models of a server: loaded, named, and what there is to say of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p2pkit.engine.storage.evaluations import last_evaluation
+from p2pkit.engine.storage.find import find_checkpoint, run_of
+from p2pkit.errors import ModelError
+from p2pkit.exporting.card import CARD, card
+from p2pkit.images.convert import palette_of, stored_type
+from p2pkit.inference.exported import is_exported
+from p2pkit.inference.names import fetch_model
+from p2pkit.inference.translate import Translator
+from p2pkit.translation import load
+from p2pkit.types import ImageSpec
+from p2pkit.untyped import Json, Untyped
+
+_NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)=(.+)")
+_OTHER = re.compile(r"[^A-Za-z0-9._-]+")
+_FULL = {"torch.uint8": 255.0, "torch.uint16": 65535.0}
+_STEP = 32
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model of a server.
+
+    Args:
+        name: What requests call it.
+        translator: The generator.
+        card: Its model card, in Markdown.
+        scores: Its latest scores by metric, with an arrow in the direction that is good.
+        samples: Sources of its data as pictures, to start from; (H, W, 3).
+    """
+
+    name: str
+    translator: Translator
+    card: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    samples: tuple[NDArray[np.uint8], ...] = ()
+
+    def about(self) -> dict[str, Json]:
+        """Return what a client has to know, as JSON."""
+        images = self.translator.images
+        return {
+            "name": self.name,
+            "height": images.height,
+            "width": images.width,
+            "multiple": self.translator.multiple,
+            "source": _about(images.source) | {"colours": self._colours()},
+            "target": _about(images.target),
+            "scores": {name: value for name, value in self.scores.items() if np.isfinite(value)},
+            "samples": len(self.samples),
+            "card": f"/models/{self.name}/card",
+            "translate": f"/models/{self.name}/translate",
+        }
+
+    def _colours(self) -> list[tuple[int, ...]]:
+        """Return the colours to draw with, class by class for labels; none where any colour will do."""
+        images = self.translator.images
+        if images.source.kind == "labels":
+            return [tuple(map(int, colour)) for colour in palette_of(images.source)]
+        painted = images.reading.painted
+        if not painted or not self.samples:
+            return [*painted]
+        pixels = np.concatenate([sample.reshape(-1, 3) for sample in self.samples])
+        colours, counts = np.unique(pixels, axis=0, return_counts=True)
+        cells = ((colours.astype(int) + _STEP // 2) // _STEP * _STEP).clip(max=255)
+        near = [(cells == cell).all(1) for cell in painted]
+        return [tuple(map(int, colours[own][counts[own].argmax()])) for own in near if own.any()]
+
+
+def load_models(written: Sequence[str], **options: Untyped) -> dict[str, Served]:
+    """Load models, each as `p2pkit.load` does.
+
+    Args:
+        written: The models, or NAME=MODEL.
+        **options: Those of `p2pkit.load`.
+
+    Returns:
+        The models by name; where two have one, the later one gets a number.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    served: dict[str, Served] = {}
+    for text in written:
+        named = None if Path(text).exists() else _NAMED.fullmatch(text)
+        loaded = _load(named[2] if named else text, named[1] if named else "", options)
+        name, number = loaded.name, 2
+        while loaded.name in served:
+            loaded = Served(f"{name}-{number}", loaded.translator, loaded.card, loaded.scores, loaded.samples)
+            number += 1
+        served[loaded.name] = loaded
+    return served
+
+
+def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
+    local = Path(fetch_model(model))
+    if is_exported(local):
+        text = (local / CARD).read_text(encoding="utf-8") if (local / CARD).is_file() else ""
+        return Served(name or _plain(model, local), load(local, **options), text)
+    checkpoint = find_checkpoint(local)
+    translator = load(checkpoint, **options)
+    own = name or _plain(model, run_of(checkpoint) or checkpoint)
+    text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
+    scores: Mapping[str, float] = {}
+    run = run_of(checkpoint)
+    with suppress(ModelError):
+        report = last_evaluation(run)[0] if run is not None else None
+        scores = {report.head(metric): value for metric, value in report.metrics.items()} if report else {}
+    width = samples.pictures[0].shape[1] // 3 if samples is not None and samples.pictures else 0
+    shown = tuple(picture[:, :width] for picture in samples.pictures) if samples is not None else ()
+    return Served(own, translator, text, scores, shown if _is_picture(translator.images.source) else ())
+
+
+def _plain(model: str, local: Path) -> str:
+    """Return a name that an address can hold: of an entry in a store its own, of a folder the folder's."""
+    store = re.fullmatch(r"\w+:/+(.+)", model)
+    last = store[1].partition("@")[0].strip("/").rpartition("/")[2] if store else local.resolve().name
+    return _OTHER.sub("-", last).strip("-.") or "model"
+
+
+def _is_picture(spec: ImageSpec) -> bool:
+    """Say whether a picture of a source can be given to the network instead of it."""
+    return spec.kind == "labels" or spec.channels in (1, 3)
+
+
+def _about(spec: ImageSpec) -> dict[str, Json]:
+    kind = str(stored_type(spec))
+    full = spec.kind == "intensity" and spec.low == 0 and _FULL.get(kind) == spec.high
+    return {
+        "kind": spec.kind,
+        "channels": spec.channels,
+        "type": kind.removeprefix("torch."),
+        "low": spec.low,
+        "high": spec.high,
+        "full": full,
+    }
