@@ -271,3 +271,18 @@ def test_nothing_waits_for_the_device(batch, factory, params):
         source, target = augmentation(given, given)
     assert torch.equal(source, target)
     assert math.isfinite(source.sum().item())
+
+
+@geometric
+def test_images_beside_a_pair_move_like_its_own(factory, params, batch):
+    extras = {"classes": LABELS, "depth": ImageSpec(3)}
+    spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16, extras=extras)
+    labels = to_network(torch.randint(4, (8, 1, 16, 16)), LABELS)
+    torch.manual_seed(0)
+    moved = factory(spec, **params)(batch(), batch(seed=2), labels, batch())
+    torch.manual_seed(0)
+    alone = factory(images(), **params)(batch(), batch(seed=2))
+    assert all(torch.equal(a, b) for a, b in zip(moved, alone, strict=False))
+    assert torch.equal(moved[3], moved[0])
+    assert moved[2].unique().tolist() == [-1, 1]
+    assert not ColourJitter.moves

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from p2pkit import ComponentError
+from p2pkit import ComponentError, ImageSpec, VectorSpec
 from p2pkit.builtin.generators.unet import UNet
 
 UPSAMPLINGS = ["transposed", "nearest", "bilinear", "pixel_shuffle"]
@@ -185,3 +187,28 @@ def test_compiles_in_one_graph(spec, upsampling):
     net, source = small(spec, upsampling=upsampling).eval(), torch.randn(1, 3, 16, 16)
     compiled = torch.compile(net, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(source), net(source))
+
+
+def test_a_vector_scales_and_shifts_the_decoder(spec):
+    images = replace(spec(16), extras={"z": VectorSpec(4, "noise"), "map": ImageSpec(1)})
+    torch.manual_seed(0)
+    plain = UNet(images, depth=3, width=4).eval()
+    torch.manual_seed(0)
+    told = UNet(images, depth=3, width=4, condition="z").eval()
+    assert not hasattr(plain, "takes")
+    assert told.takes == ("z",)
+    own = {name for name in told.state_dict() if name not in plain.state_dict()}
+    assert {name.partition(".")[0] for name in own} == {"films"}
+    assert all(torch.equal(told.state_dict()[name], value) for name, value in plain.state_dict().items())
+    source, noise = torch.rand(2, 3, 16, 16), torch.randn(2, 4)
+    assert not torch.equal(told(source, z=noise), told(source, z=-noise))
+    assert torch.equal(told(source, z=torch.zeros(2, 4)), plain(source))
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("w", "name one of z, or write noise: {w: 8}"), ("map", "name one of z")])
+def test_a_vector_that_is_not_there(spec, name, remedy):
+    images = replace(spec(16), extras={"z": VectorSpec(4, "noise"), "map": ImageSpec(1)})
+    with pytest.raises(ComponentError, match=f"no vector '{name}' stands beside the images") as caught:
+        UNet(images, depth=3, condition=name)
+    assert remedy in caught.value.remedy
+    assert caught.value.parameter == "condition"

@@ -87,7 +87,15 @@ def call(subject: Subject, loss: Made) -> list[Tensor]:
 
 
 def view_of(subject: Subject, source: Tensor, target: Tensor, fake: Tensor, judge: Discriminate) -> View:
-    """Return a view with a generator that can be asked: it gives back its source, in the target's channels."""
+    """Return a view with a generator that can be asked: it gives back its source, in the target's channels.
+
+    Args:
+        subject: The loss, which says what stands beside the images.
+        source: Sources.
+        target: Targets.
+        fake: What a generator made of the sources.
+        judge: The discriminator.
+    """
     channels = target.shape[1]
 
     def generate(source: Tensor, **extras: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from p2pkit import ImageSpec, PairSpec
+from p2pkit import DataError, ImageSpec, Pair, PairSpec, VectorSpec
 from p2pkit.engine.data.decode import load_split
 from p2pkit.engine.data.loader import Loader
 from p2pkit.engine.data.pair_sources import Cached, Uncached
@@ -121,3 +121,55 @@ def test_samples_are_spread_and_always_the_same(numbers):
     source, target = batch.tensors
     assert source.shape == target.shape == (1, 1, 2, 2)
     assert source[0, 0, 0, 0] == -1
+
+
+def noise(stored, batch=4, epoch=0, skip=0, **options):
+    images = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2, extras={"z": VectorSpec(3, "noise")})
+    batches = list(Loader(stored, images, batch=batch, place=PLACE, **options).epoch(epoch, skip))
+    return {index: z for each in batches for index, z in zip(*indices([each]), each.extras["z"].tolist(), strict=True)}
+
+
+def test_noise_is_that_of_a_pairs_place_in_the_epoch_whatever_stands_beside_it(numbers):
+    stored, _ = load_split(numbers(12))
+    whole = noise(stored)
+    assert len({tuple(each) for each in whole.values()}) == 12
+    assert whole == noise(stored, batch=5)
+    assert whole == noise(stored, part=0, parts=2) | noise(stored, part=1, parts=2)
+    drawn = {"shuffle": True, "seed": 3}
+    shuffled = noise(stored, epoch=1, **drawn)
+    assert shuffled == noise(stored, epoch=1, **drawn)
+    assert noise(stored, epoch=1, skip=2, **drawn).items() < shuffled.items()
+    assert shuffled.keys() == noise(stored, epoch=2, **drawn).keys()
+    assert shuffled != noise(stored, epoch=2, **drawn)
+    halves = [noise(stored, batch=2, epoch=1, part=part, parts=2, **drawn) for part in (0, 1)]
+    assert halves[0] | halves[1] == noise(stored, batch=2, epoch=1, **drawn)
+
+
+def test_a_batch_holds_what_pairs_hold_in_the_order_of_names():
+    extras = {"season": VectorSpec(2, "class"), "map": ImageSpec(1), "z": VectorSpec(3, "noise")}
+    images = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2, extras=extras)
+    image = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    pairs = [Pair(image, image, str(n), {"season": torch.tensor(n), "map": image + n}) for n in range(2)]
+    for cache in ("memory", "off"):
+        stored, _ = load_split(pairs, images=images, cache=cache)
+        (batch,) = Loader(stored, images, batch=2, place=PLACE, augmentations=[lambda *each: each]).epoch()
+        assert [tuple(each.shape) for each in batch.tensors[2:]] == [(2, 1, 2, 2), (2, 2), (2, 3)]
+        assert batch.extras["season"].tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("extras", "cause"),
+    [
+        ({}, "its extras are none, where age, season is stated"),
+        ({"season": torch.tensor(2), "age": torch.ones(2)}, "its season is 2, where a class from 0 to 1 is stated"),
+        ({"season": torch.tensor(1), "age": torch.ones(3)}, r"its age is of shape \[3\], where \[2\] is stated"),
+        ({"season": torch.tensor(1), "age": torch.tensor([1, torch.nan])}, "its age has values that are not finite"),
+        ({"season": 1, "age": torch.ones(2)}, "its season is a int and not a torch.Tensor"),
+    ],
+)
+def test_pairs_hold_what_their_spec_says(extras, cause):
+    beside = {"season": VectorSpec(2, "class"), "age": VectorSpec(2)}
+    images = PairSpec(ImageSpec(1), ImageSpec(1), 2, 2, extras=beside)
+    image = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(DataError, match=cause):
+        load_split([Pair(image, image, "first", extras)], images=images)

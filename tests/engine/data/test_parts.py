@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import p2pkit
-from p2pkit import ImageSpec, Pair, PairSpec
+from p2pkit import ImageSpec, Pair, PairSpec, VectorSpec
 from p2pkit.builtin.datasets import paired_folders
 from p2pkit.engine.data.pair_sources import BatchOrder
 from p2pkit.engine.data.parts import Parts, load_parts
@@ -78,3 +78,14 @@ def test_files_of_different_sizes_are_read_at_their_own(tmp_path):
         "tracking": {"folder": str(tmp_path / "runs"), "model": False, "system_metrics": False},
     }
     assert p2pkit.train(config).step == 1
+
+
+def test_images_beside_a_pair_are_cut_alike():
+    spec = PairSpec(ImageSpec(1), ImageSpec(1), 8, 12, extras={"map": ImageSpec(1), "age": VectorSpec(2)})
+    held = [
+        Pair(p.source, p.target, p.name, {"map": p.source, "age": torch.ones(2)}) for p in pairs((50, 40), (60, 70))
+    ]
+    source, _ = load_parts(held, spec, (1.0, 1.0))
+    for batch in source.epoch(BatchOrder(2, 1)):
+        assert torch.equal(batch[0], batch[3])
+        assert batch[2].tolist() == [[1, 1], [1, 1]]
