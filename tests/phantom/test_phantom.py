@@ -84,11 +84,12 @@ class TestTrainings:
         assert row["warnings"] == []
         assert row["evaluated"]
         assert row["graph"] == ("off: engine.cuda_graph is off" if name == "uncaptured" else "active")
-        assert row["steps"] == {"resume": 18, "accumulate": 4, "all, fp16": 4, "tuned": 510}.get(name, 12)
+        assert row["steps"] == {"resume": 18, "accumulate": 4, "all, fp16": 4, "tuned": 510, "phases": 10}.get(name, 12)
         assert row["device"] == (1 if name == "cuda:1" else 0)
         assert row["tf32"] == (name != "deterministic")
         assert any("went back to step" in note for note in row["notes"]) == (name == "rollback")
-        assert row["streams"] <= (8 if name == "tuned" else 5)  # of loaders and of what is captured, not of epochs
+        # Of loaders and of what is captured, in each phase, not of epochs.
+        assert row["streams"] <= {"tuned": 8, "phases": 9}.get(name, 5)
 
     def test_auto_says_what_it_has_measured_and_takes_it(self, trained):
         said = [note for note in trained["tuned"]["notes"] if note.startswith("fastest here: ")]

@@ -41,6 +41,16 @@ def test_named_points_come_from_the_config(tiny, quiet, tmp_path):
     assert single.step == 6
 
 
+def test_a_key_of_a_phase_is_an_axis(tiny, quiet):
+    config = {**tiny, "schedule": {"epochs": 3}, "phases": [{"epochs": 1, "losses": {"gan": 0}}]}
+    axes = {"phases.0.epochs": [1, 2], "phases.0.losses.l1": [3]}
+    lines = outline({**config, "sweep": {"axes": axes}}, registry=quiet)
+    told = [line.split("phase 1/2, ")[1] for line in lines if "phase 1/2" in line]
+    assert told == ["epochs 1 to 1: 3 x l1", "epochs 1 to 2: 3 x l1"]
+    with pytest.raises(ConfigError, match=r"phases.0.epochs=9: phases.0.epochs: the phases up to this one take 9"):
+        outline({**config, "sweep": {"axes": {"phases.0.epochs": [9]}}}, registry=quiet)
+
+
 def test_a_sweep_is_outlined_and_not_trained_as_one_run(tiny, quiet, tmp_path):
     config = {**tiny, "sweep": {"points": {"plain": {"losses.gan": 0}, "both": {}}}}
     lines = outline(config, registry=quiet)

@@ -36,7 +36,8 @@ def why_not_capturable(checked: ValidatedRun, engine: EngineConfig) -> str | Non
         return "gradients are exchanged with other processes"
     assembly = assemble(checked, engine)
     for phase in checked.plan.phases:
-        assembly = assembly.enter(phase)
+        if phase.count > 1:
+            assembly = assembly.enter(phase)
         if reason := _tried(assembly):
             return f"{phase}: {reason}" if phase.count > 1 else reason
     return None

@@ -170,6 +170,17 @@ def test_what_targets_score_is_logged_once(tiny_run: p2pkit.Run, tmp_path: Path)
     assert [(m.step, m.value) for m in history(recording.run_id, "val/baseline_target/fcn/iou")] == [(0, 0.5)]
 
 
+@pytest.mark.usefixtures("mlflow_here")
+def test_the_phase_is_a_curve_and_a_tag(tiny_run: p2pkit.Run, tmp_path: Path) -> None:
+    recording = recorder.Recorder.begin(replace(tiny_run, folder=tmp_path))
+    for step, phase in ((1, 1.0), (2, 1.0), (3, 2.0)):
+        recording.log_metrics(step, {"train/phase": phase})
+    recording.finish(None)
+    history = MlflowClient().get_metric_history(recording.run_id, "train/phase")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 1), (2, 1), (3, 2)]
+    assert MlflowClient().get_run(recording.run_id).data.tags["p2pkit.phase"] == "2"
+
+
 def test_many_and_long_parameters_are_logged(mlflow_here: Path, tiny_run: p2pkit.Run, tmp_path: Path) -> None:
     many = {f"key{index:03}": index for index in range(2 * MAX_PARAMS_TAGS_PER_BATCH + 1)}
     config = {**tiny_run.config, "many": many, "long": "x" * (MAX_PARAM_VAL_LENGTH + 1)}

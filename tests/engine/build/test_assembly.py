@@ -71,3 +71,35 @@ def test_the_order_of_updates_is_the_configs(assembled, first):
     assert assembly.step.turns.generator_first == (first == "generator")
     assert assembly.step.clip == 0.5
     assert assembly.update is assembly.step
+
+
+def test_a_phase_has_the_same_networks_and_another_step(assembled):
+    phases = [
+        {
+            "epochs": 1,
+            "size": 8,
+            "losses": {"gan": 0},
+            "frozen": {"generator": ["up.*"]},
+            "updates": {"discriminator": 2},
+        }
+    ]
+    last = assembled(
+        phases=phases, **{"dataset.params.size": 16, "generator": {"use": "unet", "params": {"depth": 2, "width": 8}}}
+    )
+    assert (last.phase.number, last.batches_per_step) == (2, 1)
+    first = last.enter(last.checked.plan.phases[0])
+    for name, player in first.players.named.items():
+        assert player.network is last.players.named[name].network
+        assert player.optimizer is last.players.named[name].optimizer
+    assert (first.step.players.discriminator, first.batches_per_step) == (None, 2)
+    assert {image.shape for batch in first.trial() for image in batch} == {(4, 3, 8, 8)}
+    assert first.step.objective.modules == last.step.objective.modules
+    assert "train/discriminator/gan" not in first.step(first.trial(), 0)
+    frozen = {
+        name.partition(".")[0]
+        for name, value in first.players.generator.network.named_parameters()
+        if not value.requires_grad
+    }
+    assert frozen == {"up"}
+    assert "train/discriminator/gan" in first.enter(last.phase).step(last.trial(), 1)
+    assert all(value.requires_grad for value in last.players.generator.network.parameters())

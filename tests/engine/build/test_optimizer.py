@@ -12,7 +12,16 @@ from torch.optim import SGD, Adam, AdamW
 from p2pkit import ConfigError
 from p2pkit.builtin.optimizers.muon import Muon, orthogonal
 from p2pkit.config import load_config, resolve
-from p2pkit.engine.build.optimizer import learning_rate, learning_rate_factor, make_optimizer, set_learning_rate
+from p2pkit.engine.build.optimizer import (
+    freeze,
+    frozen_problems,
+    learning,
+    learning_rate,
+    learning_rate_factor,
+    make_optimizer,
+    set_learning_rate,
+)
+from p2pkit.engine.step.players import Player
 
 
 @pytest.fixture
@@ -145,6 +154,28 @@ def test_muon_makes_singular_values_equal_and_adam_moves_vectors():
     moved = (weight - layer.weight.detach()).flatten(1)
     assert moved.square().mean().sqrt().item() == pytest.approx(0.1 * 0.2, rel=0.2)  # as large as a step of AdamW
     assert (bias - layer.bias.detach()).abs().tolist() == pytest.approx([0.1] * 4, rel=1e-3)
+
+
+def test_frozen_parameters_stay_and_are_counted_all_the_same(made, network):
+    network.decoder.bias.requires_grad_(False)  # as its plugin wants it: nobody lets it learn
+    player = Player(network, made(network, groups=[{"match": "norms"}]))
+    counted = learning(player)
+    freeze(player, ["norms", "encoder.w*"])
+    named = network.named_parameters()
+    assert [name for name, value in named if value.requires_grad] == ["encoder.bias", "decoder.weight"]
+    assert [id(value) for value in learning(player)] == [id(value) for value in counted]
+    freeze(player, [])
+    assert all(value.requires_grad for value in counted)
+    assert not network.decoder.bias.requires_grad
+
+
+def test_patterns_that_freeze_nothing_or_all_are_told(network):
+    assert frozen_problems("frozen.generator", network, []) == []
+    assert frozen_problems("frozen.generator", network, ["norms", "enc*"]) == []
+    (problem,) = frozen_problems("frozen.generator", network, ["encodr.*", "norm.*"])
+    assert (problem.path, problem.cause) == ("frozen.generator", "no trainable parameter matches 'encodr.*'")
+    (problem,) = frozen_problems("frozen.generator", network, ["encoder.*", "[nd]*"])
+    assert problem.cause == "nothing would be left to learn"
 
 
 @pytest.mark.gpu

@@ -173,3 +173,17 @@ def test_pairs_hold_what_their_spec_says(extras, cause):
     image = torch.zeros(1, 2, 2, dtype=torch.uint8)
     with pytest.raises(DataError, match=cause):
         load_split([Pair(image, image, "first", extras)], images=images)
+
+
+def test_a_size_of_its_own_is_that_of_what_was_augmented(numbers):
+    stored, _ = load_split(numbers(3))
+    images = PairSpec(ImageSpec(3, kind="labels"), ImageSpec(1), 2, 2)
+    mirrored = [lambda source, target: (source.flip(3), target.flip(3))]
+    plain = Loader(stored, images, batch=3, place=PLACE, augmentations=mirrored)
+    assert plain.sized((2, 2)) is plain
+    other = plain.sized((1, 4))
+    (batch,), (whole,) = other.epoch(), plain.epoch()
+    assert (whole.source.shape, batch.source.shape, batch.target.shape) == ((3, 3, 2, 2), (3, 3, 1, 4), (3, 1, 1, 4))
+    assert set(batch.source.unique().tolist()) == {-1, 1}  # classes have nothing between them
+    assert batch.source.argmax(1)[:, 0, 0].tolist() == [0, 1, 2]
+    torch.testing.assert_close(batch.target.mean((1, 2, 3)), whole.target.mean((1, 2, 3)))

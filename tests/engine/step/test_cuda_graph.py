@@ -103,6 +103,16 @@ def test_a_batch_of_another_size_has_a_graph_of_its_own(played):
     assert len(played._captured) == 4  # of each size with both terms and with one
 
 
+def test_a_phase_that_is_over_gives_its_graphs_back(played, monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(len(played._captured)))
+    images = torch.ones(1, 3, 4, 4)
+    for number in range(WARM_UP + 2):
+        played([(images, images)], number)
+    played.release()
+    assert (waited, played._captured) == ([2], {})
+
+
 def test_nothing_is_captured_before_each_combination_of_due_terms_was_taken_once(played):
     images = torch.ones(1, 3, 4, 4)
     for number in (1, 2, 4, 5, 7, 8):  # a run that goes on from a checkpoint
