@@ -73,27 +73,36 @@ def test_rows_become_a_tiled_file_with_its_pyramid_and_place(tmp_path, monkeypat
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
-def _noise(*, rows, ends_by=None):
-    dice = np.random.default_rng(0)
-    for _ in range(rows):
-        yield dice.integers(0, 255, (16, 512, 3), dtype=np.uint8)
-    if ends_by is not None:
-        raise ends_by
+@pytest.fixture
+def write(tmp_path):
+    """Write noise of 1024 x 512 pixels to `a.tif` of a folder, whose rows may end by an error."""
+
+    def act(folder=tmp_path, *, rows=64, levels=0, ends_by=None):
+        def noise():
+            dice = np.random.default_rng(0)
+            for _ in range(rows):
+                yield dice.integers(0, 255, (16, 512, 3), dtype=np.uint8)
+            if ends_by is not None:
+                raise ends_by
+
+        with writing_whole(folder / "a.tif") as partial:
+            shape = TiffShape(1024, 512, 3, np.dtype("uint8"))
+            write_rows(partial, noise(), shape, [], levels=levels, compressed=False)
+
+    return act
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
 @pytest.mark.parametrize("levels", [0, 2])
-def test_what_ends_in_the_middle_leaves_no_half_file(tmp_path, error, levels):
-    with pytest.raises(type(error)), writing_whole(tmp_path / "a.tif") as partial:
-        rows = _noise(rows=40, ends_by=error)
-        write_rows(partial, rows, TiffShape(1024, 512, 3, np.dtype("uint8")), [], levels=levels, compressed=False)
+def test_what_ends_in_the_middle_leaves_no_half_file(tmp_path, write, error, levels):
+    with pytest.raises(type(error)):
+        write(rows=40, levels=levels, ends_by=error)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("levels", [0, 2])
-def test_a_disk_that_is_full_in_the_middle_leaves_no_half_file(small_disk, levels):
+def test_a_disk_that_is_full_in_the_middle_leaves_no_half_file(small_disk, write, levels):
     small_disk.fill(leave=600_000)
-    with pytest.raises(OSError, match="No space left"), writing_whole(small_disk.path / "a.tif") as partial:
-        shape = TiffShape(1024, 512, 3, np.dtype("uint8"))
-        write_rows(partial, _noise(rows=64), shape, [], levels=levels, compressed=False)
+    with pytest.raises(OSError, match="No space left"):
+        write(small_disk.path, levels=levels)
     assert [path.name for path in small_disk.path.iterdir()] == ["filler"]
