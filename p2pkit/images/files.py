@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -229,6 +230,10 @@ def writing_whole(path: Path, suffix: str = ".partial") -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.errno is None and " requested and " in str(error):  # all that NumPy says of a disk that is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

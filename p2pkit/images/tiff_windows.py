@@ -152,6 +152,9 @@ def write_rows(
         tags: Its place on earth.
         levels: Smaller copies, each of half the size.
         compressed: Whether it is packed.
+
+    Raises:
+        OSError: The disk refuses it.
     """
     colour = "rgb" if shape.channels in (3, 4) and shape.kind == np.uint8 else "minisblack"
     layout: dict[str, Untyped] = {"planarconfig": "contig"} if shape.channels > 1 else {}

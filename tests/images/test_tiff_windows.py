@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from p2pkit.images import tiff_windows
+from p2pkit.images.files import writing_whole
 from p2pkit.images.tiff_windows import TiffRows, TiffShape, write_rows
 
 SCALE = (33550, 12, 3, (10.0, 10.0, 0.0), True)
@@ -70,3 +71,38 @@ def test_rows_become_a_tiled_file_with_its_pyramid_and_place(tmp_path, monkeypat
     wanted = even[::2, ::2] if classes else means if kind == np.float32 else means.round()
     np.testing.assert_array_equal(pages[1], wanted.astype(kind))
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write noise of 1024 x 512 pixels to `a.tif` of a folder, whose rows may end by an error."""
+
+    def act(folder=tmp_path, *, rows=64, levels=0, ends_by=None):
+        def noise():
+            dice = np.random.default_rng(0)
+            for _ in range(rows):
+                yield dice.integers(0, 255, (16, 512, 3), dtype=np.uint8)
+            if ends_by is not None:
+                raise ends_by
+
+        with writing_whole(folder / "a.tif") as partial:
+            shape = TiffShape(1024, 512, 3, np.dtype("uint8"))
+            write_rows(partial, noise(), shape, [], levels=levels, compressed=False)
+
+    return act
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+@pytest.mark.parametrize("levels", [0, 2])
+def test_what_ends_in_the_middle_leaves_no_half_file(tmp_path, write, error, levels):
+    with pytest.raises(type(error)):
+        write(rows=40, levels=levels, ends_by=error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_a_disk_that_is_full_in_the_middle_leaves_no_half_file(small_disk, write, levels):
+    small_disk.fill(leave=600_000)
+    with pytest.raises(OSError, match="No space left"):
+        write(small_disk.path, levels=levels)
+    assert [path.name for path in small_disk.path.iterdir()] == ["filler"]
