@@ -47,7 +47,7 @@ def score(
         RegistryError: There is no such metric.
         ConfigError: The parameters are wrong, the images are not of one size, or the metric compares something else
             than a fake with its target.
-        DataError: A folder's images can't be paired or read.
+        DataError: Images can't be read, or those of folders can't be paired.
     """
     part = (names_in_force(registry, plugins)).resolve("metric", metric, params)
     problems = part.problems()
@@ -65,9 +65,16 @@ def score(
         images = pair()
         if wrong := _size_problems(*images):
             raise ConfigError(wrong)
-        fake, target = (to_network(conform(each, spec)[None], spec) for each in images)
+        fake, target = (to_network(_fitting(each, spec)[None], spec) for each in images)
         built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
     return float(built.compute())
+
+
+def _fitting(image: Tensor, spec: ImageSpec) -> Tensor:
+    try:
+        return conform(image, spec)
+    except OSError as error:
+        raise ConfigError(Problem("", f"the images can't be compared: one {error}")) from None
 
 
 def _size_problems(first: Tensor, second: Tensor) -> list[Problem]:

@@ -77,6 +77,12 @@ def test_score(tmp_path):
     assert p2pkit.score("l1", tmp_path / "a.png", tensor) == p2pkit.score("l1", image, 255 - image)
     with pytest.raises(p2pkit.ConfigError, match="of different sizes, 24 x 32 and 8 x 8"):
         p2pkit.score("l1", image, image[:8, :8])
+    with pytest.raises(p2pkit.ConfigError, match="can't be compared: one has 5 channels"):
+        p2pkit.score("l1", image[..., [0, 1, 2, 0, 1]], image)
+    (tmp_path / "bad.png").write_text("none")
+    for name, cause in (("gone.png", "No such file"), ("bad.png", "not an image")):
+        with pytest.raises(p2pkit.DataError, match=f"{name}: can't be read: {cause}"):
+            p2pkit.score("l1", tmp_path / name, image)
     with pytest.raises(p2pkit.RegistryError, match="no metric is called 'l11'"):
         p2pkit.score("l11", image, image)
 

@@ -27,7 +27,7 @@ def image_pairs(image: AnyImage, reference: AnyImage) -> list[Read]:
         reference: The same in the same form.
 
     Raises:
-        DataError: Folders have no images, or other names.
+        DataError: Folders have no images, or other names. What is returned raises it for what can't be read.
     """
     paths = [Path(given) for given in (image, reference) if isinstance(given, str | Path)]
     folders = [path for path in paths if path.is_dir()]
@@ -56,4 +56,12 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def _read(image: AnyImage, reference: AnyImage) -> tuple[Tensor, Tensor]:
-    return image_tensor(image), image_tensor(reference)
+    return _one(image), _one(reference)
+
+
+def _one(image: AnyImage) -> Tensor:
+    try:
+        return image_tensor(image)
+    except OSError as error:
+        name = str(image) if isinstance(image, str | Path) else "the image"
+        raise DataError(Problem(name, f"can't be read: {error.strerror or error}")) from None

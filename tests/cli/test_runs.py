@@ -141,9 +141,11 @@ def test_quiet_shows_no_progress_but_warnings_and_what_came_of_the_run_a_line_ea
         "@p2pkit.hookimpl\ndef p2pkit_evaluated():\n    return 'half of it\\n  is missing'\n\n\n"
         "@p2pkit.hookimpl\ndef p2pkit_run_ended():\n    return p2pkit.Notice('registered as emoji')\n"
     )
-    trained = p2pkit("train", tiny, "-q", "--plugin", plugin)
+    trained = p2pkit("train", tiny, "-q", "--plugin", plugin, "-s", "tracking.name=a")
     assert trained.code == 0
     assert trained.err.splitlines() == ["warning: half of it is missing", "registered as emoji"]
+    again = p2pkit("train", "--resume", "a", "-q")
+    assert "nothing was trained; give the run more: -s schedule.epochs=N" in again.err
 
 
 def test_a_signal_saves_and_leaves(tmp_path, tiny):

@@ -223,12 +223,12 @@ class Loop:
             return f"stopped at step {step} by a signal"
         if self.began_at >= self.status.steps:
             reason = f"all {self.status.steps} steps were done before, so nothing was trained"
-            self.reporter.note(f"{reason}; give the run more: -s schedule.epochs=N, or schedule.steps=N")
+            self.reporter.outcome(f"{reason}; give the run more: -s schedule.epochs=N, or schedule.steps=N")
             return reason
         if step >= self.status.steps:
             return f"all {self.status.steps} steps are done"
         reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"
-        self.reporter.note(reason)
+        self.reporter.outcome(reason)
         return reason
 
     def _restore_state(self, progress: Progress, state: LoopState) -> None:
