@@ -15,7 +15,9 @@ def serve(
         list[str], typer.Argument(metavar="MODEL...", help="Models as for translate; NAME=MODEL gives one a name.")
     ],
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any free one.")
+    ] = 8000,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images of one forward pass.")] = 8,
     max_wait: Annotated[
         float, typer.Option("--max-wait", min=0, metavar="MS", help="How long an image waits for others of its size.")

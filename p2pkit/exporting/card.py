@@ -38,9 +38,7 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
     return folder / CARD
 
 
-def card(
-    checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = ""
-) -> tuple[str, Samples | None]:
+def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = "") -> tuple[str, Samples | None]:
     """Return a model card in Markdown, and the run's latest samples, to which it refers; arguments as above."""
     run = run_of(checkpoint)
     report: Report | None = None

@@ -144,9 +144,7 @@ def write_image(
     return path
 
 
-def image_bytes(
-    image: Tensor, suffix: str, *, tags: list[Tag] | None = None, beside: Beside | None = None
-) -> bytes:
+def image_bytes(image: Tensor, suffix: str, *, tags: list[Tag] | None = None, beside: Beside | None = None) -> bytes:
     """Return a stored image as the content of a file, as `write_image` writes it.
 
     Args:

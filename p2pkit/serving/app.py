@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -217,7 +217,9 @@ def _add_models(app: FastAPI, desk: Desk) -> None:
 
 def _add_translate(app: FastAPI, desk: Desk) -> None:
     body = {"requestBody": {"required": True, "content": dict.fromkeys(KINDS, _BINARY)}}
-    made: dict[int | str, dict[str, Json]] = {200: {"description": "The fake.", "content": dict.fromkeys(KINDS, _BINARY)}}
+    made: dict[int | str, dict[str, Json]] = {
+        200: {"description": "The fake.", "content": dict.fromkeys(KINDS, _BINARY)}
+    }
 
     @app.post(
         "/models/{name}/translate",
@@ -232,9 +234,9 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
         size: Annotated[
             str | None, Query(description="HxW to resize the source to, or `trained`; by default it keeps its size.")
         ] = None,
-        given: Annotated[Given, Query(description="What the image is: a source, a file as the data set's, or tell.")] = (
-            "auto"
-        ),
+        given: Annotated[
+            Given, Query(description="What the image is: a source, a file as the data set's, or tell.")
+        ] = ("auto"),
         picture: Annotated[bool, Query(description="Answer with a picture for people, in colours of 8 bits.")] = False,
     ) -> Response:
         """Translate an image; the kind of the answer is chosen by Accept, PNG by default."""

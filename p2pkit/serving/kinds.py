@@ -63,7 +63,9 @@ def wanted_kind(accept: str, target: ImageSpec, *, picture: bool) -> tuple[str, 
     held = [kind for kind, suffix in KINDS.items() if _holds(spec, suffix)]
     for asked in _by_preference(accept):
         start = asked.removesuffix("*")
-        found = [kind for kind in held if kind == asked or (asked.endswith("*") and kind.startswith(start.lstrip("*/")))]
+        found = [
+            kind for kind in held if kind == asked or (asked.endswith("*") and kind.startswith(start.lstrip("*/")))
+        ]
         if found:
             return found[0], KINDS[found[0]]
     remedy = f"accept one of {', '.join(held)}"
