@@ -25,13 +25,11 @@ def test_a_large_body_is_refused_before_it_is_read(models, served, content):
 
 
 def test_a_large_image_is_refused_before_it_is_unpacked(models, served):
-    pixels = zlib.compress(bytes(20_001 * 20_000))
-
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
-    bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     with served(models) as client:
         got = client.translate(bomb)
     assert got.status == 413
