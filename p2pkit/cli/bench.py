@@ -13,7 +13,7 @@ from p2pkit.cli.options import AsJson, Device, Overrides, PluginFiles, RegistryF
 from p2pkit.untyped import Plain
 
 app = typer.Typer(
-    cls=DefaultGroup, help="Measure how fast this machine trains (also without `train`), reads and translates."
+    cls=DefaultGroup, help="Measure how fast this machine trains (also without `train`), reads, translates and serves."
 )
 
 
@@ -121,6 +121,37 @@ def shards(
     _show(measured, "pairs", as_json)
 
 
+@app.command(cls=Command)
+def serve(
+    model: Annotated[str, typer.Argument(help="A model, as for serve.")],
+    clients: Annotated[str, typer.Option("--clients", metavar="N,N,...", help="How many ask at one time.")] = "1,8,32",
+    requests: Annotated[int, typer.Option("--requests", min=1, help="How many they ask together.")] = 64,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant is measured.")] = 3,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images of a forward pass.")] = 8,
+    max_wait: Annotated[float, typer.Option("--max-wait", min=0, help="Milliseconds that an image waits.")] = 3.0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    set_: Overrides = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Measure a server that many ask at once against translating one image after another, in turn."""
+    from p2pkit.bench import bench_serve
+    from p2pkit.translation import load
+
+    translator = load(model, device=device, registry=registry(registry_file, plugin), **overrides(set_))
+    measured = bench_serve(
+        translator,
+        clients=_numbers(clients, "--clients"),
+        requests=requests,
+        rounds=rounds,
+        batch=batch,
+        max_wait=max_wait,
+        note=_note,
+    )
+    _show(measured, "requests", as_json)
+
+
 def _show(measured: Plain, what: str, as_json: bool) -> None:
     from p2pkit.cli.tables import print_rates
 
@@ -134,7 +165,7 @@ def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _numbers(written: str) -> list[int]:
+def _numbers(written: str, option: str = "--batch") -> list[int]:
     if not all(part.isdigit() and int(part) for part in written.split(",")):
-        raise typer.BadParameter("not of the form N,N,...", param_hint="--batch")
+        raise typer.BadParameter("not of the form N,N,...", param_hint=option)
     return [int(part) for part in written.split(",")]

@@ -376,5 +376,6 @@ def _print_outcome(run: TrainedRun) -> None:
     if run.best is not None:
         typer.echo(f"best        {run.best}")
     _echo_way("mlflow      ", way_to([str(run.folder)], [run.folder]))
+    typer.echo(f"draw        p2pkit serve {run.folder}")
     if run.signal is not None:
         typer.echo(f"stopped at step {run.step}; go on with: p2pkit train --resume {run.folder}")

@@ -146,6 +146,8 @@ def _rate(value: float) -> str:
 
 _FURTHER = {
     "largest_difference": "largest difference",
+    "p50_ms": "p50 in ms",
+    "p99_ms": "p99 in ms",
     "bytes": "on disk",
     "written_per_second": "written/s",
     "memory_before": "memory before",

@@ -28,4 +28,5 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return everything in Prometheus' form."""
-        return generate_latest(self._registry)
+        text: bytes = generate_latest(self._registry)
+        return text

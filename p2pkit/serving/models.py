@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def load_models(written: Sequence[str], **options: Untyped) -> dict[str, Served]
         loaded = _load(named[2] if named else text, named[1] if named else "", options)
         name, number = loaded.name, 2
         while loaded.name in served:
-            loaded = Served(f"{name}-{number}", loaded.translator, loaded.card, loaded.scores, loaded.samples)
+            loaded = replace(loaded, name=f"{name}-{number}")
             number += 1
         served[loaded.name] = loaded
     return served

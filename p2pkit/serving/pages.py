@@ -15,7 +15,8 @@ _DOCS = "docs.html"
 
 def page_files() -> dict[str, File]:
     """Return the page's files by name: content, and kind. No request reaches the disk."""
-    found = {}
+    base = resources.files("p2pkit").joinpath("style.css")
+    found = {"base.css": (base.read_bytes(), "text/css")}
     for file in resources.files("p2pkit.serving").joinpath("page").iterdir():
         kind = "text/javascript" if file.name.endswith(".js") else mimetypes.guess_type(file.name)[0]
         found[file.name] = (file.read_bytes(), kind or "application/octet-stream")

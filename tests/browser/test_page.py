@@ -1,0 +1,174 @@
+"""The page to draw on, as who draws on it sees it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import p2pkit
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+PATIENCE = 120.0
+FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-dev-shm-usage"
+ANSWERS = "return [...document.querySelectorAll('.card')].map(card => Number(card.dataset.answers ?? 0))"
+PICTURES = "return [...document.querySelectorAll('#drawing, .card > canvas')].map(each => each.toDataURL())"
+STROKE = """
+const canvas = document.getElementById("drawing"), box = canvas.getBoundingClientRect();
+for (const [type, x, y] of [["pointerdown", 0.2, 0.2], ["pointermove", 0.8, 0.7], ["pointerup", 0.8, 0.7]]) {
+  const at = {clientX: box.left + x * box.width, clientY: box.top + y * box.height};
+  canvas.dispatchEvent(new PointerEvent(type, {...at, pointerId: 1, button: 0, bubbles: true, pointerType: "touch"}));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def address(tiny, tmp_path_factory) -> Iterator[str]:
+    """The address of a server of a run by two names."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run = p2pkit.train({**tiny, "schedule": {"steps": 8}})
+        models = [f"one={run.folder}", f"two={run.folder}"]
+    command = [sys.executable, "-m", "p2pkit", "serve", *models, "--port", "0", "--device", "cpu"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    finally:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def page(address, tmp_path_factory):
+    """Chromium on the page; it keeps what it is given in a folder, and may ask nobody else."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        *FLAGS.split(),
+        "--window-size=1440,1000",
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path_factory.mktemp("saved"))})
+    browser = Chrome(options=options, service=Service(driver))
+    try:
+        browser.saved = Path(options.experimental_options["prefs"]["download.default_directory"])
+        browser.get(address)
+        await_(lambda: browser.execute_script("return document.body.dataset.ready"))
+        answered(browser, [0, 0])
+        yield browser
+        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    finally:
+        browser.quit()
+
+
+def await_(found):
+    deadline = time.monotonic() + PATIENCE
+    while not (got := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return got
+
+
+def answered(page, before: list[int]) -> list[int]:
+    """Wait until all models have answered again, and none is being asked."""
+    await_(
+        lambda: (
+            all(now > then for now, then in zip(page.execute_script(ANSWERS), before, strict=True))
+            and not page.execute_script("return document.querySelectorAll('.waiting').length")
+        )
+    )
+    return page.execute_script(ANSWERS)
+
+
+def test_a_stroke_changes_what_two_models_make_and_undo_takes_it_back(page):
+    answers, before = page.execute_script(ANSWERS), page.execute_script(PICTURES)
+    assert len(before) == 3
+    page.execute_script(STROKE)
+    answers, drawn = answered(page, answers), page.execute_script(PICTURES)
+    assert [new != old for new, old in zip(drawn, before, strict=True)] == [True] * 3
+    assert drawn[1] == drawn[2]
+    page.find_element("id", "undo").click()
+    answers = answered(page, answers)
+    assert page.execute_script(PICTURES) == before
+    page.find_element("id", "redo").click()
+    answered(page, answers)
+    assert page.execute_script(PICTURES) == drawn
+
+
+def test_keys_choose_tools_and_go_back(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    def pressed(keys: str) -> str:
+        ActionChains(page).send_keys(keys).perform()
+        return page.execute_script("return document.querySelector('[data-tool][aria-checked=true]').dataset.tool")
+
+    assert [pressed(key) for key in "efb"] == ["eraser", "fill", "pen"]
+    size = page.execute_script("return Number(document.getElementById('size').value)")
+    pressed("]]")
+    assert page.execute_script("return Number(document.getElementById('size').value)") == size + 2
+    before = page.execute_script(PICTURES)[0]
+    page.execute_script(STROKE)
+    assert page.execute_script(PICTURES)[0] != before
+    ActionChains(page).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
+    assert page.execute_script(PICTURES)[0] == before
+
+
+def test_what_a_model_made_is_saved(page):
+    page.find_element("css selector", ".card button").click()
+    file = await_(lambda: list(page.saved.glob("*.png")))[0]
+    assert file.name == "one.png"
+    assert Image.open(file).size == (16, 16)
+
+
+def test_two_are_compared_and_one_is_left_out(page):
+    from selenium.webdriver import ActionChains
+
+    slider = page.find_element("id", "split")
+    ActionChains(page).drag_and_drop_by_offset(slider, 60, 0).perform()
+    share = float(page.execute_script("return document.getElementById('line').style.left").rstrip("%"))
+    assert share > 50
+    assert re.search(r"inset\(0", page.execute_script("return document.getElementById('over').style.clipPath"))
+    page.find_element("css selector", "#choice button").click()
+    assert not page.find_element("id", "compare").is_displayed()
+    page.find_element("css selector", "#choice button").click()
+    assert page.find_element("id", "compare").is_displayed()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_all_without_scrolling_sideways(page, scheme):
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        wide = page.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert wide == [390, 390]
+        unnamed = """
+        return [...document.querySelectorAll('button, input, select, canvas[tabindex]')].filter(each => !each.hidden
+          && !each.getAttribute('aria-label') && !each.innerText.trim() && !each.labels?.length).length
+        """
+        assert page.execute_script(unnamed) == 0
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
