@@ -88,8 +88,8 @@ def _variants(
 
 def _alone(translator: Translator, content: bytes) -> float:
     begun = time.perf_counter()
-    source, tags, beside = translator.read([io.BytesIO(content)], (".npy", ".npy"), given="source")
-    image_bytes(translator.fakes([source])[0], ".npy", tags=tags, beside=beside)
+    taken = translator.sources.read([io.BytesIO(content)], (".npy", ".npy"), given="source")
+    image_bytes(translator.fakes([taken.source])[0], ".npy", tags=taken.tags, beside=taken.beside)
     return time.perf_counter() - begun
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import find_checkpoint, run_of
-from p2pkit.errors import ModelError
+from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
 from p2pkit.images.convert import palette_of, stored_type
 from p2pkit.inference.exported import is_exported
@@ -110,6 +110,9 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
         return Served(name or _plain(model, local), load(local, **options), text)
     checkpoint = find_checkpoint(local)
     translator = load(checkpoint, **options)
+    if needed := sorted(translator.companions.needed):
+        cause = f"takes {', '.join(needed)} beside each image, which a request can't bring"
+        raise ModelError(Problem(model, cause, "use p2pkit translate, with --input or a table"))
     own = name or _plain(model, run_of(checkpoint) or checkpoint)
     text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
     scores: Mapping[str, float] = {}
