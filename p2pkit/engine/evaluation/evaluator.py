@@ -237,7 +237,7 @@ class Evaluator:
         for name, batch in self.loader.samples(self.config.samples):
             images = {"source": batch.source, "target": batch.target, **batch.extras}
             shown = {key: to_picture(images[key][0], spec) for key, spec in self.images.images.items()}
-            asked = [partial(self._generate, generator), *[another] * self._others(generator)]
+            asked: list[Predict] = [partial(self._generate, generator), *[another] * self._others(generator)]
             fakes = [to_picture(ask(batch.source, **batch.extras)[0], self.images.target) for ask in asked]
             source, target = shown.pop("source"), shown.pop("target")
             rows.append(Row(name, [source, fakes[0], target, *fakes[1:], *shown.values()]))
