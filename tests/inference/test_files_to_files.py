@@ -18,6 +18,7 @@ from p2pkit.builtin.datasets import shapes
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 from p2pkit.images.tiff import read_georeference, write_tiff
+from p2pkit.inference.companions import Input
 
 CPU = torch.device("cpu")
 RGB = ImageSpec(3)
@@ -244,7 +245,7 @@ def test_noise_is_each_images_own(picture):
             return torch.rand_like(source) * self.factor
 
     model = replace(translator(), generator=Noisy(3), seed=5)
-    alone, many = model.translate(picture), model.fakes([torch.zeros(3, 13, 21)] * 3)
+    alone, many = model.translate(picture), model.fakes([Input(torch.zeros(3, 13, 21))] * 3)
     assert all(torch.equal(fake, many[0]) for fake in many)
     np.testing.assert_array_equal(many[0].permute(1, 2, 0), alone)
     assert (replace(model, seed=6).translate(picture) != alone).any()
