@@ -1,8 +1,7 @@
 """Long trainings and many translations: memory, handles and threads stay what they are once all is warm.
 
-The long form: `P2PKIT_TEST_SOAK=120 pytest -m slow tests/end_to_end/test_soak.py -s`, minutes of training, and as many
-of translating, each counted from its first result. In half a minute little is warm, so that the short form finds what
-leaks fast alone.
+The long form: `P2PKIT_TEST_SOAK=120 pytest -m long tests/end_to_end/test_soak.py -s`, minutes of training, and as many
+of translating. In two minutes little is warm, so that the short form finds what leaks fast alone.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import psutil
 import pytest
 import yaml
 
-MINUTES = float(os.environ.get("P2PKIT_TEST_SOAK", 0.5))
+MINUTES = float(os.environ.get("P2PKIT_TEST_SOAK", 2))
 TRANSLATE = """
 import sys, numpy, p2pkit
 model = p2pkit.load(sys.argv[1], device="cpu")
@@ -62,17 +61,14 @@ def growth(looks: list[Look]) -> float:
 
 @pytest.fixture
 def watch(mlflow_here):
-    """Run a command for some minutes from when it is warm; returns what it held meanwhile, and what it printed last."""
+    """Run a command for some minutes; returns what it held every few seconds, and what it printed last."""
 
-    def run(warm, *command):
+    def run(*command):
         with (mlflow_here / "said.txt").open("w") as said:
             process = subprocess.Popen([sys.executable, *command], cwd=mlflow_here, stdout=said)
-        while not warm():
-            time.sleep(0.1)
-            assert process.poll() is None
         looks, begun, watched = [], time.monotonic(), psutil.Process(process.pid)
         while time.monotonic() - begun < MINUTES * 60:
-            time.sleep(min(2, MINUTES))
+            time.sleep(2)
             assert process.poll() is None
             looks.append(look(watched, begun))
         process.send_signal(signal.SIGTERM)
@@ -92,7 +88,7 @@ def hold(what, looks, said=()):
     assert max(x.threads for x in warm) <= max(x.threads for x in looks[: len(looks) // 2]) + 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(int(MINUTES * 120) + 300)
 def test_hours_of_training_and_translating_hold_no_more_than_minutes(watch, tiny, mlflow_here):
     config = {
@@ -104,8 +100,7 @@ def test_hours_of_training_and_translating_hold_no_more_than_minutes(watch, tiny
         "tracking": {"name": "soak"},
     }
     (mlflow_here / "run.yaml").write_text(yaml.safe_dump({**config, "engine": {**tiny["engine"], "log_every": 50}}))
-    trained = mlflow_here / "runs" / "soak" / "checkpoints"
-    looks, _ = watch(lambda: len(list(trained.glob("step-*"))) > 1, "-m", "p2pkit", "train", "run.yaml", "-q")
+    looks, _ = watch("-m", "p2pkit", "train", "run.yaml", "-q")
     hold("training", looks)
-    looks, done = watch(lambda: (mlflow_here / "said.txt").stat().st_size, "-c", TRANSLATE, "runs/soak")
+    looks, done = watch("-c", TRANSLATE, "runs/soak")
     hold("translating", looks, done)

@@ -66,9 +66,9 @@ def test_a_signal_stops_a_sweep_that_then_goes_on(start, tmp_path):
     first = start("run.yaml", "-s", "schedule.epochs=400", "--name", "s")
     folder = tmp_path / "runs" / "s"
     until(left_a_checkpoint(folder))
-    first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=200)
-    assert first.returncode == 130, err
+    assert first.returncode == 143, err
     assert "go on with: p2pkit sweep --resume runs/s" in out
     store = Store(folder)
     data = json.loads((folder / "sweep.json").read_text())
