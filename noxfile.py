@@ -7,7 +7,7 @@ import socket
 import nox
 
 nox.options.sessions = ["audit", "bandit"]
-_DATABASE = "pypi.org"
+_DATABASE = "api.osv.dev"
 
 
 @nox.session
@@ -18,7 +18,7 @@ def audit(session: nox.Session) -> None:
     except OSError as error:
         session.skip(f"the database of holes, {_DATABASE}, can't be reached: {error}")
     session.install("pip-audit", ".[fid,sweep,webdataset]")
-    session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
+    session.run("pip-audit", "--vulnerability-service", "osv", "--skip-editable", "--progress-spinner", "off")
 
 
 @nox.session

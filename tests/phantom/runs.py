@@ -26,9 +26,10 @@ PLAN = yaml.safe_load((Path(__file__).parent / "runs.yaml").read_text(encoding="
 
 def checked(settings: dict[str, Any]) -> ValidatedRun:
     """Check a variation of the tiny config, without a tracker."""
-    file = Path(tempfile.mkdtemp()) / "registry.yaml"
-    file.write_text("plugins: {block: [p2pkit.mlflow]}\n", encoding="utf-8")
-    return check(resolve(load_config(PLAN["tiny"], settings), load_registry(file, discover=False)))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "registry.yaml"
+        file.write_text("plugins: {block: [p2pkit.mlflow]}\n", encoding="utf-8")
+        return check(resolve(load_config(PLAN["tiny"], settings), load_registry(file, discover=False)))
 
 
 class Notes(Silent):
@@ -43,9 +44,9 @@ class Notes(Silent):
         self.notes.append(text)
 
 
-def trained(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Train, and say how it went."""
-    run, folder, reporter = checked(settings), Path(tempfile.mkdtemp()), Notes()
+def trained(name: str, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train in a folder, and say how it went."""
+    run, reporter = checked(settings), Notes()
     facts: list[dict[str, Any]] = []
     streams = torch.cuda.Stream
     made: list[object] = []
@@ -95,7 +96,8 @@ if __name__ == "__main__":
                 warnings.simplefilter("always")
                 warnings.simplefilter("ignore", DeprecationWarning)
                 try:
-                    row = trained(name, PLAN["runs"][name])
+                    with tempfile.TemporaryDirectory() as folder:  # checkpoints of large networks are in it
+                        row = trained(name, PLAN["runs"][name], Path(folder))
                 except Exception as error:
                     import traceback
 

@@ -13,6 +13,7 @@ import torch
 from p2pkit.engine.data.cache import _Store
 from p2pkit.engine.data.pair_check import ScaleCheck, hold_against
 from p2pkit.engine.data.pair_sources import Cached, PairSource, Uncached
+from p2pkit.engine.data.steady import refuse_unsteady
 from p2pkit.engine.data.streaming import StreamedPairs
 from p2pkit.engine.data.workers import ALONE, Workers
 from p2pkit.errors import DataError, Problem
@@ -60,6 +61,8 @@ def load_split(
         if unreadable == "stop":
             raise_unreadable(found)
         return StreamedPairs(pairs, workers, unreadable, note, images), found
+    if images is not None:
+        refuse_unsteady(pairs)
     store = _Store(len(pairs), cache)
     names: list[str] = []
     kept: list[int] = []
@@ -91,6 +94,9 @@ def read_sample(dataset: PairDataset, *, every_file: bool = False, report: OnPro
         dataset: The data.
         every_file: Whether all pairs are read, also those of a stream.
         report: Called with (what, done, total).
+
+    Raises:
+        DataError: Pairs change from one reading to the next.
     """
     problems: dict[str, Problem] = {}
     for split in dataset.splits:
@@ -100,8 +106,9 @@ def read_sample(dataset: PairDataset, *, every_file: bool = False, report: OnPro
         read: Sequence[Pair] | PairStream = pairs
         if isinstance(pairs, PairStream):
             read = pairs if every_file else ()
-        elif step > 1:
-            read = _Every(pairs, step)
+        else:
+            refuse_unsteady(pairs)
+            read = _Every(pairs, step) if step > 1 else pairs
         for done, outcome in enumerate(decode_in_threads(read, lambda pair: None, dataset.spec), 1):
             found += outcome.problems if isinstance(outcome, DataError) else ()
             if report is not None:
