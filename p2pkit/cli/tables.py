@@ -158,7 +158,8 @@ _FURTHER = {
 
 
 def _figure(key: str, value: float) -> str:
-    return f"{value:,.0f}" if key in ("largest_difference", "written_per_second") else f"{value / 1e6:,.0f} MB"
+    plain = ("largest_difference", "written_per_second", "p50_ms", "p99_ms")
+    return f"{value:,.0f}" if key in plain else f"{value / 1e6:,.0f} MB"
 
 
 def print_sweep(swept: Sweep) -> None:

@@ -22,13 +22,6 @@ PATIENCE = 120.0
 FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-dev-shm-usage"
 ANSWERS = "return [...document.querySelectorAll('.card')].map(card => Number(card.dataset.answers ?? 0))"
 PICTURES = "return [...document.querySelectorAll('#drawing, .card > canvas')].map(each => each.toDataURL())"
-STROKE = """
-const canvas = document.getElementById("drawing"), box = canvas.getBoundingClientRect();
-for (const [type, x, y] of [["pointerdown", 0.2, 0.2], ["pointermove", 0.8, 0.7], ["pointerup", 0.8, 0.7]]) {
-  const at = {clientX: box.left + x * box.width, clientY: box.top + y * box.height};
-  canvas.dispatchEvent(new PointerEvent(type, {...at, pointerId: 1, button: 0, bubbles: true, pointerType: "touch"}));
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +95,20 @@ def answered(page, before: list[int]) -> list[int]:
     return page.execute_script(ANSWERS)
 
 
+def stroke(page) -> None:
+    """Draw across the sheet, by a real pointer."""
+    from selenium.webdriver import ActionChains
+
+    sheet = page.find_element("id", "drawing")
+    left, top = -sheet.size["width"] // 3, -sheet.size["height"] // 3
+    acts = ActionChains(page, duration=20).move_to_element_with_offset(sheet, left, top).click_and_hold()
+    acts.move_to_element_with_offset(sheet, -left, -top).release().perform()
+
+
 def test_a_stroke_changes_what_two_models_make_and_undo_takes_it_back(page):
     answers, before = page.execute_script(ANSWERS), page.execute_script(PICTURES)
     assert len(before) == 3
-    page.execute_script(STROKE)
+    stroke(page)
     answers, drawn = answered(page, answers), page.execute_script(PICTURES)
     assert [new != old for new, old in zip(drawn, before, strict=True)] == [True] * 3
     assert drawn[1] == drawn[2]
@@ -129,7 +132,7 @@ def test_keys_choose_tools_and_go_back(page):
     pressed("]]")
     assert page.execute_script("return Number(document.getElementById('size').value)") == size + 2
     before = page.execute_script(PICTURES)[0]
-    page.execute_script(STROKE)
+    stroke(page)
     assert page.execute_script(PICTURES)[0] != before
     ActionChains(page).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
     assert page.execute_script(PICTURES)[0] == before
