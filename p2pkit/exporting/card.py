@@ -39,7 +39,15 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
 
 
 def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = "") -> tuple[str, Samples | None]:
-    """Return a model card in Markdown, and the run's latest samples, to which it refers; arguments as above."""
+    """Return a model card in Markdown, and the run's latest samples, to which it refers.
+
+    Args:
+        checkpoint: A checkpoint.
+        images: What the model was trained on.
+        license: The model's licence; empty where it is not known.
+        how: The command that uses the model.
+        parity: By how much the program and the network differ, where there is a program.
+    """
     run = run_of(checkpoint)
     report: Report | None = None
     samples: Samples | None = None

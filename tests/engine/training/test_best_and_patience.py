@@ -39,8 +39,8 @@ def scored(monkeypatch):
         left = list(values)
         original = Evaluator.__call__
 
-        def call(self, generator, sheet):
-            found, samples = original(self, generator, sheet)
+        def call(self, *arguments):
+            found, samples = original(self, *arguments)
             found.metrics["l1"] = left.pop(0) if len(left) > 1 else left[0]
             return found, samples
 
