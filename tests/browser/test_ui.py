@@ -100,7 +100,7 @@ def photograph(browser, name: str) -> None:
     if folder is None:
         return
     time.sleep(5)  # charts grow into place
-    file = Path(folder) / f"{name}.png"
+    file = Path(__file__).parents[2] / folder / f"{name}.png"  # a test may work elsewhere
     file.parent.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(file))
     with Image.open(file) as picture:
