@@ -50,7 +50,8 @@ def bench_serve(
 
     Returns:
         One object: the machine, and a row for each number of clients. Ratios of rates are to `one_by_one`, which
-        decodes, translates and encodes each image in turn without any server.
+        decodes, translates and encodes each image in turn without any server. Processor time is that of server and
+        clients for each request, which other work on the machine changes least.
     """
     images = translator.images
     dice = np.random.default_rng(0)
@@ -62,16 +63,18 @@ def bench_serve(
     settings = Settings(batch, max_wait, rate=0, in_flight=4 * max(clients))
     found: dict[str, list[list[float]]] = {}
     spans: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
     with _running(translator, settings) as port:
         for number in range(rounds + 1):
             note(f"round {number} of {rounds}" if number else "warming up")
             for name, act in _variants(translator, content, port, clients, requests):
-                begun = time.perf_counter()
+                begun, used = time.perf_counter(), time.process_time()
                 times = act()
                 if number:
+                    spent.setdefault(name, []).append((time.process_time() - used) / len(times))
                     spans.setdefault(name, []).append(time.perf_counter() - begun)
                     found.setdefault(name, []).append(times)
-    rows = [_row(name, found[name], spans[name]) for name in found]
+    rows = [_row(name, found[name], spans[name], spent[name]) for name in found]
     for row in rows:
         row["ratio"] = row["requests_per_second"] / rows[0]["requests_per_second"]
     facts = {"side": images.height, "requests": requests, "batch": batch, "max_wait": max_wait}
@@ -125,13 +128,14 @@ def _running(translator: Translator, settings: Settings) -> Iterator[int]:
         thread.join()
 
 
-def _row(name: str, times: list[list[float]], spans: list[float]) -> dict[str, Json]:
+def _row(name: str, times: list[list[float]], spans: list[float], spent: list[float]) -> dict[str, Json]:
     every = sorted(each for own in times for each in own)
     rates = [len(own) / span for own, span in zip(times, spans, strict=True)]
     return {
         "variant": name,
         "requests_per_second": statistics.median(rates),
         "spread": [min(rates), max(rates)],
+        "processor_ms": 1000 * statistics.median(spent),
         "p50_ms": 1000 * every[len(every) // 2],
         "p99_ms": 1000 * every[min(len(every) - 1, int(len(every) * 0.99))],
     }

@@ -146,6 +146,7 @@ def _rate(value: float) -> str:
 
 _FURTHER = {
     "largest_difference": "largest difference",
+    "processor_ms": "processor ms",
     "p50_ms": "p50 in ms",
     "p99_ms": "p99 in ms",
     "bytes": "on disk",
@@ -158,7 +159,7 @@ _FURTHER = {
 
 
 def _figure(key: str, value: float) -> str:
-    plain = ("largest_difference", "written_per_second", "p50_ms", "p99_ms")
+    plain = ("largest_difference", "written_per_second", "processor_ms", "p50_ms", "p99_ms")
     return f"{value:,.0f}" if key in plain else f"{value / 1e6:,.0f} MB"
 
 

@@ -63,7 +63,7 @@ def make_app(
     """
     settings = settings or Settings()
     desk = Desk(models, settings)
-    app = FastAPI(
+    app = _App(
         title="p2pkit serve",
         version=p2pkit.__version__,
         docs_url=None,
@@ -78,6 +78,19 @@ def make_app(
     _add_translate(app, desk)
     _add_pages(app)
     return app
+
+
+class _App(FastAPI):
+    """An app that answers queries that can't be read as all other mistakes, by 400, and says so."""
+
+    def openapi(self) -> dict[str, Json]:
+        """Describe the app."""
+        described = super().openapi()
+        for about in (each for methods in described["paths"].values() for each in methods.values()):
+            if about["responses"].pop("422", None) is not None:
+                about["responses"].setdefault("400", _REFUSALS[400])
+            about["responses"].setdefault("429", _REFUSALS[429])
+        return described
 
 
 class Desk:
@@ -240,25 +253,6 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
         finally:
             desk.metrics.requests.labels(name, status).inc()
         return response
-
-    _without_422(app)
-
-
-def _without_422(app: FastAPI) -> None:
-    """Say that queries that can't be read are answered as all other mistakes are, by 400."""
-    make = app.openapi
-
-    def described() -> dict[str, Json]:
-        schema = make()
-        for methods in schema["paths"].values():
-            for about in methods.values():
-                if about["responses"].pop("422", None) is not None:
-                    about["responses"].setdefault("400", _REFUSALS[400])
-                about["responses"].setdefault("429", _REFUSALS[429])
-        return schema
-
-    replace_method: dict[str, Json] = {"openapi": described}
-    vars(app).update(replace_method)
 
 
 def _add_pages(app: FastAPI) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +145,23 @@ def test_values_beyond_8_bits_are_kept(models, served):
             assert np.unique(got.array).tolist() == [40000]
         refused = client.translate(buffer.getvalue(), content_type="application/x-npy", accept="image/jpeg")
         assert (refused.status, refused.json["where"]) == (406, "header.accept")
+
+
+def test_what_the_page_on_serving_shows(client, content, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "serve-a-model.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("drawing.png").write_bytes(content)
+
+    def here(code: str) -> str:
+        return code.replace(":8000", f":{client.port}").replace("/emoji/", "/first/")
+
+    (asked,) = re.findall(r"^```text\n(.*?)^```", page, re.M | re.S)
+    exec(compile(here(asked), "page", "exec"), {})
+    assert Image.open("fake.webp").size == (16, 16)
+    if shutil.which("curl"):
+        (curl,) = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
+        subprocess.run(["bash", "-e", "-c", here(curl)], check=True)
+        assert Image.open("fake.png").size == (34, 21)
+    addresses = re.findall(r"`GET (/[^`]*)`", page)
+    assert len(addresses) == 8
+    assert [client.ask("GET", each.replace("NAME", "first")).status for each in addresses] == [200] * 8
