@@ -183,7 +183,11 @@ class Registry:
 
 
 def load_registry(
-    path: Path | None = None, *, plugin_files: Sequence[Path] = (), discover: bool = True, start: Path | None = None
+    path: str | Path | None = None,
+    *,
+    plugin_files: Sequence[str | Path] = (),
+    discover: bool = True,
+    start: Path | None = None,
 ) -> Registry:
     """Read registry.yaml, load the plugins it allows, and check its names.
 
@@ -202,7 +206,7 @@ def load_registry(
     """
     packaged = resources.files("p2pkit").joinpath(FILE)
     base = packaged if packaged.is_file() else Path(__file__).parent.parent / FILE  # the latter in an editable install
-    own = path or _nearest(start or Path.cwd())
+    own = Path(path) if path is not None else _nearest(start or Path.cwd())
     data = read_mapping(base, FILE, RegistryError)
     origin = FILE
     if own is not None:
@@ -212,7 +216,7 @@ def load_registry(
         data = _overlay(data, read_mapping(own, origin, RegistryError))
     file = _validate(data, origin)
     enable = None if file.plugins.enable == "all" else file.plugins.enable
-    plugins = Plugins(enable=enable, block=file.plugins.block, files=plugin_files, discover=discover)
+    plugins = Plugins(enable=enable, block=file.plugins.block, files=tuple(map(Path, plugin_files)), discover=discover)
     # Whoever was given a folder with a model in it has not read what a file in it trusts.
     registry = Registry(file, plugins, origin, trusted=() if path is None else tuple(file.plugins.trust))
     problems = list(_wrong_names(registry))
@@ -236,7 +240,7 @@ def names_in_force(registry: Registry | None, plugins: Sequence[str | Path] = ()
     if registry is not None and plugins:
         cause = "give either a registry or plugins"
         raise RegistryError(Problem("plugins", cause, "load_registry(plugin_files=...) makes a registry with them"))
-    names = registry or load_registry(plugin_files=tuple(map(Path, plugins)))
+    names = registry or load_registry(plugin_files=plugins)
     return replace(names, trust=trust or names.trust)
 
 

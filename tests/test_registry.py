@@ -56,6 +56,12 @@ def refused(registry, kind: str, name: str):
     return problem
 
 
+def test_paths_may_be_texts(load, tmp_path):
+    load("", "acme")
+    registry = load_registry(str(tmp_path / "own" / "registry.yaml"), plugin_files=[str(tmp_path / "own" / "acme.py")])
+    assert registry.resolve("generator", "swin").component.full_name == "acme:swin"
+
+
 def test_a_bare_name_is_an_alias_first(registry):
     resolved = registry.resolve("generator", "unet_256")
     assert (resolved.component.full_name, resolved.alias, resolved.params) == ("p2pkit:unet", "unet_256", {"depth": 8})
