@@ -39,7 +39,15 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
 
 
 def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = "") -> tuple[str, Samples | None]:
-    """Return a model card in Markdown, and the run's latest samples, to which it refers; arguments as above."""
+    """Return a model card in Markdown, and the run's latest samples, to which it refers.
+
+    Args:
+        checkpoint: The model.
+        images: What it was trained on.
+        license: Its licence; empty where none was named.
+        how: How it is used.
+        parity: How a program compares with the network.
+    """
     run = run_of(checkpoint)
     report: Report | None = None
     samples: Samples | None = None

@@ -49,7 +49,7 @@ _REFUSALS: dict[int | str, dict[str, Json]] = {
         429: "Too many requests.",
     }.items()
 }
-_MISSING = {404: _REFUSALS[404], 429: _REFUSALS[429]}
+_MISSING: dict[int | str, dict[str, Json]] = {404: _REFUSALS[404], 429: _REFUSALS[429]}
 Name = Annotated[str, Path(description="A model's name.")]
 
 
