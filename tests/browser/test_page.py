@@ -20,8 +20,8 @@ import p2pkit
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120.0
 FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-dev-shm-usage"
-ANSWERS = "return [...document.querySelectorAll('.card')].map(card => Number(card.dataset.answers ?? 0))"
-PICTURES = "return [...document.querySelectorAll('#drawing, .card > canvas')].map(each => each.toDataURL())"
+ANSWERS = "return [...document.querySelectorAll('article')].map(card => Number(card.dataset.answers ?? 0))"
+PICTURES = "return [...document.querySelectorAll('#drawing, article > canvas')].map(each => each.toDataURL())"
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +139,11 @@ def test_keys_choose_tools_and_go_back(page):
 
 
 def test_what_a_model_made_is_saved(page):
-    page.find_element("css selector", ".card button").click()
+    page.find_element("css selector", "article button").click()
     file = await_(lambda: list(page.saved.glob("*.png")))[0]
     assert file.name == "one.png"
-    assert Image.open(file).size == (16, 16)
+    with Image.open(file) as fake:
+        assert fake.size == (16, 16)
 
 
 def test_two_are_compared_and_one_is_left_out(page):

@@ -157,11 +157,13 @@ def test_what_the_page_on_serving_shows(client, content, tmp_path, monkeypatch):
 
     (asked,) = re.findall(r"^```text\n(.*?)^```", page, re.M | re.S)
     exec(compile(here(asked), "page", "exec"), {})
-    assert Image.open("fake.webp").size == (16, 16)
+    with Image.open("fake.webp") as fake:
+        assert fake.size == (16, 16)
     if shutil.which("curl"):
         (curl,) = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
         subprocess.run(["bash", "-e", "-c", here(curl)], check=True)
-        assert Image.open("fake.png").size == (34, 21)
+        with Image.open("fake.png") as fake:
+            assert fake.size == (34, 21)
     addresses = re.findall(r"`GET (/[^`]*)`", page)
     assert len(addresses) == 8
     assert [client.ask("GET", each.replace("NAME", "first")).status for each in addresses] == [200] * 8
