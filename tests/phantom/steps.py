@@ -36,7 +36,7 @@ def counted(settings: dict[str, object]) -> dict[str, object]:
         step(batches, number)
         nodes.append(on_phantom.nodes())
     # One that follows another, as in a run: else its number would be written anew.
-    number = step.examples[-1] + math.lcm(*assembly.step.periods)
+    number = step.examples[-1] + math.lcm(*step.periods)
     step(batches, number - 1)
     on_phantom.reset()
     step(batches, number)

@@ -56,7 +56,7 @@ class GraphedStep:
         self.step = step
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
         self.pool = torch.cuda.graph_pool_handle()
-        self.examples = _examples(self._periods)
+        self.examples = _examples(self.periods)
         self._awaited = {self._due(number) for number in self.examples}
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _Captured] = {}
@@ -91,12 +91,12 @@ class GraphedStep:
         return self._captured[key].replay(batches)
 
     @property
-    def _periods(self) -> list[int]:
+    def periods(self) -> list[int]:
         """Of all that is not done in each step, every how many steps it is."""
         return [*self.step.objective.periods, self.step.turns.updates.generator]
 
     def _due(self, number: int) -> tuple[bool, ...]:
-        return tuple(number % each == 0 for each in self._periods)
+        return tuple(number % each == 0 for each in self.periods)
 
     def release(self) -> None:
         """Give back the memory of its graphs, which nobody will ask for again."""
