@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,10 @@ def test_a_mistake_of_the_server_shows_no_traceback(models, served, content):
     class Broken:
         images, multiple = models["first"].translator.images, 16
 
+        @property
+        def sources(self):
+            return self
+
         def read(self, *args, **options):
             raise ZeroDivisionError("secret")
 
@@ -137,7 +141,8 @@ def test_values_beyond_8_bits_are_kept(models, served):
         def fakes(self, sources, batch=1):
             return [image_tensor(np.full((21, 34), 40000, np.uint16)) for _ in sources]
 
-    with served({"first": replace(first, translator=Deep(**{**vars(first.translator), "images": images}))}) as client:
+    values = {each.name: getattr(first.translator, each.name) for each in fields(first.translator)}
+    with served({"first": replace(first, translator=Deep(**{**values, "images": images}))}) as client:
         buffer = io.BytesIO()
         np.save(buffer, np.zeros((21, 34, 3), np.uint8))
         for kind in ("image/png", "image/tiff", "application/x-npy"):

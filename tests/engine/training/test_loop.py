@@ -71,7 +71,7 @@ def test_a_run_that_has_all_its_steps_says_so(work, tmp_path):
     whole = work(tmp_path / "run").train()
     again = work(tmp_path / "run")
     notes = []
-    again.reporter.note = notes.append
+    again.reporter.outcome = notes.append
     found = again.train(whole.checkpoint)
     assert found.progress == whole.progress
     assert found.reason == "all 6 steps were done before, so nothing was trained"
