@@ -28,7 +28,7 @@ PLACES = {
     "telling trackers": (2, f"{EVENTS}checkpointed"),
     "end": (1, f"{EVENTS}ended"),
 }
-IN_CI = {(0, "joining"), (1, "first collective"), (0, "evaluation"), (1, "end")}
+IN_CI = {(1, "first collective"), (0, "evaluation")}
 SENTENCE = re.compile(r"another process of this run (does not answer|has failed)|^stopped by SIGTERM$", re.MULTILINE)
 
 
