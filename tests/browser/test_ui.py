@@ -217,7 +217,6 @@ def test_the_best_checkpoint_is_on_the_models_tab_with_its_score_and_data(known,
     await_texts(browser, *(model.name for model in (best, *others)), "val/l1", f"{data.name} (#{data.digest})")
     score = next(str(point.value) for point in best.metrics if point.key == "val/l1")
     await_(lambda: score in browser.execute_script(ROW, best.name), "the best score in the line of its checkpoint")
-    photograph(browser, "weights-models")
 
 
 @pytest.mark.skipif(PICTURES in os.environ, reason="the tutorial registers no model")
