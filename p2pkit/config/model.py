@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from p2pkit.config.phases import FrozenConfig, PhaseConfig, Unit, UpdatesConfig
+from p2pkit.config.phase_sections import FrozenConfig, PhaseConfig, Unit, UpdatesConfig
 from p2pkit.config.sections import Argument, Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
 from p2pkit.config.tracking import TrackingConfig
 from p2pkit.types import RunLength

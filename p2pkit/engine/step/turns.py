@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from p2pkit.config.phases import UpdatesConfig
+from p2pkit.config.phase_sections import UpdatesConfig
 from p2pkit.engine.step.objective import PlayerName
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pkit.config.phases import UpdatesConfig
+from p2pkit.config.phase_sections import UpdatesConfig
 from p2pkit.engine.step.turns import Turns
 
 D, G = "discriminator", "generator"

@@ -1,4 +1,4 @@
-"""The trial of a step, of each phase of a run: what is wrong is named by what the phase has of its own."""
+"""The dry run of each phase of a run: what is wrong is named by what the phase has of its own."""
 
 from __future__ import annotations
 
