@@ -13,6 +13,8 @@ P = TypeVar("P", bound=PurePath)
 _COMMON = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tga")
 IMAGE_SUFFIXES = frozenset({*_COMMON, ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy", ".exr"})
 """What names of image files end with; in lower case."""
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
+"""The same of videos, which are translated where they are named; a folder of images may hold others."""
 
 
 SUFFIXES = set(IMAGE_SUFFIXES)

@@ -16,6 +16,7 @@ from p2pkit.images.files import write_image
 from p2pkit.images.tiff import Tag
 from p2pkit.inference.companions import Input
 from p2pkit.inference.large import LargeTiff
+from p2pkit.inference.video import Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Read:
 
     Args:
         out: The file to write.
-        source: What the network is given, with what stands beside it, or a file that is read by rows.
+        source: What the network is given, with what stands beside it, or a file that is read by rows or frames.
         tags: A TIFF's place on earth.
         sample: Which of several fakes of the source.
         beside: What the fake keeps of the file beside its pixels.
@@ -32,7 +33,7 @@ class Read:
     """
 
     out: Path
-    source: Input | LargeTiff
+    source: Input | LargeTiff | Video
     tags: tuple[Tag, ...] = ()
     sample: int = 0
     beside: Beside = field(default_factory=Beside)

@@ -10,8 +10,9 @@ from pathlib import Path, PurePath
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import is_fake, suffix_for
 from p2pkit.images.formats import writes
-from p2pkit.images.listing import SUFFIXES, find_images, suffix_of, without_suffix
+from p2pkit.images.listing import SUFFIXES, VIDEO_SUFFIXES, find_images, suffix_of, without_suffix
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
+from p2pkit.inference.video import is_fake_video, is_held, is_video
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
 
@@ -63,7 +64,8 @@ def plan_jobs(
     jobs = [_sample(job, index) for job in jobs for index in range(samples)] if samples > 1 else jobs
     kept = [job for job in jobs if not (skip_existing and job.out.is_file() and job.out not in job.sources)]
     problems += [*_twice(jobs), *_overwritten(kept, overwrite), *_folder(named.parent if named else output)]
-    if named and (suffix := suffix_of(named)) != suffix_for(images.target, suffix):
+    problems += _videos(kept, images)
+    if named and not is_video(named) and (suffix := suffix_of(named)) != suffix_for(images.target, suffix):
         problems.append(Problem(str(named), f"a {suffix} file can't hold what the fakes are", "write .tif or .npy"))
     if problems or not jobs:
         raise DataError(problems or Problem("", "there is nothing to translate"))
@@ -72,7 +74,7 @@ def plan_jobs(
 
 def _single(inputs: Sequence[Path], output: Path) -> Path | None:
     """Return the output where it names a file for one image."""
-    if suffix_of(output) not in SUFFIXES or output.is_dir():
+    if suffix_of(output) not in SUFFIXES | VIDEO_SUFFIXES or output.is_dir():
         return None
     if len(inputs) == 1 and not inputs[0].is_dir() and not is_manifest(inputs[0]):
         return output if inputs[0].exists() else None
@@ -133,6 +135,8 @@ def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
     A plugin's format is kept as a TIFF is, where the plugin can write it.
     """
     given = suffix_of(source) if source is not None else ""
+    if given in VIDEO_SUFFIXES:
+        return given
     if given not in TIFF and not writes(f"image{given}"):
         given = images.reading.suffix or (given if given == ".npy" else ".png")
     return suffix_for(images.target, given)
@@ -142,6 +146,18 @@ def _folder(output: Path) -> Iterator[Problem]:
     existing = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not existing.is_dir():
         yield Problem(str(output), f"{existing} is a file, where a folder is wanted", "give another name")
+
+
+def _videos(jobs: Iterable[Job], images: PairSpec) -> Iterator[Problem]:
+    """Refuse what would be a video of images, an image of a video, or of fakes that videos don't hold."""
+    for job in jobs:
+        moving = [is_video(path) for path in (*job.sources, job.out)]
+        if any(moving) and not (all(moving) and len(job.sources) == 1):
+            cause = f"can't become {job.out}: a video becomes a video, and nothing else does"
+            yield Problem(", ".join(map(str, job.sources)), cause, f"write {', '.join(sorted(VIDEO_SUFFIXES))}")
+        elif any(moving) and not is_held(images.target):
+            cause = "is a video, and what this model makes is none: it has 1 or 3 channels of 8 bits"
+            yield Problem(str(job.sources[0]), cause, "translate the video's frames as images")
 
 
 def _twice(jobs: Iterable[Job]) -> Iterator[Problem]:
@@ -172,7 +188,7 @@ OVERWRITE = "give another folder, or say --skip-existing or --overwrite"
 def is_ours(path: Path) -> bool:
     """Say whether a file that exists is a fake."""
     try:
-        return path.is_file() and not path.is_symlink() and is_fake(path)
+        return path.is_file() and not path.is_symlink() and (is_fake_video if is_video(path) else is_fake)(path)
     except OSError:
         return False
 

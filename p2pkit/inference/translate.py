@@ -35,6 +35,7 @@ from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
 from p2pkit.inference.sources import Sources
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
+from p2pkit.inference.video import Video, is_video
 from p2pkit.types import Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
 
@@ -264,8 +265,8 @@ class Translator:
         with ThreadPoolExecutor(_THREADS) as writer:
             for group in batches(sound(outcomes, problems), batch):
                 own = replace(self, seed=self.seed + group[0].sample)
-                if isinstance(group[0].source, LargeTiff):
-                    saving.append(finished(own._translate_large(group[0].source, group[0], batch)))
+                if isinstance(whole := group[0].source, LargeTiff | Video):
+                    saving.append(finished(own._translate_by_parts(whole, group[0].out, batch, report)))
                 else:
                     sources = [read.source for read in group if isinstance(read.source, Input)]
                     for read, fake in zip(group, own.fakes(sources, batch), strict=True):
@@ -280,32 +281,44 @@ class Translator:
         return written
 
     def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> Read | Problem:
+        seed = self.seed + job.sample
+
+        def see(frame: Tensor) -> Input:
+            return self.companions.read(self.sources.make([frame], given, size), job.extras, seed)
+
+        if is_video(job.sources[0]):
+            return Read(job.out, Video(job.sources[0], see), sample=job.sample)
         try:
             whole = size is not None or self.companions.specs
             large = None if whole else LargeTiff.found(job, self.images, self.tiling)
             if large is not None:
                 return Read(job.out, large, sample=job.sample)
             kinds = (suffix_of(job.sources[0]), suffix_of(job.out))
-            seed = self.seed + job.sample
             taken = self.sources.read(job.sources, kinds, given=given, size=size, extras=job.extras, seed=seed)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
         return Read(job.out, taken.source, tuple(taken.tags), job.sample, taken.beside, taken.meta)
 
-    def _translate_large(self, large: LargeTiff, read: Read, batch: int) -> Path | Problem:
+    def _translate_by_parts(
+        self, whole: LargeTiff | Video, out: Path, batch: int, report: Report | None
+    ) -> Path | Problem:
+        """Translate what is never in memory as a whole: noise is the same for all frames of a video."""
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(whole, Video):
+                return whole.translate(out, partial(self.fakes, batch=batch), batch, report)
+            return self._translate_rows(whole, out, batch)
+        except OSError as error:
+            return Problem(str(whole.path), f"can't be translated: {error.strerror or error}")
+
+    def _translate_rows(self, large: LargeTiff, out: Path, batch: int) -> Path:
         """Translate a TIFF by rows, of which few are in memory at a time."""
         columns, rows = (Axis(side, self.multiple, self.tiling) for side in (large.width, large.height))
-        seam = Seam()
-        try:
-            with large.rows() as source:
-                fakes = translate_rows(
-                    source, partial(self._running, vectors={}), rows, columns, seam, batch=batch, see=large.see
-                )
-                few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
-                read.out.parent.mkdir(parents=True, exist_ok=True)
-                written = large.write(read.out, (to_stored(part[None], self.images.target)[0] for part in few))
-        except OSError as error:
-            return Problem(str(large.path), f"can't be translated: {error.strerror or error}")
+        seam, run = Seam(), partial(self._running, vectors={})
+        with large.rows() as source:
+            fakes = translate_rows(source, run, rows, columns, seam, batch=batch, see=large.see)
+            few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
+            written = large.write(out, (to_stored(part[None], self.images.target)[0] for part in few))
         self._tell(seam)
         return written
 
