@@ -62,7 +62,7 @@ def histories(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_histories_of_a_run_killed_twice_equal_those_of_an_uninterrupted_one(
     mlflow_here: Path, tiny: dict[str, Any], registry: Registry
