@@ -8,6 +8,7 @@ from pathlib import Path
 
 COSTS = "costs.json"
 PARAMETERS, SPEED = "parameters", "images/s"
+COSTS_MORE_IS_BETTER = {PARAMETERS: False, SPEED: True}
 
 
 def save_costs(folder: Path, parameters: int, images_per_second: float | None) -> None:
