@@ -93,7 +93,7 @@ class Verdict:
     def __call__(self, progress: Progress, report: Report) -> str | None:
         """Hear of an evaluation; return why to train no further."""
         name = goal_of(report.metrics, self._goal)
-        if name is None:
+        if name is None or progress.step == 0:  # an untrained generator is no result
             return None
         with quiet():  # a resumed run may evaluate an epoch once more
             self._trial.report(report.metrics[name], progress.epoch)

@@ -38,6 +38,7 @@ def open_storage(address: str | None, folder: Path) -> BaseStorage:
     """
     from optuna import storages
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.pool import NullPool
 
     logging.getLogger("optuna").setLevel(logging.WARNING)
     if address is None:
@@ -48,7 +49,8 @@ def open_storage(address: str | None, folder: Path) -> BaseStorage:
             if kind == "grpc":
                 return _proxy(address)
             named = kind if "+" in kind else f"{kind}+{_DRIVERS[kind]}"
-            return storages.RDBStorage(f"{named}://{rest}", engine_kwargs={"pool_pre_ping": True})
+            # A connection for each question: between two of them a server may close one that is kept.
+            return storages.RDBStorage(f"{named}://{rest}", engine_kwargs={"poolclass": NullPool})
     except ImportError as error:
         extra = kind.partition("+")[0]
         raise StorageError(Problem("sweep.storage", first_line(error), f"pip install 'p2pkit[{extra}]'")) from None
@@ -85,11 +87,9 @@ def answering(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Context in which Optuna does not warn that it may change."""
-    from optuna.exceptions import ExperimentalWarning
-
+    """Context in which Optuna does not warn of what is meant so here."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore")
         yield
 
 
