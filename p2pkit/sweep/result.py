@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from p2pkit.atomic_files import atomic_file
-from p2pkit.compare import compare, draw_contact_sheet, save_plots, write_page
+from p2pkit.compare import compare, draw_contact_sheet, draw_front, pareto_front, save_plots, write_page
 from p2pkit.compare.records import read_record
 from p2pkit.config import PublishedConfig
 from p2pkit.engine.storage.costs import COSTS_MORE_IS_BETTER
@@ -91,6 +91,22 @@ class Sweep:
             return None
         return (max if higher else min)(rows, key=lambda row: row[goal])
 
+    def weighed(self) -> dict[str, tuple[float, float]]:
+        """Return both values of each point by which they are weighed; nothing where only one is asked for."""
+        costs, found = self.costs(), {}
+        for row in self.table() if len(self.goals) == 2 else ():
+            values = {**row, **costs.get(row["label"], {})}
+            first, second = (values.get(goal_of(values, goal) or "", math.nan) for goal in self.goals)
+            if row["runs"] and math.isfinite(first) and math.isfinite(second):
+                found[row["label"]] = (first, second)
+        return found
+
+    @property
+    def front(self) -> list[str]:
+        """The points that no other one beats in both values; empty where only one is asked for."""
+        points = self.weighed()
+        return pareto_front(points, tuple(map(bool, self.goals.values()))) if points else []
+
     def directions(self) -> dict[str, bool | None]:
         """Return for each metric whether higher is better, as the reports of the runs say."""
         records = (read_record(folder, lambda _: None) for folder in self.finished)
@@ -136,6 +152,9 @@ def write_results(swept: Sweep) -> list[Path]:
         draw_contact_sheet(compared, swept.sheet)
         files += [swept.sheet, *save_plots(compared, swept.folder / PLOTS), swept.page]
         write_page(compared, swept.page, title=swept.folder.name)
+    if points := swept.weighed():
+        files.append(swept.folder / PLOTS / "front.png")
+        draw_front(points, {goal: bool(higher) for goal, higher in swept.goals.items()}, files[-1])
     return files
 
 

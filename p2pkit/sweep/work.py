@@ -74,7 +74,11 @@ def sweep(
     tracking, address = planned.first.plan.config.tracking, planned.wanted.storage
     folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
     with answering(address):
-        study = create_study(open_storage(address, folder), folder.name, planned)
+        try:
+            study = create_study(open_storage(address, folder), folder.name, planned)
+        except P2pkitError:
+            folder.rmdir()
+            raise
         note_storage(folder, study.study_name, address)
         bring_along(registry.plugins.files, [checked.plan.resolved() for checked in planned.checked.values()], folder)
         return _Worker(folder, study, planned, registry, progress=progress, first=True).work()
