@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.compare.plots import plain
 
 
-def pareto_front(points: Mapping[str, tuple[float, float]], higher: tuple[bool, bool]) -> list[str]:
+def pareto_front(points: Mapping[str, tuple[float, float]], higher: Sequence[bool]) -> list[str]:
     """Return the points that no other one beats, along the front.
 
     Args:

@@ -105,7 +105,7 @@ class Sweep:
     def front(self) -> list[str]:
         """The points that no other one beats in both values; empty where only one is asked for."""
         points = self.weighed()
-        return pareto_front(points, tuple(map(bool, self.goals.values()))) if points else []
+        return pareto_front(points, list(map(bool, self.goals.values()))) if points else []
 
     def directions(self) -> dict[str, bool | None]:
         """Return for each metric whether higher is better, as the reports of the runs say."""

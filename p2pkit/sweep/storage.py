@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 STATE = "sweep.json"
 """File in a sweep's folder that says where its study lies."""
 JOURNAL = "sweep.journal"
-_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-_PORT = 13000
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+_SECONDS = 10
 
 
 def open_storage(address: str | None, folder: Path) -> BaseStorage:
     """Open the storage of a study.
 
-    A file of Optuna's journal needs no locks but such as network folders have, which SQLite does not.
+    The file is Optuna's journal, which unlike SQLite needs no locks that network folders lack.
 
     Args:
         address: The server's; None for a file in the sweep's folder.
@@ -36,34 +37,25 @@ def open_storage(address: str | None, folder: Path) -> BaseStorage:
     Raises:
         StorageError: The server does not answer, or what speaks to it is not installed.
     """
-    from optuna import storages
+    from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.pool import NullPool
 
     logging.getLogger("optuna").setLevel(logging.WARNING)
     if address is None:
-        return storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-    kind, _, rest = address.partition("://")
+        return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    kind, place = address.partition("://")[0], urlsplit(address)
     try:
-        with answering(address):
-            if kind == "grpc":
-                return _proxy(address)
-            named = kind if "+" in kind else f"{kind}+{_DRIVERS[kind]}"
-            # A connection for each question: between two of them a server may close one that is kept.
-            return storages.RDBStorage(f"{named}://{rest}", engine_kwargs={"poolclass": NullPool})
+        with answering(address), quiet():
+            if kind != "grpc":  # a connection for each question, since a server closes one that is kept for hours
+                named = address.replace(kind, _DRIVERS.get(kind, kind), 1)
+                return RDBStorage(named, engine_kwargs={"poolclass": NullPool})
+            proxy = GrpcStorageProxy(host=place.hostname or "localhost", port=place.port or 13000)
+            proxy.wait_server_ready(timeout=_SECONDS)
+            return proxy
     except ImportError as error:
-        extra = kind.partition("+")[0]
-        raise StorageError(Problem("sweep.storage", first_line(error), f"pip install 'p2pkit[{extra}]'")) from None
-
-
-def _proxy(address: str) -> BaseStorage:
-    from optuna.storages import GrpcStorageProxy
-
-    place = urlsplit(address)
-    with quiet():
-        proxy = GrpcStorageProxy(host=place.hostname or "localhost", port=place.port or _PORT)
-    proxy.wait_server_ready(timeout=10)
-    return proxy
+        remedy = f"pip install 'p2pkit[{kind.partition('+')[0]}]'"
+        raise StorageError(Problem("sweep.storage", first_line(error), remedy)) from None
 
 
 @contextmanager
@@ -76,13 +68,14 @@ def answering(address: str | None) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    grpc = sys.modules.get("grpc")
+    failures = (StorageInternalError, SQLAlchemyError, ConnectionError, *([grpc.RpcError] if grpc else ()))
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError, ConnectionError) as error:
+    except failures if address else () as error:
         cause = f"{without_password(address)} does not answer: {first_line(error.__cause__ or error)}"
-        raise StorageError(
-            Problem("sweep.storage", cause, "is it the right address, and does the server run?")
-        ) from error
+        remedy = "is it the right address, and does the server run?"
+        raise StorageError(Problem("sweep.storage", cause, remedy)) from error
 
 
 @contextmanager
@@ -107,15 +100,15 @@ def noted_storage(folder: Path) -> tuple[str, str | None]:
     """
     try:
         found = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if "units" in found:
-            remedy = "begin it anew; its finished runs are shown by p2pkit compare"
-            raise ModelError(Problem(str(folder), "this sweep was begun by an earlier p2pkit", remedy))
-        return found["study"], found["storage"]
+        if "units" not in found:
+            return found["study"], found["storage"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(Problem(str(folder), f"there is no sweep to go on with: {error}")) from None
+    remedy = "begin it anew; its finished runs are shown by p2pkit compare"
+    raise ModelError(Problem(str(folder), "this sweep was begun by an earlier p2pkit", remedy))
 
 
 def without_password(address: str | None) -> str | None:
     """Return an address as it may be shown."""
-    parts = urlsplit(address or "")
-    return address.replace(f":{parts.password}@", "@", 1) if address and parts.password else address
+    password = urlsplit(address or "").password
+    return address.replace(f":{password}@", "@", 1) if address and password else address

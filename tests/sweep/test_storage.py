@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from p2pkit import ModelError, StorageError
+from p2pkit.sweep import storage
 from p2pkit.sweep.storage import answering, note_storage, noted_storage, open_storage
 
 SECRET = "postgresql://me:secret@host/db"
@@ -53,6 +54,7 @@ def test_a_file_is_the_storage_by_default(tmp_path):
 
 @pytest.mark.parametrize(("kind", "module"), [("postgresql", "psycopg"), ("mysql", "pymysql"), ("grpc", "grpc")])
 def test_a_server_that_does_not_answer_or_can_not_be_spoken_to(tmp_path, nobody, monkeypatch, kind, module):
+    monkeypatch.setattr(storage, "_SECONDS", 0.2)
     address = f"{kind}://me:secret@127.0.0.1:{nobody}/db"
     try:
         __import__(module)
@@ -84,3 +86,8 @@ def test_many_reach_a_database_through_one_server(tmp_path, nobody, postgresql):
         assert optuna.get_all_study_names(open_storage(postgresql, tmp_path)) == ["s"]
     finally:
         server.stop(None)
+
+
+def test_an_address_of_another_kind(tmp_path):
+    with pytest.raises(StorageError, match="redis://here does not answer: Can't load plugin"):
+        open_storage("redis://here", tmp_path)

@@ -16,7 +16,7 @@ from p2pkit.config import SweepConfig
 from p2pkit.sweep.storage import open_storage
 from p2pkit.sweep.study import Work, load_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # processes start slowly beside other work
 
 CONFIG = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
@@ -50,7 +50,7 @@ def start(tmp_path):
         process.communicate()
 
 
-def until(condition, seconds=140):
+def until(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -78,14 +78,14 @@ def test_a_signal_stops_a_sweep_that_then_goes_on(start, tmp_path):
     folder = tmp_path / "runs" / "s"
     until(left_a_checkpoint(folder))
     first.send_signal(signal.SIGTERM)
-    out, err = first.communicate(timeout=200)
+    out, err = first.communicate(timeout=800)
     assert first.returncode == 143, err
     assert "go on with: p2pkit sweep --resume runs/s" in out
     assert states(work(folder)) == ["waiting"] * 4
     assert not work(folder).busy
     before = runs(folder)
     resumed = start("--resume", "s", "-s", "schedule.epochs=1")  # what is left is shortened, so that the test ends soon
-    out, err = resumed.communicate(timeout=200)
+    out, err = resumed.communicate(timeout=800)
     assert resumed.returncode == 0, err
     assert states(work(folder)) == ["finished"] * 4
     assert set(before) < set(runs(folder))
@@ -100,7 +100,7 @@ def test_two_share_the_work_and_one_takes_over_from_the_dead(start, tmp_path):
     doomed.wait()
     helpers = [start("--join", "s"), start("--join", str(folder))]
     for helper in helpers:
-        _, err = helper.communicate(timeout=200)
+        _, err = helper.communicate(timeout=800)
         assert helper.returncode == 0, err
     trials = work(folder).study.trials
     assert states(work(folder)) == ["finished"] * 4
@@ -120,7 +120,7 @@ def test_three_in_three_folders_share_a_database_and_lose_and_double_nothing(sta
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     for helper in helpers:
-        _, err = helper.communicate(timeout=200)
+        _, err = helper.communicate(timeout=800)
         assert helper.returncode == 0, err
     shared = work(tmp_path, postgresql)
     children = [child for unit in shared.units for child in unit]
