@@ -72,7 +72,9 @@ def answering(address: str | None) -> Iterator[None]:
     failures = (StorageInternalError, SQLAlchemyError, ConnectionError, *([grpc.RpcError] if grpc else ()))
     try:
         yield
-    except failures if address else () as error:
+    except failures as error:
+        if address is None:
+            raise
         cause = f"{without_password(address)} does not answer: {first_line(error.__cause__ or error)}"
         remedy = "is it the right address, and does the server run?"
         raise StorageError(Problem("sweep.storage", cause, remedy)) from error

@@ -129,8 +129,8 @@ def test_a_search_trains_all_its_points_and_goes_on_after_a_stop(searched, quiet
 
 @pytest.fixture
 def pruned(tiny):
-    """A grid whose later learning rates are hopeless, pruned by Hyperband."""
-    own = {"axes": {"optimizers.generator.lr": [1e-2, 1e-9, 2e-9]}, "prune": "hyperband"}
+    """A grid whose later learning rates are hopeless."""
+    own = {"axes": {"optimizers.generator.lr": [1e-2, 1e-9, 2e-9]}, "prune": "wilcoxon"}
     short = {"losses": {"l1": 100}, "schedule": {"epochs": 5}, "sweep": own}
     return {**tiny, **short, "evaluate": {**tiny["evaluate"], "metrics": ["psnr"], "every": 1}}
 
@@ -140,10 +140,10 @@ def test_pruned_runs_are_named_so_and_count_for_nothing(pruned, quiet, tmp_path,
     assert [child.state for child in swept.children] == ["finished", "pruned", "pruned"]
     assert swept.complete
     assert len(swept.finished) == 1
-    assert swept.children[1].error.startswith("stopped early at step 3: pruned, as psnr is ")
+    assert swept.children[1].error.startswith("stopped early at step 12: pruned, as psnr is ")
     rows = {row["label"]: row for row in swept.table()}
     assert [(row["runs"], row.get("pruned")) for row in rows.values()] == [(1, None), (0, 1), (0, 1)]
-    assert swept.best["label"] == "lr=0.01"
+    assert swept.best["label"] == "optimizers.generator.lr=0.01"
     assert "pruned" in (swept.folder / "table.csv").read_text().splitlines()[0]
     assert "pruned, as psnr is" in capsys.readouterr().out
     assert join_sweep(swept.folder, registry=quiet).children == swept.children
