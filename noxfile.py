@@ -17,7 +17,7 @@ def audit(session: nox.Session) -> None:
         socket.create_connection((_DATABASE, 443), timeout=5).close()
     except OSError as error:
         session.skip(f"the database of holes, {_DATABASE}, can't be reached: {error}")
-    session.install("pip-audit", ".[fid,sweep,webdataset]")
+    session.install("pip-audit", ".[cmaes,fid,grpc,mysql,postgresql,webdataset]")
     session.run("pip-audit", "--vulnerability-service", "osv", "--skip-editable", "--progress-spinner", "off")
 
 

@@ -24,6 +24,7 @@ from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.costs import save_costs
 from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
+from p2pkit.engine.training.loop import OnEvaluated
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.inference.translate import Translator
@@ -138,6 +139,7 @@ def train(
     plugins: Sequence[str | Path] = (),
     progress: bool = False,
     strict: bool = False,
+    on_evaluated: OnEvaluated | None = None,
     **overrides: Json,
 ) -> TrainedRun:
     """Train a generator.
@@ -148,6 +150,8 @@ def train(
         plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show on standard error how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
+        on_evaluated: Called after each evaluation with how far the run has come and its scores; a sentence that it
+            returns ends the training, as early stopping does.
         **overrides: Keys to change, as nested mappings or with dots: `train("facades", **{"losses.l1": 50})`.
 
     Returns:
@@ -163,7 +167,7 @@ def train(
         checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
         tracking = checked.plan.config.tracking
         folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
-        return _train(checked, registry, folder, None, progress, strict)
+        return _train(checked, registry, folder, None, progress, strict, on_evaluated)
 
 
 def resume(
@@ -174,6 +178,7 @@ def resume(
     progress: bool = False,
     strict: bool = False,
     trust: bool = False,
+    on_evaluated: OnEvaluated | None = None,
     **overrides: Json,
 ) -> TrainedRun:
     """Go on with a run from its latest checkpoint, exactly where it was.
@@ -185,6 +190,7 @@ def resume(
         progress: Whether to show how the run comes along.
         strict: Whether a plugin that fails in the middle of the run ends it.
         trust: Whether one-file plugins that the run brings along, and that are none of yours, may be run.
+        on_evaluated: As in `train`.
         **overrides: Keys to change, for instance a longer schedule.
 
     Returns:
@@ -203,17 +209,23 @@ def resume(
         changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
         if changed:
             raise ConfigError(changed)
-        return _train(checked, names, folder, checkpoint, progress, strict)
+        return _train(checked, names, folder, checkpoint, progress, strict, on_evaluated)
 
 
 def _train(
-    checked: ValidatedRun, registry: Registry, folder: Path, checkpoint: Path | None, progress: bool, strict: bool
+    checked: ValidatedRun,
+    registry: Registry,
+    folder: Path,
+    checkpoint: Path | None,
+    progress: bool,
+    strict: bool,
+    on_evaluated: OnEvaluated | None,
 ) -> TrainedRun:
     check_equal_across_ranks(
         "the configs", checked.plan.resolved(), "start torchrun with the same command on all machines"
     )
     work = RunSession(checked, registry.plugins, folder, reporter(progress), strict=strict)
-    outcome = work.train(checkpoint)
+    outcome = work.train(checkpoint, on_evaluated=on_evaluated)
     sheet = outcome.samples.sheet if outcome.samples else None
     step = outcome.progress.step
     if world().main and checked.plan.generator is not None:

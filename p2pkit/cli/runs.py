@@ -228,11 +228,14 @@ def sweep(
         int | None, typer.Option("--random", min=1, metavar="N", help="Draw N points instead of running every one.")
     ] = None,
     search: Annotated[
-        str | None, typer.Option("--search", help="grid, random or optuna, which learns from the points so far.")
+        str | None, typer.Option("--search", help="grid, random, or a sampler of Optuna's: tpe, gp, cmaes, nsga2.")
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="How many points the search chooses.")] = None,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="METRIC", help="What says which point is best; by default the first.")
+        str | None, typer.Option("--by", metavar="METRIC", help="What says which point is best; two of them: A,B.")
+    ] = None,
+    prune: Annotated[
+        str | None, typer.Option("--prune", help="End runs early that are worse: median, hyperband or wilcoxon.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep's folder.")] = None,
     join: Annotated[
@@ -255,7 +258,8 @@ def sweep(
         raise typer.BadParameter("give a recipe or a file, or else --join SWEEP or --resume SWEEP")
     if random is not None and (search or trials):
         raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
-    own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials, "by": by}
+    own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials}
+    own |= {"by": by, "prune": prune}
     given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
     options = {"registry": registry(registry_file, plugin, trust), "progress": not quiet, **given, **overrides(set_)}
     if config is not None:

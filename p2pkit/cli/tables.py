@@ -168,7 +168,7 @@ def print_sweep(swept: Sweep) -> None:
     from p2pkit.mlflow_ui.page import way_to
 
     rows = swept.table()
-    names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs")))
+    names = list(dict.fromkeys(key for row in rows for key in row if key not in ("label", "runs", "pruned")))
     names = [name for name in names if not name.endswith("_spread")]
     costs = swept.costs()
     spends = list(dict.fromkeys(name for found in costs.values() for name in found))
@@ -177,7 +177,8 @@ def print_sweep(swept: Sweep) -> None:
         spreads = {name: f" ± {row[f'{name}_spread']:.4f}" if row["runs"] > 1 else "" for name in names}
         scores = [f"{row[name]:.4f}{spreads[name]}" if name in row else "" for name in names]
         spent = [cost(name, value) if (value := costs[row["label"]].get(name)) else "" for name in spends]
-        cells.append([row["label"], str(row["runs"]), *scores, *spent])
+        runs = f"{row['runs'] or ''} {row['pruned']} pruned".strip() if "pruned" in row else str(row["runs"])
+        cells.append([row["label"], runs, *scores, *spent])
     console = _console()
     directions = swept.directions()
     titles = [f"{name}{ARROWS[directions.get(name)]}" for name in names]
@@ -191,6 +192,8 @@ def print_sweep(swept: Sweep) -> None:
     best = swept.best
     if best is not None and len(rows) > 1:
         console.print(f"best     {best['label']} by {swept.goal}", soft_wrap=True, highlight=False)
+    if swept.front:
+        console.print(f"front    {'; '.join(swept.front)}", soft_wrap=True, highlight=False)
     for title, file in (("sheet", swept.sheet), ("page", swept.page)):
         if file.is_file():
             console.print(f"{title:<8} {file}", soft_wrap=True, highlight=False)

@@ -2,6 +2,7 @@
 
 from p2pkit.compare.comparison import Column, Comparison, Point, Summary, compare
 from p2pkit.compare.find import find_runs, runs_of_experiment
+from p2pkit.compare.front import draw_front, pareto_front
 from p2pkit.compare.page import write_page
 from p2pkit.compare.plots import figures, save_plots
 from p2pkit.compare.records import Record, Scored
@@ -16,8 +17,10 @@ __all__ = [
     "Summary",
     "compare",
     "draw_contact_sheet",
+    "draw_front",
     "figures",
     "find_runs",
+    "pareto_front",
     "runs_of_experiment",
     "save_plots",
     "write_page",

@@ -75,7 +75,7 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     for index, column in enumerate(columns):
         axes = figure.add_subplot(down, across, index + 1)
         draw(axes, column)
-        axes.set_ylabel("\n".join(textwrap.wrap(_plain(column.title), _LETTERS)))
+        axes.set_ylabel("\n".join(textwrap.wrap(plain(column.title), _LETTERS)))
         axes.set_title(_DIRECTION[column.higher_is_better], fontsize=9)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -85,7 +85,7 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     return figure
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Write a name so that matplotlib sees no formula in it, and has room for it."""
     shown = "".join(letter if letter.isprintable() else " " for letter in name[:_LONGEST])
     return (shown + "..." * (len(name) > _LONGEST)).replace("$", r"\$")
@@ -106,9 +106,9 @@ def _against(comparison: Comparison, key: str, axes: Axes, column: Column) -> No
         found.sort(key=lambda pair: pair[0])
         means = [summary.mean for _, summary in found]
         spreads = [summary.spread for _, summary in found]
-        xs, called = [x for x, _ in found], _plain(name)
+        xs, called = [x for x, _ in found], plain(name)
         axes.errorbar(xs, means, spreads, marker="o", markersize=5, capsize=3, linestyle=style, label=called)
-    axes.set_xlabel(_plain(short_names(comparison.keys)[key]))
+    axes.set_xlabel(plain(short_names(comparison.keys)[key]))
 
 
 def _numeric(axes: Axes, values: Sequence[Json]) -> Callable[[Json], float] | None:
@@ -129,7 +129,7 @@ def _numeric(axes: Axes, values: Sequence[Json]) -> Callable[[Json], float] | No
 
 def _categories(axes: Axes, names: Sequence[str]) -> Callable[[Json], float]:
     order = list(dict.fromkeys(names))
-    axes.set_xticks(range(len(order)), list(map(_plain, order)))
+    axes.set_xticks(range(len(order)), list(map(plain, order)))
     if sum(map(len, order)) > _LETTERS:
         for text in axes.get_xticklabels():
             text.set(rotation=30, horizontalalignment="right")
@@ -153,6 +153,6 @@ def _over(comparison: Comparison, title: str, axes: Axes, column: Column) -> Non
     for index, point in enumerate(comparison.points):
         curves = filter(None, (_curve(run, column, _LENGTHS[title]) for run in point.runs))
         for number, curve in enumerate(curves):
-            name = None if number else _plain(point.label)
+            name = None if number else plain(point.label)
             axes.plot(*zip(*curve, strict=True), color=f"C{index % 10}", marker=".", linewidth=1.2, label=name)
     axes.set_xlabel(title)

@@ -286,15 +286,27 @@ class SweepConfig(Section):
         default_factory=dict, description="For each key a list of values, or a range to draw from: `1e-5..1e-3:log`."
     )
     seeds: int = Field(1, ge=1, le=10_000, description="Runs of each combination, with seeds 0, 1, ...")
-    search: Literal["grid", "random", "optuna"] = Field(
-        "grid", description="Which combinations: every one, some drawn by chance, or those that Optuna expects most of."
+    search: Literal["grid", "random", "optuna", "tpe", "gp", "cmaes", "nsga2"] = Field(
+        "grid",
+        description="Which combinations: every one, some drawn by chance, or those that a sampler of Optuna's expects "
+        "most of; `optuna` is its usual one, `tpe`.",
     )
-    trials: int | None = Field(None, ge=1, le=10_000, description="How many combinations `random` and `optuna` choose.")
-    draw: int = Field(0, ge=0, lt=2**32, description="Seed of the choice by `random` and `optuna`.")
-    by: str | None = Field(
+    trials: int | None = Field(None, ge=1, le=10_000, description="How many combinations are drawn or chosen.")
+    draw: int = Field(0, ge=0, lt=2**32, description="Seed of that choice.")
+    by: str | list[str] | None = Field(
         None,
         description="Metric that says which combination is best, by default the first one of `evaluate.metrics`; "
-        "of one that has several values, `METRIC/VALUE` or else the first.",
+        "of one that has several values, `METRIC/VALUE` or else the first. Two of them are weighed against each other; "
+        "`parameters` and `images/s` are what a run costs.",
+    )
+    prune: Literal["none", "median", "hyperband", "wilcoxon"] = Field(
+        "none", description="Which pruner of Optuna's ends runs early whose evaluations are clearly worse than others'."
+    )
+    storage: str | None = Field(
+        None,
+        pattern=r"^((postgresql|mysql)(\+\w+)?|grpc)://",
+        description="Server that machines without a common folder share the sweep by: `postgresql://...`, "
+        "`mysql://...` or `grpc://HOST:PORT`; by default it is a file in the sweep's folder.",
     )
     published: PublishedConfig = Field(
         default_factory=PublishedConfig, description="Figures of others, which are shown beside the sweep's own."
@@ -304,6 +316,16 @@ class SweepConfig(Section):
     def wanted(self) -> bool:
         """Whether this is more than one run."""
         return bool(self.points or self.axes) or self.seeds > 1
+
+    @property
+    def goals(self) -> list[str]:
+        """What says which point is best; empty where the config leaves that open."""
+        return self.by.split(",") if isinstance(self.by, str) else self.by or []
+
+    @property
+    def searches(self) -> bool:
+        """Whether points are chosen one after another, by what the earlier ones gave."""
+        return self.search not in ("grid", "random")
 
 
 class RunConfig(Section):

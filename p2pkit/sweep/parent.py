@@ -40,7 +40,7 @@ class Parent:
             config={
                 **config,
                 "tracking": {**tracking, "tags": {**tracking["tags"], SWEEP_TAG: folder.name}},
-                "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published"}),
+                "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published", "storage"}),
             },
             dataset=dataset_facts(planned.first, _counts(planned.first)),
             versions={**versions(), **registry.plugins.versions()},
@@ -58,7 +58,8 @@ class Parent:
         states = Counter(child.state for child in swept.children)
         best = {key: value for key, value in (swept.best or {}).items() if key not in ("label", "runs")}
         scores = {f"best/{key}": float(value) for key, value in best.items()}
-        self._events.scalars(states["finished"], {"runs/failed": float(states["failed"]), **scores})
+        told = {f"runs/{state}": float(states[state]) for state in ("failed", "pruned") if state in ("failed", *states)}
+        self._events.scalars(states["finished"] + states["pruned"], {**told, **scores})
 
     def summarise(self, swept: Sweep, files: Sequence[Path]) -> None:
         """Hand over what there is to see, and the best point once it is settled."""

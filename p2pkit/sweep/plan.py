@@ -11,6 +11,7 @@ from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.checked import ValidatedRun
+from p2pkit.engine.storage.costs import COSTS_MORE_IS_BETTER
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
@@ -46,18 +47,16 @@ class Planned:
         """The first point's run."""
         return next(iter(self.checked.values()))
 
-    @property
-    def by(self) -> str | None:
-        """The metric that says which point is best; None where nothing is measured."""
-        return self.wanted.by or next(iter(self.first.plan.metrics), None)
-
     @cached_property
-    def higher_is_better(self) -> bool | None:
-        """The direction of this metric."""
-        if self.by is None:
-            return None
-        metric = self.first.plan.metrics[_metric_of(self.by)].build(self.first.spec)
-        return optional.higher_is_better(metric)
+    def goals(self) -> dict[str, bool | None]:
+        """What says which point is best, and whether more of it is better; empty where nothing is measured."""
+        named = self.wanted.goals or list(self.first.plan.metrics)[:1]
+        return {name: self._higher_is_better(name) for name in named}
+
+    def _higher_is_better(self, goal: str) -> bool | None:
+        if goal in COSTS_MORE_IS_BETTER:
+            return COSTS_MORE_IS_BETTER[goal]
+        return optional.higher_is_better(self.first.plan.metrics[_metric_of(goal)].build(self.first.spec))
 
 
 def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Json) -> Planned:
@@ -118,7 +117,7 @@ def outline(
     for label, checked in planned.checked.items():
         lines += [f"{label}:", *(f"  {line}" for line in api.outline(checked)[:-1])]
     seeds = f", {planned.wanted.seeds} seeds each" if planned.wanted.seeds > 1 else ""
-    if planned.wanted.search == "optuna":
+    if planned.wanted.searches:
         return [
             *lines,
             f"{len(planned.units)} points between these, as Optuna chooses{seeds}; the configs are in order",
@@ -131,8 +130,7 @@ def _wanted(source: Source, registry: Registry) -> SweepConfig:
     wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "sweep"]
     if wrong:
         raise ConfigError(wrong)
-    if found.config.sweep.search == "optuna":
-        check_installed()
+    check_installed(found.config.sweep.search)
     return found.config.sweep
 
 
@@ -157,10 +155,23 @@ def _metric_of(value: str) -> str:
 
 
 def _goal_problems(planned: Planned) -> Iterator[Problem]:
-    """Check the metric by which points are ranked."""
-    metrics = planned.first.plan.metrics
-    if planned.wanted.by is not None and _metric_of(planned.wanted.by) not in metrics:
-        remedy = f"{did_you_mean(planned.wanted.by, metrics)}metrics: {', '.join(metrics)}"
-        yield Problem("sweep.by", f"evaluate.metrics has no {planned.wanted.by!r}", remedy)
-    elif planned.wanted.search == "optuna" and planned.higher_is_better is None:
+    """Check the metrics by which points are ranked, and what goes by them."""
+    wanted, metrics = planned.wanted, planned.first.plan.metrics
+    known = [*metrics, *COSTS_MORE_IS_BETTER]
+    unknown = [goal for goal in wanted.goals if goal not in known and _metric_of(goal) not in known]
+    for goal in unknown:
+        remedy = f"{did_you_mean(goal, metrics)}metrics: {', '.join(metrics)}"
+        yield Problem("sweep.by", f"evaluate.metrics has no {goal!r}", remedy)
+    if len(wanted.goals) > 2:
+        yield Problem("sweep.by", f"holds {len(wanted.goals)} metrics", "name one, or two to weigh against each other")
+    if unknown:
+        return
+    two, prunes = len(planned.goals) > 1, wanted.prune != "none"
+    if (wanted.searches or prunes or two) and None in (planned.goals or {"": None}).values():
         yield Problem("sweep.by", "does not say which direction is good", f"choose one of {', '.join(metrics)}")
+    if two and wanted.search == "cmaes":
+        yield Problem("sweep.search", "cmaes goes by one metric", "nsga2, gp and tpe take two")
+    if prunes and (two or not set(planned.goals).isdisjoint(COSTS_MORE_IS_BETTER)):
+        yield Problem("sweep.prune", "goes by one metric of the evaluations", "name one in sweep.by, or set it to none")
+    if prunes and not planned.first.plan.config.evaluate.every:
+        yield Problem("sweep.prune", "goes by evaluations on the way, and there are none", "set evaluate.every")

@@ -23,6 +23,7 @@ _ITS_OWN = {"engine.seed": "use sweep.seeds (--seeds)", "tracking.name": "", "tr
 _DRAWS_FOR_EACH = 100
 _MOST = 100_000
 
+State = Literal["waiting", "finished", "failed", "pruned"]
 Axis = list[Json] | Range
 Choice = tuple[str, dict[str, Json]]
 """A point: its label, and the keys it changes."""
@@ -37,20 +38,22 @@ class Child:
         settings: The keys it changes.
         seed: Its seed.
         state: What has become of it.
-        folder: Its folder, within the sweep's, once it was trained.
-        metrics: Its scores, once it is finished.
-        error: Why it failed.
-        trial: Optuna's number of its point, where Optuna chose it.
+        home: The sweep's folder in which it is trained, once it has begun.
+        folder: Its own folder in there, once it was trained.
+        metrics: Its scores, once it is finished, or when it was pruned.
+        costs: What it costs beside: its size and speed.
+        error: Why it failed, or was pruned.
     """
 
     label: str
     settings: Plain
     seed: int
-    state: Literal["waiting", "finished", "failed"] = "waiting"
+    state: State = "waiting"
+    home: str = ""
     folder: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
-    trial: int | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +99,7 @@ def spell_out(wanted: SweepConfig) -> list[tuple[Child, ...]]:
     problems = list(_problems(wanted))
     if problems:
         raise ConfigError(problems)
-    if wanted.search == "optuna":
+    if wanted.searches:
         return [()] * (wanted.trials or 0)
     points = _drawn(wanted) if wanted.search == "random" else _grid(wanted)
     children = [Child(*point, seed) for point in points for seed in range(wanted.seeds)]

@@ -1,90 +1,109 @@
-"""Search by Optuna, which learns from finished points where to look next; its journal lies in the sweep's folder."""
+"""What Optuna chooses points by, and by what it prunes."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import logging
-import math
-import statistics
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit.config import SweepConfig
+from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
 from p2pkit.sweep.ranges import Range
+from p2pkit.sweep.storage import quiet
+from p2pkit.types import Report
 from p2pkit.untyped import Json
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Trial
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
 
-JOURNAL = "optuna.journal"
 
-
-def check_installed() -> None:
-    """Make sure that Optuna is there.
+def check_installed(search: str) -> None:
+    """Make sure that what a search needs is there.
 
     Raises:
         ConfigError: It is not.
     """
-    if importlib.util.find_spec("optuna") is None:
-        raise ConfigError(Problem("sweep.search", "Optuna is not installed", "pip install 'p2pkit[sweep]'"))
+    if search == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        raise ConfigError(Problem("sweep.search", "cmaes is not installed", "pip install 'p2pkit[cmaes]'"))
 
 
-class Search:
-    """A study of Optuna.
+def sampler(wanted: SweepConfig, *, first: bool) -> BaseSampler:
+    """Return what chooses the next point."""
+    from optuna import samplers
+
+    seed = wanted.draw if first else None
+    match wanted.search:
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=5)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, n_startup_trials=5, warn_independent_sampling=False)
+        case "nsga2":
+            return samplers.NSGAIISampler(seed=seed, population_size=max(2, (wanted.trials or 0) // 4))
+    return samplers.TPESampler(seed=seed, n_startup_trials=5)
+
+
+def pruner(wanted: SweepConfig) -> BasePruner:
+    """Return what ends runs that are clearly worse than others."""
+    from optuna import pruners
+
+    match wanted.prune:
+        case "median":
+            return pruners.MedianPruner()
+        case "hyperband":
+            return pruners.HyperbandPruner(reduction_factor=4)
+        case "wilcoxon":
+            return pruners.WilcoxonPruner()
+    return pruners.NopPruner()
+
+
+def chosen(trial: Trial, wanted: SweepConfig, unit: int) -> list[Child]:
+    """Let Optuna choose a point; return a run for each seed."""
+    name = str(trial.suggest_categorical("point", list(wanted.points))) if wanted.points else ""
+    values = {key: _suggested(trial, key, axis) for key, axis in axes_of(wanted).items()}
+    label, settings = choose(wanted, name, values)
+    return [Child(f"{unit:03} {label}", settings, seed) for seed in range(wanted.seeds)]
+
+
+def enqueued(wanted: SweepConfig, child: Child) -> dict[str, Json]:
+    """Return the values of a point that is not of Optuna's choice, as Optuna has them."""
+    axes = axes_of(wanted)
+    values = {key: child.settings[key] for key in axes}
+    names = [name for name in wanted.points if choose(wanted, name, values)[0] == child.label]
+    stored = {key: value if isinstance(axes[key], Range) else json.dumps(value) for key, value in values.items()}
+    return {**stored, "point": names[0]} if names else stored
+
+
+class Verdict:
+    """Tells Optuna of a run's evaluations, and ends the run where they are clearly worse than others'.
 
     Args:
-        folder: The sweep's folder, which several processes may share.
-        wanted: What to search.
-        by: The metric.
-        higher_is_better: Its direction.
-        first: Whether the study begins here; who joins later draws by a seed of its own.
+        trial: The trial that the run is of.
+        goal: What it goes by.
     """
 
-    def __init__(self, folder: Path, wanted: SweepConfig, by: str, *, higher_is_better: bool, first: bool) -> None:
-        self.wanted = wanted
-        self.by = by
-        self._axes = axes_of(wanted)
-        self._study = _open(folder, wanted.draw if first else None, maximise=higher_is_better)
+    def __init__(self, trial: Trial, goal: str) -> None:
+        self._trial = trial
+        self._goal = goal
+        self._reason = ""
 
-    def ask(self) -> list[Child]:
-        """Choose a point; return a run for each seed."""
-        trial = self._study.ask()
-        name = str(trial.suggest_categorical("point", list(self.wanted.points))) if self.wanted.points else ""
-        values = {key: _suggested(trial, key, axis) for key, axis in self._axes.items()}
-        label, settings = choose(self.wanted, name, values)
-        return [
-            Child(f"{trial.number:03} {label}", settings, seed, trial=trial.number) for seed in range(self.wanted.seeds)
-        ]
+    def __call__(self, progress: Progress, report: Report) -> str | None:
+        """Hear of an evaluation; return why to train no further."""
+        name = goal_of(report.metrics, self._goal)
+        if name is None or progress.step == 0:  # an untrained generator is no result
+            return None
+        with quiet():  # a resumed run may evaluate an epoch once more
+            self._trial.report(report.metrics[name], progress.epoch)
+            if self._trial.should_prune():
+                self._reason = f"pruned, as {name} is {report.metrics[name]:.4g} after epoch {progress.epoch}"
+        return self._reason or None
 
-    def tell(self, children: Sequence[Child]) -> None:
-        """Report how a point did: the mean over its runs, or that it failed; what is known already stays."""
-        from optuna.trial import TrialState
-
-        values = [child.metrics.get(goal_of(child.metrics, self.by) or "", math.nan) for child in children]
-        for number in {child.trial for child in children if child.trial is not None}:
-            if all(map(math.isfinite, values)):
-                self._study.tell(number, statistics.fmean(values), skip_if_finished=True)
-            else:
-                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-
-
-def _open(folder: Path, seed: int | None, *, maximise: bool) -> Study:
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    logging.getLogger("optuna").setLevel(logging.WARNING)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5),
-        study_name=folder.name,
-        direction="maximize" if maximise else "minimize",
-        load_if_exists=True,
-    )
+    def ended(self, reason: str) -> bool:
+        """Tell whether this is why a run ended."""
+        return bool(self._reason) and reason.endswith(self._reason)
 
 
 def _suggested(trial: Trial, key: str, axis: Axis) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -9,25 +10,33 @@ import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from p2pkit import api
 from p2pkit.engine.distributed.world import require_single_process
+from p2pkit.engine.storage.costs import load_costs
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem, Stopped
 from p2pkit.plugins.one_file import FOLDER, bring_along
 from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry, names_in_force
-from p2pkit.sweep.claims import Claim
+from p2pkit.sweep.holder import held
 from p2pkit.sweep.naming import Naming
 from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.plan import Axes, Config, Planned, plan, shared_keys
-from p2pkit.sweep.points import Child
+from p2pkit.sweep.points import Child, goal_of
 from p2pkit.sweep.result import Sweep, write_results
-from p2pkit.sweep.search import Search
-from p2pkit.sweep.store import STATE, Store
+from p2pkit.sweep.search import Verdict, chosen
+from p2pkit.sweep.storage import STATE, answering, note_storage, noted_storage, open_storage
+from p2pkit.sweep.study import CONFIG, Work, create_study, load_study, runs_of, unit_of
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+STORAGE = "sweep.storage"
 
 
 def sweep(
@@ -56,16 +65,23 @@ def sweep(
 
     Raises:
         ConfigError: Points can't be run; holds all problems.
+        StorageError: What the sweep is shared by does not answer.
         P2pkitError: torchrun has started several processes.
     """
     require_single_process("a sweep")
     registry = registry or load_registry()
     planned = plan(config, axes, registry=registry, **overrides)
-    tracking = planned.first.plan.config.tracking
+    tracking, address = planned.first.plan.config.tracking, planned.wanted.storage
     folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
-    store = Store.create(folder, planned.source.raw, planned.units)
-    bring_along(registry.plugins.files, [checked.plan.resolved() for checked in planned.checked.values()], folder)
-    return _Worker(store, planned, registry, progress=progress, first=True).work()
+    with answering(address):
+        try:
+            study = create_study(open_storage(address, folder), folder.name, planned)
+        except P2pkitError:
+            folder.rmdir()
+            raise
+        note_storage(folder, study.study_name, address)
+        bring_along(registry.plugins.files, [checked.plan.resolved() for checked in planned.checked.values()], folder)
+        return _Worker(folder, study, planned, registry, progress=progress, first=True).work()
 
 
 def join_sweep(
@@ -82,7 +98,7 @@ def join_sweep(
     Finished runs stay, and interrupted ones go on where they were. No run is trained by two processes.
 
     Args:
-        sweep: Its folder, or its name in the folder of runs.
+        sweep: Its folder, or its name in the folder of runs, or in the storage that `sweep.storage` names.
         again: Whether to try again what has failed.
         registry: The names in force.
         progress: Whether to show how the runs come along.
@@ -96,24 +112,37 @@ def join_sweep(
         ModelError: There is no such sweep.
         ConfigError: Its points can't be run here; holds all problems.
         PluginError: It brings code along that is not trusted.
+        StorageError: What it is shared by does not answer.
     """
     require_single_process("a sweep")
-    store = Store(_find(sweep))
-    brought = [file.stem for file in (store.folder / FOLDER).glob("*.py")]
-    registry = names_in_force(registry, trust=trust).with_brought(brought, store.folder)
-    planned = plan(store.config, registry=registry, **overrides)
-    fixed = {"sweep", *planned.wanted.axes, *(key for point in planned.wanted.points.values() for key in point)}
-    wrong = [key for key in overrides if any(f"{key}.".startswith(f"{each}.") for each in fixed)]
-    if wrong:
-        remedy = "only what is the same in all runs can be changed here, such as engine.device"
-        raise ConfigError(Problem(key, "is what the sweep compares", remedy) for key in wrong)
-    return _Worker(store, planned, registry, progress=progress, again=again, overrides=overrides).work()
+    folder, name, address = _find(sweep, overrides.pop(STORAGE, None))
+    with answering(address):
+        study = load_study(open_storage(address, folder), name)
+        if not (folder / STATE).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            note_storage(folder, name, address)
+        brought = [file.stem for file in (folder / FOLDER).glob("*.py")]
+        registry = names_in_force(registry, trust=trust).with_brought(brought, folder)
+        planned = plan(study.user_attrs[CONFIG], registry=registry, **overrides)
+        fixed = {"sweep", *planned.wanted.axes, *(key for point in planned.wanted.points.values() for key in point)}
+        wrong = [key for key in overrides if any(f"{key}.".startswith(f"{each}.") for each in fixed)]
+        if wrong:
+            remedy = "only what is the same in all runs can be changed here, such as engine.device"
+            raise ConfigError(Problem(key, "is what the sweep compares", remedy) for key in wrong)
+        worker = _Worker(folder, study, planned, registry, progress=progress, overrides=overrides)
+        if again:
+            worker.queue.try_again()
+        return worker.work()
 
 
-def _find(name: str | Path, parent: Path = Path("runs")) -> Path:
+def _find(name: str | Path, storage: str | None, parent: Path = Path("runs")) -> tuple[Path, str, str | None]:
+    """Return a sweep's folder here, its study's name and where that lies."""
     for folder in (Path(name), parent / name):
         if os.path.isfile(folder / STATE):
-            return folder
+            study, address = noted_storage(folder)
+            return folder, study, storage or address
+    if storage is not None:
+        return parent / Path(name).name, Path(name).name, storage
     known = sorted(file.parent.name for file in parent.glob(f"*/{STATE}"))
     remedy = f"sweeps in {parent}: {', '.join(known)}" if known else f"there are no sweeps in {parent}"
     raise ModelError(Problem(shortened(str(name)), "there is no sweep to go on with", remedy))
@@ -123,43 +152,34 @@ class _Worker:
     """One process's part of a sweep.
 
     Args:
-        store: The sweep.
+        folder: The sweep's folder.
+        study: Its work.
         planned: What is to be run.
         registry: The names in force.
         progress: Whether to show how the runs come along.
         first: Whether this process begins the sweep.
-        again: Whether to try again what has failed.
         overrides: Keys to change for the runs of this process.
     """
 
     def __init__(
         self,
-        store: Store,
+        folder: Path,
+        study: Study,
         planned: Planned,
         registry: Registry,
         *,
         progress: bool,
         first: bool = False,
-        again: bool = False,
         overrides: Plain | None = None,
     ) -> None:
-        self.store = store
+        self.folder = folder
         self.planned = planned
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.parent = Parent(store.folder, planned, registry, reporter(progress).warn, resumed=not first)
-        self.search = self._search(first)
-        failed = (unit for unit in store.units if any(child.state == "failed" for child in store.children(unit)))
+        self.queue = Work(study, planned.wanted, first=first)
+        self.parent = Parent(folder, planned, registry, reporter(progress).warn, resumed=not first)
         self._took: list[float] = []
-        self._again = set(failed) if again else set[int]()
-
-    def _search(self, first: bool) -> Search | None:
-        wanted, by = self.planned.wanted, self.planned.by
-        if wanted.search != "optuna" or by is None:
-            return None
-        higher = bool(self.planned.higher_is_better)
-        return Search(self.store.folder, wanted, by, higher_is_better=higher, first=first)
 
     def work(self) -> Sweep:
         """Train until nothing is left to take, or a signal comes; then show what there is."""
@@ -179,109 +199,113 @@ class _Worker:
     def _train_all(self) -> Stopped | None:
         """Train what there is to do; return what stopped it, if a signal did."""
         try:
-            while (taken := self._next()) is not None:
-                unit, claim = taken
-                with claim:
-                    self._train_unit(unit)
+            while (trial := self.queue.take()) is not None:
+                try:
+                    with held(trial):
+                        children = self._train_unit(trial)
+                except BaseException:
+                    self.queue.give_back(trial.number)
+                    raise
+                self.queue.finish(trial, children, self._values(children))
                 self.parent.progress(self._snapshot())
         except KeyboardInterrupt as ended:
             return ended if isinstance(ended, Stopped) else Stopped(signal.SIGINT)
         return None
 
-    def _next(self) -> tuple[int, Claim] | None:
-        """Claim the first unit in which something is to do."""
-        for unit in self.store.units:
-            if not self._is_open(unit):
-                continue
-            claim = self.store.take(unit)
-            if claim is None:
-                continue
-            if self._is_open(unit):
-                return unit, claim
-            claim.release()  # another process has just finished it
-        return None
-
-    def _is_open(self, unit: int) -> bool:
-        children = self.store.children(unit)
-        return not children or any(self._is_to_do(unit, child) for child in children)
-
-    def _is_to_do(self, unit: int, child: Child) -> bool:
-        return child.state == "waiting" or (child.state == "failed" and unit in self._again)
-
-    def _train_unit(self, unit: int) -> None:
-        """Train a unit's runs one after another."""
-        children = list(self.store.children(unit))
-        if not children and self.search is not None:
-            children = self.search.ask()
-            self.store.save(unit, children)
+    def _train_unit(self, trial: Trial) -> list[Child]:
+        """Train a trial's runs one after another."""
+        wanted, unit = self.planned.wanted, unit_of(trial)
+        point = chosen(trial, wanted, unit)
+        children = runs_of(trial) or point
         for index, child in enumerate(children):
-            if not self._is_to_do(unit, child):
+            if child.state != "waiting":
+                continue
+            if any(other.state == "pruned" for other in children):  # another seed of a point that is clearly worse
+                children[index] = replace(child, state="pruned")
                 continue
             if self.progress:
-                print(f"[{unit + 1}/{len(self.store.units)}] {child.label} seed={child.seed}", flush=True)
+                print(f"[{unit + 1}/{len(self.queue.units)}] {child.label} seed={child.seed}", flush=True)
             begun = time.monotonic()
-            children[index] = done = self._train(child)
+            run = _begun(child, self.folder)
+            children[index] = child = replace(child, home=str((run.parent if run else self.folder).absolute()))
+            self.queue.save(trial, children)
+            verdict = Verdict(trial, next(iter(self.planned.goals))) if wanted.prune != "none" and not index else None
+            children[index] = done = self._train(child, run, verdict)
             self._took.append(time.monotonic() - begun)
-            self.store.save(unit, children)
+            self.queue.save(trial, children)
             if self.progress:
                 print(self._told(done), flush=True)
-        self._again.discard(unit)
-        if self.search is not None:
-            self.search.tell(children)
+        return children
+
+    def _values(self, children: list[Child]) -> list[float]:
+        """Return by what a trial is judged, means over its runs; nothing where a run has no such score."""
+        scores = [{**child.metrics, **child.costs} for child in children]
+        goals = [goal_of(scores[0], goal) for goal in self.planned.goals]
+        if any(goal is None or not math.isfinite(each.get(goal, math.nan)) for goal in goals for each in scores):
+            return []
+        return [statistics.fmean(each[str(goal)] for each in scores) for goal in goals]
 
     def _told(self, done: Child) -> str:
         """Say what a run came to, and how long the rest will take at the pace so far."""
         scores = "  ".join(f"{name} {value:.4g}" for name, value in done.metrics.items())
-        outcome = scores if done.state == "finished" else f"failed: {done.error}"
-        units = [self.store.children(unit) for unit in self.store.units]
+        outcome = f"failed: {done.error}" if done.state == "failed" else f"{scores}  {done.error}".rstrip()
+        units = self.queue.units
         waiting = sum(child.state == "waiting" for unit in units for child in unit)
         waiting += sum(self.planned.wanted.seeds for unit in units if not unit)
         left = f"; {waiting} more, about {timespan(waiting * statistics.fmean(self._took))}" if waiting else ""
         return f"    {outcome}{left}"
 
-    def _train(self, child: Child) -> Child:
+    def _train(self, child: Child, begun: Path | None, verdict: Verdict | None) -> Child:
         """Train one run, from its last checkpoint where there is one.
 
         Raises:
             Stopped: A signal stopped it.
         """
-        folder = self.store.folder
-        begun = _begun(folder, child)
-        everyone = (each for unit in self.store.units for each in self.store.children(unit))
-        tags = {"tracking.tags": Naming(folder.name, self.planned.wanted).tags(child, everyone)}
-        own = {"tracking.folder": str(folder), "tracking.name": child.name, "engine.seed": child.seed, **tags}
+        everyone = (each for unit in self.queue.units for each in unit)
+        tags = {"tracking.tags": Naming(self.folder.name, self.planned.wanted).tags(child, everyone)}
+        own = {"tracking.folder": child.home, "tracking.name": child.name, "engine.seed": child.seed, **tags}
+        told: dict[str, Json] = {"registry": self.registry, "progress": self.progress, "on_evaluated": verdict}
         try:
             if begun is not None:
-                run = api.resume(begun, registry=self.registry, progress=self.progress, **self.overrides)
+                run = api.resume(begun, **told, **self.overrides)
             else:
                 options = {**child.settings, **self.overrides, **own}
-                run = api.train(
-                    shared_keys(self.store.config), registry=self.registry, progress=self.progress, **options
-                )
+                run = api.train(shared_keys(self.planned.source.raw), **told, **options)
         except P2pkitError as error:
             return replace(child, state="failed", error=str(error))
         if run.signal is not None:
             raise Stopped(run.signal)
+        pruned = verdict is not None and verdict.ended(run.reason)
         metrics = dict(run.report.metrics) if run.report else {}
-        return replace(child, state="finished", folder=run.folder.name, metrics=metrics, error="")
+        return replace(
+            child,
+            state="pruned" if pruned else "finished",
+            folder=run.folder.name,
+            metrics=metrics,
+            costs=dict(load_costs(run.folder)),
+            error=run.reason if pruned else "",
+        )
 
     def _snapshot(self) -> Sweep:
-        units = [self.store.children(unit) for unit in self.store.units]
+        units = self.queue.units
         return Sweep(
-            folder=self.store.folder,
+            folder=self.folder,
             children=tuple(child for unit in units for child in unit),
             open=sum(not unit for unit in units),
             experiment=self.planned.first.plan.config.tracking.experiment,
-            by=self.planned.by,
-            higher_is_better=self.planned.higher_is_better,
-            busy=self.store.busy(),
+            goals=self.planned.goals,
+            busy=self.queue.busy,
             published=self.planned.wanted.published,
         )
 
 
-def _begun(folder: Path, child: Child) -> Path | None:
-    """Return the folder of the run's latest beginning that has left a checkpoint."""
+def _begun(child: Child, folder: Path) -> Path | None:
+    """Return the folder of the run's latest beginning that has left a checkpoint which can be reached from here."""
     named = re.compile(rf"{re.escape(child.name)}(?:-(\d+))?")
-    found = [(int(match[1] or 1), path) for path in folder.iterdir() if (match := named.fullmatch(path.name))]
-    kept = [path for _, path in sorted(found) if checkpoints(path / CHECKPOINTS)]
-    return kept[-1] if kept else None
+    for home in (Path(child.home or folder), folder):
+        paths = home.iterdir() if home.is_dir() else ()
+        found = [(int(match[1] or 1), path) for path in paths if (match := named.fullmatch(path.name))]
+        kept = [path for _, path in sorted(found) if checkpoints(path / CHECKPOINTS)]
+        if kept:
+            return kept[-1]
+    return None

@@ -137,10 +137,10 @@ def test_of_a_metric_with_several_values_the_first_is_the_goal(tmp_path):
         Child(label, {}, 0, "finished", metrics={"classes/pixels": pixels, "classes/iou": iou})
         for label, (pixels, iou) in scores.items()
     ]
-    first = Sweep(tmp_path, tuple(children), by="classes", higher_is_better=True)
+    first = Sweep(tmp_path, tuple(children), goals={"classes": True})
     assert (first.goal, first.best["label"]) == ("classes/pixels", "a")
-    assert Sweep(tmp_path, tuple(children), by="classes/iou", higher_is_better=True).best["label"] == "b"
-    assert Sweep(tmp_path, tuple(children), by="l1", higher_is_better=False).best is None
+    assert Sweep(tmp_path, tuple(children), goals={"classes/iou": True}).best["label"] == "b"
+    assert Sweep(tmp_path, tuple(children), goals={"l1": False}).best is None
 
 
 def test_a_grid_is_counted_before_it_is_run_through():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +11,20 @@ from PIL import Image
 from p2pkit import ConfigError, ModelError
 from p2pkit.api import train
 from p2pkit.compare import compare
+from p2pkit.config import SweepConfig
 from p2pkit.registry import load_registry
 from p2pkit.sweep import join_sweep, outline, sweep
-from p2pkit.sweep.store import Store
+from p2pkit.sweep.storage import open_storage
+from p2pkit.sweep.study import Work, load_study
+
+
+def changed(swept, index, **changes):
+    """Change how a run of a sweep stands, as if another process had left it so."""
+    work = Work(load_study(open_storage(None, swept.folder), swept.folder.name), SweepConfig(), first=False)
+    trial = work._current()[index]
+    trial.user_attrs["runs"][0] |= changes
+    work._enqueue(trial)
+    return work
 
 
 def test_all_points_are_checked_before_the_first_is_trained(tiny, quiet, tmp_path):
@@ -105,8 +115,7 @@ def test_a_failed_run_is_recorded_and_the_sweep_goes_on(tiny, quiet, tmp_path):
 def test_an_interrupted_sweep_goes_on_where_it_was(tiny, quiet, tmp_path):
     options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "name": "s"}
     whole = sweep(tiny, ["losses.l1.weight=1,100"], **options)
-    store = Store(whole.folder)
-    store.save(1, [replace(whole.children[1], state="waiting", metrics={}, folder="")])
+    changed(whole, 1, state="waiting", metrics={}, folder="")
     before = (whole.folder / whole.children[0].folder / "run.yaml").stat().st_mtime_ns
     resumed = join_sweep(whole.folder, registry=quiet)
     assert resumed.children == whole.children
@@ -128,8 +137,8 @@ def test_what_failed_is_tried_again_on_demand(tiny, quiet, tmp_path):
     failed = sweep(tiny, ["optimizers.generator.lr=1.0e+30,1.0e-3"], **options, **{"schedule.epochs": 3})
     (bad, good) = failed.children
     assert (bad.state, good.state) == ("failed", "finished")
-    store = Store(failed.folder)
-    store.save(0, [replace(bad, settings={"optimizers.generator.lr": 1e-4})])  # as if its cause was mended
+    work = changed(failed, 0, settings={"optimizers.generator.lr": 1e-4})  # as if its cause was mended
+    work.finish(work.take(), [bad], [])
     assert join_sweep(failed.folder, registry=quiet).children[0].state == "failed"
     mended = join_sweep(failed.folder, again=True, registry=quiet)
     assert [child.state for child in mended.children] == ["finished", "finished"]

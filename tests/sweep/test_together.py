@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
-from p2pkit.sweep.store import Store
+from p2pkit.config import SweepConfig
+from p2pkit.sweep.storage import open_storage
+from p2pkit.sweep.study import Work, load_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # processes start slowly beside other work
 
 CONFIG = {
     "dataset": {"use": "shapes", "params": {"size": 16, "count": 8}},
@@ -31,14 +33,15 @@ CONFIG = {
 @pytest.fixture
 def start(tmp_path):
     """Start `p2pkit sweep` in a folder where MLflow has no part."""
-    (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(CONFIG))
     started = []
 
-    def start(*arguments):
+    def start(*arguments, folder=tmp_path):
+        folder.mkdir(exist_ok=True)
+        (folder / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
         command = [sys.executable, "-m", "p2pkit", "sweep", *arguments, "-q"]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=tmp_path, **options))
+        started.append(subprocess.Popen(command, cwd=folder, **options))
         return started[-1]
 
     yield start
@@ -47,11 +50,19 @@ def start(tmp_path):
         process.communicate()
 
 
-def until(condition, seconds=140):
+def until(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def work(folder, address=None, name="s"):
+    return Work(load_study(open_storage(address, folder), name), SweepConfig(), first=False)
+
+
+def states(work):
+    return [child.state for unit in work.units for child in unit]
 
 
 def runs(folder):
@@ -67,21 +78,16 @@ def test_a_signal_stops_a_sweep_that_then_goes_on(start, tmp_path):
     folder = tmp_path / "runs" / "s"
     until(left_a_checkpoint(folder))
     first.send_signal(signal.SIGTERM)
-    out, err = first.communicate(timeout=200)
+    out, err = first.communicate(timeout=800)
     assert first.returncode == 143, err
     assert "go on with: p2pkit sweep --resume runs/s" in out
-    store = Store(folder)
-    data = json.loads((folder / "sweep.json").read_text())
-    data["config"]["schedule"]["epochs"] = 1  # what is left is shortened, so that the test ends soon
-    (folder / "sweep.json").write_text(json.dumps(data))
-    states = [child.state for unit in store.units for child in store.children(unit)]
-    assert "waiting" in states
-    assert not store.busy()
+    assert states(work(folder)) == ["waiting"] * 4
+    assert not work(folder).busy
     before = runs(folder)
-    resumed = start("--resume", "s", "-s", "schedule.epochs=1")
-    out, err = resumed.communicate(timeout=200)
+    resumed = start("--resume", "s", "-s", "schedule.epochs=1")  # what is left is shortened, so that the test ends soon
+    out, err = resumed.communicate(timeout=800)
     assert resumed.returncode == 0, err
-    assert all(child.state == "finished" for unit in store.units for child in store.children(unit))
+    assert states(work(folder)) == ["finished"] * 4
     assert set(before) < set(runs(folder))
     assert len(runs(folder)) == 4  # the interrupted run went on in its folder
 
@@ -94,13 +100,33 @@ def test_two_share_the_work_and_one_takes_over_from_the_dead(start, tmp_path):
     doomed.wait()
     helpers = [start("--join", "s"), start("--join", str(folder))]
     for helper in helpers:
-        _, err = helper.communicate(timeout=200)
+        _, err = helper.communicate(timeout=800)
         assert helper.returncode == 0, err
-    store = Store(folder)
-    children = [child for unit in store.units for child in store.children(unit)]
-    assert [child.state for child in children] == ["finished"] * 4
-    assert runs(folder) == sorted(child.folder for child in children)
-    claims = {unit: len(list((folder / "progress").glob(f"{unit:04}.claim-*"))) for unit in store.units}
-    assert claims[0] == 2  # the dead process's and the one that took over
+    trials = work(folder).study.trials
+    assert states(work(folder)) == ["finished"] * 4
+    assert runs(folder) == sorted(child.folder for unit in work(folder).units for child in unit)
+    assert [trial.state.name for trial in trials] == ["FAIL", *["COMPLETE"] * 4]  # the dead one's came back at the end
     assert os.path.getsize(folder / "sheet.png") > 0
     assert (folder / "table.csv").read_text().count("\n") == 5
+
+
+def test_three_in_three_folders_share_a_database_and_lose_and_double_nothing(start, tmp_path, postgresql):
+    where = ["-s", f"sweep.storage={postgresql}"]
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    doomed = start(str(tmp_path / "run.yaml"), "--name", "s", *where, folder=folders[0])
+    until(left_a_checkpoint(folders[0] / "runs" / "s"))
+    helpers = [start("--join", "s", *where, folder=folder) for folder in folders[1:]]
+    until(lambda: all(runs(folder / "runs" / "s") for folder in folders[1:]))
+    doomed.send_signal(signal.SIGKILL)
+    doomed.wait()
+    for helper in helpers:
+        _, err = helper.communicate(timeout=800)
+        assert helper.returncode == 0, err
+    shared = work(tmp_path, postgresql)
+    children = [child for unit in shared.units for child in unit]
+    assert [child.state for child in children] == ["finished"] * 4
+    made = sorted(path.parent for folder in folders for path in folder.glob("runs/s/*/run.yaml"))
+    assert made == sorted(Path(child.home, child.folder) for child in children)  # each run once
+    assert [trial.state.name for trial in shared.study.trials].count("COMPLETE") == 4
+    tables = [folder / "runs" / "s" / "table.csv" for folder in folders[1:]]
+    assert any(table.is_file() and table.read_text().count("\n") == 5 for table in tables)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 COSTS = "costs.json"
 PARAMETERS, SPEED = "parameters", "images/s"
+COSTS_MORE_IS_BETTER = {PARAMETERS: False, SPEED: True}
 
 
 def save_costs(folder: Path, parameters: int, images_per_second: float | None) -> None:
-    """Write the generator's size and the speed of training."""
+    """Write the generator's size and the speed of training; one that trained nothing more keeps its speed."""
     found = {PARAMETERS: parameters, SPEED: images_per_second}
-    text = json.dumps({name: value for name, value in found.items() if value is not None})
-    (folder / COSTS).write_text(text, encoding="utf-8")
+    known = {name: value for name, value in found.items() if value is not None}
+    (folder / COSTS).write_text(json.dumps({**load_costs(folder), **known}), encoding="utf-8")
 
 
 def load_costs(folder: Path) -> Mapping[str, float]:

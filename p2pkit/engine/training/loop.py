@@ -39,6 +39,8 @@ from p2pkit.types import Report, Samples
 from p2pkit.untyped import Json, Plain
 
 OnStep = Callable[["Loop"], None]
+OnEvaluated = Callable[[Progress, Report], str | None]
+"""Hears of each evaluation; a sentence that it returns ends the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class LoopStatus:
         checkpoint: The last checkpoint.
         owed: Whether a checkpoint that was due could not be written.
         told: The phase that the user was told of last.
+        enough: Why to train no further, where `on_evaluated` says so.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -95,6 +98,7 @@ class LoopStatus:
     checkpoint: Path | None = None
     owed: bool = False
     told: int = 0
+    enough: str = ""
 
 
 class Loop:
@@ -109,6 +113,7 @@ class Loop:
         folder: The run's folder.
         config: The resolved config, for checkpoints.
         on_step: Called before each step.
+        on_evaluated: Called after each evaluation; what it returns is why to train no further.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class Loop:
         folder: Path,
         config: Plain,
         on_step: OnStep | None = None,
+        on_evaluated: OnEvaluated | None = None,
     ) -> None:
         self.assembly = assembly
         self.data = self.loader = loader
@@ -130,6 +136,7 @@ class Loop:
         self.folder = folder
         self.config = config
         self.on_step = on_step
+        self.on_evaluated = on_evaluated
         self.plan = assembly.checked.plan
         self.settings = self.plan.config
         self.meter = Meter()
@@ -173,7 +180,7 @@ class Loop:
         begins = status.progress.batches == 0 and _due(self.settings.evaluate.every, status.progress.epoch)
         if begins and status.state.evaluated != status.progress.step:  # untrained, or stopped just before this one
             self._evaluate(leave)
-        while status.signal is None and status.progress.step < status.steps and not self.stopping.reason(status.state):
+        while status.signal is None and status.progress.step < status.steps and not self._enough():
             before = status.progress.step
             self._enter_phase()
             self._epoch(leave)
@@ -227,9 +234,13 @@ class Loop:
             return reason
         if step >= self.status.steps:
             return f"all {self.status.steps} steps are done"
-        reason = f"stopped early at step {step}: {self.stopping.reason(self.status.state)}"
+        reason = f"stopped early at step {step}: {self._enough()}"
         self.reporter.outcome(reason)
         return reason
+
+    def _enough(self) -> str:
+        """Return why to train no further; empty where there is no reason."""
+        return self.status.enough or self.stopping.reason(self.status.state)
 
     def _restore_state(self, progress: Progress, state: LoopState) -> None:
         self.status.progress, self.status.state = progress, state
@@ -343,6 +354,8 @@ class Loop:
         if on_main_rank(lambda: self.best.is_best(step, report)):
             with self._unless_told_to_stop():
                 self._keep_best()
+        if (heard := self.on_evaluated) is not None:
+            status.enough = on_main_rank(lambda: heard(status.progress, report)) or ""
 
     def _save_if_possible(self) -> None:
         self.status.owed = True  # until it is written: then the next epoch tries again

@@ -27,7 +27,7 @@ from p2pkit.engine.storage.loop_state import LoopState, Progress
 from p2pkit.engine.storage.state import read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
-from p2pkit.engine.training.loop import Loop, OnStep, TrainResult
+from p2pkit.engine.training.loop import Loop, OnEvaluated, OnStep, TrainResult
 from p2pkit.engine.training.run_record import dataset_facts, versions
 from p2pkit.errors import Stopped, StorageError, TrainingError
 from p2pkit.plugins.events import Events
@@ -65,19 +65,22 @@ class RunSession:
         self.splits = Splits(checked, self.reporter)
         self.events: Events | None = None
 
-    def train(self, resume: Path | None = None, on_step: OnStep | None = None) -> TrainResult:
+    def train(
+        self, resume: Path | None = None, on_step: OnStep | None = None, on_evaluated: OnEvaluated | None = None
+    ) -> TrainResult:
         """Train, from the beginning or from a checkpoint.
 
         Args:
             resume: The checkpoint to go on from.
             on_step: Called before each step.
+            on_evaluated: Called after each evaluation; a sentence that it returns ends the training.
 
         Raises:
             TrainingError: A component failed, or a loss is no longer a finite number.
         """
         lock = run_lock(self.folder) if world().main else nullcontext()
         with self._guard() as leave, lock:
-            return self._train(resume, on_step, leave)
+            return self._train(resume, leave, on_step, on_evaluated)
 
     @contextmanager
     def _guard(self) -> Iterator[GracefulExit]:
@@ -90,7 +93,9 @@ class RunSession:
         if self.events is not None:
             self.events.ended(error)
 
-    def _train(self, resume: Path | None, on_step: OnStep | None, leave: GracefulExit) -> TrainResult:
+    def _train(
+        self, resume: Path | None, leave: GracefulExit, on_step: OnStep | None, on_evaluated: OnEvaluated | None
+    ) -> TrainResult:
         engine = self.checked.plan.config.engine
         self.splits.read("train", self.checked.split)
         found = raise_on_all_ranks(lambda: read_state(resume).get("settled", {})) if resume else None
@@ -118,8 +123,8 @@ class RunSession:
             loader = self.splits.loader("train", assembly.place, engine.batch, among=world(), again=True, **own)
             goes_on = self.checked.plan.config.checkpoint.on_error == "continue"
             evaluator = self._evaluator(assembly.place, self._unwritten if goes_on else None)
-            loop = Loop(assembly, loader, evaluator, events, self.reporter, self.folder, self.config, on_step)
-            return loop.run(progress, state, leave)
+            told = (events, self.reporter, self.folder, self.config, on_step, on_evaluated)
+            return Loop(assembly, loader, evaluator, *told).run(progress, state, leave)
 
         return self._tracked(run, act)
 
