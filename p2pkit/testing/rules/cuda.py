@@ -87,7 +87,7 @@ def call_of(subject: Subject, *, training: bool = True) -> Call:
         torch.manual_seed(2)
         judge = Judge(images.source.channels + images.target.channels).to(subject.device)
         fake = functional.avg_pool2d(batch[1], 3, 1, 1).requires_grad_()
-        return lambda: [_value(built, player, view_of(subject, *batch, fake, judge)) for player in roles(built)]
+        return lambda: [_value(built, player, view_of(subject, built, *batch, fake, judge)) for player in roles(built)]
     return lambda: built(*batch)
 
 
