@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from p2pkit.components import Factory, Loss
 from p2pkit.engine.step.objective import PlayerName
 from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
@@ -61,9 +62,16 @@ def value_of(loss: Made, player: PlayerName, view: View) -> Tensor:
     return optional.turn(loss, player)(view)
 
 
-def _judge(subject: Subject) -> Judge:
+def judge_of(subject: Subject) -> nn.Module:
+    """Return the discriminator that a loss is tried with: its own choice, or a small one."""
     torch.manual_seed(2)
-    return Judge(subject.images.source.channels + subject.images.target.channels).to(subject.device)
+    own, images = _own_judge(subject), subject.images
+    judge: nn.Module = own(images) if own else Judge(images.source.channels + images.target.channels)
+    return judge.to(subject.device).eval()  # in training mode some change with each call
+
+
+def _own_judge(subject: Subject) -> Factory | None:
+    return subject.component.judge if isinstance(subject.component, Loss) else None
 
 
 def _images(subject: Subject, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,7 +90,7 @@ def smooth(images: Tensor) -> Tensor:
 
 def call(subject: Subject, loss: Made) -> list[Tensor]:
     """Ask a loss once for each of its roles, and return the values."""
-    images, judge = _images(subject), _judge(subject)
+    images, judge = _images(subject), judge_of(subject)
     return [value_of(loss, player, view_of(subject, loss, *images, judge)).detach() for player in roles(loss)]
 
 
@@ -113,7 +121,7 @@ def view_of(subject: Subject, loss: Made, source: Tensor, target: Tensor, fake: 
 def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
     source, target, fake = _images(subject)
-    view, values = view_of(subject, loss, source, target, fake, _judge(subject)), []
+    view, values = view_of(subject, loss, source, target, fake, judge_of(subject)), []
     for seed in (SEED, SEED + 1):
         torch.manual_seed(seed)
         values.append(float(optional.turn(loss, player)(view).detach()))
@@ -123,7 +131,7 @@ def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
 @rule("loss")
 def mean_of_pairs(subject: Subject) -> None:
     """Its value is a mean over pairs: a batch that is doubled has the same value."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
@@ -140,7 +148,7 @@ def mean_of_pairs(subject: Subject) -> None:
 @rule("loss")
 def every_pair(subject: Subject) -> None:
     """Every pair of a batch has a part in its value."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
@@ -177,7 +185,7 @@ def encodes(subject: Subject) -> None:
 @rule("loss")
 def scalar(subject: Subject) -> None:
     """Its value is one finite number, a tensor without dimensions."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
         value = value_of(loss, player, view_of(subject, loss, *_images(subject), judge))
         form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -189,7 +197,7 @@ def scalar(subject: Subject) -> None:
 @rule("loss")
 def gradient(subject: Subject) -> None:
     """Its gradient reaches who learns: the fake or what it encodes, or the weights of a discriminator."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     own = list(loss.parameters()) if isinstance(loss, nn.Module) else []
     for player in roles(loss):
         source, target, fake = _images(subject)
@@ -210,7 +218,7 @@ def gradient(subject: Subject) -> None:
 @rule("loss")
 def at_target(subject: Subject) -> None:
     """Value and gradient stay finite when the fake equals the target."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     if "generator" not in roles(loss):
         raise Skip("it is not for the generator")
     source, target, _ = _images(subject)
@@ -227,13 +235,13 @@ def at_target(subject: Subject) -> None:
 @rule("loss")
 def gradcheck(subject: Subject) -> None:
     """Its gradient is its value's slope, in double precision, unless an attribute `detached = True` says otherwise."""
-    loss, judge = subject.build(), _judge(subject).double()
+    loss, judge = subject.build(), judge_of(subject).double()
     if optional.detached(loss):
         raise Skip("it states `detached = True`: a part of its value is meant to be taken as constant")
     loss = loss.double() if isinstance(loss, nn.Module) else loss
     for player in roles(loss):
         source, target, fake = (image.double() for image in _images(subject))
-        learning = fake if player == "generator" else judge.last.weight
+        learning = fake if player == "generator" else judge.get_parameter(_last_weight(judge))
         function = _function(subject, loss, player, source, target, fake, judge)
         with _KeepDouble(), _double_by_default(), _explained():
             if function(learning).dtype != torch.float64:
@@ -283,21 +291,29 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    subject: Subject, loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    subject: Subject, loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: nn.Module
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
-    if player == "generator":
-        return lambda image: value_of(_copied(loss), player, view_of(subject, loss, source, target, image, judge))
+    last = _last_weight(judge)
+
+    def of_image(image: Tensor) -> Tensor:
+        own = _copied(loss)
+        return value_of(own, player, view_of(subject, own, source, target, image, judge))
 
     def of_weight(weight: Tensor) -> Tensor:
         def discriminate(source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
-            found = torch.func.functional_call(judge, {"last.weight": weight}, (source, image))
+            found = torch.func.functional_call(judge, {last: weight}, (source, image))
             assert isinstance(found, Verdict)
             return found
 
-        return value_of(_copied(loss), player, view_of(subject, loss, source, target, fake, discriminate))
+        own = _copied(loss)
+        return value_of(own, player, view_of(subject, own, source, target, fake, discriminate))
 
-    return of_weight
+    return of_image if player == "generator" else of_weight
+
+
+def _last_weight(judge: nn.Module) -> str:
+    return [name for name, value in judge.named_parameters() if value.ndim > 1][-1]
 
 
 def _copied(loss: T) -> T:
@@ -322,6 +338,8 @@ def right_sign(subject: Subject) -> None:
     loss = subject.build()
     if any(_draws(subject, loss, player) for player in roles(loss)):
         raise Skip("its value is another one each time")
+    if _own_judge(subject):
+        raise Skip("it reads more of a verdict than its logits")
     source, target, fake = _images(subject)
     judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
     if "generator" in roles(loss):
