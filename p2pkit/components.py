@@ -121,8 +121,16 @@ class Discriminator(Component):
     kind, hook = "discriminator", "p2pkit_discriminators"
 
 
+@dataclass(frozen=True)
 class Loss(Component):
-    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights."""
+    """An object with `generator(view)`, `discriminator(view)` or both: scalars, without their weights.
+
+    Args:
+        judge: Makes the discriminator that the conformance suite tries it with, for a loss that reads more of a verdict
+            than its logits.
+    """
+
+    judge: Factory | None = field(default=None, kw_only=True)
 
     kind, hook = "loss", "p2pkit_losses"
 

@@ -209,6 +209,12 @@ class EvaluateConfig(Section):
         description="The metrics.",
     )
     samples: int = Field(8, ge=1, le=1000, description="Fixed pairs that are shown in every evaluation.")
+    fakes: int = Field(
+        3,
+        ge=1,
+        le=32,
+        description="Fakes that are shown of each of them, where a generator takes noise: by other noise.",
+    )
     batch: int = Field(16, ge=1, le=2**16, description="Pairs of one forward pass.")
     batch_norm: Literal["running", "batch", "recalibrated"] = Field(
         "running",

@@ -33,12 +33,13 @@ class FiLM(nn.Module):
         return changed
 
 
-def condition_size(images: PairSpec, name: str) -> int:
+def condition_size(images: PairSpec, name: str, parameter: str = "condition") -> int:
     """Return how many numbers the vector has that a network is conditioned on.
 
     Args:
         images: What the run's images are, and what stands beside them.
         name: The vector's name.
+        parameter: The parameter that names it.
 
     Raises:
         ComponentError: There is no such vector.
@@ -49,4 +50,4 @@ def condition_size(images: PairSpec, name: str) -> int:
     vectors = [key for key, each in images.extras.items() if isinstance(each, VectorSpec)]
     known = f"name one of {', '.join(vectors)}, or " if vectors else ""
     remedy = f"{known}write noise: {{{name}: 8}} in the config for numbers that are drawn"
-    raise ComponentError(f"no vector {name!r} stands beside the images", remedy=remedy, parameter="condition")
+    raise ComponentError(f"no vector {name!r} stands beside the images", remedy=remedy, parameter=parameter)

@@ -114,6 +114,10 @@ threshold = Attribute[float | None](
     *("threshold", "loss", "a number or None", None, _number),
     "Above which logit its discriminator takes a pair for real; the engine then measures how often it is right.",
 )
+encode = Attribute[Callable[["Tensor", "Tensor", Mapping[str, "Tensor"]], Mapping[str, "Tensor"]] | None](
+    *("encode", "loss", "a method (source, target, extras) -> mapping", None, callable),
+    "Makes extras of training pairs, in the place of drawn ones, before the generator is asked; in `view.extras` too.",
+)
 detached = Attribute(
     *("detached", "loss", "true or false", False, _bool),
     "Its gradient is meant not to be its value's derivative; the conformance suite does not compare the two.",

@@ -109,6 +109,7 @@ class DryRun:
     def _check_phase(self, plan: Plan, objective: Objective, asked: _Asked) -> None:
         """Let the discriminator judge, and ask each term of a phase what it comes to."""
         asked = asked if objective.adversarial else replace(asked, discriminator=None)
+        asked = self._encoded(objective, asked)
         discriminator = asked.discriminator
         if discriminator is not None and not self._judged(discriminator, asked):
             return
@@ -208,6 +209,25 @@ class DryRun:
         elif made is not target:
             return found
         return None
+
+    def _encoded(self, objective: Objective, asked: _Asked) -> _Asked:
+        """Let terms make extras, which have the form of those whose place they take."""
+        made: dict[str, Tensor] = {}
+        for name, encode in objective.encoders.items():
+            path, found = f"losses.{name}", dict[str, Tensor]()
+            with self._reported(path):
+                found = dict(encode(asked.source, asked.target, asked.extras))
+            twice = sorted(found.keys() & made.keys())
+            if twice:
+                cause, remedy = f"makes {', '.join(twice)}, which another loss makes", "leave out one of the two"
+                self.problems.append(Problem(path, cause, remedy))
+            for key, value in found.items():
+                wanted = asked.extras[key].shape if key in asked.extras else value.shape
+                if value.shape != wanted:
+                    cause = f"makes {key} of shape {list(value.shape)}, where {list(wanted)} is wanted"
+                    self.problems.append(Problem(path, cause))
+            made |= found
+        return replace(asked, made=Generated(asked.made.fake, {**made, **asked.made.extras}))
 
     def _judged(self, discriminator: nn.Module, asked: _Asked) -> bool:
         verdict: Made = None

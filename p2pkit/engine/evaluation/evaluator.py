@@ -32,8 +32,6 @@ from p2pkit.untyped import Json, Made
 
 _MOST_FOR_MEAN = 4096
 """Targets that make up the mean: more would change nothing but the time before the first step."""
-_OTHERS = 2
-"""Fakes by other noise that the sheet shows of each source."""
 _KNOWN_BY = 8
 """Pairs by which a protocol tells data from other data."""
 
@@ -271,7 +269,7 @@ class Evaluator:
 
     def _others(self, generator: nn.Module) -> int:
         """How many more fakes of each source are shown, where noise makes others."""
-        return _OTHERS if self.images.drawn.keys() & taken(generator).keys() else 0
+        return self.config.fakes - 1 if self.images.drawn.keys() & taken(generator).keys() else 0
 
 
 def mean_target(loader: Loader) -> Tensor:

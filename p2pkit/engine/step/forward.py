@@ -11,6 +11,7 @@ from torch.profiler import record_function
 
 from p2pkit.engine.device.precision import Precision, uncompiled
 from p2pkit.engine.step.clock import Clock
+from p2pkit.engine.step.objective import Objective
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.extras.calling import answered, chosen
 from p2pkit.types import Discriminate, Made, Verdict, View
@@ -27,12 +28,20 @@ class ForwardPasses:
         players: The networks.
         precision: The arithmetic.
         extras: Names of what a batch holds beside its two images, in order.
+        objective: The terms, of which some may make extras; none do by default.
     """
 
-    def __init__(self, players: Players, precision: Precision, extras: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        players: Players,
+        precision: Precision,
+        extras: Sequence[str] = (),
+        objective: Objective | None = None,
+    ) -> None:
         self.players = players
         self.precision = precision
         self.extras = tuple(extras)
+        self.objective = objective or Objective(())
         self.clock = Clock(precision.device)
 
     def named(self, extras: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -45,9 +54,17 @@ class ForwardPasses:
         Args:
             batch: Sources, targets and extras.
             history: Whether the generator is to learn from them.
+
+        Returns:
+            The fakes, and beside them what losses and the generator made.
         """
-        source, _, *extras = batch
-        return (self.generate if history else self.generate_without_history)(source, **self.named(extras))
+        source, target, *extras = batch
+        given = self.named(extras)
+        with torch.set_grad_enabled(history):
+            encoded = self.objective.encoded(source, target, given)
+        generate = self.generate if history else self.generate_without_history
+        made = generate(source, **{**given, **encoded})
+        return Made(made.fake, {**encoded, **made.extras})
 
     def generate(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that the generator can learn from.

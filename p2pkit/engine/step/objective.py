@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -17,6 +17,7 @@ from p2pkit.engine.step.scalars import Measured
 from p2pkit.types import DiscriminatorLoss, GeneratorLoss, View, optional
 
 PlayerName = Literal["generator", "discriminator"]
+Encode = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,27 @@ class Objective:
     def adversarial(self) -> bool:
         """Whether any term trains a discriminator; without one none is built."""
         return any(term.judges("discriminator") for term in self.terms)
+
+    @property
+    def encoders(self) -> dict[str, Encode]:
+        """By name of the term the losses that make extras of training pairs."""
+        known = {term.name: optional.encode(term.loss) for term in self.terms if term.part.weight > 0}
+        return {name: encode for name, encode in known.items() if encode is not None}
+
+    def encoded(self, source: Tensor, target: Tensor, extras: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the extras that losses make of a batch, by name, with the history by which their networks learn.
+
+        Args:
+            source: The sources.
+            target: The targets.
+            extras: What stands beside them, drawn or given by the data.
+
+        Shape: images (B, C, H, W) in [-1, 1].
+        """
+        made: dict[str, Tensor] = {}
+        for encode in self.encoders.values():
+            made |= encode(source, target, extras)
+        return made
 
     @property
     def threshold(self) -> float | None:

@@ -47,9 +47,8 @@ class GradientShares:
         modules += [term.loss for term in terms if isinstance(term.loss, nn.Module)]
         one_by_one = step.forward.precision.one_by_one()
         with preserve_state(modules, self.assembly.place.device), uncompiled(), one_by_one:
-            source, _, *extras = pairs = self._fixed()
-            with torch.enable_grad():
-                made = step.forward.generate(source, **step.forward.named(extras))
+            pairs = self._fixed()
+            made = step.forward.fakes(pairs)
             view = step.forward.view(pairs, made)
             weight = last_weight(made.fake)
             if weight is None:

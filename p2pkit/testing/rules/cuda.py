@@ -13,7 +13,7 @@ from p2pkit.engine.step.cuda_graph import capturing, sync_debug
 from p2pkit.engine.step.objective import PlayerName
 from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
-from p2pkit.testing.rules.loss import SEED, Judge, roles, value_of, view_of
+from p2pkit.testing.rules.loss import SEED, judge_of, roles, value_of, view_of
 from p2pkit.testing.rules.networks import answer, network, same
 from p2pkit.testing.rules.optimizer import Trial
 from p2pkit.testing.subject import Subject
@@ -83,11 +83,9 @@ def call_of(subject: Subject, *, training: bool = True) -> Call:
         return lambda: answer(subject, built, batch)
     built = subject.build()
     if subject.kind == "loss":
-        images = subject.images
-        torch.manual_seed(2)
-        judge = Judge(images.source.channels + images.target.channels).to(subject.device)
+        judge = judge_of(subject)
         fake = functional.avg_pool2d(batch[1], 3, 1, 1).requires_grad_()
-        return lambda: [_value(built, player, view_of(subject, *batch, fake, judge)) for player in roles(built)]
+        return lambda: [_value(built, player, view_of(subject, built, *batch, fake, judge)) for player in roles(built)]
     return lambda: built(*batch)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from p2pkit.components import Factory, Loss
 from p2pkit.engine.step.objective import PlayerName
 from p2pkit.errors import first_line
 from p2pkit.testing.rule import Skip, require, rule
@@ -61,9 +62,16 @@ def value_of(loss: Made, player: PlayerName, view: View) -> Tensor:
     return optional.turn(loss, player)(view)
 
 
-def _judge(subject: Subject) -> Judge:
+def judge_of(subject: Subject) -> nn.Module:
+    """Return the discriminator that a loss is tried with: its own choice, or a small one."""
     torch.manual_seed(2)
-    return Judge(subject.images.source.channels + subject.images.target.channels).to(subject.device)
+    own, images = _own_judge(subject), subject.images
+    judge: nn.Module = own(images) if own else Judge(images.source.channels + images.target.channels)
+    return judge.to(subject.device).eval()  # in training mode some change with each call
+
+
+def _own_judge(subject: Subject) -> Factory | None:
+    return subject.component.judge if isinstance(subject.component, Loss) else None
 
 
 def _images(subject: Subject, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,15 +90,16 @@ def smooth(images: Tensor) -> Tensor:
 
 def call(subject: Subject, loss: Made) -> list[Tensor]:
     """Ask a loss once for each of its roles, and return the values."""
-    images, judge = _images(subject), _judge(subject)
-    return [value_of(loss, player, view_of(subject, *images, judge)).detach() for player in roles(loss)]
+    images, judge = _images(subject), judge_of(subject)
+    return [value_of(loss, player, view_of(subject, loss, *images, judge)).detach() for player in roles(loss)]
 
 
-def view_of(subject: Subject, source: Tensor, target: Tensor, fake: Tensor, judge: Discriminate) -> View:
+def view_of(subject: Subject, loss: Made, source: Tensor, target: Tensor, fake: Tensor, judge: Discriminate) -> View:
     """Return a view with a generator that can be asked: it gives back its source, in the target's channels.
 
     Args:
-        subject: The loss, which says what stands beside the images.
+        subject: The loss's component, which says what stands beside the images.
+        loss: The loss, which may make some of it.
         source: Sources.
         target: Targets.
         fake: What a generator made of the sources.
@@ -103,13 +112,16 @@ def view_of(subject: Subject, source: Tensor, target: Tensor, fake: Tensor, judg
         return 0.9 * made + 0.1 * fake.mean((2, 3), keepdim=True)
 
     beside = subject.beside(source) if subject.component.extras else {}
-    return View(source, target, fake, judge, generate=generate, extras=beside)
+    encode = optional.encode(loss)
+    torch.manual_seed(SEED)
+    made = encode(source, target, beside) if encode is not None else {}
+    return View(source, target, fake, judge, generate=generate, extras=beside, made=made)
 
 
 def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
     """Tell whether a loss comes to another value each time, so that a single one says little."""
     source, target, fake = _images(subject)
-    view, values = view_of(subject, source, target, fake, _judge(subject)), []
+    view, values = view_of(subject, loss, source, target, fake, judge_of(subject)), []
     for seed in (SEED, SEED + 1):
         torch.manual_seed(seed)
         values.append(float(optional.turn(loss, player)(view).detach()))
@@ -119,13 +131,13 @@ def _draws(subject: Subject, loss: Made, player: PlayerName) -> bool:
 @rule("loss")
 def mean_of_pairs(subject: Subject) -> None:
     """Its value is a mean over pairs: a batch that is doubled has the same value."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
         source, target, fake = _images(subject)
         views = [
-            view_of(subject, source.repeat(n, 1, 1, 1), target.repeat(n, 1, 1, 1), fake.repeat(n, 1, 1, 1), judge)
+            view_of(subject, loss, *(image.repeat(n, 1, 1, 1) for image in (source, target, fake)), judge)
             for n in (1, 2)
         ]
         one, two = (float(value_of(loss, player, view).detach()) for view in views)
@@ -136,17 +148,17 @@ def mean_of_pairs(subject: Subject) -> None:
 @rule("loss")
 def every_pair(subject: Subject) -> None:
     """Every pair of a batch has a part in its value."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
         source, target, fake = _images(subject)
-        whole = value_of(loss, player, view_of(subject, source, target, fake, judge)).detach()
+        whole = value_of(loss, player, view_of(subject, loss, source, target, fake, judge)).detach()
         for index in range(len(fake)):
             other_target, other_fake = target.clone(), fake.clone()
             for image in (other_target, other_fake):
                 image[index] = image[index].flip(-1) * 0.5
-            value = value_of(loss, player, view_of(subject, source, other_target, other_fake, judge)).detach()
+            value = value_of(loss, player, view_of(subject, loss, source, other_target, other_fake, judge)).detach()
             sentence = f"Its {player}(view) does not change when pair {index + 1} of {len(fake)} does"
             require(not torch.equal(value, whole), f"{sentence}: look at all pairs of the batch.")
 
@@ -158,11 +170,24 @@ def roles_(subject: Subject) -> None:
 
 
 @rule("loss")
+def encodes(subject: Subject) -> None:
+    """What its `encode` makes has a value for each pair, of the form of the extra whose place it takes."""
+    source, target, _ = _images(subject)
+    encode, beside = optional.encode(subject.build()), subject.beside(source)
+    if encode is None:
+        raise Skip("it has no method `encode`")
+    for name, value in encode(source, target, beside).items():
+        wanted = tuple(beside[name].shape) if name in beside else (len(source), *value.shape[1:])
+        form = tuple(value.shape)
+        require(form == wanted, f"Its encode makes {name!r} of shape {form}, where {wanted} is wanted.")
+
+
+@rule("loss")
 def scalar(subject: Subject) -> None:
     """Its value is one finite number, a tensor without dimensions."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     for player in roles(loss):
-        value = value_of(loss, player, view_of(subject, *_images(subject), judge))
+        value = value_of(loss, player, view_of(subject, loss, *_images(subject), judge))
         form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         sentence = f"Its {player}(view) returns {form}, where a tensor without dimensions is wanted: take the mean."
         require(isinstance(value, Tensor) and value.shape == (), sentence)
@@ -171,13 +196,16 @@ def scalar(subject: Subject) -> None:
 
 @rule("loss")
 def gradient(subject: Subject) -> None:
-    """Its gradient reaches the player: the fake, or the discriminator's weights."""
-    loss, judge = subject.build(), _judge(subject)
+    """Its gradient reaches who learns: the fake or what it encodes, or the weights of a discriminator."""
+    loss, judge = subject.build(), judge_of(subject)
+    own = list(loss.parameters()) if isinstance(loss, nn.Module) else []
     for player in roles(loss):
         source, target, fake = _images(subject)
         fake.requires_grad_(player == "generator")
-        learning = [fake] if player == "generator" else list(judge.parameters())
-        value = value_of(loss, player, view_of(subject, source, target, fake, judge))
+        view = view_of(subject, loss, source, target, fake, judge)
+        encoded = [extra for extra in view.extras.values() if extra.requires_grad]
+        learning = [fake, *encoded] if player == "generator" else [*judge.parameters(), *own]
+        value = value_of(loss, player, view)
         found: list[Tensor | None] = [None]
         if value.requires_grad:
             found = list(torch.autograd.grad(value, learning, allow_unused=True))
@@ -190,12 +218,12 @@ def gradient(subject: Subject) -> None:
 @rule("loss")
 def at_target(subject: Subject) -> None:
     """Value and gradient stay finite when the fake equals the target."""
-    loss, judge = subject.build(), _judge(subject)
+    loss, judge = subject.build(), judge_of(subject)
     if "generator" not in roles(loss):
         raise Skip("it is not for the generator")
     source, target, _ = _images(subject)
     fake = target.clone().requires_grad_()
-    value = value_of(loss, "generator", view_of(subject, source, target, fake, judge))
+    value = value_of(loss, "generator", view_of(subject, loss, source, target, fake, judge))
     if not value.requires_grad:
         raise Skip("it has no gradient, see the rule `gradient`")
     (found,) = torch.autograd.grad(value, fake, allow_unused=True)
@@ -207,13 +235,13 @@ def at_target(subject: Subject) -> None:
 @rule("loss")
 def gradcheck(subject: Subject) -> None:
     """Its gradient is its value's slope, in double precision, unless an attribute `detached = True` says otherwise."""
-    loss, judge = subject.build(), _judge(subject).double()
+    loss, judge = subject.build(), judge_of(subject).double()
     if optional.detached(loss):
         raise Skip("it states `detached = True`: a part of its value is meant to be taken as constant")
     loss = loss.double() if isinstance(loss, nn.Module) else loss
     for player in roles(loss):
         source, target, fake = (image.double() for image in _images(subject))
-        learning = fake if player == "generator" else judge.last.weight
+        learning = fake if player == "generator" else judge.get_parameter(_last_weight(judge))
         function = _function(subject, loss, player, source, target, fake, judge)
         with _KeepDouble(), _double_by_default(), _explained():
             if function(learning).dtype != torch.float64:
@@ -252,7 +280,7 @@ def _slopes(function: Callable[[Tensor], Tensor], at: Tensor, draw: int) -> tupl
     """Return the slope in a random direction by the gradient, and by a central difference."""
     direction = torch.randn(at.shape, generator=torch.Generator().manual_seed(draw)).to(at)
     direction /= torch.linalg.vector_norm(direction)
-    (found,) = torch.autograd.grad(function(at), at)
+    (found,) = torch.autograd.grad(function(at), at, allow_unused=True, materialize_grads=True)
     step = 1e-6 * direction
     ahead, behind = (function(at.detach() + side * step).detach() for side in (1, -1))
     return float((found * direction).sum()), float((ahead - behind) / 2e-6)
@@ -263,21 +291,29 @@ def _agree(one: float, other: float) -> bool:
 
 
 def _function(
-    subject: Subject, loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: Judge
+    subject: Subject, loss: Made, player: PlayerName, source: Tensor, target: Tensor, fake: Tensor, judge: nn.Module
 ) -> Callable[[Tensor], Tensor]:
     """Return the value as a function of what learns."""
-    if player == "generator":
-        return lambda image: value_of(_copied(loss), player, view_of(subject, source, target, image, judge))
+    last = _last_weight(judge)
+
+    def of_image(image: Tensor) -> Tensor:
+        own = _copied(loss)
+        return value_of(own, player, view_of(subject, own, source, target, image, judge))
 
     def of_weight(weight: Tensor) -> Tensor:
         def discriminate(source: Tensor, image: Tensor, **extras: Tensor) -> Verdict:
-            found = torch.func.functional_call(judge, {"last.weight": weight}, (source, image))
+            found = torch.func.functional_call(judge, {last: weight}, (source, image))
             assert isinstance(found, Verdict)
             return found
 
-        return value_of(_copied(loss), player, view_of(subject, source, target, fake, discriminate))
+        own = _copied(loss)
+        return value_of(own, player, view_of(subject, own, source, target, fake, discriminate))
 
-    return of_weight
+    return of_image if player == "generator" else of_weight
+
+
+def _last_weight(judge: nn.Module) -> str:
+    return [name for name, value in judge.named_parameters() if value.ndim > 1][-1]
 
 
 def _copied(loss: T) -> T:
@@ -302,23 +338,25 @@ def right_sign(subject: Subject) -> None:
     loss = subject.build()
     if any(_draws(subject, loss, player) for player in roles(loss)):
         raise Skip("its value is another one each time")
+    if _own_judge(subject):
+        raise Skip("it reads more of a verdict than its logits")
     source, target, fake = _images(subject)
     judged = {1: _scripted(target, fake, 1.0), 0: _scripted(target, fake, 0.0), -1: _scripted(target, fake, -1.0)}
     if "generator" in roles(loss):
         steps = [torch.lerp(target, fake, share) for share in (0.05, 0.5, 1.0)]
-        costs = [_cost(loss, "generator", view_of(subject, source, target, step, judged[0])) for step in steps]
+        costs = [_cost(loss, "generator", view_of(subject, loss, source, target, step, judged[0])) for step in steps]
         rising = all(a <= b + 1e-5 * (1 + abs(b)) for a, b in pairwise(costs))
         shown = ", ".join(f"{cost:.4g}" for cost in costs)
         sentence = f"Fakes that leave the target cost {shown}, and a worse one has to cost more: turn its sign"
         require(rising, f"{sentence}, or look at what it compares.")
         believed, caught = (
-            _cost(loss, "generator", view_of(subject, source, target, fake, judged[m])) for m in (-1, 1)
+            _cost(loss, "generator", view_of(subject, loss, source, target, fake, judged[m])) for m in (-1, 1)
         )
         sentence = f"A fake that is taken for real costs the generator {believed:.4g}, one that is found out"
         require(believed <= caught + 1e-5 * (1 + abs(caught)), f"{sentence} {caught:.4g}: turn its sign.")
     if "discriminator" in roles(loss):
         right, wrong = (
-            _cost(loss, "discriminator", view_of(subject, source, target, fake, judged[m])) for m in (1, -1)
+            _cost(loss, "discriminator", view_of(subject, loss, source, target, fake, judged[m])) for m in (1, -1)
         )
         sentence = f"Right verdicts cost the discriminator {right:.4g}, wrong ones {wrong:.4g}: turn its sign."
         require(right <= wrong + 1e-5 * (1 + abs(wrong)), sentence)

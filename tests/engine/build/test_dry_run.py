@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from p2pkit import Generator, ImageSpec, Made, PairSpec, VectorSpec
+from p2pkit import Generator, ImageSpec, Loss, Made, PairSpec, VectorSpec
 from p2pkit.engine.build.dry_run import DryRun, built
-from p2pkit.parts import Part
+from p2pkit.parts import LossPart, Part
 
 IMAGES = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16, extras={"z": VectorSpec(2, "noise")})
 
@@ -28,7 +31,6 @@ class Answers(nn.Module):
 @pytest.fixture
 def tried(checked):
     """Try a step of a plan with another generator."""
-    from dataclasses import replace
 
     def run(network, images=IMAGES):
         part = Part("generator", Generator("own", lambda: network, "a test's"))
@@ -66,3 +68,38 @@ def test_what_is_no_network_is_told():
     problems = []
     assert built(Part("generator", Generator("own", lambda: torch.relu, "a test's")), IMAGES, problems) is None
     assert "where a torch.nn.Module is wanted" in problems[0].cause
+
+
+class Encodes:
+    """Makes vectors of some sizes."""
+
+    def __init__(self, *, z: int, mean: int = 1):
+        self.sizes = {"z": z, "mean": mean}
+
+    def encode(self, source, target, extras):
+        return {name: torch.zeros(len(source), size) for name, size in self.sizes.items()}
+
+    def generator(self, view):
+        return sum((view.extras[name].mean() for name in self.sizes), view.fake.mean())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "path", "cause"),
+    [
+        ([{"z": 2, "mean": 5}], "", ""),
+        ([{"z": 3}], "losses.0", "makes z of shape [1, 3], where [1, 2] is wanted"),
+        ([{"z": 2}, {"z": 2}], "losses.1", "makes mean, z, which another loss makes"),
+    ],
+)
+def test_what_losses_make_of_a_batch_fits_and_is_made_once(checked, sizes, path, cause):
+    plan = checked().plan
+    network = Part("generator", Generator("own", lambda: Answers(lambda fake: fake), "a test's"))
+    losses = {
+        str(number): LossPart(f"losses.{number}", Loss("own", partial(Encodes, **each), "a test's"))
+        for number, each in enumerate(sizes)
+    }
+    phases = tuple(replace(phase, terms=losses) for phase in plan.phases)
+    tried = DryRun(
+        replace(plan, generator=network, losses=losses, phases=phases), IMAGES, "cpu", training=True, initial=False
+    )
+    assert [(problem.path, problem.cause) for problem in tried.problems] == ([(path, cause)] if path else [])

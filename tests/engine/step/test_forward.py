@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from p2pkit import Made, Verdict
+from p2pkit import Loss, Made, Verdict
 from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.step.forward import ForwardPasses
+from p2pkit.engine.step.objective import Objective, Term
 from p2pkit.engine.step.players import Player, Players
+from p2pkit.parts import LossPart
 
 CPU = torch.device("cpu")
 SOURCE = torch.linspace(-1, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)
@@ -85,3 +87,48 @@ def test_bf16_stays_near_fp32(assembled, batches):
     for name, value in first.items():
         assert second[name].dtype == torch.float32
         assert second[name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
+
+
+class Encoder(nn.Module):
+    """Makes the noise of a batch of its targets."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def encode(self, source, target, extras):
+        assert extras["z"].shape == (len(source), 1)
+        return {"z": self.gain * target.mean((1, 2, 3))[:, None], "told": self.gain * 2}
+
+    def generator(self, view):
+        return view.extras["told"]
+
+
+class Shifted(nn.Conv2d):
+    def forward(self, source, z):
+        return super().forward(source) + z[:, :, None, None]
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_a_loss_makes_the_noise_of_a_batch_and_learns_by_what_becomes_of_it(weight):
+    encoder, part = Encoder(), LossPart("losses.e", Loss("e", Encoder, "a test's"), weight=weight)
+    passes = ForwardPasses(
+        Players(Player(Shifted(3, 3, 1), None), None),
+        Precision("fp32", CPU),
+        ["z"],
+        Objective([Term("e", part, encoder)]),
+    )
+    batch = SOURCE, SOURCE.flip(0), torch.full((len(SOURCE), 1), 9.0)
+    made = passes.fakes(batch)
+    noise = passes.view(batch, made).extras["z"]
+    if not weight:  # a term that has no say makes nothing
+        assert torch.equal(noise, batch[2])
+        return
+    torch.testing.assert_close(noise, SOURCE.flip(0).mean((1, 2, 3))[:, None])
+    made.fake.sum().backward()
+    assert encoder.gain.grad is not None
+    alone = passes.fakes(batch, history=False)
+    assert not alone.extras["z"].requires_grad
+    assert torch.equal(alone.fake, made.fake)
+    drawn = passes.view(batch, made).generate(SOURCE)  # a second fake has the batch's own noise
+    assert (drawn - made.fake).mean() > 5

@@ -158,6 +158,28 @@ class Cycle:
         return value * (1 + view.step).clamp(max=1)
 
 
+class Encoder(nn.Module):
+    __doc__ = DOC
+
+    def __init__(self, images):
+        super().__init__()
+        self.mean = nn.Conv2d(images.target.channels, 4, 8, 8)
+
+    def encode(self, source, target, extras):
+        mean = self.mean(target).mean((2, 3))
+        return {"z": mean + torch.randn_like(mean), "mean": mean}
+
+    def generator(self, view):
+        return view.extras["mean"].square().mean()
+
+
+class EncodesOdd(Encoder):
+    __doc__ = DOC
+
+    def encode(self, source, target, extras):
+        return {name: value[:, :3] for name, value in super().encode(source, target, extras).items()}
+
+
 @p2pkit.hookimpl
 def p2pkit_losses():
     yield p2pkit.Loss("resumes", Adapts)
@@ -176,6 +198,8 @@ def p2pkit_losses():
     yield p2pkit.Loss("right_sign", Reward)
     yield p2pkit.Loss("right_sign_2", HelpsTheOther)
     yield p2pkit.Loss("right_sign_3", WrongWayRound)
+    yield p2pkit.Loss("encodes", EncodesOdd, extras={"z": p2pkit.VectorSpec(4, "noise")})
+    yield p2pkit.Loss("nothing_5", Encoder, extras={"z": p2pkit.VectorSpec(4, "noise")})
     yield p2pkit.Loss("nothing", Fine)
     yield p2pkit.Loss("nothing_2", MeantSo)
     yield p2pkit.Loss("nothing_3", Growing)
