@@ -13,6 +13,7 @@ from p2pkit.engine.device.precision import Precision, uncompiled
 from p2pkit.engine.step.clock import Clock
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.extras.calling import answered, chosen
+from p2pkit.extras.values import where_it_counts
 from p2pkit.types import Discriminate, Made, Verdict, View
 
 PairTensors = tuple[Tensor, ...]
@@ -27,9 +28,13 @@ class ForwardPasses:
         players: The networks.
         precision: The arithmetic.
         extras: Names of what a batch holds beside its two images, in order.
+        mask: Which of them says what counts; empty where all does.
     """
 
-    def __init__(self, players: Players, precision: Precision, extras: Sequence[str] = ()) -> None:
+    def __init__(
+        self, players: Players, precision: Precision, extras: Sequence[str] = (), *, mask: str = ""
+    ) -> None:
+        self.mask = mask
         self.players = players
         self.precision = precision
         self.extras = tuple(extras)
@@ -46,8 +51,10 @@ class ForwardPasses:
             batch: Sources, targets and extras.
             history: Whether the generator is to learn from them.
         """
-        source, _, *extras = batch
-        return (self.generate if history else self.generate_without_history)(source, **self.named(extras))
+        source, target, *extras = batch
+        beside = self.named(extras)
+        made = (self.generate if history else self.generate_without_history)(source, **beside)
+        return Made(where_it_counts(made.fake, target, beside[self.mask]), made.extras) if self.mask else made
 
     def generate(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that the generator can learn from.
