@@ -10,9 +10,9 @@ import pytest
 import rasterio
 import torch
 from p2pkit.registry import load_registry
-from rasterio.transform import from_origin
+from rasterio import Affine
 
-PLACE = from_origin(500_000, 5_400_000, 10, 10)
+PLACE = Affine(10, 0, 500_000, 0, -10, 5_400_000)
 
 
 @pytest.fixture(autouse=True)

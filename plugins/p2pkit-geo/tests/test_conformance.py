@@ -11,7 +11,7 @@ import numpy as np
 import rasterio
 import torch
 from p2pkit.testing import conformance
-from rasterio.transform import from_origin
+from rasterio import Affine
 
 
 class Stripes:
@@ -36,7 +36,7 @@ for _name in ("source", "target"):
     _values = _DICE.integers(1, 256, (3, 96, 96), dtype=np.uint8)
     _values[:, :8] = 0
     _shape = {"count": 3, "height": 96, "width": 96, "dtype": "uint8", "nodata": 0}
-    _place = {"crs": "EPSG:32632", "transform": from_origin(0, 0, 10, 10)}
+    _place = {"crs": "EPSG:32632", "transform": Affine(10, 0, 0, 0, -10, 0)}
     with rasterio.open(Path(_FOLDER.name, f"{_name}.tif"), "w", "GTiff", **_shape, **_place) as _file:
         _file.write(_values)
 

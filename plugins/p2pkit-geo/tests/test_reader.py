@@ -65,7 +65,9 @@ def test_control_points_and_polynomials_stay(raster, tmp_path):
     points = [GroundControlPoint(row, column, 11 + column, 48 - row) for row in (0, 5) for column in (0, 7)]
     coefficients = [float(number) for number in range(20)]
     rpcs = RPC(
-        100.0, 50.0, coefficients, coefficients, 6.0, 3.0, 48.0, 0.1, 11.0, 0.1, 8.0, 4.0, coefficients, coefficients
+        **dict.fromkeys(("line_num_coeff", "line_den_coeff", "samp_num_coeff", "samp_den_coeff"), coefficients),
+        **{f"{axis}_off": float(place) for place, axis in enumerate(("height", "lat", "line", "long", "samp"), 3)},
+        **{f"{axis}_scale": 2.0 for axis in ("height", "lat", "line", "long", "samp")},
     )
     for name, more in (("gcps", {"gcps": points, "crs": "EPSG:4326", "transform": None}), ("rpcs", {"rpcs": rpcs})):
         read = GeoTiff().read(raster(f"{name}.tif", VALUES, **more))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from types import ModuleType
 
@@ -74,5 +75,10 @@ def test_torchgeo_that_is_not_there_is_named(monkeypatch):
 
 
 def test_torchgeo_s_own_data_sets_have_this_form():
-    datasets = pytest.importorskip("torchgeo.datasets", reason="torchgeo is an extra")
+    try:
+        importlib.metadata.version("torchgeo")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("torchgeo is an extra, and is not installed")
+    import torchgeo.datasets as datasets
+
     assert {"__getitem__", "__len__"} <= set(dir(datasets.NonGeoDataset))

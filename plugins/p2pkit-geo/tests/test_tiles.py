@@ -8,7 +8,7 @@ import numpy as np
 import p2pkit
 import pytest
 import torch
-from rasterio.transform import from_origin
+from rasterio import Affine
 
 from p2pkit_geo import geo_tiles
 
@@ -45,7 +45,7 @@ def test_ranges_are_settled_once_and_stored_with_the_model(scene):
 def test_what_holds_nothing_does_not_count(scene, raster):
     source, target = scene
     clouds = np.ones((1, 96, 128), np.uint8)
-    clouds[:, :, 100:] = 9
+    clouds[:, :, 80:] = 9
     mask = raster("mask.tif", clouds)
     dataset = geo_tiles(source=source, target=target, mask=mask, ignored=(9,), size=32, stride=16, block=96, held_out=0)
     assert dataset.spec.mask == "valid"
@@ -53,10 +53,10 @@ def test_what_holds_nothing_does_not_count(scene, raster):
         pair.name.partition("/")[2][7:]: pair.extras["valid"].float().mean() / 255 for pair in dataset.pairs("train")
     }
     assert {name: round(float(share), 3) for name, share in shares.items()} == {
-        "000000": 0.5, "000016": 1, "000032": 1, "000048": 1, "000064": 1, "000080": 0.625
+        "000000": 0.5, "000016": 1, "000032": 1, "000048": 1, "000064": 0.5
     }  # fmt: skip
     assert dataset.notes == ("5 tiles are left out, of which less than 50% counts",)
-    with pytest.raises(p2pkit.ComponentError, match=r"of 35 tiles of 32 x 32 .* none is left of which 100% counts"):
+    with pytest.raises(p2pkit.ComponentError, match=r"of 30 tiles of 32 x 32 .* none is left of which 100% counts"):
         geo_tiles(source=source, target=raster("t.tif", np.zeros((1, 96, 128), np.uint8), nodata=0), size=32, stride=16,
                   block=96, held_out=0, least_valid=1)  # fmt: skip
 
@@ -86,15 +86,16 @@ def test_classes_are_labels_and_what_holds_nothing_has_none(raster):
 
 def test_targets_keep_their_units(raster):
     heights = np.linspace(-20.5, 1800, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
-    dataset = geo_tiles(source=raster("s.tif", np.zeros((1, 32, 32), np.uint8)), target=raster("h.tif", heights), size=16,
-                        percentiles=(0, 100), held_out=0)  # fmt: skip
-    assert (dataset.spec.target.dtype, round(dataset.spec.target.high)) == ("", 1800)
+    source, target = raster("s.tif", np.zeros((1, 32, 32), np.uint8)), raster("h.tif", heights)
+    dataset = geo_tiles(source=source, target=target, size=16, percentiles=(0, 100), held_out=0)
+    assert dataset.spec.target.dtype == ""
+    assert 1780 < dataset.spec.target.high <= 1800
     assert dataset.pairs("train")[0].target.dtype == torch.float32
 
 
 def test_rasters_of_another_grid_are_refused_with_the_line_that_mends_it(scene, raster):
     source, _ = scene
-    other = raster("other.tif", np.zeros((1, 96, 128), np.uint8), transform=from_origin(0, 0, 10, 10))
+    other = raster("other.tif", np.zeros((1, 96, 128), np.uint8), transform=Affine(10, 0, 0, 0, -10, 0))
     with pytest.raises(p2pkit.ComponentError, match=r"of 128 x 96 pixels at \(10.0, 0.0, 0.0") as caught:
         geo_tiles(source=source, target=other, size=16)
     assert "rio warp other.tif warped.tif --like source.tif" in caught.value.remedy

@@ -95,10 +95,15 @@ def holds_nothing(raster: Any, window: Window | None, numbers: Sequence[int]) ->
     return empty | ~np.isfinite(raster.read(numbers, window=window)).all(0) if floats else empty
 
 
+def lies_anywhere() -> None:
+    """Let rasters that lie nowhere be images like others, without a warning for each."""
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Open a raster; whatever GDAL raises becomes an `OSError`."""
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # rasters that lie nowhere are images too
+    lies_anywhere()
     try:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE), rasterio.open(path) as raster:
             yield raster

@@ -13,9 +13,10 @@ import p2pkit
 import rasterio
 from numpy.typing import NDArray
 from pydantic import Field
+from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
-from p2pkit_geo.rasters import Band, Bands, Scale, holds_nothing, opened
+from p2pkit_geo.rasters import Band, Bands, Scale, holds_nothing, lies_anywhere, opened
 
 _BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MADE_BY = "p2pkit write_image"
@@ -37,7 +38,7 @@ class Place:
 
     crs: object
     transform: object
-    gcps: tuple[tuple[object, ...], object]
+    gcps: tuple[tuple[tuple[float, ...], ...], object]
     rpcs: object
     empty: NDArray[np.bool_] | None = field(repr=False)
     levels: tuple[int, ...] = ()
@@ -87,13 +88,14 @@ class GeoTiff:
         """Write a GeoTIFF where the source lies, with a mask where that holds nothing."""
         pixels = image.pixels[..., None] if image.pixels.ndim == 2 else image.pixels
         place = image.meta if isinstance(image.meta, Place) else None
+        lies_anywhere()
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **_profile(pixels, place)) as raster:
             raster.update_tags(TIFFTAG_SOFTWARE=_MADE_BY)
             raster.write(np.moveaxis(pixels, 2, 0))
             if place is None:
                 return
             if place.gcps[0]:
-                raster.gcps = place.gcps
+                raster.gcps = [GroundControlPoint(*point) for point in place.gcps[0]], place.gcps[1]
             if place.rpcs is not None:
                 raster.rpcs = place.rpcs
             if place.empty is not None:
@@ -124,7 +126,8 @@ def _profile(pixels: NDArray[np.generic], place: Place | None) -> dict[str, Any]
         return shape
     packed = {"compress": "deflate"} if place.compressed else {}
     tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256} if place.levels else {}
-    return {**shape, **packed, **tiled, "crs": place.crs, "transform": place.transform}
+    lies = {} if place.gcps[0] else {"crs": place.crs, "transform": place.transform}  # points say it all
+    return {**shape, **packed, **tiled, **lies}
 
 
 class RasterRows:

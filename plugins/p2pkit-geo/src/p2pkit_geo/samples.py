@@ -53,10 +53,10 @@ class SamplePairs(Sequence[Pair]):
         sample = self.samples[number]
         specs = (self.spec.source, self.spec.target)
         try:
-            images = [_image(sample, key, spec, self.spec) for key, spec in zip(self.keys, specs, strict=True)]
+            source, target = (_image(sample, *side, self.spec) for side in zip(self.keys, specs, strict=True))
         except OSError as error:
             raise p2pkit.DataError(p2pkit.Problem(f"sample {number}", str(error))) from None
-        return Pair(*images, f"{number:06}")
+        return Pair(source, target, f"{number:06}")
 
 
 def _image(sample: Mapping[str, Any], key: str, spec: ImageSpec, images: PairSpec) -> Tensor:
@@ -141,19 +141,14 @@ def as_pairs(
         raise p2pkit.ComponentError("there is no split train with samples in it", parameter="splits")
     first = samples["train"][0]
     try:
-        found = [
+        made_from, made_of = (
             _stored(first, key, labels=bool(classes))
             for key, classes in ((source, source_classes), (target, target_classes))
-        ]
-        specs = [
-            _spec(image, classes, given)
-            for image, classes, given in zip(
-                found, (source_classes, target_classes), (source_range, target_range), strict=True
-            )
-        ]
+        )
     except OSError as error:
         raise p2pkit.ComponentError(f"the first sample {error}", parameter="source") from None
-    height, width = size or (found[1].shape[1], found[1].shape[2])
+    height, width = size or (made_of.shape[1], made_of.shape[2])
+    specs = _spec(made_from, source_classes, source_range), _spec(made_of, target_classes, target_range)
     return SampleDataset(PairSpec(*specs, height, width), samples, (source, target))
 
 
