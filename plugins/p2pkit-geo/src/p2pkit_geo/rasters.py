@@ -82,17 +82,29 @@ def _number(raster: Any, name: Band) -> int:
     raise OSError(f"has no band {name!r}; names of its bands: {names}")
 
 
-def holds_nothing(raster: Any, window: Window | None, numbers: Sequence[int]) -> NDArray[np.bool_] | None:
-    """Say where a raster holds nothing in any of its bands, (H, W); None where it does everywhere, by its own word."""
+def holds_nothing(
+    raster: Any, window: Window | None, numbers: Sequence[int], side: int | None = None
+) -> NDArray[np.bool_] | None:
+    """Say where a raster holds nothing in any of its bands; None where it does everywhere, by its own word.
+
+    Args:
+        raster: The raster.
+        window: What part of it; None for all.
+        numbers: Numbers of the bands.
+        side: Rows and columns that are looked at, of a window that may have more; None for all.
+
+    Shape: (H, W), or (side, side).
+    """
     flags = [set(raster.mask_flag_enums[number - 1]) for number in numbers]
-    full = {rasterio.enums.MaskFlags.all_valid}
-    floats = any(np.dtype(kind).kind == "f" for kind in raster.dtypes)
-    if all(flag == full for flag in flags):
-        if not floats:
-            return None
-        return np.asarray(~np.isfinite(raster.read(numbers, window=window)).all(0))
-    empty = np.asarray((raster.read_masks(numbers, window=window) == 0).any(0))
-    return empty | ~np.isfinite(raster.read(numbers, window=window)).all(0) if floats else empty
+    floats = any(np.dtype(raster.dtypes[number - 1]).kind == "f" for number in numbers)
+    shape = {} if side is None else {"out_shape": (len(numbers), side, side)}
+    empty = None
+    if any(flag != {rasterio.enums.MaskFlags.all_valid} for flag in flags):
+        empty = np.asarray((raster.read_masks(numbers, window=window, **shape) == 0).any(0))
+    if floats:
+        unknown = np.asarray(~np.isfinite(raster.read(numbers, window=window, **shape)).all(0))
+        empty = unknown if empty is None else empty | unknown
+    return empty
 
 
 def lies_anywhere() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from p2pkit_geo.rasters import Bands, holds_nothing, opened
+
+_COARSE = 4
+"""Every so manieth pixel says how much of a tile counts."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def split_tiles(
     """Cut scenes into tiles for training and for evaluation.
 
     Each scene is divided into blocks, and a block is for one of both as a whole: no tile crosses its border, so that
-    none for evaluation shares a pixel with one for training. A hash of its place says what a block is for.
+    none for evaluation shares a pixel with one for training. Hashes of names and places say what a block is for, so
+    that further scenes move none of the others.
 
     Args:
         scenes: The scenes.
@@ -133,24 +138,32 @@ def split_tiles(
         block: Side of a block.
         held_out: Which share of the blocks is for evaluation; of several at least one.
     """
-    blocks: dict[str, list[Tile]] = {}
+    train: list[Tile] = []
+    val: list[Tile] = []
+    every: list[list[Tile]] = []
     for scene in scenes:
-        with opened(scene.source) as raster:
-            height, width = raster.shape
-        for top in range(0, height, block):
-            for left in range(0, width, block):
-                ends = min(top + block, height), min(left + block, width)
-                places = [
-                    Tile(scene, row, column, side)
-                    for row in range(top, ends[0] - side + 1, stride)
-                    for column in range(left, ends[1] - side + 1, stride)
-                ]
-                if places:
-                    blocks[f"{scene.name}/{top}_{left}"] = places
-    order = sorted(blocks, key=_draw)
-    held = {name for name in order if _draw(name) < held_out} or set(order[: held_out > 0 and len(order) > 1])
-    train = [tile for name, tiles in blocks.items() if name not in held for tile in tiles]
-    return train, [tile for name, tiles in blocks.items() if name in held for tile in tiles]
+        blocks = _blocks(scene, side, stride, block)
+        held = sorted(blocks, key=_draw)[: int(held_out * len(blocks) + _draw(scene.name))]
+        train += [tile for name, tiles in blocks.items() if name not in held for tile in tiles]
+        val += [tile for name in held for tile in blocks[name]]
+        every += blocks.values()
+    if held_out and not val and len(every) > 1:
+        val = every.pop()
+        train = [tile for tiles in every for tile in tiles]
+    return train, val
+
+
+def _blocks(scene: Scene, side: int, stride: int, block: int) -> dict[str, list[Tile]]:
+    """Return the tiles of each block of a scene, by the block's name."""
+    with opened(scene.source) as raster:
+        height, width = raster.shape
+    blocks: dict[str, list[Tile]] = {}
+    for top, left in product(range(0, height, block), range(0, width, block)):
+        rows = range(top, min(top + block, height) - side + 1, stride)
+        columns = range(left, min(left + block, width) - side + 1, stride)
+        if tiles := [Tile(scene, row, column, side) for row, column in product(rows, columns)]:
+            blocks[f"{scene.name}/{top}_{left}"] = tiles
+    return blocks
 
 
 def _draw(name: str) -> float:
@@ -183,18 +196,25 @@ class Counting:
                     return True
         return False
 
-    def of(self, tile: Tile) -> NDArray[np.bool_]:
-        """Return where a tile's pixels count, (H, W)."""
-        counts = np.ones((tile.side, tile.side), bool)
+    def of(self, tile: Tile, every: int = 1) -> NDArray[np.bool_]:
+        """Return where a tile's pixels count, (H, W).
+
+        Args:
+            tile: The tile.
+            every: Look at every so manieth pixel of every so manieth row alone, and at one band.
+        """
+        side = max(1, tile.side // every)
+        counts = np.ones((side, side), bool)
         for path, bands in ((tile.scene.source, self.source), (tile.scene.target, self.target)):
             with opened(path) as raster:
-                empty = holds_nothing(raster, tile.window, bands.numbers(raster))
+                numbers = bands.numbers(raster)[: None if every == 1 else 1]
+                empty = holds_nothing(raster, tile.window, numbers, side)
                 counts &= True if empty is None else ~empty
         if tile.scene.mask is not None:
             with opened(tile.scene.mask) as raster:
-                counts &= ~np.isin(raster.read(1, window=tile.window), self.ignored)
+                counts &= ~np.isin(raster.read(1, window=tile.window, out_shape=(side, side)), self.ignored)
         return counts
 
     def enough(self, tiles: Sequence[Tile], least: float) -> Iterator[Tile]:
-        """Yield the tiles of which at least a share counts."""
-        yield from (tile for tile in tiles if self.of(tile).mean() >= least)
+        """Yield the tiles of which about a share counts, or more."""
+        yield from (tile for tile in tiles if self.of(tile, _COARSE).mean() >= least)
