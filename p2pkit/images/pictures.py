@@ -52,7 +52,8 @@ class Pictures(Codec):
         """Say whether one of Pillow's formats begins so; TGA has nothing to be told by."""
         Image.init()
         accepts = (Image.OPEN[name][1] for name in _FORMATS if name in Image.OPEN)
-        return any(accept is not None and accept(head[:64]) is True for accept in accepts)
+        begins = head[:64].ljust(64, b"\0")
+        return any(accept is not None and accept(begins) is True for accept in accepts)
 
     def decode(self, file: IO[bytes]) -> NDArray[np.generic]:
         """Read a picture in the depth that it has, turned upright."""
