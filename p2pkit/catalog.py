@@ -140,8 +140,9 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
 
     Returns:
         Plain data; of a network `parameter_count`, `trainable_parameter_count` and `size`, which says both in words,
-        for 3 -> 3 channels at 256 x 256; of a reader `reads`, which files it reads. The counts are null and the words empty where there is no network. `takes`
-        says by name what a network takes beside its images, and what that is where its plugin says so.
+        for 3 -> 3 channels at 256 x 256. The counts are null and the words empty where there is no network. `takes`
+        says by name what a network takes beside its images, and what that is where its plugin says so; `reads` which
+        files a reader reads.
     """
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:

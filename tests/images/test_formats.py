@@ -267,7 +267,7 @@ def test_a_suffix_of_p2pkit_s_own_is_a_plugin_s_where_that_is_named(scans, tmp_p
     with pytest.raises(p2pkit.ConfigError, match=r"dataset.params.source_reader.params.times"):
         p2pkit.check({**tiny, "dataset": data}, registry=scans)
     params["source_reader"] = "nobody"
-    with pytest.raises(p2pkit.ConfigError, match="source_reader.use: no reader is called 'nobody'"):
+    with pytest.raises(p2pkit.ConfigError, match=r"source_reader.use: no reader is called 'nobody'"):
         p2pkit.check({**tiny, "dataset": data}, registry=scans)
 
 

@@ -106,7 +106,8 @@ class Evaluator:
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with run_in_mode(generator, mode, statistics):
-                values |= score(metrics, self._batches(), self._predict(generator, again=mode != self.mode), self.images.mask)
+                predict = self._predict(generator, again=mode != self.mode)
+                values |= score(metrics, self._batches(), predict, self.images.mask)
         with run_in_mode(generator, self.mode, statistics):
             rows = self._rows(generator) if world().main else []
         report = self._report(values)

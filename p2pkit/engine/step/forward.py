@@ -31,9 +31,7 @@ class ForwardPasses:
         mask: Which of them says what counts; empty where all does.
     """
 
-    def __init__(
-        self, players: Players, precision: Precision, extras: Sequence[str] = (), *, mask: str = ""
-    ) -> None:
+    def __init__(self, players: Players, precision: Precision, extras: Sequence[str] = (), *, mask: str = "") -> None:
         self.mask = mask
         self.players = players
         self.precision = precision
