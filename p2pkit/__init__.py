@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
+    from p2pkit.images.decode import CODECS
     from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.formats import is_image, reader_choice
     from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name, suffix_of, without_suffix
     from p2pkit.images.manifest import manifest_rows
     from p2pkit.images.reading import choose_bands, cut_half, draw_edges, painted_colours
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
         DiscriminatorNetwork,
         Edges,
         FileReader,
+        FileRows,
         GeneratorLoss,
         GeneratorNetwork,
         ImageFile,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
         PairStream,
         ParameterOptimizer,
         RateSchedule,
+        ReaderChoice,
         Reading,
         Report,
         Run,
@@ -87,6 +91,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CODECS",
     "IMAGE_SUFFIXES",
     "PLUGIN_API",
     "Augmentation",
@@ -105,6 +110,7 @@ __all__ = [
     "ExportedFolder",
     "ExportedModel",
     "FileReader",
+    "FileRows",
     "Generator",
     "GeneratorLoss",
     "GeneratorNetwork",
@@ -131,6 +137,7 @@ __all__ = [
     "Problem",
     "RateSchedule",
     "Reader",
+    "ReaderChoice",
     "Reading",
     "RegistryError",
     "Report",
@@ -170,6 +177,7 @@ __all__ = [
     "hookimpl",
     "import_checkpoint",
     "inference_files",
+    "is_image",
     "is_image_name",
     "load",
     "lpips_network",
@@ -177,6 +185,7 @@ __all__ = [
     "painted_colours",
     "read_image",
     "read_weights",
+    "reader_choice",
     "resize",
     "resume",
     "save_program",
@@ -204,7 +213,7 @@ _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
-    *("FileReader", "ImageFile"),
+    *("FileReader", "FileRows", "ImageFile", "ReaderChoice"),
     *("Notice", "Report", "Run", "RunLength", "Samples", "Made", "VectorSpec", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -215,7 +224,9 @@ _LAZY = {
     **dict.fromkeys(("PLUGIN_API", "hookimpl"), "p2pkit.hookspecs"),
     **dict.fromkeys(_EXPORTING, "p2pkit.exporting"),
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
+    "CODECS": "p2pkit.images.decode",
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    **dict.fromkeys(("is_image", "reader_choice"), "p2pkit.images.formats"),
     **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name", "suffix_of", "without_suffix"), "p2pkit.images.listing"),
     **dict.fromkeys(("choose_bands", "cut_half", "draw_edges", "painted_colours"), "p2pkit.images.reading"),
     "manifest_rows": "p2pkit.images.manifest",

@@ -13,9 +13,11 @@ from importlib import resources
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from p2pkit.components import KIND_NAMES, Component
+from p2pkit.components import KIND_NAMES, Component, Reader
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
+from p2pkit.images.listing import IMAGE_SUFFIXES
+from p2pkit.plugins.loading import OWN
 from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec, ParameterCount
 from p2pkit.untyped import Json, Plain
@@ -139,7 +141,8 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
     Returns:
         Plain data; of a network `parameter_count`, `trainable_parameter_count` and `size`, which says both in words,
         for 3 -> 3 channels at 256 x 256. The counts are null and the words empty where there is no network. `takes`
-        says by name what a network takes beside its images, and what that is where its plugin says so.
+        says by name what a network takes beside its images, and what that is where its plugin says so; `reads` which
+        files a reader reads.
     """
     kind = kind_of(registry, name, kind)
     if kind == RECIPE:
@@ -157,8 +160,20 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> dict[str
         "parameter_count": count and count.total,
         "trainable_parameter_count": count and count.trainable,
         "takes": _takes(component),
+        "reads": _reads(component),
         "size": f"{count} for 3 -> 3 channels at 256 x 256" if count else "",
     }
+
+
+def _reads(component: Component) -> str:
+    """Say of a reader which files it reads unasked, and which where a data set names it."""
+    if not isinstance(component, Reader):
+        return ""
+    asked = [suffix for suffix in component.suffixes if suffix in IMAGE_SUFFIXES and component.plugin != OWN]
+    unasked = [suffix for suffix in component.suffixes if suffix not in asked]
+    told = [f"{', '.join(unasked)} files"] if unasked else []
+    told += [f"{', '.join(asked)} files where a data set names it"] if asked else []
+    return f"reads {'; '.join(told)}"
 
 
 def _takes(component: Component) -> dict[str, str]:

@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from p2pkit.images.listing import IMAGE_SUFFIXES
 from p2pkit.types.images import ExtraSpec
 from p2pkit.untyped import Json, Made, Plain, Untyped
 
@@ -189,30 +188,21 @@ class Tracker(Component):
 class Reader(Component):
     """A format of image files: an object that reads those whose names end as said; see `FileReader`.
 
-    It has no parameters: what a file holds depends on nothing else.
+    What a suffix of p2pkit's own means stays what it is: there a reader is used where a data set names it.
 
     Args:
-        suffixes: What the names of such files end with, with the dot: `.nii`, `.nii.gz`; none that p2pkit reads itself.
+        suffixes: What the names of such files end with, with the dot: `.nii`, `.nii.gz`.
     """
 
     suffixes: tuple[str, ...] = ()
 
     kind, hook, given = "reader", "p2pkit_readers", ""
 
-    @cached_property
-    def parameters(self) -> type[BaseModel]:
-        """No parameters."""
-        if asked := list(_signature(self.factory)):
-            raise TypeError(f"{self.name}: a reader has no parameters, and its factory asks for {', '.join(asked)}")
-        return _model_of(self.name, self.factory, self.given)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         for suffix in self.suffixes:
             if not suffix.startswith(".") or suffix != suffix.lower() or len(suffix) < 2 or "/" in suffix:
                 raise ValueError(f"{self.name}: {suffix!r} is no suffix: write it with its dot, in lower case")
-            if suffix in IMAGE_SUFFIXES:
-                raise ValueError(f"{self.name}: p2pkit reads {suffix} files itself")
         if isinstance(self.suffixes, str) or not self.suffixes:
             raise ValueError(f"{self.name}: say the suffixes of its files, suffixes=('.grid',)")
 
@@ -248,6 +238,8 @@ def _model_of(name: str, factory: Factory, given: str) -> type[BaseModel]:
         stars = "**" if hidden.kind is hidden.VAR_KEYWORD else "*"
         raise TypeError(f"{name}: {stars}{hidden.name} hides its parameters; wrap it in a function that names them")
     named = [argument for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
+    if len(arguments) > len(named) and not given:
+        raise TypeError(f"{name}: the run gives it nothing; make its arguments keyword-only")
     if len(arguments) - len(named) > 1:
         raise TypeError(f"{name}: of the arguments only the {given} may be positional; make the others keyword-only")
     for reserved in (a.name for a in named if a.name.startswith(("model_", "_")) and hasattr(BaseModel, a.name)):

@@ -79,7 +79,7 @@ def p2pkit_trackers() -> Iterable[Tracker]:  # type: ignore[empty-body]  # as ab
 
 @hookspec
 def p2pkit_readers() -> Iterable[Reader]:  # type: ignore[empty-body]  # as above
-    """Offer formats of image files, by what their names end with; called once."""
+    """Offer readers of image files; called once."""
 
 
 @hookspec

@@ -9,6 +9,7 @@ from pathlib import Path
 from p2pkit.config import Plan, load_config, resolve
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.find import run_of
+from p2pkit.engine.storage.state import described, read_state
 from p2pkit.plugins.one_file import named_plugins
 from p2pkit.registry import Registry, load_registry
 from p2pkit.untyped import Plain
@@ -39,4 +40,5 @@ def with_brought(registry: Registry, checkpoint: Path, *, needed: Sequence[str] 
     """
     config = read_config(checkpoint)
     wanted = {key: value for key, value in config.items() if not needed or key in needed}
-    return registry.with_brought(named_plugins(wanted), checkpoint, run_of(checkpoint) or checkpoint)
+    names = named_plugins([wanted, described(read_state(checkpoint)["images"])])  # which say who reads sources
+    return registry.with_brought(names, checkpoint, run_of(checkpoint) or checkpoint)

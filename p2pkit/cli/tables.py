@@ -241,8 +241,8 @@ def print_component(about: Plain) -> None:
     console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
     for name, described in about["takes"].items():
         console.print(f"takes {name} beside its images{': ' * bool(described)}{described}")
-    if about["size"]:
-        console.print(about["size"])
+    for told in filter(None, (about["size"], about["reads"])):
+        console.print(told)
     told_below = ("Args",) if about["parameters"] else ()
     console.print(f"\n{reflowed(about['doc'], console.width, leave_out=told_below)}\n", soft_wrap=True, highlight=False)
     rows = [[each["name"], allowed(each), written(each), each["description"]] for each in about["parameters"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
@@ -19,7 +20,7 @@ from p2pkit.config.tracking import TrackerConfig
 from p2pkit.errors import ConfigError, Problem, RegistryError
 from p2pkit.parts import LossPart, OptimizerPart, Part
 from p2pkit.registry import Registry
-from p2pkit.types import Run
+from p2pkit.types import ReaderChoice, Run
 from p2pkit.untyped import Json
 from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
@@ -206,7 +207,23 @@ class _Finder:
         """Return the part if its parameters are right."""
         wrong = part.problems() if part else []
         self.problems += wrong
-        return None if wrong else part
+        return None if wrong or part is None else self._with_readers(part)
+
+    def _with_readers(self, part: P) -> P | None:
+        """Spell out the readers that parameters name, so that a model says all by which its files are read."""
+        spelt: dict[str, Json] = {}
+        for name, info in part.component.parameters.model_fields.items():
+            given = part.values[name]
+            if given is None or ReaderChoice not in typing.get_args(info.annotation):
+                continue
+            chosen = ReaderChoice(given) if isinstance(given, str) else given
+            use = ComponentConfig(use=chosen.use, params=dict(chosen.params))
+            found = self.part("reader", f"{part.path}.params.{name}", use)
+            if found is None:
+                return None
+            resolved = found.resolved()
+            spelt[name] = {"use": resolved["use"], "params": resolved["params"]}
+        return replace(part, params={**part.params, **spelt}) if spelt else part
 
     def metrics(self, written: Sequence[ComponentConfig]) -> dict[str, Part]:
         named: dict[str, Part] = {}

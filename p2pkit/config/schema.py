@@ -34,7 +34,7 @@ def config_schema(registry: Registry) -> Schema:
         "anyOf": [{"enum": recipe_names()}, {"type": "string"}],
     }
     schema.pop("required", None)  # an extended config may leave the data set to its base
-    for kind in (each for each in KIND_NAMES if each != Reader.kind):  # which no config names
+    for kind in (each for each in KIND_NAMES if each != Reader.kind):  # which data sets name
         schema["$defs"][kind] = _reference(schema["$defs"], registry, kind)
     for kind in ("dataset", "generator", "discriminator"):  # one without `use` changes what the extended config names
         properties[kind] = {**_described(properties[kind]), **_named_or(kind, registry, {"$ref": f"#/$defs/{kind}"})}

@@ -75,3 +75,16 @@ def some(spec: ExtraSpec, images: PairSpec, count: int, dice: torch.Generator | 
     if spec.kind == "labels":
         return seen(torch.randint(spec.channels, (count, 1, *size[2:]), generator=dice), spec)
     return torch.rand(size, generator=dice) * 2 - 1
+
+
+def where_it_counts(fake: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Return a fake with the target in its place where nothing counts, so that nobody learns or judges anything there.
+
+    Args:
+        fake: The fake.
+        target: What it should be.
+        mask: What says where it counts.
+
+    Shape: (B, C, H, W); mask (B, 1, H, W) in [-1, 1], which counts from 0 on.
+    """
+    return torch.where(mask >= 0, fake, target.to(fake.dtype))

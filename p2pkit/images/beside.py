@@ -12,11 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from p2pkit.images.convert import full_scale, resize, stored_type
-from p2pkit.images.formats import reader_of
+from p2pkit.images.pictures import Pictures
+from p2pkit.images.tiff import Tiff
 from p2pkit.types import PairSpec
 
 _WITH_ALPHA = (".png", ".webp")
-_TIFF = (".tif", ".tiff")
+_TIFF = Tiff.suffixes
+_HOLDING = {*Pictures.suffixes, *_TIFF}
 _ORIENTATION = 0x0112
 
 
@@ -49,7 +51,7 @@ def read_beside(
         images: What the network was trained on.
         size: Height and width of the fake.
     """
-    if {*kinds} & {".npy", ".exr"} or any(map(reader_of, kinds)):
+    if not {*kinds} <= _HOLDING:
         return Beside()
     profile, exif = b"", b""
     with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:

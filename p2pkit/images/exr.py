@@ -9,23 +9,48 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from p2pkit.images.codec import Codec, Written
 from p2pkit.images.limits import check_size
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAGIC = b"v/1\x01"
 _NAMES = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 _COLOURS = ("R", "G", "B", "Y", "A")
 
 
-def read_exr(file: IO[bytes]) -> NDArray[np.generic]:
-    """Read an image (H, W, C): red, green, blue, or else all channels by their names, alpha last.
+class Exr(Codec):
+    """OpenEXR, `.exr`: floats, red, green, blue, or else all channels by their names, alpha last."""
 
-    Raises:
-        OSError: OpenEXR is not installed, or the image has several parts or is too large.
-    """
+    suffixes = (".exr",)
+
+    def sniff(self, head: bytes) -> bool:
+        """Say whether it begins as OpenEXR does."""
+        return head.startswith(b"v/1\x01")
+
+    def decode(self, file: IO[bytes]) -> NDArray[np.generic]:
+        """Read an image (H, W, C)."""
+        return _read(file)
+
+    def keeps(self, kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
+        """It keeps floats."""
+        return kind == np.float32
+
+    def encode(self, file: IO[bytes], array: NDArray[np.generic], suffix: str, beside: Written) -> None:
+        """Refuse: its package writes files on a disk alone."""
+        raise OSError("an .exr file can only be written to a disk")
+
+    def save(self, path: Path, array: NDArray[np.generic], suffix: str, beside: Written) -> None:
+        """Write an image (H, W, C) of floats.
+
+        Raises:
+            OSError: OpenEXR is not installed.
+        """
+        _write(path, array)
+
+
+def _read(file: IO[bytes]) -> NDArray[np.generic]:
     openexr = _package()
     with tempfile.NamedTemporaryFile(suffix=".exr") as copy:
         shutil.copyfileobj(file, copy)
@@ -44,12 +69,7 @@ def read_exr(file: IO[bytes]) -> NDArray[np.generic]:
     return np.stack([planes[name] for name in order], axis=2).astype(np.float32)
 
 
-def write_exr(path: Path, array: NDArray[np.generic]) -> None:
-    """Write an image (H, W, C) of floats.
-
-    Raises:
-        OSError: OpenEXR is not installed.
-    """
+def _write(path: Path, array: NDArray[np.generic]) -> None:
     openexr = _package()
     names = _NAMES.get(array.shape[2], tuple(f"band{index:03}" for index in range(array.shape[2])))
     planes = {name: np.ascontiguousarray(array[..., index]) for index, name in enumerate(names)}

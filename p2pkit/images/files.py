@@ -14,32 +14,28 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from p2pkit.images.beside import Beside
+from p2pkit.images.codec import HEAD, MADE_BY, Tag, Written
 from p2pkit.images.convert import stored_type
-from p2pkit.images.decode import decode, from_pillow
-from p2pkit.images.exr import write_exr
-from p2pkit.images.formats import read_by, reader_of, write_by, writes
-from p2pkit.images.listing import IMAGE_SUFFIXES, suffix_of
-from p2pkit.images.png import deep_png
-from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
-from p2pkit.types import ImageSpec
-from p2pkit.untyped import Untyped
+from p2pkit.images.decode import codec_of, decode
+from p2pkit.images.formats import head_of_path, read_by, reader_of, write_by, writes
+from p2pkit.images.listing import suffix_of
+from p2pkit.images.pictures import fits, from_pillow, to_pillow
+from p2pkit.types import ImageSpec, ReaderChoice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
 
-_WITH_ALPHA = frozenset({".png", ".webp", ".avif", ".jp2", ".tga"})
-_DEEP = frozenset({".png", ".jp2", ".ppm", ".pgm", ".pnm"})
 _STORED = ("uint8", "uint16", "int16", "int32", "float32")
-_TIFF = (".tif", ".tiff")
 
 
-def read_image(file: Path | IO[bytes], *, indexed: bool = False, name: str = "") -> Tensor:
+def read_image(
+    file: Path | IO[bytes], *, indexed: bool = False, name: str = "", reader: ReaderChoice | str | None = None
+) -> Tensor:
     """Read an image as it is stored: whole numbers or floats, one to N channels.
 
     Args:
@@ -47,6 +43,7 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False, name: str = "")
             channels.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
         name: What an open file is called: a plugin's format is known by that.
+        reader: Who reads it; by default it is told by the name and the content.
 
     Returns:
         Tensor of uint8, uint16, int16, int32 or float32, whichever holds all values of the file's type; whole numbers
@@ -57,25 +54,36 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False, name: str = "")
 
     Shape: (C, H, W).
     """
-    return read_with_meta(file, indexed=indexed, name=name)[0]
+    return read_with_meta(file, indexed=indexed, name=name, reader=reader)[0]
 
 
-def read_with_meta(file: Path | IO[bytes], *, indexed: bool = False, name: str = "") -> tuple[Tensor, object]:
-    """Read an image as `read_image` does, and what a plugin's format holds beside its pixels, else None."""
+def read_with_meta(
+    file: Path | IO[bytes], *, indexed: bool = False, name: str = "", reader: ReaderChoice | str | None = None
+) -> tuple[Tensor, object]:
+    """Read an image as `read_image` does, and what a reader found beside its pixels, else None."""
     called = file if isinstance(file, Path) else name
-    reader = reader_of(called)
-    if reader is None:
+    found = reader_of(called, lambda: _head(file), reader)
+    if found is None:
         return _from_array(decode(file, indexed)), None
-    held = read_by(reader, file, suffix_of(called))
+    held = read_by(found, file, suffix_of(called))
     return _from_array(held.pixels), held.meta
 
 
-def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
+def _head(file: Path | IO[bytes]) -> bytes:
+    if isinstance(file, Path):
+        return head_of_path(file)
+    head = file.read(HEAD)
+    file.seek(0)
+    return head
+
+
+def image_tensor(image: AnyImage, *, indexed: bool = False, reader: ReaderChoice | None = None) -> Tensor:
     """Return any form of an image as a stored tensor.
 
     Args:
         image: An array (H, W) or (H, W, C), a tensor (C, H, W), Pillow's image, or the path of a file.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
+        reader: Who reads files, as for `read_image`.
 
     Raises:
         OSError: A file can't be read, or an array or tensor is no image.
@@ -92,7 +100,7 @@ def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
         return _from_array(from_pillow(image, indexed))
     if isinstance(image, np.ndarray):
         return _from_array(image)
-    return read_image(Path(image), indexed=indexed)
+    return read_image(Path(image), indexed=indexed, reader=reader)
 
 
 def _from_array(array: NDArray[np.generic]) -> Tensor:
@@ -132,6 +140,7 @@ def write_image(
     tags: list[Tag] | None = None,
     beside: Beside | None = None,
     meta: object = None,
+    reader: ReaderChoice | None = None,
 ) -> Path:
     """Write a stored image; what the format can't hold goes to a `.npy` file beside the path asked for.
 
@@ -142,6 +151,7 @@ def write_image(
         tags: A TIFF's place on earth, as `read_georeference` returns it.
         beside: What the file holds beside the pixels, as far as its format can.
         meta: The same for a plugin's format, as its reader made it.
+        reader: Who read the file that the image was made of, and writes it where there is `meta`.
 
     Returns:
         The file that was written.
@@ -155,17 +165,20 @@ def write_image(
     beside = beside or Beside()
     array = _to_array(image if beside.alpha is None else torch.cat([image, beside.alpha]))
     suffix = suffix_of(path)
-    reader = reader_of(path)
-    if reader is None and suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f"unknown file extension: {path.suffix}")
-    if reader is not None:
+    codec = codec_of(suffix)
+    writer = reader_of(path, choice=reader if meta is not None or codec is None else None)
+    if writer is not None:
         with writing_whole(path, suffix) as partial:
-            write_by(reader, partial, array[..., 0] if array.shape[2] == 1 else array, meta)
+            write_by(writer, partial, array[..., 0] if array.shape[2] == 1 else array, meta)
         return path
-    if not _keeps(array.dtype, array.shape[2], suffix):
+    if codec is None:
+        raise ValueError(f"unknown file extension: {path.suffix}")
+    if not codec.keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
+        codec = codec_of(suffix) or codec
+    written = Written(fast, tags or [], beside.profile, beside.exif)
     with writing_whole(path) as partial:
-        _write(partial, array, suffix, fast, tags or [], beside)
+        codec.save(partial, array, suffix, written)
     return path
 
 
@@ -185,37 +198,12 @@ def image_bytes(image: Tensor, suffix: str, *, tags: list[Tag] | None = None, be
     """
     beside = beside or Beside()
     array = _to_array(image if beside.alpha is None else torch.cat([image, beside.alpha]))
-    if not _keeps(array.dtype, array.shape[2], suffix):
+    codec = codec_of(suffix)
+    if codec is None or not codec.keeps(array.dtype, array.shape[2], suffix):
         raise OSError(f"a {suffix} file can't hold {array.shape[2]} channels of {array.dtype}")
     buffer = io.BytesIO()
-    _write(buffer, array, suffix, True, tags or [], beside)
+    codec.encode(buffer, array, suffix, Written(True, tags or [], beside.profile, beside.exif))
     return buffer.getvalue()
-
-
-def _write(
-    file: Path | IO[bytes], array: NDArray[np.generic], suffix: str, fast: bool, tags: list[Tag], beside: Beside
-) -> None:
-    if suffix == ".exr" and isinstance(file, Path):
-        write_exr(file, array)
-        return
-    if isinstance(file, Path):
-        with file.open("wb") as opened:
-            _write(opened, array, suffix, fast, tags, beside)
-        return
-    if suffix == ".npy":
-        np.save(file, array[..., 0] if array.shape[2] == 1 else array)
-    elif suffix in _TIFF:
-        write_tiff(file, array, tags, beside.profile)
-    elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
-        file.write(deep_png(array))
-    else:
-        options: dict[str, Untyped] = {"compress_level": 1} if fast else {}
-        options |= {"icc_profile": beside.profile} if beside.profile else {}
-        options |= {"exif": beside.exif} if beside.exif else {}
-        if suffix == ".png":
-            options["pnginfo"] = PngInfo()
-            options["pnginfo"].add_text("Software", MADE_BY)
-        _to_pillow(array).save(file, Image.registered_extensions()[suffix], **options)
 
 
 @contextmanager
@@ -247,11 +235,12 @@ def suffix_for(spec: ImageSpec, suffix: str) -> str:
     called = f"image{suffix}"
     if reader_of(called) is not None:
         return suffix if writes(called) else ".npy"
-    if suffix.lower() not in IMAGE_SUFFIXES:
+    codec = codec_of(suffix.lower())
+    if codec is None:
         raise ValueError(f"unknown file extension: {suffix}")
     kind = str(stored_type(spec)).removeprefix("torch.")
     channels = 1 if spec.kind == "labels" else spec.channels
-    return suffix if _keeps(np.dtype(kind), channels, suffix.lower()) else ".npy"
+    return suffix if codec.keeps(np.dtype(kind), channels, suffix.lower()) else ".npy"
 
 
 def is_fake(path: Path) -> bool:
@@ -266,31 +255,12 @@ def png(image: Tensor) -> bytes | None:
     Shape: image (C, H, W).
     """
     array = _to_array(image)
-    if not _fits(array.dtype, array.shape[2], ".png"):
+    if not fits(array.dtype, array.shape[2], ".png"):
         return None
     buffer = io.BytesIO()
-    _to_pillow(array).save(buffer, "PNG")
+    to_pillow(array).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _to_array(image: Tensor) -> NDArray[np.generic]:
     return image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-
-
-def _to_pillow(array: NDArray[np.generic]) -> Image.Image:
-    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-
-
-def _keeps(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
-    """Say whether a file of a suffix keeps depth and channels, by whichever encoder."""
-    deep_colour = suffix == ".png" and kind == np.uint16 and channels <= 4
-    if suffix == ".exr":
-        return kind == np.float32
-    return suffix in (".npy", *_TIFF) or deep_colour or _fits(kind, channels, suffix)
-
-
-def _fits(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
-    """Say whether Pillow keeps the depth and the channels; it narrows some without a word."""
-    if kind == np.uint8:
-        return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)
-    return channels == 1 and kind == np.uint16 and suffix in _DEEP

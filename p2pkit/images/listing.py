@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TypeVar
 
 P = TypeVar("P", bound=PurePath)
@@ -22,10 +20,14 @@ SUFFIXES = set(IMAGE_SUFFIXES)
 
 
 def suffix_of(path: str | PurePath) -> str:
-    """Return what the name of a file ends with, in lower case: all of `.nii.gz` where a plugin reads such files."""
+    """Return what the name of a file ends with, in lower case: all of `.nii.gz` where a plugin reads such files.
+
+    A number is no suffix: files of DICOM are called 1.2.840.1.
+    """
     name = PurePath(path).name.lower()
     known = [suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix)]
-    return max(known, key=len, default=PurePath(name).suffix)
+    ends = PurePath(name).suffix
+    return max(known, key=len, default="" if ends[1:].isdecimal() else ends)
 
 
 def without_suffix(path: P) -> P:
@@ -40,26 +42,12 @@ def is_image_name(path: str | PurePath) -> bool:
     Args:
         path: The path from the folder that was given, whose own name does not count.
     """
-    pure = PurePath(path)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)
-    return suffix_of(pure) in SUFFIXES and not hidden
+    return suffix_of(path) in SUFFIXES and not is_hidden(path)
 
 
-def find_images(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """Find the images below a folder, sorted.
-
-    Args:
-        folder: Where to look; links to folders are not followed.
-        without: A folder inside it that is left out.
-    """
-    left_out = without.resolve() if without is not None else None
-    return sorted(path for path in _below(folder, left_out) if is_image_name(path.relative_to(folder)))
-
-
-def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != left_out]
-        yield from (Path(place, name) for name in names)
+def is_hidden(path: str | PurePath) -> bool:
+    """Say whether a path below a folder is hidden, or an archiver's own."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePath(path).parts)
 
 
 def image_key(path: PurePath) -> str:

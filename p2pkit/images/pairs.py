@@ -11,7 +11,8 @@ from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import image_tensor
-from p2pkit.images.listing import find_images, image_key
+from p2pkit.images.finding import find_images
+from p2pkit.images.listing import image_key
 
 if TYPE_CHECKING:
     from p2pkit.images.files import AnyImage

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pkit.images.tiff import MADE_BY
+from p2pkit.images.codec import MADE_BY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

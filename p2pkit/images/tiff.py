@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
+from p2pkit.images.codec import MADE_BY, Codec, Tag, Written
 from p2pkit.images.limits import check_size
+from p2pkit.types import FileRows
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -17,30 +20,90 @@ if TYPE_CHECKING:
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings are not for a user's screen
 
 PLAIN = ("MINISBLACK", "RGB")
-_GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+_RPC = 50844
+_GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, _RPC)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
-MADE_BY = "p2pkit write_image"
-"""What files say of the software that wrote them."""
-Tag = tuple[int, int, int, Untyped, bool]
+_RPC_ROWS, _RPC_COLUMNS = (2, 7), (3, 8)
+"""Where in it a rational polynomial's offset and scale of lines, and of samples, stand."""
+_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_tiff(file: Path | IO[bytes]) -> NDArray[np.generic] | None:
+class Tiff(Codec):
+    """TIFF and BigTIFF of any depth: all bands and pages are channels; a georeference is kept.
+
+    Args:
+        page: Which of a file's images is taken, where they are of different sizes, from 0.
+    """
+
+    suffixes = (".tif", ".tiff")
+
+    def __init__(
+        self,
+        *,
+        page: Annotated[
+            int | None,
+            Field(ge=0, description="Which of a file's images is taken, from 0; null: the one that there is."),
+        ] = None,
+    ) -> None:
+        self.page = page
+
+    def sniff(self, head: bytes) -> bool:
+        """Say whether it begins as a TIFF does."""
+        return head[:4] in _BEGINNINGS
+
+    def decode(self, file: IO[bytes]) -> NDArray[np.generic] | None:
+        """Read all bands and pages; None where the colours are not plain ones."""
+        return read_tiff(file, self.page)
+
+    def keeps(self, kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
+        """It keeps all."""
+        return True
+
+    def encode(self, file: IO[bytes], array: NDArray[np.generic], suffix: str, beside: Written) -> None:
+        """Write an image (H, W, C) with its place on earth and its colours' profile."""
+        write_tiff(file, array, beside.tags, beside.profile)
+
+    def rows(self, path: Path) -> FileRows:
+        """Open a file to read any of its rows without the others.
+
+        Raises:
+            OSError: It can't be read by rows.
+        """
+        from p2pkit.images.tiff_windows import TiffRows
+
+        return TiffRows(path, self.page)
+
+
+def chosen(tiff: Untyped, page: int | None) -> list[Untyped]:
+    """Return the images of an open file, without smaller copies and masks, or the one that is meant.
+
+    Raises:
+        OSError: There is none of that number.
+    """
+    images = [series for series in tiff.series if not is_beside(series.keyframe)]
+    if page is not None and page >= len(images):
+        raise OSError(f"holds {len(images)} images, from 0 to {len(images) - 1}, and none of number {page}")
+    return images if page is None else images[page : page + 1]
+
+
+def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.generic] | None:
     """Read all bands and pages as channels, (H, W) or (H, W, C); None where the colours are not plain ones.
 
     Raises:
-        OSError: Pages are of different sizes, or the image is too large.
+        OSError: Pages are of different sizes and none is chosen, or the image is too large.
     """
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        pages = [page for page in tiff.series if not is_beside(page.keyframe)]
+        pages = chosen(tiff, page)
         first = pages[0]
         frame: Untyped = first.keyframe
         if frame.photometric.name not in PLAIN or frame.bitspersample not in (8, 16, 32, 64):
             return None
         if len(pages) > 1:
             shapes = " and ".join(" x ".join(map(str, page.shape)) for page in pages[:2])
-            raise OSError(f"holds {len(pages)} images of different sizes, {shapes}; save the one that is meant")
+            remedy = "save the one that is meant, or name its page: {use: tiff, params: {page: 0}}"
+            raise OSError(f"holds {len(pages)} images of different sizes, {shapes}; {remedy}")
         height, width = frame.imagelength, frame.imagewidth
         check_size(height, width, first.size // max(1, height * width))
         array = first.asarray()
@@ -84,6 +147,9 @@ def rescaled(tags: list[Tag], rows: float, columns: float) -> list[Tag]:
             numbers = [n / (columns, rows)[i % 6] if i % 6 < 2 else n for i, n in enumerate(numbers)]
         elif code == _TRANSFORMATION:
             numbers = [n * (columns, rows)[i % 4] if i % 4 < 2 else n for i, n in enumerate(numbers)]
+        elif code == _RPC:
+            apart = dict.fromkeys(_RPC_ROWS, rows) | dict.fromkeys(_RPC_COLUMNS, columns)
+            numbers = [n / apart.get(i, 1) for i, n in enumerate(numbers)]
         changed.append((code, kind, count, tuple(numbers) if isinstance(numbers, list) else numbers, once))
     return changed
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
-from p2pkit.images.tiff import MADE_BY, PLAIN, Tag, is_beside
+from p2pkit.images.codec import MADE_BY, Tag
+from p2pkit.images.tiff import PLAIN, chosen
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -30,14 +31,15 @@ class TiffRows:
 
     Args:
         path: The file.
+        page: Which of its images, as for the reader `tiff`.
 
     Raises:
         OSError: It can't be read by rows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page: int | None = None) -> None:
         self._file = tifffile.TiffFile(path)
-        series = [each for each in self._file.series if not is_beside(each.keyframe)]
+        series = chosen(self._file, page)
         first: Untyped = series[0].keyframe
         turned = first.tags.get(274) is not None and first.tags[274].value != 1
         plain = first.photometric.name in PLAIN and first.bitspersample in (8, 16, 32, 64)

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from p2pkit.errors import Problem
 from p2pkit.images.beside import Beside
+from p2pkit.images.codec import Tag
 from p2pkit.images.files import write_image
-from p2pkit.images.tiff import Tag
 from p2pkit.inference.companions import Input
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.video import Video
+from p2pkit.types import ReaderChoice
+from p2pkit.untyped import Untyped
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Read:
         sample: Which of several fakes of the source.
         beside: What the fake keeps of the file beside its pixels.
         meta: The same of a plugin's format.
+        reader: Who read the source.
     """
 
     out: Path
@@ -38,13 +41,20 @@ class Read:
     sample: int = 0
     beside: Beside = field(default_factory=Beside)
     meta: object = None
+    reader: ReaderChoice | None = None
 
 
 def save(fake: Tensor, read: Read) -> Path | Problem:
     """Write a fake."""
     try:
         read.out.parent.mkdir(parents=True, exist_ok=True)
-        return write_image(fake, read.out, fast=True, tags=list(read.tags), beside=read.beside, meta=read.meta)
+        beside: dict[str, Untyped] = {
+            "tags": list(read.tags),
+            "beside": read.beside,
+            "meta": read.meta,
+            "reader": read.reader,
+        }
+        return write_image(fake, read.out, fast=True, **beside)
     except OSError as error:
         return Problem(str(read.out), f"can't be written: {error.strerror or error}")
 

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath
 
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import is_fake, suffix_for
+from p2pkit.images.finding import find_images
 from p2pkit.images.formats import writes
-from p2pkit.images.listing import SUFFIXES, VIDEO_SUFFIXES, find_images, suffix_of, without_suffix
+from p2pkit.images.listing import SUFFIXES, VIDEO_SUFFIXES, suffix_of, without_suffix
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
 from p2pkit.inference.video import is_fake_video, is_held, is_video
 from p2pkit.types import PairSpec
@@ -137,7 +138,7 @@ def fake_suffix(images: PairSpec, source: Path | None = None) -> str:
     given = suffix_of(source) if source is not None else ""
     if given in VIDEO_SUFFIXES:
         return given
-    if given not in TIFF and not writes(f"image{given}"):
+    if given not in TIFF and not writes(f"image{given}", images.reading.reader):
         given = images.reading.suffix or (given if given == ".npy" else ".png")
     return suffix_for(images.target, given)
 

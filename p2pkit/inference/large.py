@@ -13,12 +13,13 @@ from torch import Tensor
 
 from p2pkit.images.convert import stored_type
 from p2pkit.images.files import image_tensor, writing_whole
+from p2pkit.images.formats import reader_of
 from p2pkit.images.reading import read_source
-from p2pkit.images.tiff import read_georeference
-from p2pkit.images.tiff_windows import TiffRows, TiffShape, write_rows
+from p2pkit.images.tiff import Tiff, read_georeference
+from p2pkit.images.tiff_windows import TiffShape, write_rows
 from p2pkit.inference.jobs import TIFF, Job
 from p2pkit.inference.tiles import WHOLE, Rows, Tiling
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import FileRows, ImageSpec, PairSpec, optional
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class LargeTiff:
             return None
         if images.reading.half != "whole" or images.reading.edges is not None:
             return None
-        with TiffRows(path) as rows:
+        with _opened(path, images) as rows:
             return cls(path, images, rows.height, rows.width, rows.levels, rows.compressed)
 
     @contextmanager
     def rows(self) -> Iterator[Rows]:
         """Open the file, and give what returns its rows as stored."""
-        with TiffRows(self.path) as stored:
+        with _opened(self.path, self.images) as stored:
             yield lambda first, last: image_tensor(stored.read(first, last))
 
     def see(self, part: Tensor) -> Tensor:
@@ -85,6 +86,14 @@ class LargeTiff:
             tags = read_georeference(self.path)
             write_rows(partial, rows, shape, tags, levels=self.levels, compressed=self.compressed)
         return out
+
+
+def _opened(path: Path, images: PairSpec) -> FileRows:
+    """Open a file as the data set reads its sources."""
+    rows = optional.rows(reader_of(path, choice=images.reading.reader) or Tiff())
+    if rows is None:
+        raise OSError("is too large to be read at once, and its reader does not read by rows")
+    return rows(path)
 
 
 def _pixels(path: Path) -> int:

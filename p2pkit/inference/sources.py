@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from p2pkit.images.beside import Beside, read_beside
+from p2pkit.images.codec import Tag
 from p2pkit.images.files import read_with_meta
 from p2pkit.images.reading import Given, read_source
-from p2pkit.images.tiff import Tag, read_georeference, rescaled
+from p2pkit.images.tiff import read_georeference, rescaled
 from p2pkit.inference.companions import Companions, Input
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Plain
@@ -73,7 +74,7 @@ class Sources:
             DataError: What stands beside it is not what the network takes.
         """
         indexed = self.images.source.kind == "labels"
-        held = [read_with_meta(file, indexed=indexed, name=f"sent{kinds[0]}") for file in files]
+        held = [self._held(file, indexed, kinds[0]) for file in files]
         stored = [image for image, _ in held]
         source = self.make(stored, given, size)
         for file in files:
@@ -84,6 +85,11 @@ class Sources:
         beside = read_beside(files[0], kinds, stored[0], self.images, shape)
         kept = shape == stored[0].shape[1:] and kinds[0] == kinds[1]
         return Taken(self.companions.read(source, extras or {}, seed), tags, beside, held[0][1] if kept else None)
+
+    def _held(self, file: Path | IO[bytes], indexed: bool, kind: str) -> tuple[Tensor, object]:
+        """Read a file as the data set did; what was sent, and lies nowhere, by p2pkit's own readers."""
+        chosen = self.images.reading.reader if isinstance(file, Path) else None
+        return read_with_meta(file, indexed=indexed, name=f"sent{kind}", reader=chosen)
 
     def make(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
         """Return what the network is given of stored images.

@@ -26,6 +26,7 @@ from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor
+from p2pkit.images.formats import is_here, missing
 from p2pkit.images.listing import suffix_of
 from p2pkit.images.reading import Given
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
@@ -132,7 +133,9 @@ class Translator:
         names = [str(one) for one in several if isinstance(one, str | Path)]
         try:
             indexed = self.images.source.kind == "labels"
-            source = self.sources.make([image_tensor(one, indexed=indexed) for one in several], given, None)
+            reader = self.images.reading.reader
+            stored = [image_tensor(one, indexed=indexed, reader=reader) for one in several]
+            source = self.sources.make(stored, given, None)
             asked = self.companions.read(source, extras, self.seed)
         except OSError as error:
             name = ", ".join(names) or "the image"
@@ -191,6 +194,9 @@ class Translator:
                 would be overwritten; then nothing has been.
         """
         listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        reader = self.images.reading.reader
+        if reader is not None and not is_here(reader):
+            raise DataError(Problem("the sources", missing(reader.use)))
         if samples > 1 and not self.noisy():
             cause = "this network draws no noise: all fakes of a source would be the same"
             raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
@@ -297,7 +303,8 @@ class Translator:
             taken = self.sources.read(job.sources, kinds, given=given, size=size, extras=job.extras, seed=seed)
         except OSError as error:
             return Problem(", ".join(map(str, job.sources)), f"can't be read: {error.strerror or error}")
-        return Read(job.out, taken.source, tuple(taken.tags), job.sample, taken.beside, taken.meta)
+        kept: dict[str, Untyped] = {"beside": taken.beside, "meta": taken.meta, "reader": self.images.reading.reader}
+        return Read(job.out, taken.source, tuple(taken.tags), job.sample, **kept)
 
     def _translate_by_parts(
         self, whole: LargeTiff | Video, out: Path, batch: int, report: Report | None

@@ -35,6 +35,7 @@ BUILTIN: tuple[tuple[str, str], ...] = (
     ("p2pkit.metrics", "p2pkit.builtin.metrics"),
     ("p2pkit.optimizers", "p2pkit.builtin.optimizers"),
     ("p2pkit.schedules", "p2pkit.builtin.schedules"),
+    ("p2pkit.readers", "p2pkit.builtin.readers"),
     ("p2pkit.csv", "p2pkit.builtin.csv_tracker"),
     ("p2pkit.mlflow", "p2pkit.builtin.mlflow_tracker"),
 )
@@ -198,8 +199,7 @@ class Plugins:
             return self._note(candidate, "failed", error=_sentence(error))
         left_out = tuple(map(_sentence, unusable))
         for reader in (each for each in components if isinstance(each, Reader)):
-            for suffix in reader.suffixes:
-                register(suffix, reader.full_name, partial(reader.make, None, {}))
+            register(reader.full_name, reader.suffixes, partial(reader.build, None))
         return self._note(candidate, "loaded", components=tuple(components), events=events, left_out=left_out)
 
 

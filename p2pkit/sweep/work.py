@@ -17,6 +17,7 @@ from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.costs import load_costs
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
+from p2pkit.engine.storage.state import described
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem, Stopped
 from p2pkit.plugins.one_file import FOLDER, bring_along
 from p2pkit.progress import reporter, timespan
@@ -80,7 +81,8 @@ def sweep(
             folder.rmdir()
             raise
         note_storage(folder, study.study_name, address)
-        bring_along(registry.plugins.files, [checked.plan.resolved() for checked in planned.checked.values()], folder)
+        told = [[checked.plan.resolved(), described(checked.spec)] for checked in planned.checked.values()]
+        bring_along(registry.plugins.files, told, folder)
         return _Worker(folder, study, planned, registry, progress=progress, first=True).work()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
+from p2pkit.untyped import Plain
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,6 +58,19 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderChoice:
+    """Which reader reads some files, where that is not left to their names.
+
+    Args:
+        use: Its name.
+        params: Its parameters.
+    """
+
+    use: str
+    params: Plain = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class VectorSpec:
     """What a vector beside the images of every pair is; networks see it as (B, size) of float32.
 
@@ -103,6 +118,8 @@ class Reading:
         bands: The bands or pages of a file that are taken, from 0; empty for all.
         suffix: What the targets' files end with, as far as it can be written without loss.
         painted: The few colours, red-green-blue of 0..255, that colour sources are painted in; empty for photos.
+        reader: Which plugin's reader reads the files, or which of p2pkit's own with other parameters than it has; None
+            for those that p2pkit reads by itself.
     """
 
     half: Literal["whole", "left", "right"] = "whole"
@@ -112,6 +129,7 @@ class Reading:
     bands: tuple[int, ...] = ()
     suffix: str = ""
     painted: tuple[tuple[int, int, int], ...] = ()
+    reader: ReaderChoice | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +143,11 @@ class PairSpec:
         width: Columns of both images, in pixels.
         reading: How files become sources.
         extras: By name what stands beside them: images of the same size, and vectors.
+        mask: Which of the extras, an image of one channel, says what counts: where it is below its middle, losses,
+            the discriminator and metrics are shown the target in the place of the fake; empty: all counts.
 
     Raises:
-        ValueError: An extra's name can't be that of an argument, or it is an image's own.
+        ValueError: An extra's name can't be that of an argument, or it is an image's own; or there is no such mask.
     """
 
     source: ImageSpec
@@ -136,8 +156,11 @@ class PairSpec:
     width: int
     reading: Reading = Reading()
     extras: Mapping[str, ExtraSpec] = field(default_factory=dict, hash=False, repr=False)
+    mask: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if self.mask and getattr(self.extras.get(self.mask), "channels", 0) != 1:
+            raise ValueError(f"the mask {self.mask!r} has to be one of the extras, an image of one channel")
         for name in self.extras:
             if not name.isidentifier() or name in RESERVED:
                 raise ValueError(

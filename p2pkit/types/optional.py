@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from p2pkit.types.protocols import PROTOCOLS, PairDataset
+from p2pkit.types.protocols import PROTOCOLS, FileRows, PairDataset
 from p2pkit.untyped import Plain, Untyped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from p2pkit.errors import Problem
@@ -215,6 +217,15 @@ ended = Attribute[Callable[..., str | None] | None](
 write = Attribute[Callable[..., object] | None](
     *("write", "reader", "a method (path, image)", None, callable),
     "Writes an `ImageFile`, with the `meta` of the file that a fake was made of: None where its size is another.",
+)
+sniff = Attribute[Callable[[bytes], bool] | None](
+    *("sniff", "reader", "a method (head) -> bool", None, callable),
+    "Says by the first 4096 bytes whether a file is of its format, where names don't tell: files without a suffix, and "
+    "those whose suffix several readers have.",
+)
+rows = Attribute[Callable[["Path"], "FileRows"] | None](
+    *("rows", "reader", "a method (path) -> FileRows", None, callable),
+    "Opens a file that is too large for memory, to be translated by rows; raises `OSError` where that can't be.",
 )
 example = Attribute[Callable[..., object] | None](
     *("example", "reader", "a method (path)", None, callable),

@@ -11,7 +11,11 @@ from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -173,8 +177,35 @@ class RunTracker(Protocol):
 
 
 @runtime_checkable
+class FileRows(Protocol):
+    """A file of which any rows can be had without reading the others; it is a context that closes it.
+
+    Args:
+        height: Its rows.
+        width: Its columns.
+        levels: Smaller copies that it holds.
+        compressed: Whether it is packed.
+    """
+
+    height: int
+    width: int
+    levels: int
+    compressed: bool
+
+    def read(self, first: int, last: int, /) -> NDArray[np.generic]:
+        """Return the rows from `first` to before `last`, (last - first, W, C)."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+@runtime_checkable
 class FileReader(Protocol):
-    """What a reader's factory returns: reads files whose names end as it says, and may write such files too."""
+    """What a reader's factory returns: reads files of a format, and may write such files too."""
 
     def read(self, path: Path, /) -> ImageFile:
         """Return what a file holds, or raise what says why it can't be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import p2pkit
-from p2pkit.images import formats, listing
+from p2pkit.images import finding, formats, listing
 from p2pkit.images.files import read_with_meta
 from p2pkit.inference.jobs import plan_jobs
 from p2pkit.plugins.loading import Plugins
@@ -38,7 +39,7 @@ MORE = """
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch):
-    monkeypatch.setattr(formats, "_READERS", {})
+    monkeypatch.setattr(formats, "_FORMATS", dict(formats._OWN))
     monkeypatch.setattr(formats, "SUFFIXES", suffixes := set(listing.IMAGE_SUFFIXES))
     monkeypatch.setattr(listing, "SUFFIXES", suffixes)
     monkeypatch.setattr("p2pkit.inference.jobs.SUFFIXES", suffixes)
@@ -92,15 +93,16 @@ def test_what_a_reader_can_not_read_is_an_error_that_says_so(grids, tmp_path):
 
 
 def test_two_readers_of_one_suffix_are_told_apart_by_blocking_one(grids, tmp_path):
-    formats.register(".grid", "acme:grid", object)
-    with pytest.raises(OSError, match=r"acme:grid and grids:grid both read .grid files; block one"):
-        p2pkit.read_image(tmp_path / "a.grid")
+    formats.register("acme:grid", (".grid",), lambda params: object())
+    file = grid(tmp_path / "a.grid", np.full((2, 2), 7, np.uint8))
+    with pytest.raises(OSError, match=r"acme:grid and grids:grid both read .grid files; name one"):
+        p2pkit.read_image(file)
+    assert int(p2pkit.read_image(file, reader="grids:grid").max()) == 7
 
 
 @pytest.mark.parametrize(
     ("suffixes", "why"),
     [
-        ((".tif",), "p2pkit reads .tif files itself"),
         (("grid",), "is no suffix"),
         ((".G",), "is no suffix"),
         ((), "say"),
@@ -111,14 +113,14 @@ def test_suffixes_that_a_reader_can_not_have(suffixes, why):
         p2pkit.Reader("grid", object, suffixes=suffixes)
 
 
-def test_a_reader_has_no_parameters(write_plugin):
+def test_a_reader_is_given_nothing_but_its_parameters(write_plugin):
     code = """
-        def made(*, slice: int = 0):
+        def made(images, *, slice: int = 0):
             '''Asks.'''
         @p2pkit.hookimpl
         def p2pkit_readers(): yield p2pkit.Reader("asks", made, suffixes=(".asks",))
     """
-    with pytest.raises(p2pkit.PluginError, match="asks: a reader has no parameters, and its factory asks for slice"):
+    with pytest.raises(p2pkit.PluginError, match="asks: the run gives it nothing; make its arguments keyword-only"):
         Plugins(files=[write_plugin(code)], discover=False)
 
 
@@ -178,3 +180,146 @@ def test_channels_that_are_not_there_can_not_be_shown(tmp_path, tiny):
     params = {"root": str(tmp_path), "source_shown": [3, 1, 0], "target_shown": [0, 4, 1]}
     with pytest.raises(p2pkit.ConfigError, match=r"target_shown: of 4 channels, from 0 to 3, pictures"):
         p2pkit.check({**tiny, "dataset": {"use": "paired_folders", "params": params}})
+
+
+SCANS = '''
+    """Files without a suffix, and TIFFs, read in another way."""
+    import numpy as np
+    from typing import Annotated
+    from pydantic import Field
+
+    class Scan:
+        """Numbers after a word."""
+        def __init__(self, *, times: Annotated[int, Field(ge=1, description="What values are multiplied by.")] = 1):
+            self.times = times
+        def sniff(self, head):
+            return head.startswith(b"SCAN")
+        def read(self, path):
+            content = path.read_bytes()
+            if not self.sniff(content):
+                return p2pkit.ImageFile(np.full((16, 16), self.times, np.uint8))
+            return p2pkit.ImageFile(np.frombuffer(content[4:], np.uint8).reshape(16, 16) * np.uint8(self.times))
+
+    class Other(Scan):
+        """Knows nothing by its content."""
+        sniff = None
+
+    @p2pkit.hookimpl
+    def p2pkit_readers():
+        yield p2pkit.Reader("scan", Scan, suffixes=(".scan", ".raw", ".tif"))
+        yield p2pkit.Reader("other", Other, suffixes=(".raw",))
+'''
+
+
+@pytest.fixture
+def scans(quiet, write_plugin):
+    """A reader with a parameter, that knows its files by their content."""
+    return Registry(quiet.file, Plugins(files=[write_plugin(SCANS, "scans")], discover=False, block=["p2pkit.mlflow"]))
+
+
+def scan(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"SCAN" + bytes([value]) * 256)
+    return path
+
+
+def test_a_file_without_a_suffix_is_read_by_whoever_knows_how_it_begins(scans, tmp_path):
+    for name in ("IM0001", "1.2.840.77"):
+        assert int(p2pkit.read_image(scan(tmp_path / name, 9)).max()) == 9
+    assert int(p2pkit.read_image(scan(tmp_path / "a.raw", 8)).max()) == 8  # of two readers, the one that knows it
+    (tmp_path / "README").write_text("no image")
+    found = [path.name for path in finding.find_images(tmp_path)]
+    assert found == ["1.2.840.77", "IM0001", "a.raw"]
+    with pytest.raises(OSError, match="not an image"):
+        p2pkit.read_image(tmp_path / "README")
+
+
+def test_an_archive_and_a_folder_list_files_by_their_content_too(scans, tmp_path, tiny):
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for side in ("source", "target"):
+            for number in range(4):
+                archive.write(scan(tmp_path / "data" / side / f"IM{number}", 7), f"{side}/IM{number}")
+            archive.writestr(f"{side}/NOTES", "no image")
+    for root in ("data.zip", "data"):
+        data = {"use": "paired_folders", "params": {"root": str(tmp_path / root)}}
+        checked = p2pkit.check({**tiny, "dataset": data}, registry=scans, every_file=True)
+        assert int(checked.dataset.pairs("train")[0].source.max()) == 7
+
+
+def test_a_suffix_of_p2pkit_s_own_is_a_plugin_s_where_that_is_named(scans, tmp_path, tiny):
+    for side in ("source", "target"):
+        for number in range(4):
+            (tmp_path / side).mkdir(exist_ok=True)
+            p2pkit.write_image(
+                torch.full((1, 16, 16), 50 + number, dtype=torch.uint8), tmp_path / side / f"{number}.tif"
+            )
+    assert int(p2pkit.read_image(tmp_path / "source" / "0.tif").max()) == 50
+    params = {"root": str(tmp_path), "source_reader": {"use": "scan", "params": {"times": 3}}, "size": 16}
+    data = {"use": "paired_folders", "params": params}
+    checked = p2pkit.check({**tiny, "dataset": data}, registry=scans)
+    pair = checked.dataset.pairs("train")[0]
+    assert (int(pair.source.max()), int(pair.target.max())) == (3, 50)
+    assert checked.dataset.spec.reading.reader == p2pkit.ReaderChoice("scans:scan", {"times": 3})
+    assert checked.plan.resolved()["dataset"]["params"]["source_reader"]["use"] == "scans:scan"
+    other = p2pkit.check({**tiny, "dataset": {**data, "params": {**params, "source_reader": "scan"}}}, registry=scans)
+    assert other.dataset.fingerprint("train") != checked.dataset.fingerprint("train")
+    params["source_reader"] = {"use": "scan", "params": {"times": 0}}
+    with pytest.raises(p2pkit.ConfigError, match=r"dataset.params.source_reader.params.times"):
+        p2pkit.check({**tiny, "dataset": data}, registry=scans)
+    params["source_reader"] = "nobody"
+    with pytest.raises(p2pkit.ConfigError, match=r"source_reader.use: no reader is called 'nobody'"):
+        p2pkit.check({**tiny, "dataset": data}, registry=scans)
+
+
+def test_the_reading_belongs_to_the_model_and_its_plugin_travels_with_it(scans, quiet, tmp_path, tiny):
+    for side in ("source", "target"):
+        for number in range(4):
+            scan(tmp_path / "data" / side / f"{number}.scan", 10 * (number + 1))
+    params = {"root": str(tmp_path / "data"), "source_reader": {"use": "scan", "params": {"times": 2}}}
+    config = {**tiny, "dataset": {"use": "paired_folders", "params": params}, "schedule": {"steps": 1}}
+    config["engine"] = {**tiny["engine"], "workers": 2, "cache": "off"}
+    run = p2pkit.train(config, registry=scans, **{"tracking.folder": str(tmp_path / "runs")})
+    assert [file.name for file in (run.checkpoint / "plugins").iterdir()] == ["scans.py"]
+    file = tmp_path / "data" / "source" / "3.scan"
+    model = p2pkit.load(run.checkpoint, registry=scans)
+    wanted = model.translate(np.full((16, 16), 80, np.uint8))
+    assert np.array_equal(np.asarray(model.translate(file)), wanted[..., 0])
+    (written,) = model.translate_files(file, tmp_path / "fake.png")
+    assert torch.equal(p2pkit.read_image(written), torch.from_numpy(wanted).permute(2, 0, 1))
+    formats._FORMATS.clear()
+    formats._FORMATS.update(formats._OWN)
+    bare = p2pkit.load(run.checkpoint, registry=quiet)  # this user has run the plugin, so that it comes along
+    (again,) = bare.translate_files(file, tmp_path / "again.png")
+    assert again.read_bytes() == written.read_bytes()
+    shutil.rmtree(run.checkpoint / "plugins"), shutil.rmtree(run.folder / "plugins")
+    formats._FORMATS.clear()
+    formats._FORMATS.update(formats._OWN)
+    with pytest.raises(p2pkit.DataError, match=r"scans:scan, which is no reader that is here: .*--plugin scans.py"):
+        p2pkit.load(run.checkpoint, registry=quiet).translate_files(file, tmp_path / "none.png")
+
+
+def test_what_p2pkit_reads_itself_is_offered_by_the_same_door(registry, tmp_path):
+    offered = {each.name: each for each in registry.plugins.components if each.kind == "reader"}
+    assert {suffix for reader in offered.values() for suffix in reader.suffixes} == p2pkit.IMAGE_SUFFIXES
+    image = torch.arange(48, dtype=torch.uint8).reshape(3, 4, 4)
+    p2pkit.write_image(image, tmp_path / "a.png")
+    reader = offered["pictures"].build(None, {})
+    assert np.array_equal(reader.read(tmp_path / "a.png").pixels, image.permute(1, 2, 0))
+    with pytest.raises(OSError, match="of another format"):
+        offered["npy"].build(None, {}).read(tmp_path / "a.png")
+    with pytest.raises(OSError, match=r"a .bmp file can't hold 1 channels of uint16"):
+        reader.write(tmp_path / "a.bmp", p2pkit.ImageFile(np.zeros((2, 2), np.uint16)))
+
+
+def test_a_tiff_of_several_images_is_read_by_the_one_that_is_named(tmp_path):
+    import tifffile
+
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for side in (4, 6):
+            file.write(np.full((side, side), side, np.uint8), photometric="minisblack")
+    with pytest.raises(OSError, match=r"different sizes, .*name its page: \{use: tiff, params: \{page: 0\}\}"):
+        p2pkit.read_image(tmp_path / "a.tif")
+    second = p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 1}))
+    assert (second.shape, int(second.max())) == ((1, 6, 6), 6)
+    with pytest.raises(OSError, match="holds 2 images, from 0 to 1, and none of number 2"):
+        p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 2}))

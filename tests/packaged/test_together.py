@@ -37,6 +37,9 @@ NEEDS_FILES = {
     "lpips": "weights that are not in the project; its own tests make some",
     "dists": "weights that are not in the project; its own tests make some",
     "labels_with_edges": "a folder of label maps; its own tests make one",
+    "geo_tiles": "rasters; its own tests make some",
+    "geotiff": "rasters; its own tests make some",
+    "torchgeo_pairs": "torchgeo and one of its data sets; its own tests have a stand-in",
 }
 
 

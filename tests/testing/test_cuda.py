@@ -11,7 +11,9 @@ from p2pkit.testing.seeding import seeded
 from p2pkit.testing.suite import Suite
 
 SUBJECTS = [
-    subject for subject in Suite("p2pkit").subjects if subject.kind not in ("dataset", "metric", "schedule", "tracker")
+    subject
+    for subject in Suite("p2pkit").subjects
+    if subject.kind not in ("dataset", "metric", "schedule", "tracker", "reader")
 ]
 
 

@@ -23,6 +23,13 @@ Extras = Annotated[
         "with blanks between them)."
     ),
 ]
+Mask = Annotated[
+    str,
+    Field(
+        description="The extra, an image of one channel, that says what counts: where it is dark, losses and metrics "
+        "pass the pixels over. Empty: all counts."
+    ),
+]
 Value = FilePart | tuple[float, ...] | int
 _SAMPLE = 16
 

@@ -151,7 +151,7 @@ class FileDataset:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec} {self.derive}".encode())
         for item in known(self.items, split):
-            parts = (f"{part.half} {part.file.name} {part.file.stamp()}" for part in item.parts)
+            parts = (f"{part.half} {part.file.name} {part.file.stamp()}{_read_by(part)}" for part in item.parts)
             beside = (f"{name} {each}" for name, each in sorted(item.extras.items()) if not isinstance(each, FilePart))
             facts.update("\n".join((item.name, *parts, *beside)).encode("utf-8", "surrogateescape"))
         return facts.hexdigest()[:12]
@@ -190,7 +190,10 @@ def open_pairs(
     made_of, notes = target.spec(sample.targets)
     suffix = p2pkit.suffix_of(sample.items[0].target[0].file.name)
     foreign = suffix if suffix not in p2pkit.IMAGE_SUFFIXES else ".png"
-    reading = Reading(bands=bands, suffix=_KEPT.get(suffix, foreign))
+    file = (sample.items[0].source or sample.items[0].target)[0].file
+    with naming(file):
+        reader = file.reader or p2pkit.reader_choice(file.name, file.head)
+    reading = Reading(bands=bands, suffix=_KEPT.get(suffix, foreign), reader=reader)
     if isinstance(source, Intensity | Labels):
         made_from, more = source.spec(sample.sources)
         half = sample.items[0].source[0].half
@@ -207,6 +210,11 @@ def open_pairs(
     derive = None if isinstance(source, Intensity | Labels) else source
     every = (*layout.notes, *more, *notes, *sample.notes(size))
     return FileDataset(images, layout.splits, derive, every, own_shapes=sample.differs_from(height, width))
+
+
+def _read_by(part: FilePart) -> str:
+    reader = part.file.reader
+    return f" {reader}" if reader is not None else ""
 
 
 def _images(found: Sequence[Found]) -> list[Tensor]:

@@ -9,7 +9,7 @@ import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -17,10 +17,12 @@ from typing import Literal
 from torch import Tensor
 
 import p2pkit
+from p2pkit.untyped import Untyped
 
 SPLITS = ("train", "val", "test")
 Half = Literal["whole", "left", "right"]
 _LARGE = 2**26
+_BEGINNING = 4096
 LARGEST = 2**30
 """Bytes that are read of what an archive holds, which may be of zeros and compressed to nothing."""
 
@@ -33,19 +35,22 @@ class File:
         root: The folder or archive it is in.
         name: Its path below `root`, with slashes.
         archived: Whether `root` is an archive.
+        reader: Who reads it, where that is not told by its name and content.
     """
 
     root: Path
     name: str
     archived: bool = False
+    reader: p2pkit.ReaderChoice | None = None
 
     def __str__(self) -> str:
         return readable(str(self.root / self.name))
 
     def read(self, *, indexed: bool = False) -> Tensor:
         """Read the image; `OSError` where that fails."""
+        how: dict[str, Untyped] = {"indexed": indexed, "reader": self.reader}
         if not self.archived:
-            return p2pkit.read_image(self.root / self.name, indexed=indexed)
+            return p2pkit.read_image(self.root / self.name, **how)
         try:
             archive = _open(self.root)
             size = archive.getinfo(self.name).file_size
@@ -53,11 +58,15 @@ class File:
                 raise OSError(f"is of {size} bytes when it is unpacked, more than the {LARGEST} that are read")
             if size > _LARGE:  # may be one that unpacks to more than memory holds
                 with archive.open(self.name) as stream:
-                    return p2pkit.read_image(stream, indexed=indexed, name=self.name)
+                    return p2pkit.read_image(stream, name=self.name, **how)
             content = archive.read(self.name)
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, KeyError) as error:
             raise OSError(f"the archive's entry can't be read: {error}") from None
-        return p2pkit.read_image(io.BytesIO(content), indexed=indexed, name=self.name)
+        return p2pkit.read_image(io.BytesIO(content), name=self.name, **how)
+
+    def head(self) -> bytes:
+        """Return how the file begins, by which a reader may know it; `OSError` where it can't be read."""
+        return _head(self.root, self.name, self.archived)
 
     def fault(self) -> str:
         """Say what is wrong with the file as far as it can be told without reading it; empty for nothing."""
@@ -127,7 +136,8 @@ class Tree:
     @cached_property
     def _entries(self) -> dict[str, str]:
         """The archive's images: path seen from outside -> name of the entry."""
-        names = [info.filename for info in _open(self.root).infolist() if p2pkit.is_image_name(info.filename)]
+        listed = [info.filename for info in _open(self.root).infolist() if not info.is_dir()]
+        names = [name for name in listed if p2pkit.is_image(name, partial(_head, self.root, name, True))]
         tops = {PurePosixPath(name).parts[0] for name in names}
         wrapped = len(tops) == 1 and not tops & {*SPLITS, *names}
         return {name.partition("/")[2] if wrapped else name: name for name in names}
@@ -190,7 +200,18 @@ class Tree:
             return below if deep else [name for name in below if "/" not in name.removeprefix(prefix)]
         walk = islice(os.walk(self.root / folder), None if deep else 1)
         paths = (Path(place, name).relative_to(self.root).as_posix() for place, _, names in walk for name in names)
-        return [path for path in paths if p2pkit.is_image_name(path)]
+        return [path for path in paths if p2pkit.is_image(path, partial(_head, self.root, path, False))]
+
+
+def _head(root: Path, name: str, archived: bool) -> bytes:
+    if not archived:
+        with (root / name).open("rb") if (root / name).is_file() else io.BytesIO() as file:
+            return file.read(_BEGINNING)
+    try:
+        with _open(root).open(name) as entry:
+            return entry.read(_BEGINNING)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        raise OSError(f"the archive's entry can't be read: {error}") from None
 
 
 def some(names: list[str], most: int = 8) -> str:

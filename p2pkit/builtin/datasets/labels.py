@@ -8,10 +8,19 @@ from pydantic import Field
 
 import p2pkit
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
-from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, folders, halves
+from p2pkit.builtin.datasets.layouts import Direction, HeldOut, Root, folders, halves, read_by
 from p2pkit.builtin.datasets.paired_folders import SourceFolder, TargetFolder
 from p2pkit.builtin.datasets.ranges import Range
-from p2pkit.builtin.datasets.sides import FloatRange, Intensity, Labels, Size, SourceRange, TargetRange
+from p2pkit.builtin.datasets.sides import (
+    FloatRange,
+    Intensity,
+    Labels,
+    Size,
+    SourceRange,
+    SourceReader,
+    TargetRange,
+    TargetReader,
+)
 
 _Value = Annotated[int, Field(ge=0, le=255)]
 Classes = Annotated[
@@ -53,6 +62,8 @@ def labels(
     ] = None,
     source_range: SourceRange = None,
     target_range: TargetRange = None,
+    source_reader: SourceReader = None,
+    target_reader: TargetReader = None,
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
 ) -> FileDataset:
@@ -78,6 +89,7 @@ def labels(
     ((side, declared),) = ranges.items()
     photo = Intensity(side, channels, declared, float_range, "channels")
     pairs = halves(root, direction, held_out) if layout == "side_by_side" else folders(root, source, target, held_out)
+    pairs = read_by(pairs, source_reader, target_reader)
     if labels == "source":
         return open_pairs(pairs, size=size, source=mask, target=photo)
     return open_pairs(pairs, size=size, source=photo, target=mask)

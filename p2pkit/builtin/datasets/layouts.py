@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,6 +63,30 @@ class Layout:
 
     splits: SplitItems
     notes: tuple[str, ...] = ()
+
+
+Reader = p2pkit.ReaderChoice | str | None
+
+
+def read_by(layout: Layout, source: Reader, target: Reader) -> Layout:
+    """Let readers read the files of a layout.
+
+    Args:
+        layout: Where they are.
+        source: The reader of the sources; None where it is told by the files.
+        target: The same of the targets.
+    """
+
+    def with_reader(parts: tuple[FilePart, ...], reader: Reader) -> tuple[FilePart, ...]:
+        choice = p2pkit.ReaderChoice(reader) if isinstance(reader, str) else reader
+        return tuple(replace(part, file=replace(part.file, reader=choice)) for part in parts)
+
+    def chosen(item: Item) -> Item:
+        return replace(item, source=with_reader(item.source, source), target=with_reader(item.target, target))
+
+    if source is target is None:
+        return layout
+    return replace(layout, splits={split: tuple(map(chosen, items)) for split, items in layout.splits.items()})
 
 
 def halves(root: Path, direction: str, held_out: float) -> Layout:

@@ -10,10 +10,10 @@ from typing import Annotated
 from pydantic import Field
 
 import p2pkit
-from p2pkit.builtin.datasets.columns import Column, Extras, Value, columns
+from p2pkit.builtin.datasets.columns import Column, Extras, Mask, Value, columns
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.files import File, FilePart, some
-from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out
+from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out, read_by
 from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
@@ -22,8 +22,10 @@ from p2pkit.builtin.datasets.sides import (
     Size,
     SourceChannels,
     SourceRange,
+    SourceReader,
     TargetChannels,
     TargetRange,
+    TargetReader,
 )
 from p2pkit.untyped import Plain
 
@@ -39,11 +41,14 @@ def manifest(
     source_range: SourceRange = None,
     target_range: TargetRange = None,
     source_bands: Bands = (),
+    source_reader: SourceReader = None,
+    target_reader: TargetReader = None,
     source_shown: Shown = (),
     target_shown: Shown = (),
     float_range: FloatRange = (0.0, 1.0),
     held_out: HeldOut = 0.1,
     extras: Extras = None,
+    mask: Mask = "",
 ) -> FileDataset:
     """A table of pairs with columns source and target, and if wanted split and name, and others that are extras.
 
@@ -55,8 +60,8 @@ def manifest(
     """
     path = path.expanduser()
     beside = columns(path, extras or {}, float_range)
-    return open_pairs(
-        Layout(_splits(path, held_out, beside)),
+    data = open_pairs(
+        read_by(Layout(_splits(path, held_out, beside)), source_reader, target_reader),
         size=size,
         source=Intensity("source", source_channels, source_range, float_range, shown=source_shown),
         target=Intensity("target", target_channels, target_range, float_range, shown=target_shown),
@@ -64,6 +69,11 @@ def manifest(
         extras={name: column.spec for name, column in beside.items()},
         parameter="path",
     )
+    try:
+        return replace(data, spec=replace(data.spec, mask=mask))
+    except ValueError as error:
+        remedy = f"write extras: {{{mask}: image}}, and grey images in this column"
+        raise p2pkit.ComponentError(str(error), remedy=remedy, parameter="mask") from None
 
 
 def _splits(path: Path, held_out: float, extras: dict[str, Column]) -> SplitItems:

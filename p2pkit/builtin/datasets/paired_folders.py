@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
-from p2pkit.builtin.datasets.layouts import HeldOut, Root, folders
+from p2pkit.builtin.datasets.layouts import HeldOut, Root, folders, read_by
 from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
@@ -16,8 +16,10 @@ from p2pkit.builtin.datasets.sides import (
     Size,
     SourceChannels,
     SourceRange,
+    SourceReader,
     TargetChannels,
     TargetRange,
+    TargetReader,
 )
 
 SourceFolder = Annotated[str, Field(min_length=1, description="Folder of the sources, below `root` or each split.")]
@@ -35,6 +37,8 @@ def paired_folders(
     source_range: SourceRange = None,
     target_range: TargetRange = None,
     source_bands: Bands = (),
+    source_reader: SourceReader = None,
+    target_reader: TargetReader = None,
     source_shown: Shown = (),
     target_shown: Shown = (),
     float_range: FloatRange = (0.0, 1.0),
@@ -50,7 +54,7 @@ def paired_folders(
         p2pkit.ComponentError: A folder is missing or empty, an image has no partner, or the first can't be used.
     """
     return open_pairs(
-        folders(root, source, target, held_out),
+        read_by(folders(root, source, target, held_out), source_reader, target_reader),
         size=size,
         source=Intensity("source", source_channels, source_range, float_range, shown=source_shown),
         target=Intensity("target", target_channels, target_range, float_range, shown=target_shown),

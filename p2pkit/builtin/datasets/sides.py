@@ -44,6 +44,13 @@ Shown = Annotated[
     tuple[_Band, ...],
     Field(description="Channels that pictures show, three of them or one, from 0; empty: the first ones."),
 ]
+SourceReader = Annotated[
+    p2pkit.ReaderChoice | str | None,
+    Field(description="Reader of the sources, by its name or as {use: NAME, params: {...}}; null: told by the files."),
+]
+TargetReader = Annotated[
+    p2pkit.ReaderChoice | str | None, Field(description="Reader of the targets; as `source_reader`.")
+]
 _ORDER = (torch.uint8, torch.uint16, torch.int16, torch.int32, torch.float32)
 
 

@@ -165,7 +165,8 @@ def _step(
     """Return a phase's step."""
     weighed = objective.weighing(phase.terms)
     taking_part = players.having_a_say(weighed)
-    forward = ForwardPasses(taking_part, place.precision, sorted(checked.spec.extras), weighed)
+    extras = sorted(checked.spec.extras)
+    forward = ForwardPasses(taking_part, place.precision, extras, weighed, mask=checked.spec.mask)
     turns = Turns(engine.order == "generator_first", phase.updates)
     return TrainingStep(taking_part, weighed, forward, turns, engine.clip)
 

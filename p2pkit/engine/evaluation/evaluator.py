@@ -104,7 +104,8 @@ class Evaluator:
         values: dict[str, float] = {}
         for mode, metrics in self._by_mode:
             with run_in_mode(generator, mode, statistics):
-                values |= score(metrics, self._batches(), self._predict(generator, again=mode != self.mode))
+                predict = self._predict(generator, again=mode != self.mode)
+                values |= score(metrics, self._batches(), predict, self.images.mask)
         with run_in_mode(generator, self.mode, statistics):
             rows = self._rows(generator) if world().main else []
         report = self._report(values)
@@ -219,7 +220,7 @@ class Evaluator:
         metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
         with torch.no_grad():
             offered = simple.items() if self.config.baselines else ()
-            return {name: score(metrics, self._batches(), predict) for name, predict in offered}
+            return {name: score(metrics, self._batches(), predict, self.images.mask) for name, predict in offered}
 
     @cached_property
     def ground_truth(self) -> Mapping[str, float]:
@@ -229,7 +230,7 @@ class Evaluator:
         }
         targets = (batch.target for batch in self.loader.epoch())
         with torch.no_grad():
-            return score(metrics, self._batches(), lambda *_, **__: next(targets))
+            return score(metrics, self._batches(), lambda *_, **__: next(targets), self.images.mask)
 
     def _predict(self, generator: nn.Module, *, again: bool) -> Predict:
         """Return what makes fakes; where they are to differ each time, by noise that is drawn anew."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from p2pkit.components import Metric
 from p2pkit.config import Part
 from p2pkit.engine.data.loader import Batch
+from p2pkit.extras.values import where_it_counts
 from p2pkit.types import PairMetric, optional
 from p2pkit.untyped import Json
 
@@ -29,13 +30,14 @@ def needs_several_fakes(metric: PairMetric) -> bool:
     return "fakes" in metric_inputs(metric)
 
 
-def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> dict[str, float]:
+def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict, mask: str = "") -> dict[str, float]:
     """Score what a function makes of sources.
 
     Args:
         metrics: The metrics by name; they begin anew.
         pairs: Batches of sources and targets, and of what stands beside them.
         predict: Makes a fake of each source; another one in each call where noise is on.
+        mask: Which extra says what counts; empty where all does.
 
     Returns:
         The values by name.
@@ -45,7 +47,7 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> 
     for metric in metrics.values():
         metric.reset()
     for batch in pairs if metrics else ():
-        update_metrics(metrics, batch.source, batch.target, predict, batch.extras)
+        update_metrics(metrics, batch.source, batch.target, predict, batch.extras, mask)
     values: dict[str, float] = {}
     for name, metric in metrics.items():
         values |= values_of(name, metric)
@@ -58,6 +60,7 @@ def update_metrics(
     target: Tensor,
     predict: Predict,
     extras: Mapping[str, Tensor] | None = None,
+    mask: str = "",
 ) -> None:
     """Count a batch in.
 
@@ -67,15 +70,21 @@ def update_metrics(
         target: Its targets.
         predict: Makes fakes of sources; with dropout or noise, others each time.
         extras: By name what stands beside the images.
+        mask: Which of them says what counts.
     """
     beside = extras or {}
+
+    def fakes() -> Tensor:
+        made = predict(source, **beside)
+        return where_it_counts(made, target, beside[mask]) if mask else made
+
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
     if "fake" in names:
-        offered["fake"] = predict(source, **beside)
+        offered["fake"] = fakes()
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
-        offered["fakes"] = torch.stack([predict(source, **beside) for _ in range(most)], 1)
+        offered["fakes"] = torch.stack([fakes() for _ in range(most)], 1)
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}

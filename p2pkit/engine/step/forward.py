@@ -14,6 +14,7 @@ from p2pkit.engine.step.clock import Clock
 from p2pkit.engine.step.objective import Objective
 from p2pkit.engine.step.players import Player, Players
 from p2pkit.extras.calling import answered, chosen
+from p2pkit.extras.values import where_it_counts
 from p2pkit.types import Discriminate, Made, Verdict, View
 
 PairTensors = tuple[Tensor, ...]
@@ -29,6 +30,7 @@ class ForwardPasses:
         precision: The arithmetic.
         extras: Names of what a batch holds beside its two images, in order.
         objective: The terms, of which some may make extras; none do by default.
+        mask: Which of them says what counts; empty where all does.
     """
 
     def __init__(
@@ -37,7 +39,10 @@ class ForwardPasses:
         precision: Precision,
         extras: Sequence[str] = (),
         objective: Objective | None = None,
+        *,
+        mask: str = "",
     ) -> None:
+        self.mask = mask
         self.players = players
         self.precision = precision
         self.extras = tuple(extras)
@@ -64,7 +69,8 @@ class ForwardPasses:
             encoded = self.objective.encoded(source, target, given)
         generate = self.generate if history else self.generate_without_history
         made = generate(source, **{**given, **encoded})
-        return Made(made.fake, {**encoded, **made.extras})
+        fake = where_it_counts(made.fake, target, given[self.mask]) if self.mask else made.fake
+        return Made(fake, {**encoded, **made.extras})
 
     def generate(self, source: Tensor, **extras: Tensor) -> Made:
         """Make fakes that the generator can learn from.

@@ -100,7 +100,7 @@ def unsealed(text: str) -> dict[str, Json]:
 def described(images: PairSpec) -> dict[str, Json]:
     """Return what images are as plain data; where nothing stands beside them, no word is said of it."""
     plain = asdict(images)
-    return plain if images.extras else {key: value for key, value in plain.items() if key != "extras"}
+    return {key: value for key, value in plain.items() if value or key not in ("extras", "mask")}
 
 
 def read_state(path: Path) -> dict[str, Json]:

@@ -24,7 +24,7 @@ from p2pkit.engine.storage.checkpoint import load_generator, save_statistics, wr
 from p2pkit.engine.storage.layout import ABANDONED, abandon_later, sheet_path, tidy
 from p2pkit.engine.storage.lock import run_lock
 from p2pkit.engine.storage.loop_state import LoopState, Progress
-from p2pkit.engine.storage.state import read_state
+from p2pkit.engine.storage.state import described, read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnEvaluated, OnStep, TrainResult
@@ -113,7 +113,7 @@ class RunSession:
             raise_on_all_ranks(lambda: load_initial(assembly, self.reporter.note))
         if world().main:
             write_config(self.folder, self.config)
-            bring_along(self.plugins.files, self.config, self.folder)
+            bring_along(self.plugins.files, [self.config, described(self.checked.spec)], self.folder)
         run = self._record("training", assembly.facts(), resumed=resume is not None)
 
         def act(events: Events) -> TrainResult:

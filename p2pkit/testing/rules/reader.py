@@ -126,3 +126,40 @@ def _alike(first: object, second: object) -> bool:
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return bool(np.array_equal(first, second))
     return repr(first) == repr(second)
+
+
+_FOREIGN = (b"", b"\0", b"\x89PNG\r\n\x1a\n" + bytes(56), b"no image, but a line of text\n", bytes(4096))
+
+
+@rule("reader")
+def sniff(subject: Subject) -> None:
+    """Where it tells files by how they begin, it knows its own, and says no to other files, empty ones too."""
+    reader: FileReader = subject.build()
+    asked = optional.sniff(reader)
+    if asked is None:
+        raise Skip("it tells files by their names alone")
+    with _file(subject) as path:
+        _example(reader, path)
+        head = path.read_bytes()[:4096]
+    require(asked(head) is True, "It does not know a file of its own by how it begins: return True.")
+    own = subject.component.plugin == "p2pkit"  # whose pictures may be PNGs
+    taken = [begins for begins in _FOREIGN if asked(begins) and not (own and begins)]
+    require(not taken, f"It takes a file for its own that begins with {(taken or [b''])[0][:16]!r}.")
+
+
+@rule("reader")
+def rows(subject: Subject) -> None:
+    """Where it opens files to be read by rows, these are the rows that it reads at once."""
+    reader: FileReader = subject.build()
+    opened = optional.rows(reader)
+    if opened is None:
+        raise Skip("it reads files at once")
+    with _file(subject) as path:
+        _example(reader, path)
+        whole = _read(reader, path).pixels
+        whole = whole[..., None] if whole.ndim == 2 else whole
+        with opened(path) as found:
+            sizes = (found.height, found.width)
+            require(sizes == whole.shape[:2], f"It says {sizes} of a file whose image is {whole.shape[:2]}.")
+            part = found.read(1, found.height)
+    require(np.array_equal(part, whole[1:]), "Rows that it reads differ from those of the whole image.")

@@ -171,3 +171,14 @@ def test_columns_that_are_not_there_or_are_the_images_own(tmp_path):
     for name, cause in (("season", "no column season"), ("target", "target can't stand beside")):
         with pytest.raises(ComponentError, match=cause):
             manifest(path=tmp_path / "x.csv", extras={name: "class"})
+
+
+def test_a_column_may_say_what_counts(tmp_path, save):
+    save("x.png", size=(4, 4)), save("valid.png", size=(4, 4), channels=1)
+    lines = [{"source": "x.png", "target": "x.png", "name": str(n), "valid": "valid.png"} for n in range(2)]
+    table = rows(tmp_path / "x.jsonl", *lines)
+    assert manifest(path=table, held_out=0, extras={"valid": "image"}, mask="valid").spec.mask == "valid"
+    for extras in ({}, {"valid": "class"}):
+        with pytest.raises(ComponentError, match="the mask 'valid' has to be one of the extras") as caught:
+            manifest(path=table, held_out=0, extras=extras, mask="valid")
+        assert caught.value.parameter == "mask"

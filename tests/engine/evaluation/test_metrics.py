@@ -137,3 +137,12 @@ def test_targets_are_scored_where_that_says_something(plugged, tiny, tmp_path, w
     registry = plugged(wants)
     checked = check(resolve(load_config(tiny, {"evaluate.metrics": ["plain"], "schedule.epochs": 1}), registry))
     assert RunSession(checked, registry.plugins, tmp_path, Silent()).train().report.ground_truth == truth
+
+
+def test_what_a_mask_leaves_out_is_no_difference():
+    source, target = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    valid = torch.tensor([[[[1.0, 0.0], [-0.5, -1.0]]]])
+    batch = Batch(source, target, 0.0, {"valid": valid})
+    metrics = {"l1": AbsoluteDifference()}
+    assert score(metrics, [batch], lambda image, valid: image + 1, "valid") == {"l1": 0.5}
+    assert score(metrics, [batch], lambda image, valid: image + 1) == {"l1": 1.0}

@@ -132,3 +132,19 @@ def test_a_loss_makes_the_noise_of_a_batch_and_learns_by_what_becomes_of_it(weig
     assert torch.equal(alone.fake, made.fake)
     drawn = passes.view(batch, made).generate(SOURCE)  # a second fake has the batch's own noise
     assert (drawn - made.fake).mean() > 5
+
+
+def test_where_a_mask_says_that_nothing_counts_the_target_stands_in_the_place_of_the_fake():
+    torch.manual_seed(0)
+    players = Players(Player(nn.Conv2d(3, 3, 1), None), None)
+    forward = ForwardPasses(players, Precision("fp32", CPU), ["season", "valid"], mask="valid")
+    target, valid = SOURCE.flip(0), torch.ones_like(SOURCE[:, :1])
+    valid[..., 2:] = -1
+    batch = (SOURCE, target, torch.zeros(len(SOURCE), 2), valid)
+    made = forward.fakes(batch).fake
+    assert torch.equal(made[..., 2:], target[..., 2:])
+    assert torch.equal(made[..., :2], forward.generate(SOURCE).fake[..., :2])
+    made[..., 2:].sum().backward(retain_graph=True)
+    assert not players.generator.network.weight.grad.any()
+    made.sum().backward()
+    assert players.generator.network.weight.grad.any()

@@ -47,8 +47,42 @@ class Forgiving(Sound):
         return super().read(path) if path.stat().st_size else p2pkit.ImageFile(np.zeros((2, 2), np.uint8))
 
 
+class Greedy(Sound):
+    """Takes any file for its own."""
+
+    def sniff(self, head):
+        return True
+
+
+class Late:
+    """Rows that begin one too late."""
+
+    levels, compressed = 0, False
+
+    def __init__(self, pixels):
+        self.pixels, (self.height, self.width) = pixels, pixels.shape[:2]
+
+    def read(self, first, last):
+        return np.roll(self.pixels, -1, 0)[first:last] + 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+class Shifted(Sound):
+    """Reads other rows than are asked for."""
+
+    def rows(self, path):
+        return Late(self.read(path).pixels)
+
+
 @p2pkit.hookimpl
 def p2pkit_readers():
+    yield p2pkit.Reader("sniff", Greedy, suffixes=(".greedy",))
+    yield p2pkit.Reader("rows", Shifted, suffixes=(".shifted",))
     yield p2pkit.Reader("is_an_image", Flat, suffixes=(".flat",))
     yield p2pkit.Reader("round_trip", Narrow, suffixes=(".narrow",))
     yield p2pkit.Reader("damaged", Forgiving, suffixes=(".forgiving",))
