@@ -25,13 +25,13 @@ from p2pkit.images.formats import read_by, reader_of, write_by, writes
 from p2pkit.images.listing import IMAGE_SUFFIXES, suffix_of
 from p2pkit.images.png import deep_png
 from p2pkit.images.tiff import MADE_BY, Tag, write_tiff
-from p2pkit.types import ImageSpec
+from p2pkit.types import ImageFile, ImageSpec
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor | ImageFile
 
 _WITH_ALPHA = frozenset({".png", ".webp", ".avif", ".jp2", ".tga"})
 _DEEP = frozenset({".png", ".jp2", ".ppm", ".pgm", ".pnm"})
@@ -55,7 +55,7 @@ def read_image(file: Path | IO[bytes], *, indexed: bool = False, name: str = "")
     Raises:
         OSError: The file can't be read, it is damaged or too large, or it holds values that are not finite.
 
-    Shape: (C, H, W).
+    Shape: (C, H, W), or of a volume (C, D, H, W).
     """
     return read_with_meta(file, indexed=indexed, name=name)[0]
 
@@ -74,7 +74,8 @@ def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
     """Return any form of an image as a stored tensor.
 
     Args:
-        image: An array (H, W) or (H, W, C), a tensor (C, H, W), Pillow's image, or the path of a file.
+        image: An array (H, W), (H, W, C) or (D, H, W, C), a tensor (C, H, W) or (C, D, H, W), Pillow's image, what a
+            reader has read, or the path of a file.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
 
     Raises:
@@ -83,21 +84,23 @@ def image_tensor(image: AnyImage, *, indexed: bool = False) -> Tensor:
     Shape: (C, H, W).
     """
     if isinstance(image, Tensor):
-        if image.ndim == 3 and str(image.dtype).removeprefix("torch.") in _STORED:
+        if image.ndim in (3, 4) and str(image.dtype).removeprefix("torch.") in _STORED:
             return image
         plain = image.detach().cpu()
         plain = plain.float() if plain.is_floating_point() else plain
-        return _from_array(plain.permute(1, 2, 0).numpy() if plain.ndim == 3 else plain.numpy())
+        return _from_array(plain.movedim(0, -1).numpy() if plain.ndim > 2 else plain.numpy())
     if isinstance(image, Image.Image):
         return _from_array(from_pillow(image, indexed))
     if isinstance(image, np.ndarray):
         return _from_array(image)
+    if isinstance(image, ImageFile):
+        return _from_array(image.pixels)
     return read_image(Path(image), indexed=indexed)
 
 
 def _from_array(array: NDArray[np.generic]) -> Tensor:
-    if array.ndim not in (2, 3):
-        raise OSError(f"an image has two or three dimensions, not {array.ndim}")
+    if array.ndim not in (2, 3, 4):
+        raise OSError(f"an image has two or three dimensions and a volume four, not {array.ndim}")
     if array.dtype.kind not in "biuf":
         raise OSError(f"an image holds numbers, not {array.dtype}")
     if array.size == 0:
@@ -106,7 +109,7 @@ def _from_array(array: NDArray[np.generic]) -> Tensor:
     if array.dtype == np.float32 and not np.isfinite(array).all():
         raise OSError(f"the image holds {int((~np.isfinite(array)).sum())} values that are not finite")
     array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
+    return torch.from_numpy(np.array(np.moveaxis(array, -1, 0), order="C"))
 
 
 def _stored(array: NDArray[np.generic]) -> str:
@@ -160,9 +163,9 @@ def write_image(
         raise ValueError(f"unknown file extension: {path.suffix}")
     if reader is not None:
         with writing_whole(path, suffix) as partial:
-            write_by(reader, partial, array[..., 0] if array.shape[2] == 1 else array, meta)
+            write_by(reader, partial, array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array, meta)
         return path
-    if not _keeps(array.dtype, array.shape[2], suffix):
+    if array.ndim > 3 or not _keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
     with writing_whole(path) as partial:
         _write(partial, array, suffix, fast, tags or [], beside)
@@ -203,7 +206,7 @@ def _write(
             _write(opened, array, suffix, fast, tags, beside)
         return
     if suffix == ".npy":
-        np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+        np.save(file, array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
     elif suffix in _TIFF:
         write_tiff(file, array, tags, beside.profile)
     elif suffix == ".png" and array.dtype == np.uint16 and array.shape[2] > 1:
@@ -274,7 +277,7 @@ def png(image: Tensor) -> bytes | None:
 
 
 def _to_array(image: Tensor) -> NDArray[np.generic]:
-    return image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    return image.detach().cpu().movedim(0, -1).contiguous().numpy()
 
 
 def _to_pillow(array: NDArray[np.generic]) -> Image.Image:

@@ -13,8 +13,10 @@ from p2pkit.types.images import (
     Pair,
     PairSpec,
     Reading,
+    Slices,
     VectorSpec,
     is_drawn,
+    times,
 )
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
@@ -64,9 +66,11 @@ __all__ = [
     "RunLength",
     "RunTracker",
     "Samples",
+    "Slices",
     "VectorSpec",
     "Verdict",
     "View",
     "is_drawn",
+    "times",
     "short_id",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ImageFile:
     """What a file of a plugin's format holds.
 
     Args:
-        pixels: (H, W) or (H, W, C); whole numbers or floats.
+        pixels: (H, W) or (H, W, C), of a volume (D, H, W, C); whole numbers or floats.
         meta: What the file holds beside its pixels, for the reader alone: it is given back to `write` for the fake.
     """
 
@@ -72,6 +72,8 @@ class VectorSpec:
 
 
 ExtraSpec = ImageSpec | VectorSpec
+SIDES = {2: "height x width", 3: "depth x height x width"}
+"""The sides of images and of volumes, in order."""
 RESERVED = ("source", "target", "fake", "name", "split")
 """Names that no extra may have, since an image, or a column of a table, has it."""
 
@@ -92,6 +94,19 @@ class Edges:
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """How a volume is cut into slices.
+
+    Args:
+        axis: The side that is cut along: 0 for depth, 1 for height, 2 for width.
+        neighbours: Slices on either side that are channels of each one too; at the ends the last ones come again.
+    """
+
+    axis: int = 0
+    neighbours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a data set does to the files of a source, which a model has to do to the files that it translates.
 
@@ -103,6 +118,9 @@ class Reading:
         bands: The bands or pages of a file that are taken, from 0; empty for all.
         suffix: What the targets' files end with, as far as it can be written without loss.
         painted: The few colours, red-green-blue of 0..255, that colour sources are painted in; empty for photos.
+        slices: How volumes are cut into sources, where these are slices.
+        percentiles: Shares of a file's values of which the lowest and the highest become the source's `low` and `high`,
+            each file by its own; None where values mean the same in all files.
     """
 
     half: Literal["whole", "left", "right"] = "whole"
@@ -112,6 +130,8 @@ class Reading:
     bands: tuple[int, ...] = ()
     suffix: str = ""
     painted: tuple[tuple[int, int, int], ...] = ()
+    slices: Slices | None = None
+    percentiles: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +145,7 @@ class PairSpec:
         width: Columns of both images, in pixels.
         reading: How files become sources.
         extras: By name what stands beside them: images of the same size, and vectors.
+        depth: Slices of both, where they are volumes; 0 for images.
 
     Raises:
         ValueError: An extra's name can't be that of an argument, or it is an image's own.
@@ -136,6 +157,7 @@ class PairSpec:
     width: int
     reading: Reading = Reading()
     extras: Mapping[str, ExtraSpec] = field(default_factory=dict, hash=False, repr=False)
+    depth: int = 0
 
     def __post_init__(self) -> None:
         for name in self.extras:
@@ -143,6 +165,21 @@ class PairSpec:
                 raise ValueError(
                     f"an extra can't be called {name!r}: take a word that is none of {', '.join(RESERVED)}"
                 )
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Height and width in pixels; of volumes depth, height and width."""
+        return (self.depth, self.height, self.width) if self.depth else (self.height, self.width)
+
+    @property
+    def dims(self) -> int:
+        """How many dimensions they have in space: 2 for images, 3 for volumes."""
+        return len(self.size)
+
+    def sized(self, size: Sequence[int]) -> PairSpec:
+        """Return the spec of the same images or volumes at another size."""
+        *depth, height, width = size
+        return replace(self, depth=depth[0] if depth else 0, height=height, width=width)
 
     @property
     def drawn(self) -> dict[str, VectorSpec]:
@@ -165,6 +202,11 @@ class PairSpec:
         return {name: spec for name, spec in self.stored.items() if isinstance(spec, ImageSpec)}
 
 
+def times(sides: Sequence[int]) -> str:
+    """Write a size as people do: `256 x 128`."""
+    return " x ".join(map(str, sides))
+
+
 def is_drawn(spec: ExtraSpec) -> TypeGuard[VectorSpec]:
     """Tell whether an extra is drawn, and no pair holds it."""
     return isinstance(spec, VectorSpec) and spec.kind == "noise"
@@ -180,8 +222,8 @@ class Pair:
         name: What it is called.
         extras: By name what the data set's spec says in its `extras`, but for noise.
 
-    Shape: images (C_stored, H, W), integer or float values between the spec's `low` and `high`; a label map has one
-    plane, which holds the classes' indices. Vectors (size,); a class is a whole number, ().
+    Shape: images (C_stored, H, W), volumes (C_stored, D, H, W), integer or float values between the spec's `low` and
+    `high`; a label map has one plane, which holds the classes' indices. Vectors (size,); a class is a whole number, ().
     """
 
     source: Tensor

@@ -180,8 +180,8 @@ def test_a_damaged_file_is_an_os_error_without_its_own_path(tmp_path, name, cont
 @pytest.mark.parametrize(
     ("array", "cause"),
     [
-        (np.zeros(3), "two or three dimensions, not 1"),
-        (np.zeros((2, 2, 2, 2)), "two or three dimensions, not 4"),
+        (np.zeros(3), "two or three dimensions and a volume four, not 1"),
+        (np.zeros((2, 2, 2, 2, 2)), "two or three dimensions and a volume four, not 5"),
         (np.zeros((0, 4)), "empty: 0 x 4"),
         (np.array([["a"]]), "holds numbers"),
         (np.zeros((2, 2), complex), "holds numbers"),

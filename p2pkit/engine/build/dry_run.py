@@ -20,7 +20,7 @@ from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.extras.calling import SEEN, answered, chosen, generated, lacking
 from p2pkit.extras.values import blank
-from p2pkit.types import Discriminate, PairSpec, Verdict, View, optional
+from p2pkit.types import Discriminate, PairSpec, Verdict, View, optional, times
 from p2pkit.types import Made as Generated
 from p2pkit.untyped import Made
 
@@ -91,8 +91,7 @@ class DryRun:
                 return
             for phase in tried:
                 with self._told_of(phase, images):
-                    height, width = phase.height_and_width(images)
-                    resized = replace(images, height=height, width=width)
+                    resized = images.sized(phase.size_of(images))
                     asked = own if resized == images else self._asked(generator, discriminator, resized, batch)
                     if asked is not None:
                         self._check_phase(plan, weighed[phase.number], asked)
@@ -101,7 +100,7 @@ class DryRun:
         self, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec, count: int
     ) -> _Asked | None:
         sides = (images.source, images.target)
-        source, target = (torch.zeros(count, side.channels, images.height, images.width) for side in sides)
+        source, target = (torch.zeros(count, side.channels, *images.size) for side in sides)
         extras = blank(images, count)
         made = self._generated(generator, source, target, extras)
         return _Asked(generator, discriminator, source, target, made, extras) if made is not None else None
@@ -305,9 +304,9 @@ def _tried(plan: Plan, *, training: bool) -> list[Phase]:
 
 def _in_phase(problem: Problem, phase: Phase, images: PairSpec) -> Problem:
     """Name a problem by what the phase has of its own: its size, or its terms."""
-    size = phase.height_and_width(images)
-    if size != (images.height, images.width):
-        cause = f"{problem.path} at {size[0]} x {size[1]}: {problem.cause}"
+    size = phase.size_of(images)
+    if size != images.size:
+        cause = f"{problem.path} at {times(size)}: {problem.cause}"
         return replace(problem, path=phase.at("size"), cause=cause)
     return replace(problem, path=phase.at(problem.path)) if problem.path.startswith("losses") else problem
 

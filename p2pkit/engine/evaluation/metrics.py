@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from p2pkit.components import Metric
 from p2pkit.config import Part
 from p2pkit.engine.data.loader import Batch
-from p2pkit.types import PairMetric, optional
+from p2pkit.types import PairMetric, PairSpec, optional
 from p2pkit.untyped import Json
 
 Predict = Callable[..., Tensor]
@@ -29,6 +30,19 @@ def needs_several_fakes(metric: PairMetric) -> bool:
     return "fakes" in metric_inputs(metric)
 
 
+def scored(images: PairSpec) -> PairSpec:
+    """Return what metrics are given of a run's images: of volumes their slices, each an image of its own."""
+    return replace(images, depth=0)
+
+
+def _as_images(batch: Tensor) -> Tensor:
+    """Return the slices of volumes as images, one after another; images as they are.
+
+    Shape: (B, ..., C, D, H, W) -> (B * D, ..., C, H, W).
+    """
+    return batch.movedim(-3, 1).flatten(0, 1)
+
+
 def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> dict[str, float]:
     """Score what a function makes of sources.
 
@@ -40,7 +54,7 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> 
     Returns:
         The values by name.
 
-    Shape: images (B, C, H, W) in [-1, 1].
+    Shape: images (B, C, H, W), volumes (B, C, D, H, W), in [-1, 1].
     """
     for metric in metrics.values():
         metric.reset()
@@ -68,7 +82,7 @@ def update_metrics(
         predict: Makes fakes of sources; with dropout or noise, others each time.
         extras: By name what stands beside the images.
     """
-    beside = extras or {}
+    beside, volumes = extras or {}, source.ndim > 4
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
     offered = {"source": source, "target": target}
     if "fake" in names:
@@ -76,6 +90,8 @@ def update_metrics(
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
         offered["fakes"] = torch.stack([predict(source, **beside) for _ in range(most)], 1)
+    if volumes:
+        offered = {name: _as_images(images) for name, images in offered.items()}
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}

@@ -1,0 +1,66 @@
+"""MONAI's networks as p2pkit's: one image in, one image out, and MONAI imported when a network is built."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from p2pkit import ComponentError, PairSpec, first_line
+from p2pkit.layers import activation, check_sides
+from torch import Tensor, nn
+
+
+class MonaiGenerator(nn.Module):
+    """A network of MONAI as a generator.
+
+    Args:
+        network: MONAI's network; of several answers the last one counts.
+        final: Last activation: tanh, linear or softmax.
+        multiple: What the sides have to be multiples of.
+
+    Shape: source (B, C_source, H, W) or (B, C_source, D, H, W) in [-1, 1] -> fake of the target's channels.
+    """
+
+    def __init__(self, network: nn.Module, final: str, multiple: int) -> None:
+        super().__init__()
+        self.network = network
+        self.last = activation(final)
+        self.multiple = multiple
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Make a fake of a source."""
+        made = self.network(source)
+        fake: Tensor = self.last(made[-1] if isinstance(made, list | tuple) else made)
+        return fake
+
+
+def generator(name: str, images: PairSpec, multiple: int, final: str, **options: Any) -> MonaiGenerator:
+    """Build one of MONAI's networks for a run's images.
+
+    Args:
+        name: MONAI's class.
+        images: What the run's images are; their dimensions become the network's.
+        multiple: What the sides have to be multiples of; twice that is the least, since norms need two values.
+        final: Last activation.
+        **options: The class's further arguments.
+
+    Raises:
+        ComponentError: The sides don't fit, or MONAI refuses the parameters.
+    """
+    check_sides(images, name, multiple, least=2 * multiple)
+    channels = {"in_channels": images.source.channels, "out_channels": images.target.channels}
+    return MonaiGenerator(build(name, spatial_dims=images.dims, **channels, **options), final, multiple)
+
+
+def build(name: str, **options: Any) -> nn.Module:
+    """Build a network of MONAI by its class's name.
+
+    Raises:
+        ComponentError: MONAI refuses the parameters.
+    """
+    networks: Any = import_module("monai.networks.nets")
+    try:
+        network: nn.Module = getattr(networks, name)(**options)
+    except (ValueError, AssertionError) as error:
+        raise ComponentError(f"MONAI's {name} can't be made of these parameters: {first_line(error)}") from error
+    return network
