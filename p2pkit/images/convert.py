@@ -214,7 +214,7 @@ def resample(
         slices = resample(batch.flatten(1, 2), (height, width), nearest=nearest, mode=mode)
         columns = slices.reshape(*batch.shape[:3], height * width)
         whole = resample(columns, (depth, height * width), nearest=nearest, mode=mode)
-        return whole.unflatten(3, (height, width))
+        return whole.reshape(*whole.shape[:3], height, width)
     if nearest:
         return functional.interpolate(batch, tuple(size), mode="nearest-exact")
     return functional.interpolate(batch, tuple(size), mode=mode, antialias=True)

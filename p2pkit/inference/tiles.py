@@ -159,7 +159,7 @@ class Seam:
 def translate_rows(
     read: Rows, run: Run, axes: Sequence[Axis], seam: Seam, *, batch: int = 1, see: Run = _as_it_is
 ) -> Iterator[Tensor]:
-    """Translate an image tile by tile, and yield its fake's rows as soon as they are done, from above; of a volume slices.
+    """Translate an image tile by tile, and yield its fake's rows, of a volume its slices, as soon as they are done.
 
     Args:
         read: Gives the source's rows, all columns.
@@ -216,10 +216,8 @@ class _Tiles:
         axis, *others = axes
         side = len(sides) + 1
         parts = (source.narrow(side, start, min(axis.tile, axis.size - start)) for start in axis.starts)
-        if others:
-            fakes = (self.blended(part, (*sides, axis.tile), others) for part in parts)
-        else:
-            fakes = self._translated(parts, (*sides, axis.tile))
+        sizes = *sides, axis.tile
+        fakes = (self.blended(part, sizes, others) for part in parts) if others else self._translated(parts, sizes)
         made: Tensor | None = None
         for index, (start, fake) in enumerate(zip(axis.starts, fakes, strict=True)):
             if made is None:
@@ -263,7 +261,14 @@ def padded(image: Tensor, size: Sequence[int]) -> Tensor:
 
 def whole_image_layers(generator: nn.Module, batch_norm: str) -> list[str]:
     """Name the kinds of a network's layers that look at all of an image, to which each tile is an image of its own."""
-    kinds = [_InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.MultiheadAttention]
+    kinds = [
+        _InstanceNorm,
+        nn.GroupNorm,
+        nn.LayerNorm,
+        nn.AdaptiveAvgPool2d,
+        nn.AdaptiveAvgPool3d,
+        nn.MultiheadAttention,
+    ]
     wanted = (*kinds, _BatchNorm) if batch_norm == "batch" else tuple(kinds)
     found = {type(module).__name__ for module in generator.modules() if isinstance(module, wanted)}
     return sorted(found)

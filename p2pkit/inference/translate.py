@@ -355,8 +355,10 @@ class Translator:
         Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
         """
         size = sources.shape[2:]
-        made = self._running(padded(sources, [Axis(side, self.multiple, self.tiling).padded for side in size]), vectors or {})
-        return made[(..., *map(slice, size))]
+        made = self._running(
+            padded(sources, [Axis(side, self.multiple, self.tiling).padded for side in size]), vectors or {}
+        )
+        return made[(slice(None), slice(None), *(slice(side) for side in size))]
 
     def _in_slices(self, volume: Input, batch: int) -> Tensor:
         """Translate a volume by a network of images."""

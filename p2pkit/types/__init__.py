@@ -71,6 +71,6 @@ __all__ = [
     "Verdict",
     "View",
     "is_drawn",
-    "times",
     "short_id",
+    "times",
 ]

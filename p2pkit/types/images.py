@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
@@ -202,7 +202,7 @@ class PairSpec:
         return {name: spec for name, spec in self.stored.items() if isinstance(spec, ImageSpec)}
 
 
-def times(sides: Sequence[int]) -> str:
+def times(sides: Iterable[int]) -> str:
     """Write a size as people do: `256 x 128`."""
     return " x ".join(map(str, sides))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -101,7 +102,7 @@ class JitterCrop(Geometric):
 
     def draw(self, batch: Tensor) -> Tensor:
         """Draw each part's first row and column."""
-        return _corners(batch, self.images)
+        return _corners(len(batch), self.enlarged, self.images)
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Cut the parts out."""
@@ -131,7 +132,7 @@ class Crop(Geometric):
 
     def draw(self, batch: Tensor) -> Tensor:
         """Draw each part's first row and column, where the batch is larger than the parts."""
-        return _corners(batch, self.images)
+        return _corners(len(batch), batch.shape[2:], self.images)
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Cut the parts out."""
@@ -228,10 +229,10 @@ class Affine(Geometric):
         return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
 
 
-def _corners(batch: Tensor, images: PairSpec) -> Tensor:
-    """Draw where parts of the run's size begin: one number for each side, (B, sides)."""
-    spare = [side - own + 1 for side, own in zip(batch.shape[2:], images.size, strict=True)]
-    return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
+def _corners(count: int, size: Sequence[int], images: PairSpec) -> Tensor:
+    """Draw where parts of the run's size begin in images of another: one number for each side, (count, sides)."""
+    spare = [side - own + 1 for side, own in zip(size, images.size, strict=True)]
+    return torch.stack([torch.randint(most, (count,)) for most in spare], dim=1)
 
 
 def _cut_out(batch: Tensor, corners: Tensor, images: PairSpec) -> Tensor:

@@ -55,7 +55,9 @@ def image_schema(image: ImageSpec, size: tuple[int, ...] = (-1, -1)) -> Schema:
 
 
 def _schema(facts: DatasetFacts) -> str:
-    source, target = (image_schema(image, facts.spec.size).to_json() for image in (facts.spec.source, facts.spec.target))
+    source, target = (
+        image_schema(image, facts.spec.size).to_json() for image in (facts.spec.source, facts.spec.target)
+    )
     return json.dumps({"mlflow_tensorspec": {"features": source, "targets": target}})
 
 

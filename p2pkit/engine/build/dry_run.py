@@ -24,6 +24,8 @@ from p2pkit.types import Discriminate, PairSpec, Verdict, View, optional, times
 from p2pkit.types import Made as Generated
 from p2pkit.untyped import Made
 
+_OF_VOLUMES = "the data are volumes (B, C, D, H, W): take a network of three dimensions, if this is one of images"
+
 
 def built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Made:
     """Make a component, and look whether it is what it should be.
@@ -65,6 +67,7 @@ class DryRun:
         self.problems: list[Problem] = []
         self.errors: list[BaseException] = []
         self.adversarial = False
+        self._remedy = _OF_VOLUMES if images.dims > 2 else ""
         with torch.device(device), torch.random.fork_rng(devices=[]):
             generator = self._network(plan.generator, images, training=training) if plan.generator else None
             losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
@@ -169,7 +172,7 @@ class DryRun:
             self.problems.append(error.at(path))
         except Exception as error:
             self.errors.append(error)
-            self.problems.append(Problem(path, first_line(error)))
+            self.problems.append(Problem(path, first_line(error), self._remedy if path in SEEN else ""))
 
     def _lacking(self, key: str, network: nn.Module, extras: Mapping[str, Tensor]) -> bool:
         """Tell of the extras that a network asks for, and nobody has."""

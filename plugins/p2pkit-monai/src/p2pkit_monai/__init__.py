@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import p2pkit
-
 from p2pkit_monai.dicom import SUFFIXES, DicomReader
 from p2pkit_monai.discriminators import monai_multiscale, monai_patch
 from p2pkit_monai.generators import (

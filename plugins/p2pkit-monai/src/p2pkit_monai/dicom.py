@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from p2pkit import ImageFile
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class DicomReader:
         held = pixels[..., 0] if grey and pixels.ndim > 2 else pixels
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.set_pixel_data(np.ascontiguousarray(held), "MONOCHROME2" if grey else "RGB", 8 * held.dtype.itemsize)
-        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[_RUN, str(dataset.get("SeriesInstanceUID", path.parent))])
+        dataset.SeriesInstanceUID = generate_uid(
+            entropy_srcs=[_RUN, str(dataset.get("SeriesInstanceUID", path.parent))]
+        )
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         if held.dtype == np.uint16 and image.pixels.dtype.kind == "f":
             dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-from p2pkit import ComponentError, PairSpec, Verdict
-from p2pkit.layers import Width
 from pydantic import Field
 from torch import Tensor, nn
 
+from p2pkit import ComponentError, PairSpec, Verdict
+from p2pkit.layers import Width
 from p2pkit_monai.network import build
 
 Layers = Annotated[int, Field(ge=1, le=6, description="Convolutions between the first one and the last.")]
@@ -62,7 +62,9 @@ def monai_patch(
     """
     _check(images, layers)
     options = {"channels": width, "num_layers_d": layers, "norm": norm.upper()}
-    network = build("PatchDiscriminator", spatial_dims=images.dims, in_channels=_channels(images, conditional), **options)
+    network = build(
+        "PatchDiscriminator", spatial_dims=images.dims, in_channels=_channels(images, conditional), **options
+    )
     return MonaiDiscriminator(network, conditional)
 
 

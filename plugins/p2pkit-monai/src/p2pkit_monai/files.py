@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-import p2pkit
 import torch
-from p2pkit import ComponentError, DataError, Problem
 from torch import Tensor
 
+import p2pkit
+from p2pkit import ComponentError, DataError, Problem
 from p2pkit_monai.series import is_series, read_series
 
 SPLITS = ("train", "val", "test")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from p2pkit import ComponentError, PairSpec
-from p2pkit.layers import Dropout, Final
 from pydantic import Field
 from torch import nn
 
+from p2pkit import ComponentError, PairSpec
+from p2pkit.layers import Dropout, Final
 from p2pkit_monai.network import MonaiGenerator, generator
 
 _Channels = Annotated[int, Field(ge=1, le=4096)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from p2pkit import ComponentError, PairSpec
 from torch import nn
+
+from p2pkit import ComponentError, PairSpec
 
 
 def mae_hu(images: PairSpec) -> nn.Module:

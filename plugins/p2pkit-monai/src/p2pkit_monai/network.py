@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from torch import Tensor, nn
+
 from p2pkit import ComponentError, PairSpec, first_line
 from p2pkit.layers import activation, check_sides
-from torch import Tensor, nn
 
 
 class MonaiGenerator(nn.Module):
@@ -40,14 +41,15 @@ def generator(name: str, images: PairSpec, multiple: int, final: str, **options:
     Args:
         name: MONAI's class.
         images: What the run's images are; their dimensions become the network's.
-        multiple: What the sides have to be multiples of; twice that is the least, since norms need two values.
+        multiple: What the sides have to be multiples of; one is longer than that, since norms need two values.
         final: Last activation.
         **options: The class's further arguments.
 
     Raises:
         ComponentError: The sides don't fit, or MONAI refuses the parameters.
     """
-    check_sides(images, name, multiple, least=2 * multiple)
+    least = multiple if max(images.size) > multiple else 2 * multiple
+    check_sides(images, name, multiple, least=least)
     channels = {"in_channels": images.source.channels, "out_channels": images.target.channels}
     return MonaiGenerator(build(name, spatial_dims=images.dims, **channels, **options), final, multiple)
 

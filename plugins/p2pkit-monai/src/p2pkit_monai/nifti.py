@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from p2pkit import ImageFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LYING = ("L", "P", "S")
-"""Columns go to the patient's left, rows to the back, slices to the head: seen from the feet, face up, as CT is read."""
+"""Columns go to the patient's left, rows to the back, slices to the head: as CT is read, from the feet, face up."""
 _AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 

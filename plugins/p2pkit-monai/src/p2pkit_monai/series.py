@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from p2pkit import ImageFile
 
+from p2pkit import ImageFile
 from p2pkit_monai.dicom import Dicom, DicomReader
 from p2pkit_monai.nifti import orient, turns
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, overload
 
-import p2pkit
-from p2pkit import ImageSpec, Pair, PairSpec, Slices
 from pydantic import Field
 from torch import Tensor
 
+import p2pkit
+from p2pkit import ImageSpec, Pair, PairSpec, Slices
 from p2pkit_monai.files import Item, read_volume
 from p2pkit_monai.volumes import HeldOut, Patients, Root, Side, Source, Target, conformed, image_spec
 from p2pkit_monai.windows import SourceWindow, TargetWindow
@@ -83,7 +83,7 @@ class SliceDataset:
         return self.patients.notes
 
     def pairs(self, split: str) -> SlicePairs:
-        """Return the slices of a split, patient by patient; the first call reads all targets where some are left out."""
+        """Return the slices of a split, patient by patient; the first call reads all of its targets."""
         if split not in self._places:
             found = ((item, place) for item in self.patients.of(split) for place in self._full(item))
             self._places[split] = tuple(found)
@@ -171,7 +171,9 @@ def _specs(
     first: list[Tensor], source_window: SourceWindow, target_window: TargetWindow, neighbours: int
 ) -> tuple[ImageSpec, ImageSpec]:
     """Return what both sides are; pictures of a source show the slice itself and not its neighbours."""
-    source, target = (image_spec(each.shape[0], window) for each, window in zip(first, (source_window, target_window), strict=True))
+    source, target = (
+        image_spec(each.shape[0], window) for each, window in zip(first, (source_window, target_window), strict=True)
+    )
     own = source.channels // (2 * neighbours + 1)
     shown = (neighbours * own,) if neighbours else ()
     return replace(source, shown=shown), target

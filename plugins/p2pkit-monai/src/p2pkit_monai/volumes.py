@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, overload
 
-import p2pkit
-from p2pkit import ComponentError, DataError, ImageSpec, Pair, PairSpec, Problem, Reading
 from pydantic import Field
 from torch import Tensor
 
+import p2pkit
+from p2pkit import ComponentError, DataError, ImageSpec, Pair, PairSpec, Problem, Reading
 from p2pkit_monai.files import Item, find, read_volume
 from p2pkit_monai.windows import SourceWindow, TargetWindow, Window, ends
 
 PERCENTILES = (0.5, 99.5)
-_PLACE = "below root, a file or the folder of a DICOM series: {name} is the patient, {split} train, val or test, * the rest"
+_PLACE = (
+    "below root, a file or the folder of a DICOM series: {name} is the patient, {split} train, val or test, * the rest"
+)
 Root = Annotated[Path, Field(description="Folder that holds the volumes.")]
 Source = Annotated[str, Field(description=f"Where sources lie {_PLACE}.")]
 Target = Annotated[str, Field(description=f"Where targets lie {_PLACE}.")]
@@ -42,9 +44,7 @@ class Patients:
     target: Window
 
     @classmethod
-    def found(
-        cls, root: Path, source: str, target: str, held_out: float, windows: tuple[Window, Window]
-    ) -> Patients:
+    def found(cls, root: Path, source: str, target: str, held_out: float, windows: tuple[Window, Window]) -> Patients:
         """Find the volumes; `ComponentError` where there is something wrong with them."""
         return cls(find(root, {"source": source, "target": target}, held_out), *windows)
 
@@ -66,7 +66,9 @@ class Patients:
         if source.shape[1:] != target.shape[1:]:
             sizes = (" x ".join(map(str, each.shape[1:])) for each in (source, target))
             cause = f"is of {' voxels, and the source of '.join(reversed(list(sizes)))}"
-            raise DataError(Problem(str(item.target), cause, "bring both to one grid, voxel on voxel, and save them anew"))
+            raise DataError(
+                Problem(str(item.target), cause, "bring both to one grid, voxel on voxel, and save them anew")
+            )
         return self.scaled(source, self.source), self.scaled(target, self.target)
 
     @staticmethod
@@ -223,6 +225,8 @@ def volumes(
     patients = Patients.found(root, source, target, held_out, (source_window, target_window))
     first = patients.first
     sides = first[1].shape[1:] if size is None else (size, size, size) if isinstance(size, int) else size
-    specs = [image_spec(each.shape[0], window) for each, window in zip(first, (source_window, target_window), strict=True)]
+    specs = [
+        image_spec(each.shape[0], window) for each, window in zip(first, (source_window, target_window), strict=True)
+    ]
     depth, height, width = sides
     return VolumeDataset(PairSpec(*specs, height, width, patients.reading(), depth=depth), patients)
