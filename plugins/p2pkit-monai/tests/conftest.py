@@ -5,21 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from phantoms import write_phantoms
+from p2pkit_monai.phantoms import write_phantoms
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from p2pkit.registry import load_registry
 
-SMALL = {
-    "monai_unet": {"channels": (4, 8, 8)},
-    "monai_attention_unet": {"channels": (4, 8, 8)},
-    "monai_unet_plus_plus": {"channels": (4, 4, 4, 4, 4, 4)},
-    "monai_swin_unetr": {"width": 12, "blocks": (1, 1, 1, 1), "heads": (1, 1, 1, 1), "window": 2},
-    "monai_dynunet": {"channels": (4, 8, 8)},
-    "monai_patch": {"width": 4, "layers": 2},
-    "monai_multiscale": {"width": 4, "layers": 1},
-}
 WHOLE = ("monai_unet", "monai_patch")
 """The networks that keep every rule of p2pkit in each run: one of each kind."""
 DECLARED = (
@@ -29,10 +20,10 @@ DECLARED = (
 
 
 def pytest_collection_modifyitems(items):
-    """Of the others look at what they declare: test_networks.py builds and runs them, in two and three dimensions."""
+    """Of the others look at what they declare: further tests build and run them, in two and three dimensions."""
     for item in (item for item in items if item.name.startswith("test_rule[")):
         _, name, rule = item.callspec.id.split("-", 2)
-        if name in SMALL and name not in WHOLE and rule not in DECLARED:
+        if name.startswith("monai_") and name not in WHOLE and rule not in DECLARED:
             item.add_marker(pytest.mark.long)
 
 
