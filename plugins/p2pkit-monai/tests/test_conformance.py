@@ -39,8 +39,14 @@ TestMonai = conformance(
 )
 
 OFFERS = {offer.name: offer for offer in (*p2pkit_monai.p2pkit_generators(), *p2pkit_monai.p2pkit_discriminators())}
+SLOW = ("monai_swin_unetr", 3)
 GENERATORS = [offer.name for offer in p2pkit_monai.p2pkit_generators()]
 DISCRIMINATORS = [offer.name for offer in p2pkit_monai.p2pkit_discriminators()]
+CASES = [
+    pytest.param(name, dims, marks=[pytest.mark.slow] if (name, dims) == SLOW else [])
+    for name in GENERATORS
+    for dims in (2, 3)
+]
 
 
 def spec(*size, source=2, target=1):
@@ -60,8 +66,7 @@ def sides(name, dims):
     return *[least] * (dims - 1), 2 * least
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize(("name", "dims"), CASES)
 def test_size_range_and_gradients(name, dims):
     images = spec(*sides(name, dims), target=3)
     generator = build(name, images)
@@ -130,6 +135,7 @@ def test_tied_weights_answer_the_same_once_they_are_loaded():
     assert torch.equal(first(source), second(source))
 
 
+@pytest.mark.slow  # a process of its own
 def test_monai_is_imported_when_a_network_is_built():
     code = "import p2pkit_monai, sys; print(sorted({'monai', 'nibabel', 'pydicom', 'torchmetrics'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

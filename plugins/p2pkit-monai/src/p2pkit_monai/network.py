@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from p2pkit import ComponentError, PairSpec, first_line
@@ -55,14 +56,25 @@ def generator(name: str, images: PairSpec, multiple: int, final: str, **options:
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """Build a network of MONAI by its class's name.
+    """Build a network of MONAI by its class's name; one that asks tensors for values is built on the CPU and moved.
 
     Raises:
         ComponentError: MONAI refuses the parameters.
     """
-    networks: Any = import_module("monai.networks.nets")
+    make: Any = getattr(import_module("monai.networks.nets"), name)
     try:
-        network: nn.Module = getattr(networks, name)(**options)
+        return _built(make, options)
     except (ValueError, AssertionError) as error:
         raise ComponentError(f"MONAI's {name} can't be made of these parameters: {first_line(error)}") from error
+
+
+def _built(make: Any, options: dict[str, Any]) -> nn.Module:
+    try:
+        network: nn.Module = make(**options)
+    except RuntimeError:
+        if not torch.empty(0).is_meta:
+            raise
+        with torch.device("cpu"):
+            network = make(**options)
+        return network.to("meta")
     return network
