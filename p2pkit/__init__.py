@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from p2pkit.engine.storage.layout import copy_for_inference, inference_files
     from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
-    from p2pkit.images.convert import conform, resize, stored_type, to_network, to_picture, to_stored
+    from p2pkit.images.convert import conform, resample, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.decode import CODECS
     from p2pkit.images.files import read_image, write_image
     from p2pkit.images.formats import is_image, reader_choice
     from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name, suffix_of, without_suffix
     from p2pkit.images.manifest import manifest_rows
-    from p2pkit.images.reading import choose_bands, cut_half, draw_edges, painted_colours
+    from p2pkit.images.reading import choose_bands, cut_half, cut_slices, draw_edges, painted_colours, stretch
     from p2pkit.inference.translate import Translator
     from p2pkit.mlflow_store import tracking_uri
     from p2pkit.scoring import score
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         RunLength,
         RunTracker,
         Samples,
+        Slices,
         VectorSpec,
         Verdict,
         View,
@@ -148,6 +149,7 @@ __all__ = [
     "Schedule",
     "Shard",
     "ShardIndex",
+    "Slices",
     "StorageError",
     "Tracker",
     "TrainedRun",
@@ -165,6 +167,7 @@ __all__ = [
     "conform",
     "copy_for_inference",
     "cut_half",
+    "cut_slices",
     "draw_edges",
     "evaluate",
     "export",
@@ -186,11 +189,13 @@ __all__ = [
     "read_image",
     "read_weights",
     "reader_choice",
+    "resample",
     "resize",
     "resume",
     "save_program",
     "score",
     "stored_type",
+    "stretch",
     "suffix_of",
     "to_network",
     "to_picture",
@@ -208,9 +213,10 @@ _COMPONENTS = (
     *("Optimizer", "Schedule", "Tracker", "Reader"),
 )
 _EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
-_CONVERT = ("conform", "resize", "stored_type", "to_network", "to_picture", "to_stored")
+_CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_picture", "to_stored")
+_READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")
 _TYPES = (
-    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading"),
+    *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading", "Slices"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
     *("FileReader", "FileRows", "ImageFile", "ReaderChoice"),
@@ -228,7 +234,7 @@ _LAZY = {
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("is_image", "reader_choice"), "p2pkit.images.formats"),
     **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name", "suffix_of", "without_suffix"), "p2pkit.images.listing"),
-    **dict.fromkeys(("choose_bands", "cut_half", "draw_edges", "painted_colours"), "p2pkit.images.reading"),
+    **dict.fromkeys(_READING, "p2pkit.images.reading"),
     "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),

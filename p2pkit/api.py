@@ -33,7 +33,8 @@ from p2pkit.planning import plan_of, plan_run, with_brought
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
-from p2pkit.types import Report, optional
+from p2pkit.types import Report, optional, times
+from p2pkit.types.images import SIDES
 from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
 
@@ -291,7 +292,7 @@ def outline(checked: ValidatedRun) -> list[str]:
     ]
     lines = [
         f"dataset        {_name(plan.dataset)}: {splits}",
-        f"images         {' -> '.join(sides)}, {images.height} x {images.width} (height x width)",
+        f"images         {' -> '.join(sides)}, {times(images.size)} ({SIDES[images.dims]})",
     ]
     for key, part in (("generator", checked.generator), ("discriminator", checked.discriminator)):
         if part is not None:

@@ -152,8 +152,8 @@ def check_windows(images: PairSpec, name: str = "ssim", scales: int = 1) -> None
         scales: Number of scales, each half the one before.
     """
     least = WINDOW * 2 ** (scales - 1)
-    if min(images.height, images.width) < least:
-        size = f"{images.height} x {images.width}"
+    if min(images.size) < least:
+        size = " x ".join(map(str, images.size))
         at = f" at {scales} scales, so sides of {least}" if scales > 1 else ""
         raise ComponentError(
             f"{name} compares windows of {WINDOW} x {WINDOW} pixels{at}, the images are {size}",

@@ -9,7 +9,7 @@ from p2pkit.config.model import RunConfig
 from p2pkit.config.phase_sections import PhaseConfig, PhaseTermConfig, UpdatesConfig
 from p2pkit.errors import Problem
 from p2pkit.parts import LossPart
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, times
 from p2pkit.yaml_files import did_you_mean
 
 
@@ -53,8 +53,8 @@ class Phase:
             images: What the run's images are.
         """
         said = [" + ".join(f"{part.weight:g} x {name}" for name, part in self.terms.items() if part.weight > 0)]
-        size = self.height_and_width(images)
-        said += [f"images of {size[0]} x {size[1]}"] if size != (images.height, images.width) else []
+        size = self.size_of(images)
+        said += [f"images of {times(size)}"] if size != images.size else []
         if self.updates != UpdatesConfig():
             pace = self.updates
             said.append(f"{pace.discriminator} updates of the discriminator for {pace.generator} of the generator")
@@ -70,12 +70,12 @@ class Phase:
         """Return the factor of the learning rate of `generator`, `discriminator` or `losses.TERM`."""
         return self.rates.get(player.partition(".")[0], self.rates.get("generator", 1.0))
 
-    def height_and_width(self, images: PairSpec) -> tuple[int, int]:
-        """Return the size of the images, given what the run's are."""
+    def size_of(self, images: PairSpec) -> tuple[int, ...]:
+        """Return the size of the images, given what the run's are; a height alone changes all sides with it."""
         if isinstance(self.size, tuple):
-            return self.size
+            return (*images.size[:-2], *self.size)
         height = self.size or images.height
-        return height, round(height * images.width / images.height)
+        return tuple(round(height * side / images.height) for side in images.size)
 
 
 def terms_in_use(config: RunConfig) -> set[str]:

@@ -12,9 +12,10 @@ from p2pkit.engine.build.optimizer import learning_rate_factor
 from p2pkit.engine.checked import ValidatedRun, with_noise
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
+from p2pkit.engine.evaluation.metrics import scored
 from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line
 from p2pkit.extras.calling import moved_along
-from p2pkit.types import PairDataset, PairMetric, PairSpec, optional
+from p2pkit.types import PairDataset, PairMetric, PairSpec, optional, times
 from p2pkit.types.images import RESERVED
 from p2pkit.untyped import Made
 
@@ -114,9 +115,9 @@ def _check_schedule(plan: Plan, problems: list[Problem]) -> None:
 def _too_large(plan: Plan, images: PairSpec) -> Iterator[Problem]:
     """Yield the phases whose images are larger than the run's, from which they are made."""
     for phase in plan.phases:
-        height, width = phase.height_and_width(images)
-        if height > images.height or width > images.width:
-            cause = f"{height} x {width} is larger than the run's images of {images.height} x {images.width}"
+        size = phase.size_of(images)
+        if any(side > own for side, own in zip(size, images.size, strict=True)):
+            cause = f"{times(size)} is larger than the run's images of {times(images.size)}"
             remedy = "let the data set have the largest size, and give the phases smaller ones"
             yield Problem(phase.at("size"), cause, remedy)
 
@@ -138,7 +139,7 @@ def _folder_problems(plan: Plan) -> list[Problem]:
 
 def _metrics(plan: Plan, images: PairSpec, problems: list[Problem]) -> dict[str, PairMetric | None]:
     """Build each metric, once, since some load a network; None for one that can't be built."""
-    return {name: built(part, images, problems) for name, part in plan.metrics.items()}
+    return {name: built(part, scored(images), problems) for name, part in plan.metrics.items()}
 
 
 def _selection_problems(plan: Plan, metrics: Mapping[str, PairMetric | None]) -> list[Problem]:
@@ -220,7 +221,7 @@ def _left_behind(plan: Plan, augmentations: Sequence[Made], images: PairSpec) ->
             yield Problem(part.path, cause, remedy)
 
 
-def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: list[Problem]) -> None:
+def _check_larger(dataset: PairDataset, size: tuple[int, ...] | None, problems: list[Problem]) -> None:
     """Ask a data set for the size that an augmentation wants its images in."""
     resized = optional.at(dataset)
     if size is None or resized is None:
@@ -232,8 +233,8 @@ def _check_larger(dataset: PairDataset, size: tuple[int, int] | None, problems: 
     except Exception as error:  # a plugin may raise anything
         problems.append(Problem("dataset", f"its at{size} raised {first_line(error, typed=True)}"))
     else:
-        if (spec.height, spec.width) != size:
-            cause = f"its at{size} gives a data set whose spec says {(spec.height, spec.width)} (height, width)"
+        if spec.size != size:
+            cause = f"its at{size} gives a data set whose spec says {spec.size} (height, width)"
             problems.append(Problem("dataset", cause, "let it give one of the size that is asked for"))
 
 

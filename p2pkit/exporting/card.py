@@ -14,7 +14,7 @@ from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import run_of
 from p2pkit.errors import ModelError
-from p2pkit.types import ImageSpec, PairSpec, Report, Samples
+from p2pkit.types import ImageSpec, PairSpec, Report, Samples, times
 
 CARD = "README.md"
 _SAMPLES = "samples.png"
@@ -58,7 +58,7 @@ def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: 
         *("---", "library_name: p2pkit", "pipeline_tag: image-to-image", "tags: [pix2pix, image-to-image]"),
         *([f"license: {license}"] if license else []),
         *("---", "", f"# {run.name if run else checkpoint.name}", ""),
-        f"From {_spec(images.source)} to {_spec(images.target)}; trained at {images.height} x {images.width} pixels.",
+        f"From {_spec(images.source)} to {_spec(images.target)}; trained at {times(images.size)} pixels.",
         *("", f"Licence: {license or 'not named by who exported it'}."),
         *("", "## Use", "", "```console", how, "```"),
         *(["", f"The program and the network differ by {parity}."] if parity else []),

@@ -27,7 +27,7 @@ class PortableGenerator(nn.Module):
         half: Whether the network computes in 16 bits.
 
     Raises:
-        ModelError: The generator draws noise, which a program can't, or takes more than its source.
+        ModelError: The generator draws noise, which a program can't, takes more than its source, or makes volumes.
 
     Shape: (B, C_source, H, W) -> (B, C_target, H, W), or the channels last.
     """
@@ -41,6 +41,9 @@ class PortableGenerator(nn.Module):
             raise ModelError(Problem("evaluate.dropout", cause, "export with -s evaluate.dropout=off"))
         if taken := translator.companions.specs:
             cause = f"its generator takes {', '.join(taken)} beside the source, and a program takes images alone"
+            raise ModelError(Problem("generator", cause, "export its weights by --format safetensors"))
+        if translator.images.dims > 2:
+            cause = "it makes volumes, and a program makes images"
             raise ModelError(Problem("generator", cause, "export its weights by --format safetensors"))
         self.images, self.multiple = translator.images, translator.multiple
         self.stored, self.layout, self.half_precision = stored, layout, half

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from p2pkit.extras.values import seen
-from p2pkit.images.convert import conform, resize, to_network
+from p2pkit.images.convert import conform, resize_to, to_network
 from p2pkit.images.files import image_tensor
 from p2pkit.images.reading import at_depth
 from p2pkit.types import ExtraSpec, ImageSpec, VectorSpec
@@ -65,13 +65,13 @@ def _index(value: Untyped, spec: VectorSpec) -> int:
     raise ValueError(f"{text!r} is no class: {described(spec)}")
 
 
-def read_image_beside(value: Untyped, spec: ImageSpec, size: tuple[int, int]) -> Tensor:
+def read_image_beside(value: Untyped, spec: ImageSpec, size: Sequence[int]) -> Tensor:
     """Return an image as networks see it, of the size of the source that it stands beside.
 
     Args:
         value: A file, a Pillow image, an array or a tensor.
         spec: What it is to be.
-        size: Height and width.
+        size: Height and width; of volumes with the depth before them.
 
     Raises:
         OSError: It can't be read, or made such an image.
@@ -81,4 +81,4 @@ def read_image_beside(value: Untyped, spec: ImageSpec, size: tuple[int, int]) ->
     labels = spec.kind == "labels"
     stored = image_tensor(Path(value) if isinstance(value, str) else value, indexed=labels)
     own = at_depth(spec, stored)
-    return to_network(resize(conform(stored, own), *size, nearest=labels)[None], own)[0]
+    return to_network(resize_to(conform(stored, own), size, nearest=labels)[None], own)[0]

@@ -45,7 +45,7 @@ def _normal(size: int, place: str) -> Tensor:
 
 def shape(spec: ExtraSpec, images: PairSpec) -> tuple[int, ...]:
     """Return the shape of one pair's image or vector as networks see it."""
-    return (spec.channels, images.height, images.width) if isinstance(spec, ImageSpec) else (spec.size,)
+    return (spec.channels, *images.size) if isinstance(spec, ImageSpec) else (spec.size,)
 
 
 def blank(images: PairSpec, count: int) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from p2pkit.images.convert import full_scale, resize, stored_type
+from p2pkit.images.convert import full_scale, resize_to, stored_type
 from p2pkit.images.pictures import Pictures
 from p2pkit.images.tiff import Tiff
 from p2pkit.types import PairSpec
@@ -38,7 +39,7 @@ class Beside:
 
 
 def read_beside(
-    file: Path | IO[bytes], kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: tuple[int, int]
+    file: Path | IO[bytes], kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: Sequence[int]
 ) -> Beside:
     """Read what the fake of a file keeps of it.
 
@@ -64,7 +65,7 @@ def read_beside(
     return Beside(profile, exif, _alpha(kinds, stored, images, size))
 
 
-def _alpha(kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: tuple[int, int]) -> Tensor | None:
+def _alpha(kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: Sequence[int]) -> Tensor | None:
     """Return how opaque the fake is, where the network has not been given that as a channel."""
     kind = stored_type(images.target)
     transparent = stored.shape[0] in (2, 4) and images.source.channels in (1, 3)
@@ -77,5 +78,5 @@ def _alpha(kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: tuple
     alpha, opaque = stored[-1:], full_scale(stored)
     if bool((alpha == int(opaque)).all()):
         return None
-    share = resize(alpha, *size).float() / opaque
+    share = resize_to(alpha, size).float() / opaque
     return (share * full_scale(torch.empty(0, dtype=kind))).round().to(kind)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def conform(image: Tensor, spec: ImageSpec) -> Tensor:
     Raises:
         OSError: No rule leads from the image's channels or values to the spec's.
 
-    Shape: (C, H, W) -> (C_stored, H, W).
+    Shape: (C, H, W) -> (C_stored, H, W), or of volumes (C, D, H, W) -> (C_stored, D, H, W).
     """
     if spec.kind == "labels":
         return _indices(image, spec)
@@ -121,7 +122,7 @@ def _rechannel(image: Tensor, spec: ImageSpec, low: float, high: float) -> Tenso
     if values.shape[0] == 3 and spec.channels == 1:
         values = _lightness(values, low, high) if spec.lightness else _luma(values)
     elif values.shape[0] < 3 and spec.channels in (3, 4):
-        values = torch.cat([values[:1].expand(3, -1, -1), values[1:]])
+        values = torch.cat([values[:1].expand(3, *values.shape[1:]), values[1:]])
     if values.shape[0] == 3 and spec.channels == 4:
         values = torch.cat([values, torch.full_like(values[:1], high)])
     if values.shape[0] != spec.channels:
@@ -131,7 +132,7 @@ def _rechannel(image: Tensor, spec: ImageSpec, low: float, high: float) -> Tenso
 
 def _luma(values: Tensor) -> Tensor:
     weights = torch.tensor([0.299, 0.587, 0.114], device=values.device)
-    return (values * weights[:, None, None]).sum(0, keepdim=True)
+    return (values * weights.view(-1, *[1] * (values.ndim - 1))).sum(0, keepdim=True)
 
 
 def _lightness(values: Tensor, low: float, high: float) -> Tensor:
@@ -162,27 +163,61 @@ def _indices(image: Tensor, spec: ImageSpec) -> Tensor:
     return indices.to(stored_type(spec))
 
 
-def resize(image: Tensor, height: int, width: int, *, nearest: bool = False) -> Tensor:
+def resize(image: Tensor, height: int, width: int, *, depth: int = 0, nearest: bool = False) -> Tensor:
     """Resize a stored image, bicubic with antialiasing, or nearest for labels; no value leaves the image's range.
 
     Args:
         image: As it is stored.
         height: In pixels.
         width: In pixels.
+        depth: Slices of a volume; 0 for an image.
         nearest: Take the nearest pixel's value, since values are classes and have nothing between them.
 
-    Shape: (C, H, W) -> (C, height, width), same type.
+    Shape: (C, H, W) -> (C, height, width), or (C, D, H, W) -> (C, depth, height, width), same type.
     """
-    if image.shape[1:] == (height, width):
+    size = (depth, height, width) if depth else (height, width)
+    if image.shape[1:] == size:
         return image
     batch = image[None] if image.dtype in (torch.uint8, torch.float32) else image[None].float()
+    resized = resample(batch, size, nearest=nearest)[0]
     if nearest:
-        return functional.interpolate(batch, (height, width), mode="nearest-exact")[0].to(image.dtype)
-    resized = functional.interpolate(batch, (height, width), mode="bicubic", antialias=True)[0]
+        return resized.to(image.dtype)
     if image.dtype == torch.uint8:
         return resized
     resized = resized.clamp(batch.min(), batch.max())  # bicubic weights overshoot at edges
     return resized if image.is_floating_point() else resized.round().to(image.dtype)
+
+
+def resize_to(image: Tensor, size: Sequence[int], *, nearest: bool = False) -> Tensor:
+    """Resize a stored image or volume to the size of a spec; see `resize`."""
+    *depth, height, width = size
+    return resize(image, height, width, depth=depth[0] if depth else 0, nearest=nearest)
+
+
+def resample(
+    batch: Tensor, size: Sequence[int], *, nearest: bool = False, mode: Literal["bicubic", "bilinear"] = "bicubic"
+) -> Tensor:
+    """Resize a batch, bicubic or bilinear with antialiasing, or nearest for classes; what overshoots at edges is left.
+
+    A volume is resized as its slices are, and then along its depth by the same filter.
+
+    Args:
+        batch: Images or volumes.
+        size: Height and width; of volumes depth, height and width.
+        nearest: Take the nearest pixel's value.
+        mode: The filter.
+
+    Shape: (B, C, H, W) -> (B, C, height, width), or (B, C, D, H, W) -> (B, C, depth, height, width).
+    """
+    if batch.ndim == 5:
+        depth, height, width = size
+        slices = resample(batch.flatten(1, 2), (height, width), nearest=nearest, mode=mode)
+        columns = slices.reshape(*batch.shape[:3], height * width)
+        whole = resample(columns, (depth, height * width), nearest=nearest, mode=mode)
+        return whole.reshape(*whole.shape[:3], height, width)
+    if nearest:
+        return functional.interpolate(batch, tuple(size), mode="nearest-exact")
+    return functional.interpolate(batch, tuple(size), mode=mode, antialias=True)
 
 
 def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
@@ -190,10 +225,10 @@ def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
 
     A pixel that is of no class, since its value means that it is not known, is -1 in all planes.
 
-    Shape: (B, C_stored, H, W) -> (B, C, H, W), float32.
+    Shape: (B, C_stored, H, W) -> (B, C, H, W), or (B, C_stored, D, H, W) -> (B, C, D, H, W), float32.
     """
     if spec.kind == "labels":
-        classes = torch.arange(spec.channels, device=stored.device).view(1, -1, 1, 1)
+        classes = torch.arange(spec.channels, device=stored.device).view(-1, *[1] * (stored.ndim - 2))
         return torch.where(stored.to(torch.int64) == classes, 1.0, -1.0)
     values = stored.float() - spec.low  # a copy of its own, also of floats
     return values.mul_(2 / (spec.high - spec.low)).sub_(1)
@@ -202,7 +237,7 @@ def to_network(stored: Tensor, spec: ImageSpec) -> Tensor:
 def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:
     """Turn a network's images into stored ones; the inverse of `to_network`.
 
-    Shape: (B, C, H, W) in [-1, 1] -> (B, C_stored, H, W).
+    Shape: (B, C, H, W) in [-1, 1] -> (B, C_stored, H, W), or with a depth.
     """
     wanted = stored_type(spec)
     if spec.kind == "labels":
@@ -212,13 +247,14 @@ def to_stored(images: Tensor, spec: ImageSpec) -> Tensor:
 
 
 def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Show one network image to people: what its spec says of it, or its first three channels.
+    """Show one network image to people: what its spec says of it, or its first three channels; of a volume its middle.
 
     Of more than four, where the spec doesn't say, each pixel is in the colour of its strongest one.
 
-    Shape: (C, H, W) in [-1, 1] -> (H, W, 3) of uint8.
+    Shape: (C, H, W) or (C, D, H, W) in [-1, 1] -> (H, W, 3) of uint8.
     """
     image = image.detach().cpu()
+    image = image[:, image.shape[1] // 2] if image.ndim == 4 else image
     if spec.shown and spec.kind == "intensity":
         image = image[list(spec.shown)]
     if spec.kind == "labels" or len(image) > 4:

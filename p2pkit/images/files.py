@@ -23,12 +23,12 @@ from p2pkit.images.decode import codec_of, decode
 from p2pkit.images.formats import head_of_path, read_by, reader_of, write_by, writes
 from p2pkit.images.listing import suffix_of
 from p2pkit.images.pictures import fits, from_pillow, to_pillow
-from p2pkit.types import ImageSpec, ReaderChoice
+from p2pkit.types import ImageFile, ImageSpec, ReaderChoice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor
+    AnyImage = str | Path | Image.Image | NDArray[np.generic] | Tensor | ImageFile
 
 _STORED = ("uint8", "uint16", "int16", "int32", "float32")
 
@@ -52,7 +52,7 @@ def read_image(
     Raises:
         OSError: The file can't be read, it is damaged or too large, or it holds values that are not finite.
 
-    Shape: (C, H, W).
+    Shape: (C, H, W), or of a volume (C, D, H, W).
     """
     return read_with_meta(file, indexed=indexed, name=name, reader=reader)[0]
 
@@ -81,7 +81,8 @@ def image_tensor(image: AnyImage, *, indexed: bool = False, reader: ReaderChoice
     """Return any form of an image as a stored tensor.
 
     Args:
-        image: An array (H, W) or (H, W, C), a tensor (C, H, W), Pillow's image, or the path of a file.
+        image: An array (H, W), (H, W, C) or (D, H, W, C), a tensor (C, H, W) or (C, D, H, W), Pillow's image, what a
+            reader has read, or the path of a file.
         indexed: Whether a palette image is wanted as its indices and not as its colours.
         reader: Who reads files, as for `read_image`.
 
@@ -91,21 +92,23 @@ def image_tensor(image: AnyImage, *, indexed: bool = False, reader: ReaderChoice
     Shape: (C, H, W).
     """
     if isinstance(image, Tensor):
-        if image.ndim == 3 and str(image.dtype).removeprefix("torch.") in _STORED:
+        if image.ndim in (3, 4) and str(image.dtype).removeprefix("torch.") in _STORED:
             return image
         plain = image.detach().cpu()
         plain = plain.float() if plain.is_floating_point() else plain
-        return _from_array(plain.permute(1, 2, 0).numpy() if plain.ndim == 3 else plain.numpy())
+        return _from_array(plain.movedim(0, -1).numpy() if plain.ndim > 2 else plain.numpy())
     if isinstance(image, Image.Image):
         return _from_array(from_pillow(image, indexed))
     if isinstance(image, np.ndarray):
         return _from_array(image)
+    if isinstance(image, ImageFile):
+        return _from_array(image.pixels)
     return read_image(Path(image), indexed=indexed, reader=reader)
 
 
 def _from_array(array: NDArray[np.generic]) -> Tensor:
-    if array.ndim not in (2, 3):
-        raise OSError(f"an image has two or three dimensions, not {array.ndim}")
+    if array.ndim not in (2, 3, 4):
+        raise OSError(f"an image has two or three dimensions and a volume four, not {array.ndim}")
     if array.dtype.kind not in "biuf":
         raise OSError(f"an image holds numbers, not {array.dtype}")
     if array.size == 0:
@@ -114,7 +117,7 @@ def _from_array(array: NDArray[np.generic]) -> Tensor:
     if array.dtype == np.float32 and not np.isfinite(array).all():
         raise OSError(f"the image holds {int((~np.isfinite(array)).sum())} values that are not finite")
     array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
+    return torch.from_numpy(np.array(np.moveaxis(array, -1, 0), order="C"))
 
 
 def _stored(array: NDArray[np.generic]) -> str:
@@ -169,11 +172,11 @@ def write_image(
     writer = reader_of(path, choice=reader if meta is not None or codec is None else None)
     if writer is not None:
         with writing_whole(path, suffix) as partial:
-            write_by(writer, partial, array[..., 0] if array.shape[2] == 1 else array, meta)
+            write_by(writer, partial, array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array, meta)
         return path
     if codec is None:
         raise ValueError(f"unknown file extension: {path.suffix}")
-    if not codec.keeps(array.dtype, array.shape[2], suffix):
+    if array.ndim > 3 or not codec.keeps(array.dtype, array.shape[2], suffix):
         path, suffix = path.with_suffix(".npy"), ".npy"
         codec = codec_of(suffix) or codec
     written = Written(fast, tags or [], beside.profile, beside.exif)
@@ -263,4 +266,4 @@ def png(image: Tensor) -> bytes | None:
 
 
 def _to_array(image: Tensor) -> NDArray[np.generic]:
-    return image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    return image.detach().cpu().movedim(0, -1).contiguous().numpy()

@@ -210,6 +210,9 @@ def read_by(reader: FileReader, file: Path | IO[bytes], suffix: str) -> ImageFil
         image = found if isinstance(found, ImageFile) else ImageFile(np.asarray(found))
     if image.pixels.ndim in (2, 3):
         check_size(*image.pixels.shape)
+    elif image.pixels.ndim == 4:  # of a volume each voxel counts
+        depth, height, width, channels = image.pixels.shape
+        check_size(depth * height, width, channels)
     return image
 
 
@@ -219,7 +222,7 @@ def write_by(reader: FileReader, path: Path, pixels: NDArray[np.generic], meta: 
     Args:
         reader: The reader.
         path: Where to.
-        pixels: (H, W) or (H, W, C).
+        pixels: (H, W) or (H, W, C), of a volume (D, H, W, C).
         meta: What the file that the image was made of held beside its pixels; None for nothing.
 
     Raises:

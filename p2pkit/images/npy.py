@@ -48,5 +48,5 @@ class Npy(Codec):
         return True
 
     def encode(self, file: IO[bytes], array: NDArray[np.generic], suffix: str, beside: Written) -> None:
-        """Write an image (H, W, C), of one channel as (H, W)."""
-        np.save(file, array[..., 0] if array.shape[2] == 1 else array)
+        """Write an image (H, W, C), of one channel as (H, W), or a volume (D, H, W, C)."""
+        np.save(file, array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from p2pkit.images.convert import conform, full_scale, resize, stored_type, to_network
-from p2pkit.types import Edges, ImageSpec, PairSpec, Reading
+from p2pkit.types import Edges, ImageSpec, PairSpec, Reading, Slices
 
 Given = Literal["auto", "source", "file"]
 """What files are: sources as they are, files as the data set's, or whichever of them a file looks like."""
@@ -56,6 +57,35 @@ def choose_bands(image: Tensor, bands: Sequence[int]) -> Tensor:
     return torch.stack([image[band] for band in bands])
 
 
+def stretch(image: Tensor, percentiles: tuple[float, float]) -> Tensor:
+    """Bring an image's values at two percentiles to 0 and 1, and cut off what lies outside.
+
+    Args:
+        image: As it is stored.
+        percentiles: The lower and the upper one, of 0 to 100.
+
+    Shape: the same, float32.
+    """
+    low, high = np.percentile(image.numpy(), percentiles)
+    return ((image.float() - float(low)) / max(float(high - low), 1e-6)).clamp(0, 1)
+
+
+def cut_slices(volume: Tensor, slices: Slices, chosen: Sequence[int] | None = None) -> Tensor:
+    """Cut a volume into slices, each with its neighbours as channels.
+
+    Args:
+        volume: As it is stored, or as networks see it.
+        slices: How it is cut.
+        chosen: Which slices; by default all of them.
+
+    Shape: (C, D, H, W) -> (slices, C * (2 * neighbours + 1), h, w).
+    """
+    planes = volume.movedim(slices.axis + 1, 0)
+    index = torch.arange(len(planes)) if chosen is None else torch.tensor(chosen)
+    offsets = range(-slices.neighbours, slices.neighbours + 1)
+    return torch.cat([planes[(index + offset).clamp(0, len(planes) - 1)] for offset in offsets], 1)
+
+
 def draw_edges(photo: Tensor, spec: ImageSpec, edges: Edges) -> Tensor:
     """Draw the edges of a stored photo, dark on white.
 
@@ -94,6 +124,7 @@ def read_source(
     Shape: (C, H, W) -> (C_source, H', W') in [-1, 1].
     """
     reading = images.reading
+    image = _of_dimensions(image, images)
     if given == "file" or (given == "auto" and reading.bands and image.shape[0] != images.source.channels):
         image = choose_bands(image, reading.bands)
     if reading.half != "whole" and (given == "file" or (given == "auto" and _is_pair(image, reading))):
@@ -104,8 +135,28 @@ def read_source(
         image = draw_edges(_resized(conform(image, photo), photo, size), photo, reading.edges)
     elif given == "auto" and reading.painted:
         _refuse_photo(image, reading)
+    if reading.percentiles is not None:
+        image = stretch(image, reading.percentiles)
+    if image.ndim - 1 > images.dims:  # slices get their neighbours when they are cut
+        spec = replace(spec, channels=spec.channels // (2 * slices_of(images).neighbours + 1))
     spec = at_depth(spec, image)
     return to_network(_resized(conform(image, spec), spec, size)[None], spec)[0]
+
+
+def slices_of(images: PairSpec) -> Slices:
+    """Return how a volume is cut for a network of images: as its data set did, or from front to back of the array."""
+    return images.reading.slices or Slices()
+
+
+def _of_dimensions(image: Tensor, images: PairSpec) -> Tensor:
+    """Return an image as a network's data are; a single slice is a volume too.
+
+    Raises:
+        OSError: The network has learnt from slices with their neighbours, and there is one slice alone.
+    """
+    if image.ndim - 1 == images.dims == 2 and slices_of(images).neighbours:
+        raise OSError("is one slice, and its neighbours are wanted too: give the volume")
+    return image[:, None] if image.ndim - 1 < images.dims else image
 
 
 def painted_colours(images: Sequence[Tensor]) -> tuple[tuple[int, int, int], ...]:
@@ -157,12 +208,14 @@ def at_depth(spec: ImageSpec, image: Tensor) -> ImageSpec:
 
 
 def _resized(image: Tensor, spec: ImageSpec, size: tuple[int, int] | None) -> Tensor:
+    if size and image.ndim > 3:
+        raise OSError("is a volume, which is translated at its own size: leave --size out")
     return resize(image, *size, nearest=spec.kind == "labels") if size else image
 
 
 def _is_pair(image: Tensor, reading: Reading) -> bool:
     """Tell files of both images from sources alone by their shape."""
-    height, width = image.shape[1:]
+    height, width = image.shape[-2:]
     wide = width / height / reading.aspect if reading.aspect else 0.0
     if abs(wide - 1) <= _ALIKE:
         return True

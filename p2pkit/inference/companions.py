@@ -26,7 +26,7 @@ Vectors = Mapping[str, Tensor]
 class Input:
     """A source with what stands beside it.
 
-    Shape: planes (C_source + C_extras, H, W) in [-1, 1]; each vector (size,).
+    Shape: planes (C_source + C_extras, H, W), of volumes with a depth, in [-1, 1]; each vector (size,).
     """
 
     planes: Tensor
@@ -99,8 +99,7 @@ class Companions:
         """
         if wrong := list(self.problems(given)):
             raise DataError(wrong)
-        size = source.shape[1], source.shape[2]
-        planes = [read_image_beside(given[name], spec, size) for name, spec in self.images.items()]
+        planes = [read_image_beside(given[name], spec, source.shape[1:]) for name, spec in self.images.items()]
         vectors = {name: self.specs[name] for name in self.specs if name in given and name not in self.images}
         read = {name: read_vector(given[name], spec) for name, spec in vectors.items() if isinstance(spec, VectorSpec)}
         return self._with_noise(torch.cat([source, *planes]), read, seed)
@@ -129,11 +128,11 @@ class Companions:
         missing = {name: spec for name, spec in self.drawn.items() if name not in vectors}
         return Input(planes, {**vectors, **{name: noise[0] for name, noise in draw(missing, [seed]).items()}})
 
-    def blank(self, height: int, width: int) -> Input:
+    def blank(self, size: Sequence[int]) -> Input:
         """Return zeros in the form of a source with all that stands beside it."""
         channels = self.channels + sum(spec.channels for spec in self.images.values())
         vectors = {name: torch.zeros(spec.size) for name, spec in self.specs.items() if isinstance(spec, VectorSpec)}
-        return Input(torch.zeros(channels, height, width), vectors)
+        return Input(torch.zeros(channels, *size), vectors)
 
     def ask(self, generator: nn.Module, planes: Tensor, vectors: Vectors) -> Tensor:
         """Run a generator on a batch.

@@ -53,7 +53,7 @@ class LargeTiff:
         tiffs = path.suffix.lower() in TIFF and job.out.suffix.lower() in TIFF
         if len(job.sources) > 1 or not tiffs or not tiling.tile or _pixels(path) <= WHOLE:
             return None
-        if images.reading.half != "whole" or images.reading.edges is not None:
+        if images.reading.half != "whole" or images.reading.edges is not None or images.reading.percentiles:
             return None
         with _opened(path, images) as rows:
             return cls(path, images, rows.height, rows.width, rows.levels, rows.compressed)

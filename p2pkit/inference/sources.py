@@ -81,9 +81,9 @@ class Sources:
             if not isinstance(file, Path):
                 file.seek(0)
         tags = self._tags(files[0], kinds, stored[0], source)
-        shape = (source.shape[1], source.shape[2])
+        shape = source.shape[1:]
         beside = read_beside(files[0], kinds, stored[0], self.images, shape)
-        kept = shape == stored[0].shape[1:] and kinds[0] == kinds[1]
+        kept = shape in (stored[0].shape[1:], (1, *stored[0].shape[1:])) and kinds[0] == kinds[1]
         return Taken(self.companions.read(source, extras or {}, seed), tags, beside, held[0][1] if kept else None)
 
     def _held(self, file: Path | IO[bytes], indexed: bool, kind: str) -> tuple[Tensor, object]:
@@ -118,5 +118,5 @@ class Sources:
         tags = read_georeference(file)
         if not tags or self.images.reading.half != "whole":
             return []
-        height, width = stored.shape[1] / source.shape[1], stored.shape[2] / source.shape[2]
+        height, width = stored.shape[-2] / source.shape[-2], stored.shape[-1] / source.shape[-1]
         return tags if height == width == 1 else rescaled(tags, height, width)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +60,15 @@ class Tiling:
             raise DataError(Problem("--overlap", cause, f"give 0 to {max(side, 0) // 2}"))
         return cls(side, over, tile is not None)
 
-    def wanted(self, height: int, width: int) -> bool:
+    def along(self, dims: int) -> Tiling:
+        """Return tiles of about as many pixels in as many dimensions, where nobody has asked for a side."""
+        if self.always or dims == 2:
+            return self
+        return replace(self, tile=round(self.tile ** (2 / dims)), overlap=round(self.overlap ** (2 / dims)))
+
+    def wanted(self, *size: int) -> bool:
         """Say whether an image of a size is translated tile by tile."""
-        return self.tile > 0 and (self.always or height * width > WHOLE) and max(height, width) > self.tile
+        return self.tile > 0 and (self.always or math.prod(size) > WHOLE) and max(size) > self.tile
 
 
 @dataclass(frozen=True)
@@ -150,68 +157,118 @@ class Seam:
 
 
 def translate_rows(
-    read: Rows, run: Run, rows: Axis, columns: Axis, seam: Seam, *, batch: int = 1, see: Run = _as_it_is
+    read: Rows, run: Run, axes: Sequence[Axis], seam: Seam, *, batch: int = 1, see: Run = _as_it_is
 ) -> Iterator[Tensor]:
-    """Translate an image tile by tile, and yield its fake's rows as soon as they are done, from above.
+    """Translate an image tile by tile, and yield its fake's rows, of a volume its slices, as soon as they are done.
 
     Args:
         read: Gives the source's rows, all columns.
         run: The generator.
-        rows: Tiles from above to below.
-        columns: Tiles from left to right.
+        axes: Tiles along each side, in order; rows are along the first.
         seam: Hears where tiles differ.
         batch: Tiles of one forward pass.
         see: Turns a part of the rows into what the network sees.
 
     Shape: rows (C_stored, h, W); yields (C_target, h, W), both in [-1, 1].
     """
+    rows, *others = axes
+    tiles = _Tiles(run, seam, batch, see)
+    inside = (slice(None), slice(None), *(slice(axis.size) for axis in others))
     carried: Tensor | None = None
     for index, start in enumerate(rows.starts):
         source = read(start, min(start + rows.tile, rows.size))
-        made = _row(source, run, (rows.tile, columns), seam, batch, see)
+        made = tiles.blended(source, (rows.tile,), others)
         if carried is not None:
-            seam.compare(carried / rows.before(index)[:, None], made[:, : carried.shape[1]])
-        blended = made.mul_(rows.weights[index][:, None])
+            seam.compare(carried / _along(rows.before(index), made, 1), made[:, : carried.shape[1]])
+        blended = made.mul_(_along(rows.weights[index], made, 1))
         if carried is not None:
             blended[:, : carried.shape[1]] += carried
         last = index + 1 == len(rows.starts)
         done = (rows.size if last else rows.starts[index + 1]) - start
-        yield blended[:, :done, : columns.size]
+        yield blended[:, :done][inside]
         carried = blended[:, done:].clone()
 
 
-def _row(source: Tensor, run: Run, sides: tuple[int, Axis], seam: Seam, batch: int, see: Run) -> Tensor:
-    """Translate one row of tiles."""
-    blended = torch.empty(0)
-    height, columns = sides
-    for first in range(0, len(columns.starts), batch):
-        starts = columns.starts[first : first + batch]
-        tiles = [padded(see(source[:, :, x : x + columns.tile]), height, columns.tile) for x in starts]
-        for index, (start, fake) in enumerate(zip(starts, run(torch.stack(tiles)), strict=True), first):
-            if not index:
-                blended = torch.zeros(fake.shape[0], fake.shape[1], columns.padded)
-            before = columns.before(index)
-            seam.compare(blended[:, :, start : start + len(before)] / before, fake[:, :, : len(before)])
-            blended[:, :, start : start + columns.tile] += fake * columns.weights[index]
-    return blended
+@dataclass(frozen=True)
+class _Tiles:
+    """How tiles are translated.
 
-
-def padded(image: Tensor, height: int, width: int) -> Tensor:
-    """Pad at the right and bottom, by reflection as far as that reaches, then by the border.
-
-    Shape: (..., C, H, W) -> (..., C, height, width).
+    Args:
+        run: The generator.
+        seam: Hears where tiles differ.
+        batch: Tiles of one forward pass.
+        see: Turns a part of the source into what the network sees.
     """
-    batch = image if image.ndim == 4 else image[None]
-    down, right = height - batch.shape[2], width - batch.shape[3]
-    reflect = (min(right, batch.shape[3] - 1), min(down, batch.shape[2] - 1))
-    batch = functional.pad(batch, (0, reflect[0], 0, reflect[1]), mode="reflect")
-    batch = functional.pad(batch, (0, right - reflect[0], 0, down - reflect[1]), mode="replicate")
-    return batch if image.ndim == 4 else batch[0]
+
+    run: Run
+    seam: Seam
+    batch: int
+    see: Run
+
+    def blended(self, source: Tensor, sides: tuple[int, ...], axes: Sequence[Axis]) -> Tensor:
+        """Translate a part of the source, and blend its tiles along all axes but those that it has been cut along.
+
+        Args:
+            source: The part.
+            sides: Its sides along those, to which it is padded.
+            axes: The axes that are left.
+        """
+        axis, *others = axes
+        side = len(sides) + 1
+        parts = (source.narrow(side, start, min(axis.tile, axis.size - start)) for start in axis.starts)
+        sizes = *sides, axis.tile
+        fakes = (self.blended(part, sizes, others) for part in parts) if others else self._translated(parts, sizes)
+        made: Tensor | None = None
+        for index, (start, fake) in enumerate(zip(axis.starts, fakes, strict=True)):
+            if made is None:
+                made = torch.zeros(*fake.shape[:side], axis.padded, *fake.shape[side + 1 :])
+            before = axis.before(index)
+            there = made.narrow(side, start, len(before)) / _along(before, fake, side)
+            self.seam.compare(there, fake.narrow(side, 0, len(before)))
+            made.narrow(side, start, axis.tile).add_(fake * _along(axis.weights[index], fake, side))
+        assert made is not None
+        return made
+
+    def _translated(self, parts: Iterator[Tensor], size: tuple[int, ...]) -> Iterator[Tensor]:
+        """Translate tiles, some at a time."""
+        while some := [padded(self.see(part), size) for part in islice(parts, self.batch)]:
+            yield from self.run(torch.stack(some))
+
+
+def _along(weights: Tensor, fake: Tensor, side: int) -> Tensor:
+    """Bring one number for each place along a side to the shape of a fake."""
+    return weights.view(-1, *[1] * (fake.ndim - 1 - side))
+
+
+def padded(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Pad at the far end of each side, by reflection as far as that reaches, then by the border.
+
+    Args:
+        image: An image or a volume, or a batch of them.
+        size: The sides wanted.
+
+    Shape: (..., C, H, W) -> (..., C, *size), or with a depth.
+    """
+    batch = image if image.ndim == len(size) + 2 else image[None]
+    lacking = [wanted - side for wanted, side in zip(size, batch.shape[2:], strict=True)]
+    reflect = [min(count, side - 1) for count, side in zip(lacking, batch.shape[2:], strict=True)]
+    border = [count - done for count, done in zip(lacking, reflect, strict=True)]
+    for counts, mode in ((reflect, "reflect"), (border, "replicate")):
+        ends = [end for count in reversed(counts) for end in (0, count)]  # torch counts sides from the last one
+        batch = functional.pad(batch, ends, mode=mode)
+    return batch if image.ndim == len(size) + 2 else batch[0]
 
 
 def whole_image_layers(generator: nn.Module, batch_norm: str) -> list[str]:
     """Name the kinds of a network's layers that look at all of an image, to which each tile is an image of its own."""
-    kinds = [_InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.AdaptiveAvgPool2d, nn.MultiheadAttention]
+    kinds = [
+        _InstanceNorm,
+        nn.GroupNorm,
+        nn.LayerNorm,
+        nn.AdaptiveAvgPool2d,
+        nn.AdaptiveAvgPool3d,
+        nn.MultiheadAttention,
+    ]
     wanted = (*kinds, _BatchNorm) if batch_norm == "batch" else tuple(kinds)
     found = {type(module).__name__ for module in generator.modules() if isinstance(module, wanted)}
     return sorted(found)

@@ -28,7 +28,7 @@ from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor
 from p2pkit.images.formats import is_here, missing
 from p2pkit.images.listing import suffix_of
-from p2pkit.images.reading import Given
+from p2pkit.images.reading import Given, cut_slices, slices_of
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
 from p2pkit.inference.flow import Read, batches, finished, save, sound
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
@@ -37,7 +37,7 @@ from p2pkit.inference.running import Running
 from p2pkit.inference.sources import Sources
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.inference.video import Video, is_video
-from p2pkit.types import Pair, PairDataset, PairSpec, optional
+from p2pkit.types import ImageFile, Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
 
 _THREADS = 4
@@ -107,8 +107,9 @@ class Translator:
 
         Args:
             image: A file, a Pillow image, an array (H, W), (H, W, C) or (B, H, W, C), or a tensor (C, H, W) or
-                (B, C, H, W); or a list of images that make one source. Of any size: sides are padded by reflection to
-                what the network needs, and cropped back.
+                (B, C, H, W), where the network makes volumes with a depth before H; what a reader has read; or a list
+                of images that make one source. Of any size: sides are padded by reflection to what the network needs,
+                and cropped back. A network of images translates a volume slice by slice.
             given: `source` for sources as the network sees them, `file` for files as the data set's, `auto` to tell
                 them by their looks.
             tile: Side of tiles that are translated one by one and blended; None for where an image is too large to be
@@ -124,7 +125,7 @@ class Translator:
         Raises:
             DataError: The image can't be read, or it can't be made a source; or the generator lacks something.
         """
-        if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
+        if isinstance(image, np.ndarray | Tensor) and image.ndim == self.images.dims + 2:
             fakes = [self.translate(one, given=given, tile=tile, overlap=overlap, **extras) for one in image]
             return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
         several = list(image) if isinstance(image, list | tuple) else [image]
@@ -320,10 +321,10 @@ class Translator:
 
     def _translate_rows(self, large: LargeTiff, out: Path, batch: int) -> Path:
         """Translate a TIFF by rows, of which few are in memory at a time."""
-        columns, rows = (Axis(side, self.multiple, self.tiling) for side in (large.width, large.height))
+        axes = [Axis(side, self.multiple, self.tiling) for side in (large.height, large.width)]
         seam, run = Seam(), partial(self._running, vectors={})
         with large.rows() as source:
-            fakes = translate_rows(source, run, rows, columns, seam, batch=batch, see=large.see)
+            fakes = translate_rows(source, run, axes, seam, batch=batch, see=large.see)
             few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
             written = large.write(out, (to_stored(part[None], self.images.target)[0] for part in few))
         self._tell(seam)
@@ -336,16 +337,18 @@ class Translator:
             inputs: What the network is given.
             batch: Tiles of one forward pass.
 
-        Shape: -> (C_stored, H, W) each, as stored.
+        Shape: -> (C_stored, H, W) each, as stored, of volumes (C_stored, D, H, W).
         """
-        height, width = inputs[0].planes.shape[1:]
-        if self.tiling.wanted(height, width):
+        size = inputs[0].planes.shape[1:]
+        if len(size) > self.images.dims:
+            return [self._in_slices(each, batch) for each in inputs]
+        if self.tiling.along(len(size)).wanted(*size):
             return [to_stored(self._in_tiles(each, batch)[None], self.images.target)[0] for each in inputs]
         return list(to_stored(self.network_values(*stacked(inputs)), self.images.target))
 
     def noisy(self) -> bool:
         """Say whether fakes of one source differ by the noise that the network draws, or that is drawn for it."""
-        return self._running.draws(self.companions.blank(self.images.height, self.images.width))
+        return self._running.draws(self.companions.blank(self.images.size))
 
     @property
     def _running(self) -> Running:
@@ -371,16 +374,26 @@ class Translator:
 
         Shape: (B, C_source, H, W) -> (B, C_target, H, W), in [-1, 1].
         """
-        height, width = sources.shape[2:]
-        rows, columns = (Axis(side, self.multiple, self.tiling).padded for side in (height, width))
-        return self._running(padded(sources, rows, columns), vectors or {})[..., :height, :width]
+        size = sources.shape[2:]
+        made = self._running(
+            padded(sources, [Axis(side, self.multiple, self.tiling).padded for side in size]), vectors or {}
+        )
+        return made[(slice(None), slice(None), *(slice(side) for side in size))]
+
+    def _in_slices(self, volume: Input, batch: int) -> Tensor:
+        """Translate a volume by a network of images."""
+        slices = slices_of(self.images)
+        inputs = [Input(planes, volume.vectors) for planes in cut_slices(volume.planes, slices)]
+        groups = (inputs[first : first + batch] for first in range(0, len(inputs), batch))
+        return torch.stack([fake for group in groups for fake in self.fakes(group, batch)], slices.axis + 1)
 
     def _in_tiles(self, asked: Input, batch: int) -> Tensor:
         planes = asked.planes
-        rows, columns = (Axis(side, self.multiple, self.tiling) for side in planes.shape[1:])
+        tiling = self.tiling.along(planes.ndim - 1)
+        axes = [Axis(side, self.multiple, tiling) for side in planes.shape[1:]]
         seam = Seam()
         run = partial(self._running, vectors={name: vector[None] for name, vector in asked.vectors.items()})
-        done = translate_rows(lambda first, last: planes[:, first:last], run, rows, columns, seam, batch=batch)
+        done = translate_rows(lambda first, last: planes[:, first:last], run, axes, seam, batch=batch)
         fake = torch.cat(list(done), 1)
         self._tell(seam)
         return fake
@@ -392,11 +405,14 @@ class Translator:
             self.note(f"{seam}{why}")
 
 
-def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image:
+def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image | ImageFile:
     if isinstance(given, Tensor):
         return fake
-    array = fake.permute(1, 2, 0).numpy()
-    held = array.dtype == np.uint8 and array.shape[2] <= 4
+    array = fake.movedim(0, -1).numpy()
+    if isinstance(given, ImageFile):
+        meta = given.meta if array.shape[:-1] == given.pixels.shape[: array.ndim - 1] else None
+        return ImageFile(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array, meta)
+    held = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] <= 4
     held = held or (array.shape[2] == 1 and array.dtype in (np.uint16, np.int32, np.float32))
     if isinstance(given, np.ndarray) or not held:
         return array

@@ -16,7 +16,7 @@ from p2pkit.errors import first_line
 from p2pkit.images.convert import stored_type
 from p2pkit.images.files import image_tensor, writing_whole
 from p2pkit.images.listing import VIDEO_SUFFIXES
-from p2pkit.images.tiff import MADE_BY
+from p2pkit.images.codec import MADE_BY
 from p2pkit.inference.companions import Input
 from p2pkit.types import ImageSpec
 from p2pkit.untyped import Untyped

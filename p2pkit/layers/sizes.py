@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from p2pkit.errors import ComponentError
-from p2pkit.types import PairSpec
+from p2pkit.types import PairSpec, times
 
 
 def widths(width: int, levels: int, max_width: int) -> list[int]:
@@ -21,8 +21,8 @@ def widths(width: int, levels: int, max_width: int) -> list[int]:
 
 
 def halvings(images: PairSpec) -> int:
-    """Return how often both sides of the images can be halved without a rest."""
-    common = math.gcd(images.height, images.width)
+    """Return how often all sides of the images can be halved without a rest."""
+    common = math.gcd(*images.size)
     return (common & -common).bit_length() - 1
 
 
@@ -34,8 +34,8 @@ def nearest_size(images: PairSpec, multiple: int, least: int = 1) -> str:
         multiple: What the sides must be multiples of.
         least: The smallest side.
     """
-    sides = (max(least, multiple, round(side / multiple) * multiple) for side in (images.height, images.width))
-    return " x ".join(map(str, sides))
+    sides = (max(least, multiple, round(side / multiple) * multiple) for side in images.size)
+    return times(sides)
 
 
 def check_sides(
@@ -54,11 +54,11 @@ def check_sides(
     Raises:
         ComponentError: A side is no such multiple, or smaller.
     """
-    if all(side % multiple == 0 and side >= least for side in (images.height, images.width)):
+    if all(side % multiple == 0 and side >= least for side in images.size):
         return
     small = f" and at least {least}" if least > 1 else ""
     raise ComponentError(
-        f"{name} needs sides that are multiples of {multiple}{small}, the images are {images.height} x {images.width}",
+        f"{name} needs sides that are multiples of {multiple}{small}, the images are {times(images.size)}",
         remedy=f"resize the images, for instance to {nearest_size(images, multiple, least)}"
         + (f", or {instead}" if instead else ""),
         parameter=parameter,
@@ -83,7 +83,7 @@ def check_depth(images: PairSpec, depth: int, aliases: Mapping[int, str] | None 
     name = (aliases or {}).get(fitting)
     deepest = f"use depth {fitting} or less" + (f" ({name})" if name else "") + ", or " if fitting >= 2 else ""
     raise ComponentError(
-        f"depth {depth} needs sides that are multiples of {multiple}, the images are {images.height} x {images.width}",
+        f"depth {depth} needs sides that are multiples of {multiple}, the images are {times(images.size)}",
         remedy=f"{deepest}resize the images, for instance to {nearest_size(images, multiple)}",
         parameter="depth",
     )

@@ -14,8 +14,10 @@ from p2pkit.types.images import (
     PairSpec,
     ReaderChoice,
     Reading,
+    Slices,
     VectorSpec,
     is_drawn,
+    times,
 )
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
@@ -68,9 +70,11 @@ __all__ = [
     "RunLength",
     "RunTracker",
     "Samples",
+    "Slices",
     "VectorSpec",
     "Verdict",
     "View",
     "is_drawn",
     "short_id",
+    "times",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from p2pkit.untyped import Plain
@@ -49,7 +49,7 @@ class ImageFile:
     """What a file of a plugin's format holds.
 
     Args:
-        pixels: (H, W) or (H, W, C); whole numbers or floats.
+        pixels: (H, W) or (H, W, C), of a volume (D, H, W, C); whole numbers or floats.
         meta: What the file holds beside its pixels, for the reader alone: it is given back to `write` for the fake.
     """
 
@@ -87,6 +87,8 @@ class VectorSpec:
 
 
 ExtraSpec = ImageSpec | VectorSpec
+SIDES = {2: "height x width", 3: "depth x height x width"}
+"""The sides of images and of volumes, in order."""
 RESERVED = ("source", "target", "fake", "name", "split")
 """Names that no extra may have, since an image, or a column of a table, has it."""
 
@@ -107,6 +109,19 @@ class Edges:
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """How a volume is cut into slices.
+
+    Args:
+        axis: The side that is cut along: 0 for depth, 1 for height, 2 for width.
+        neighbours: Slices on either side that are channels of each one too; at the ends the last ones come again.
+    """
+
+    axis: int = 0
+    neighbours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a data set does to the files of a source, which a model has to do to the files that it translates.
 
@@ -120,6 +135,9 @@ class Reading:
         painted: The few colours, red-green-blue of 0..255, that colour sources are painted in; empty for photos.
         reader: Which plugin's reader reads the files, or which of p2pkit's own with other parameters than it has; None
             for those that p2pkit reads by itself.
+        slices: How volumes are cut into sources, where these are slices.
+        percentiles: Shares of a file's values of which the lowest and the highest become the source's `low` and `high`,
+            each file by its own; None where values mean the same in all files.
     """
 
     half: Literal["whole", "left", "right"] = "whole"
@@ -130,6 +148,8 @@ class Reading:
     suffix: str = ""
     painted: tuple[tuple[int, int, int], ...] = ()
     reader: ReaderChoice | None = field(default=None, repr=False)
+    slices: Slices | None = None
+    percentiles: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +165,7 @@ class PairSpec:
         extras: By name what stands beside them: images of the same size, and vectors.
         mask: Which of the extras, an image of one channel, says what counts: where it is below its middle, losses,
             the discriminator and metrics are shown the target in the place of the fake; empty: all counts.
+        depth: Slices of both, where they are volumes; 0 for images.
 
     Raises:
         ValueError: An extra's name can't be that of an argument, or it is an image's own; or there is no such mask.
@@ -157,6 +178,7 @@ class PairSpec:
     reading: Reading = Reading()
     extras: Mapping[str, ExtraSpec] = field(default_factory=dict, hash=False, repr=False)
     mask: str = field(default="", repr=False)
+    depth: int = 0
 
     def __post_init__(self) -> None:
         if self.mask and getattr(self.extras.get(self.mask), "channels", 0) != 1:
@@ -166,6 +188,21 @@ class PairSpec:
                 raise ValueError(
                     f"an extra can't be called {name!r}: take a word that is none of {', '.join(RESERVED)}"
                 )
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Height and width in pixels; of volumes depth, height and width."""
+        return (self.depth, self.height, self.width) if self.depth else (self.height, self.width)
+
+    @property
+    def dims(self) -> int:
+        """How many dimensions they have in space: 2 for images, 3 for volumes."""
+        return len(self.size)
+
+    def sized(self, size: Sequence[int]) -> PairSpec:
+        """Return the spec of the same images or volumes at another size."""
+        *depth, height, width = size
+        return replace(self, depth=depth[0] if depth else 0, height=height, width=width)
 
     @property
     def drawn(self) -> dict[str, VectorSpec]:
@@ -188,6 +225,11 @@ class PairSpec:
         return {name: spec for name, spec in self.stored.items() if isinstance(spec, ImageSpec)}
 
 
+def times(sides: Iterable[int]) -> str:
+    """Write a size as people do: `256 x 128`."""
+    return " x ".join(map(str, sides))
+
+
 def is_drawn(spec: ExtraSpec) -> TypeGuard[VectorSpec]:
     """Tell whether an extra is drawn, and no pair holds it."""
     return isinstance(spec, VectorSpec) and spec.kind == "noise"
@@ -203,8 +245,8 @@ class Pair:
         name: What it is called.
         extras: By name what the data set's spec says in its `extras`, but for noise.
 
-    Shape: images (C_stored, H, W), integer or float values between the spec's `low` and `high`; a label map has one
-    plane, which holds the classes' indices. Vectors (size,); a class is a whole number, ().
+    Shape: images (C_stored, H, W), volumes (C_stored, D, H, W), integer or float values between the spec's `low` and
+    `high`; a label map has one plane, which holds the classes' indices. Vectors (size,); a class is a whole number, ().
     """
 
     source: Tensor

@@ -69,7 +69,7 @@ def _names(value: object) -> bool:
 
 
 def _size(value: object) -> bool:
-    return value is None or (isinstance(value, tuple | list) and len(value) == 2 and all(map(_whole(1), value)))
+    return value is None or (isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_whole(1), value)))
 
 
 def _scales(value: object) -> bool:
@@ -124,9 +124,10 @@ detached = Attribute(
     *("detached", "loss", "true or false", False, _bool),
     "Its gradient is meant not to be its value's derivative; the conformance suite does not compare the two.",
 )
-at = Attribute[Callable[[int, int], PairDataset] | None](
+at = Attribute[Callable[..., PairDataset] | None](
     *("at", "dataset", "a method (height, width) -> PairDataset", None, callable),
-    "The same data at another size, for augmentations that load larger images than they return.",
+    "The same data at another size, for augmentations that load larger images than they return; of volumes the depth "
+    "comes first.",
 )
 own_shapes = Attribute(
     *("own_shapes", "dataset", "true or false", False, _bool),
@@ -164,9 +165,10 @@ moves = Attribute(
     *("moves", "augmentation", "true or false", True, _bool),
     "Whether it changes where things are; if so, its call takes the images among the extras too: `*extras`.",
 )
-loads = Attribute[tuple[int, int] | None](
+loads = Attribute[tuple[int, ...] | None](
     *("loads", "augmentation", "(height, width) or None", None, _size),
-    "The size of the images that it wants to be given, where they are larger than those it returns.",
+    "The size of the images that it wants to be given, where they are larger than those it returns; of volumes with "
+    "the depth before it.",
 )
 parts = Attribute[tuple[float, float] | None](
     *("parts", "augmentation", "(least, most) scale or None", None, _scales),

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from p2pkit import ComponentError, ImageSpec, PairSpec, to_network
-from p2pkit.builtin.augmentations import Affine, ColourJitter, Flip, JitterCrop, Rotate90, p2pkit_augmentations
+from p2pkit.builtin.augmentations import Affine, ColourJitter, Crop, Flip, JitterCrop, Rotate90, p2pkit_augmentations
 from p2pkit.engine.step.cuda_graph import sync_debug
 
 LABELS = ImageSpec(4, kind="labels")
@@ -286,3 +286,23 @@ def test_images_beside_a_pair_move_like_its_own(factory, params, batch):
     assert torch.equal(moved[3], moved[0])
     assert moved[2].unique().tolist() == [-1, 1]
     assert not ColourJitter.moves
+
+
+@pytest.mark.parametrize(
+    ("factory", "params", "side"), [(Flip, {}, 8), (Rotate90, {}, 8), (Crop, {}, 12), (JitterCrop, {"load": 10}, 8)]
+)
+def test_volumes_move_as_one_in_both(factory, params, side):
+    torch.manual_seed(0)
+    augmentation = factory(PairSpec(ImageSpec(1), ImageSpec(1), 8, 8, depth=8), **params)
+    volume = torch.rand(6, 1, side, side, side) * 2 - 1
+    source, target = augmentation(volume, -volume)
+    assert source.shape == (6, 1, 8, 8, 8)
+    torch.testing.assert_close(source, -target)
+    assert len({float(moved[0, 0, 0, 0]) for moved in source}) > 1
+    if factory in (Flip, Crop):
+        assert all(float(value) in set(volume.flatten().tolist()) for value in source[:, 0, 3, 2, 1])
+
+
+def test_affine_is_for_images():
+    with pytest.raises(ComponentError, match="volumes"):
+        Affine(PairSpec(ImageSpec(1), ImageSpec(1), 8, 8, depth=8))

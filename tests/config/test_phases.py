@@ -21,7 +21,7 @@ def test_a_run_without_phases_is_a_run_of_one(plan):
     assert (phase.number, phase.count, phase.start, phase.end) == (1, 1, 0, 2)
     assert {name: part.weight for name, part in phase.terms.items()} == {"gan": 1, "l1": 100}
     assert phase.updates == UpdatesConfig()
-    assert phase.height_and_width(IMAGES) == (64, 128)
+    assert phase.size_of(IMAGES) == (64, 128)
     assert (phase.rate("generator"), phase.frozen["generator"]) == (1, [])
     assert plan().resolved()["phases"] == []
 
@@ -43,7 +43,7 @@ def test_a_phase_says_what_differs_and_the_run_the_rest(plan):
     assert weights == [{"gan": 0, "l1": 100, "ssim": 5}, *[{"gan": 1, "l1": 100, "ssim": 0}] * 2]
     assert [(phase.start, phase.end) for phase in found.phases] == [(0, 3), (3, 7), (7, 20)]
     assert [str(phase) for phase in found.phases] == ["phase 1/3 (warm)", "phase 2/3", "phase 3/3"]
-    assert [phase.height_and_width(IMAGES) for phase in found.phases] == [(32, 64), (16, 64), (64, 128)]
+    assert [phase.size_of(IMAGES) for phase in found.phases] == [(32, 64), (16, 64), (64, 128)]
     assert (warm.updates.groups, second.updates.groups, rest.updates.groups) == (2, 1, 2)
     assert [second.updates.due(step) for step in range(4)] == [True, False, False, True]
     assert [phase.frozen["generator"] for phase in found.phases] == [["up.*"], [], ["up.*"]]

@@ -214,3 +214,29 @@ def test_pictures_of_labels_are_in_the_palettes_colours():
     plain = ImageSpec(40, kind="labels")
     seen = to_network(torch.arange(40).view(1, 1, 1, 40), plain)[0]
     assert len({tuple(colour) for colour in to_picture(seen, plain)[0]}) == 40
+
+
+def test_volumes_are_resized_by_one_filter_along_all_sides():
+    volume = torch.rand(1, 6, 8, 10, generator=torch.Generator().manual_seed(0))
+    slices = torch.stack([resize(each, 4, 5) for each in volume.movedim(1, 0)], 1)
+    torch.testing.assert_close(resize(volume, 4, 5, depth=6), slices)
+    upright = torch.stack([resize(each, 3, 10) for each in volume.movedim(2, 0)], 2)
+    torch.testing.assert_close(resize(volume, 8, 10, depth=3), upright, atol=1e-2, rtol=0)  # each is cut off by itself
+    nearest = resize(torch.arange(4).view(1, 4, 1, 1).to(torch.uint8), 1, 1, depth=8, nearest=True)
+    assert nearest.flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_volumes_as_networks_see_them_and_as_pictures():
+    grey = ImageSpec(1, low=-10, high=10)
+    stored = torch.linspace(-10, 10, 5).view(1, 1, 5, 1, 1).expand(1, 1, 5, 2, 3)
+    seen = to_network(stored, grey)
+    torch.testing.assert_close(to_stored(seen, grey), stored)
+    assert to_picture(seen[0], grey).shape == (2, 3, 3)
+    assert (to_picture(seen[0], grey) == 128).all(), "the middle slice"
+    labels = torch.randint(3, (1, 1, 4, 2, 2), generator=torch.Generator().manual_seed(0))
+    planes = to_network(labels, ImageSpec(3, kind="labels"))
+    assert planes.shape == (1, 3, 4, 2, 2)
+    assert torch.equal(to_stored(planes, ImageSpec(3, kind="labels")), labels.to(torch.uint8))
+    colour = conform(torch.zeros(1, 4, 2, 2, dtype=torch.uint8), ImageSpec(3))
+    assert colour.shape == (3, 4, 2, 2)
+    assert conform(colour, ImageSpec(1)).shape == (1, 4, 2, 2)

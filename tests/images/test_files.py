@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from p2pkit import ImageSpec
+from p2pkit import ImageFile, ImageSpec
 from p2pkit.images.files import image_tensor, read_image, write_image
 
 GREY, RGB, RGBA = ImageSpec(1), ImageSpec(3), ImageSpec(4)
@@ -180,8 +180,8 @@ def test_a_damaged_file_is_an_os_error_without_its_own_path(tmp_path, name, cont
 @pytest.mark.parametrize(
     ("array", "cause"),
     [
-        (np.zeros(3), "two or three dimensions, not 1"),
-        (np.zeros((2, 2, 2, 2)), "two or three dimensions, not 4"),
+        (np.zeros(3), "two or three dimensions and a volume four, not 1"),
+        (np.zeros((2, 2, 2, 2, 2)), "two or three dimensions and a volume four, not 5"),
         (np.zeros((0, 4)), "empty: 0 x 4"),
         (np.array([["a"]]), "holds numbers"),
         (np.zeros((2, 2), complex), "holds numbers"),
@@ -261,3 +261,12 @@ def test_floats_keep_their_values(tmp_path, channels, suffix, kept):
 def test_an_unknown_suffix_is_told(tmp_path):
     with pytest.raises(ValueError, match="unknown file extension"):
         write_image(torch.zeros(3, 2, 2, dtype=torch.uint8), tmp_path / "x.what")
+
+
+def test_volumes_are_arrays_of_four_dimensions(tmp_path):
+    volume = torch.arange(24, dtype=torch.float32).view(1, 2, 3, 4)
+    written = write_image(volume, tmp_path / "volume.png")
+    assert written.suffix == ".npy", "PNG holds images alone"
+    assert np.load(written).shape == (2, 3, 4, 1)
+    assert torch.equal(read_image(written), volume)
+    assert torch.equal(image_tensor(ImageFile(np.load(written))), volume)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from p2pkit import ImageSpec, PairSpec, Reading, painted_colours
+from p2pkit import ImageSpec, PairSpec, Reading, Slices, cut_slices, painted_colours, stretch
 from p2pkit.images.files import read_image
 from p2pkit.images.reading import read_source
 
@@ -56,3 +57,31 @@ def test_a_photo_is_refused_where_sources_are_painted():
     assert read_source(photo(2), images, given="source").shape == (3, 96, 96)
     assert read_source(painted(7, quality=75), images).shape == (3, 96, 96)
     assert read_source(painted(7).to(torch.uint16) * 257, images).shape == (3, 96, 96)
+
+
+def test_slices_have_their_neighbours_as_channels():
+    volume = torch.arange(4).view(1, 4, 1, 1) * torch.ones(1, 4, 2, 3)
+    cut = cut_slices(volume, Slices(0, 1))
+    assert cut.shape == (4, 3, 2, 3)
+    assert cut[:, :, 0, 0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3]]
+    assert torch.equal(cut_slices(volume, Slices(0, 1), [2])[0], cut[2])
+    assert cut_slices(volume, Slices(2)).shape == (3, 1, 4, 2)
+
+
+def test_values_between_percentiles_become_0_to_1():
+    image = torch.arange(101).view(1, 1, 101).to(torch.int16)
+    assert stretch(image, (10, 90))[0, 0, [0, 10, 50, 90, 100]].tolist() == [0, 0, 0.5, 1, 1]
+    assert not stretch(torch.full((1, 2, 2), 7.0), (1, 99)).any()
+
+
+def test_volumes_for_networks_of_slices_and_slices_for_those_of_volumes():
+    unit = ImageSpec(1, low=0, high=1, dtype="float32")
+    reading = Reading(slices=Slices(0, 1), percentiles=(0, 100))
+    images = PairSpec(replace(unit, channels=3), unit, 8, 8, reading)
+    source = read_source(torch.arange(60).view(1, 3, 4, 5), images)
+    assert (source.shape, source.min(), source.max()) == ((1, 3, 4, 5), -1, 1)
+    with pytest.raises(OSError, match="give the volume"):
+        read_source(torch.zeros(1, 4, 5), images)
+    assert read_source(torch.zeros(1, 4, 5), PairSpec(unit, unit, 8, 8, depth=8)).shape == (1, 1, 4, 5)
+    with pytest.raises(OSError, match="own size"):
+        read_source(torch.zeros(1, 3, 4, 5), images, size=(8, 8))

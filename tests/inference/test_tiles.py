@@ -32,7 +32,7 @@ def test_what_looks_at_pixels_alone_is_the_same_in_tiles(batch):
     source = torch.rand(2, 75, 93, generator=torch.Generator().manual_seed(0)) * 2 - 1
     tiling, seam = Tiling(32, 12, always=True), Seam()
     rows = translate_rows(
-        lambda a, b: source[:, a:b], torch.neg, Axis(75, 4, tiling), Axis(93, 4, tiling), seam, batch=batch
+        lambda a, b: source[:, a:b], torch.neg, [Axis(75, 4, tiling), Axis(93, 4, tiling)], seam, batch=batch
     )
     torch.testing.assert_close(torch.cat(list(rows), 1), -source)
     assert seam.most < 1e-5
@@ -46,7 +46,7 @@ def test_the_seam_is_what_tiles_differ_by_where_they_overlap():
         return torch.full_like(tiles, next(levels))
 
     made = torch.cat(
-        list(translate_rows(lambda a, b: source[:, a:b], run, Axis(32, 1, tiling), Axis(56, 1, tiling), seam)), 1
+        list(translate_rows(lambda a, b: source[:, a:b], run, [Axis(32, 1, tiling), Axis(56, 1, tiling)], seam)), 1
     )
     assert (seam.mean, seam.most) == (pytest.approx(0.5), pytest.approx(0.5))
     line = made[0, 0]
@@ -68,6 +68,23 @@ def test_tiles_are_wanted_where_they_are_asked_for_or_an_image_is_large():
             Tiling.asked(tile, overlap)
 
 
+def test_volumes_in_tiles_along_all_three_sides():
+    source = torch.rand(1, 21, 30, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    tiling, seam, sizes = Tiling(12, 4, always=True), Seam(), set()
+
+    def run(tiles):
+        sizes.add(tuple(tiles.shape[2:]))
+        return -tiles
+
+    axes = [Axis(side, 4, tiling) for side in source.shape[1:]]
+    slices = translate_rows(lambda a, b: source[:, a:b], run, axes, seam, batch=3)
+    torch.testing.assert_close(torch.cat(list(slices), 1), -source)
+    assert sizes == {(12, 12, 12)}
+    assert seam.most < 1e-5
+    assert Tiling().along(3) == Tiling(64, 16)
+    assert Tiling(96, 12, always=True).along(3).tile == 96
+
+
 def test_layers_that_look_at_all_of_an_image_are_named():
     network = nn.Sequential(nn.Conv2d(1, 1, 3), nn.InstanceNorm2d(1), nn.BatchNorm2d(1))
     assert whole_image_layers(network, "running") == ["InstanceNorm2d"]
@@ -76,5 +93,5 @@ def test_layers_that_look_at_all_of_an_image_are_named():
 
 def test_padding_reflects_as_far_as_that_reaches():
     image = torch.tensor([[[1.0, 2.0, 3.0]]])
-    assert padded(image, 1, 5).tolist() == [[[1, 2, 3, 2, 1]]]
-    assert padded(image, 2, 8).tolist() == [[[1, 2, 3, 2, 1, 1, 1, 1]] * 2]
+    assert padded(image, (1, 5)).tolist() == [[[1, 2, 3, 2, 1]]]
+    assert padded(image, (2, 8)).tolist() == [[[1, 2, 3, 2, 1, 1, 1, 1]] * 2]

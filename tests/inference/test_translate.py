@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from p2pkit import DataError, ImageSpec, PairSpec, Translator
+from p2pkit import DataError, ImageFile, ImageSpec, PairSpec, Reading, Slices, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 
@@ -130,3 +132,34 @@ def test_each_image_its_own_batch_where_its_statistics_count(picture, tmp_path):
     model = Translator(Negative(), spec, place, batch_norm="batch")
     model.translate_files([tmp_path / f"{index}.png" for index in range(3)], tmp_path / "out")
     assert [shape[0] for shape in model.generator.seen] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_network_of_images_translates_a_volume_slice_by_slice(axis, tmp_path):
+    model = translator(source=ImageSpec(3), target=ImageSpec(3))
+    spec = replace(model.images, source=ImageSpec(3), reading=Reading(slices=Slices(axis, 1)))
+    volume = np.random.default_rng(0).integers(0, 256, (5, 13, 21, 1), dtype=np.uint8)
+    fake = replace(model, images=spec).translate(ImageFile(volume, "kept"))
+    assert fake.meta == "kept"
+    assert fake.pixels.shape == (5, 13, 21, 3)
+    np.testing.assert_array_equal(fake.pixels[..., 1:2], 255 - volume)
+    before, after = np.roll(volume, 1, axis), np.roll(volume, -1, axis)
+    middle = (slice(None),) * axis + (slice(1, -1),)
+    np.testing.assert_array_equal(fake.pixels[..., 0:1][middle], (255 - before)[middle])
+    np.testing.assert_array_equal(fake.pixels[..., 2:3][middle], (255 - after)[middle])
+    assert len(model.generator.seen) == volume.shape[axis]
+    np.save(tmp_path / "volume.npy", volume)
+    (written,) = replace(model, images=spec).translate_files(tmp_path / "volume.npy", tmp_path / "fakes", batch=4)
+    np.testing.assert_array_equal(np.load(written), fake.pixels)
+
+
+def test_a_network_of_volumes():
+    model = translator(source=ImageSpec(1), target=ImageSpec(1))
+    model = replace(model, images=replace(model.images, depth=16))
+    volume = torch.randint(0, 256, (1, 5, 13, 21), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.translate(volume), 255 - volume)
+    assert model.generator.seen == [(1, 1, 8, 16, 24)]
+    assert torch.equal(model.translate(torch.stack([volume, volume]))[1], 255 - volume)
+    tiled = model.translate(volume, tile=8)
+    assert torch.equal(tiled, 255 - volume)
+    assert model.generator.seen[-1] == (1, 1, 8, 8, 8)

@@ -31,6 +31,13 @@ PARAMETERS = {
     "smp_upernet": {"encoder": "tu-mobilenetv3_small_050", "channels": 16},
     "smp_segformer": {"encoder": "tu-resnet10t", "channels": 16},
     "smp_dpt": {"encoder": "tu-test_vit", "channels": 16},
+    "monai_unet": {"channels": (4, 8)},
+    "monai_attention_unet": {"channels": (4, 8)},
+    "monai_unet_plus_plus": {"channels": (4, 4, 4, 4, 4, 4)},
+    "monai_swin_unetr": {"width": 12, "blocks": (1, 1, 1, 1), "heads": (1, 1, 1, 1), "window": 2},
+    "monai_dynunet": {"channels": (4, 8, 8)},
+    "monai_patch": {"width": 4, "layers": 2},
+    "monai_multiscale": {"width": 4, "layers": 1},
 }
 NEEDS_FILES = {
     "vgg": "weights that are not in the project; its own tests make some",
@@ -40,6 +47,10 @@ NEEDS_FILES = {
     "geo_tiles": "rasters; its own tests make some",
     "geotiff": "rasters; its own tests make some",
     "torchgeo_pairs": "torchgeo and one of its data sets; its own tests have a stand-in",
+    "volume_slices": "a folder of volumes; its own tests make one",
+    "volumes": "a folder of volumes; its own tests make one",
+    "nifti": "files of its format; its own tests write some",
+    "dicom": "files of its format; its own tests write some",
 }
 
 
@@ -76,7 +87,7 @@ def test_every_component_takes_a_step(everything, tmp_path):
         used = {"use": component.full_name, "params": PARAMETERS.get(component.name, {})}
         config = {
             "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
-            "generator": used if component.kind == "generator" else "unet_tiny",
+            "generator": "unet_tiny",
             "discriminator": "pixel",
             "losses": {"gan": 1, "l1": 100},
             "schedule": {"steps": 1},
@@ -86,8 +97,11 @@ def test_every_component_takes_a_step(everything, tmp_path):
         }
         if component.kind == "loss":
             config["losses"][component.name] = used
+        elif component.kind == "metric":
+            config["evaluate"]["metrics"] = [component.full_name]
         else:
-            assert component.kind == "generator", f"say here how to train with a {component.kind}"
+            assert component.kind in config, f"say here how to train with a {component.kind}"
+            config[component.kind] = used
         run = p2pkit.train(config, registry=everything)
         assert run.step == 1
         trained.append(component.name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 import p2pkit
 from p2pkit import ComponentError, ImageSpec, PairSpec
@@ -25,7 +25,7 @@ class Geometric(ABC):
     Args:
         images: What the run's images are.
 
-    Shape: each image (B, C, H, W) in [-1, 1]; classes' planes are 1 or -1.
+    Shape: each image (B, C, H, W), volume (B, C, D, H, W), in [-1, 1]; classes' planes are 1 or -1.
     """
 
     def __init__(self, images: PairSpec) -> None:
@@ -91,21 +91,18 @@ class JitterCrop(Geometric):
         if load < images.height:
             cause = f"a part of {images.height} rows can't be cut out of {load}"
             raise ComponentError(cause, remedy=f"give at least {images.height}", parameter="load")
-        self.enlarged = (load, round(load * images.width / images.height))
+        self.enlarged = tuple(round(load * side / images.height) for side in images.size)
         self.loads = None if stretch else self.enlarged
 
     def prepare(self, batch: Tensor, spec: ImageSpec) -> Tensor:
         """Enlarge what the data set did not."""
         if batch.shape[2:] == self.enlarged:
             return batch
-        if spec.kind == "labels":
-            return functional.interpolate(batch, self.enlarged, mode="nearest-exact")
-        return functional.interpolate(batch, self.enlarged, mode="bicubic", antialias=True).clamp(-1, 1)
+        return p2pkit.resample(batch, self.enlarged, nearest=spec.kind == "labels").clamp(-1, 1)
 
     def draw(self, batch: Tensor) -> Tensor:
         """Draw each part's first row and column."""
-        spare = self.enlarged[0] - self.images.height + 1, self.enlarged[1] - self.images.width + 1
-        return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
+        return _corners(len(batch), self.enlarged, self.images)
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Cut the parts out."""
@@ -135,8 +132,7 @@ class Crop(Geometric):
 
     def draw(self, batch: Tensor) -> Tensor:
         """Draw each part's first row and column, where the batch is larger than the parts."""
-        spare = batch.shape[2] - self.images.height + 1, batch.shape[3] - self.images.width + 1
-        return torch.stack([torch.randint(most, (len(batch),)) for most in spare], dim=1)
+        return _corners(len(batch), batch.shape[2:], self.images)
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Cut the parts out."""
@@ -156,7 +152,7 @@ class Flip(Geometric):
 
     def move(self, batch: Tensor, drawn: Tensor, spec: ImageSpec) -> Tensor:
         """Mirror them."""
-        return torch.where(_each(drawn, batch), batch.flip(3), batch)
+        return torch.where(_each(drawn, batch), batch.flip(-1), batch)
 
 
 class Rotate90(Geometric):
@@ -177,7 +173,7 @@ class Rotate90(Geometric):
         turns = _each(drawn, batch)
         moved = batch
         for count in (1, 2, 3):
-            moved = torch.where(turns == count, batch.rot90(count, (2, 3)), moved)
+            moved = torch.where(turns == count, batch.rot90(count, (-2, -1)), moved)
         return moved
 
 
@@ -202,6 +198,9 @@ class Affine(Geometric):
         ] = "reflection",
     ) -> None:
         super().__init__(images)
+        if images.dims > 2:
+            remedy = "use flip, rotate90, crop or jitter_crop, or leave it out"
+            raise ComponentError("affine moves images in their plane, and these are volumes", remedy=remedy)
         self.degrees, self.translate, self.scale, self.shear = degrees, translate, scale, shear
         self.padding = padding
 
@@ -230,10 +229,18 @@ class Affine(Geometric):
         return p2pkit.to_network(moved, spec).to(batch.dtype) if labels else moved - 1
 
 
+def _corners(count: int, size: Sequence[int], images: PairSpec) -> Tensor:
+    """Draw where parts of the run's size begin in images of another: one number for each side, (count, sides)."""
+    spare = [side - own + 1 for side, own in zip(size, images.size, strict=True)]
+    return torch.stack([torch.randint(most, (count,)) for most in spare], dim=1)
+
+
 def _cut_out(batch: Tensor, corners: Tensor, images: PairSpec) -> Tensor:
-    height, width = images.height, images.width
-    each = zip(batch, corners.tolist(), strict=True)
-    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in each])
+    parts = []
+    for image, corner in zip(batch, corners.tolist(), strict=True):
+        box = (slice(start, start + side) for start, side in zip(corner, images.size, strict=True))
+        parts.append(image[(slice(None), *box)])
+    return torch.stack(parts)
 
 
 def _indices(planes: Tensor) -> Tensor:
@@ -244,4 +251,4 @@ def _indices(planes: Tensor) -> Tensor:
 
 def _each(drawn: Tensor, batch: Tensor) -> Tensor:
     """Bring one value for each pair to the batch's device and shape."""
-    return drawn.to(batch.device, non_blocking=batch.is_cuda).view(-1, 1, 1, 1)
+    return drawn.to(batch.device, non_blocking=batch.is_cuda).view(-1, *[1] * (batch.ndim - 1))

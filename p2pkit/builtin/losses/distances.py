@@ -115,7 +115,7 @@ class FeatureMatching:
 
 
 class TotalVariation:
-    """Roughness of the fake: mean absolute difference of neighbours in rows plus that in columns.
+    """Roughness of the fake: mean absolute difference of neighbours in rows plus that in columns, of volumes in slices.
 
     Source: Johnson et al. 2016, arXiv:1603.08155, section 3.2.
     """
@@ -123,4 +123,4 @@ class TotalVariation:
     def generator(self, view: View) -> Tensor:
         """The fake's roughness."""
         fake = view.fake.float()
-        return fake.diff(dim=-1).abs().mean() + fake.diff(dim=-2).abs().mean()
+        return torch.stack([fake.diff(dim=side).abs().mean() for side in range(2, fake.ndim)]).sum()

@@ -43,7 +43,7 @@ class GradientPenalty:
 
     def discriminator(self, view: View) -> Tensor:
         """The penalty at random points between target and fake."""
-        share = torch.rand(len(view.target), 1, 1, 1, device=view.target.device)
+        share = torch.rand(len(view.target), *[1] * (view.target.ndim - 1), device=view.target.device)
         between = torch.lerp(view.target.float(), view.fake.float(), share)
         norms: Tensor = torch.linalg.vector_norm(_gradient(view, between), dim=1)
         return (norms - self.slope).square().mean()

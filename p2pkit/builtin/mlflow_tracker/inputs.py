@@ -41,22 +41,23 @@ def dataset_of(facts: DatasetFacts, split: str) -> tuple[str, str]:
     return f"{facts.name} {split}", _digest(facts, split)
 
 
-def image_schema(image: ImageSpec, *, rows: int = -1, columns: int = -1) -> Schema:
-    """Return the form of a batch of stored images.
+def image_schema(image: ImageSpec, size: tuple[int, ...] = (-1, -1)) -> Schema:
+    """Return the form of a batch of stored images or volumes.
 
-    Shape: (B, H, W, C_stored).
+    Shape: (B, H, W, C_stored), or (B, D, H, W, C_stored).
     """
     import torch
     from mlflow.types import Schema, TensorSpec
 
     channels = 1 if image.kind == "labels" else image.channels
     kind = torch.empty(0, dtype=p2pkit.stored_type(image)).numpy().dtype
-    return Schema([TensorSpec(kind, (-1, rows, columns, channels))])
+    return Schema([TensorSpec(kind, (-1, *size, channels))])
 
 
 def _schema(facts: DatasetFacts) -> str:
-    size = {"rows": facts.spec.height, "columns": facts.spec.width}
-    source, target = (image_schema(image, **size).to_json() for image in (facts.spec.source, facts.spec.target))
+    source, target = (
+        image_schema(image, facts.spec.size).to_json() for image in (facts.spec.source, facts.spec.target)
+    )
     return json.dumps({"mlflow_tensorspec": {"features": source, "targets": target}})
 
 

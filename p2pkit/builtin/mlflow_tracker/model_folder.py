@@ -132,8 +132,8 @@ def signature(images: PairSpec) -> ModelSignature:
 def example(images: PairSpec) -> NDArray[np.generic]:
     """Return what a model can be given: a file in base64, or an array where no file holds its sources."""
     source = images.source
-    shape = (images.height, images.width)
-    if _fits_png(source):
+    shape = images.size
+    if _fits_png(source) and images.dims == 2:
         ramp = np.linspace(0, 255 if source.kind == "intensity" else source.channels - 1, images.width)
         picture = np.broadcast_to(ramp.astype(np.uint8), shape)
         file = io.BytesIO()

@@ -78,8 +78,7 @@ class Assembly:
 
         Shape: each image (B, C, H, W) in [-1, 1].
         """
-        height, width = self.phase.height_and_width(self.checked.spec)
-        images = replace(self.checked.spec, height=height, width=width)
+        images = self.checked.spec.sized(self.phase.size_of(self.checked.spec))
         specs = images.source, images.target, *(images.extras[name] for name in sorted(images.extras))
         with torch.device(self.place.device):
             return [

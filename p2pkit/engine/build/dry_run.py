@@ -20,9 +20,11 @@ from p2pkit.engine.step.objective import Objective, PlayerName, Term
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.extras.calling import SEEN, answered, chosen, generated, lacking
 from p2pkit.extras.values import blank
-from p2pkit.types import Discriminate, PairSpec, Verdict, View, optional
+from p2pkit.types import Discriminate, PairSpec, Verdict, View, optional, times
 from p2pkit.types import Made as Generated
 from p2pkit.untyped import Made
+
+_OF_VOLUMES = "the data are volumes (B, C, D, H, W): take a network of three dimensions, if this is one of images"
 
 
 def built(part: Part, images: PairSpec | None, problems: list[Problem]) -> Made:
@@ -65,6 +67,7 @@ class DryRun:
         self.problems: list[Problem] = []
         self.errors: list[BaseException] = []
         self.adversarial = False
+        self._remedy = _OF_VOLUMES if images.dims > 2 else ""
         with torch.device(device), torch.random.fork_rng(devices=[]):
             generator = self._network(plan.generator, images, training=training) if plan.generator else None
             losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
@@ -91,8 +94,7 @@ class DryRun:
                 return
             for phase in tried:
                 with self._told_of(phase, images):
-                    height, width = phase.height_and_width(images)
-                    resized = replace(images, height=height, width=width)
+                    resized = images.sized(phase.size_of(images))
                     asked = own if resized == images else self._asked(generator, discriminator, resized, batch)
                     if asked is not None:
                         self._check_phase(plan, weighed[phase.number], asked)
@@ -101,7 +103,7 @@ class DryRun:
         self, generator: nn.Module, discriminator: nn.Module | None, images: PairSpec, count: int
     ) -> _Asked | None:
         sides = (images.source, images.target)
-        source, target = (torch.zeros(count, side.channels, images.height, images.width) for side in sides)
+        source, target = (torch.zeros(count, side.channels, *images.size) for side in sides)
         extras = blank(images, count)
         made = self._generated(generator, source, target, extras)
         return _Asked(generator, discriminator, source, target, made, extras) if made is not None else None
@@ -171,7 +173,7 @@ class DryRun:
             self.problems.append(error.at(path))
         except Exception as error:
             self.errors.append(error)
-            self.problems.append(Problem(path, first_line(error)))
+            self.problems.append(Problem(path, first_line(error), self._remedy if path in SEEN else ""))
 
     def _lacking(self, key: str, network: nn.Module, extras: Mapping[str, Tensor]) -> bool:
         """Tell of the extras that a network asks for, and nobody has."""
@@ -325,9 +327,9 @@ def _tried(plan: Plan, *, training: bool) -> list[Phase]:
 
 def _in_phase(problem: Problem, phase: Phase, images: PairSpec) -> Problem:
     """Name a problem by what the phase has of its own: its size, or its terms."""
-    size = phase.height_and_width(images)
-    if size != (images.height, images.width):
-        cause = f"{problem.path} at {size[0]} x {size[1]}: {problem.cause}"
+    size = phase.size_of(images)
+    if size != images.size:
+        cause = f"{problem.path} at {times(size)}: {problem.cause}"
         return replace(problem, path=phase.at("size"), cause=cause)
     return replace(problem, path=phase.at(problem.path)) if problem.path.startswith("losses") else problem
 

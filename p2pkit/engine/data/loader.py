@@ -10,13 +10,13 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.profiler import record_function
 
 from p2pkit.engine.data.pair_sources import BatchOrder, Cached, Images, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.extras.calling import moved_along
 from p2pkit.extras.values import draw, seen
+from p2pkit.images.convert import resample
 from p2pkit.types import ExtraSpec, ImageSpec, PairAugmentation, PairSpec
 
 
@@ -72,15 +72,15 @@ class Loader:
         self.shuffle = shuffle
         self.part = part
         self.parts = parts
-        self.size: tuple[int, int] | None = None
+        self.size: tuple[int, ...] | None = None
 
-    def sized(self, size: tuple[int, int]) -> Loader:
+    def sized(self, size: tuple[int, ...]) -> Loader:
         """Return a loader of the same batches whose images are of another size once they are augmented.
 
         Args:
-            size: Height and width.
+            size: Height and width, of volumes depth before them.
         """
-        if size == (self.images.height, self.images.width):
+        if size == self.images.size:
             return self
         other = copy.copy(self)
         other.size = size
@@ -177,12 +177,10 @@ class Loader:
         return {name: seen(each, spec) for each, (name, spec) in zip(stored, self.images.stored.items(), strict=True)}
 
 
-def _resized(batch: Tensor, size: tuple[int, int], spec: ExtraSpec) -> Tensor:
+def _resized(batch: Tensor, size: tuple[int, ...], spec: ExtraSpec) -> Tensor:
     if not isinstance(spec, ImageSpec):
         return batch
-    if spec.kind == "labels":
-        return functional.interpolate(batch, size, mode="nearest-exact")
-    return functional.interpolate(batch, size, mode="bicubic", antialias=True).clamp(-1, 1)
+    return resample(batch, size, nearest=spec.kind == "labels").clamp(-1, 1)
 
 
 def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from p2pkit.errors import DataError, Problem
-from p2pkit.types import ImageSpec, Pair, PairSpec, VectorSpec
+from p2pkit.types import ImageSpec, Pair, PairSpec, VectorSpec, times
+from p2pkit.types.images import SIDES
 from p2pkit.untyped import Made
 
 _SCALE = 16.0
@@ -34,7 +35,7 @@ def hold_against(images: PairSpec | None, decode: Callable[[], Pair]) -> Pair:
         raise DataError(Problem("dataset", f"gave a {type(pair).__name__} where a p2pkit.Pair is wanted"))
     if cause := _bad_name(pair.name):
         raise DataError(Problem("dataset", f"a pair's name {cause}", "name pairs as files in a folder: train/0001"))
-    size = images.height, images.width
+    size = images.size
     if pair.extras.keys() != images.given.keys():
         found, wanted = (", ".join(sorted(names)) or "none" for names in (pair.extras, images.given))
         remedy = "let each pair hold what the data set's spec says in its extras"
@@ -57,14 +58,14 @@ def _bad_name(name: object) -> str:
     return ""
 
 
-def _misfit(image: object, spec: ImageSpec, size: tuple[int, int]) -> str:
+def _misfit(image: object, spec: ImageSpec, size: tuple[int, ...]) -> str:
     """Say in what an image differs from its spec; empty where it does not."""
     if not isinstance(image, Tensor):
         return f"is a {type(image).__name__} and not a torch.Tensor"
     planes = 1 if spec.kind == "labels" else spec.channels
     if tuple(image.shape) != (planes, *size):
-        found, wanted = _times(image.shape), _times((planes, *size))
-        return f"is of shape {found}, where {wanted} is stated (channels x height x width)"
+        found, wanted = times(image.shape), times((planes, *size))
+        return f"is of shape {found}, where {wanted} is stated (channels x {SIDES[len(size)]})"
     if spec.kind == "labels":
         return _wrong_classes(image, spec)
     if not image.is_floating_point():
@@ -107,10 +108,6 @@ def _wrong_classes(image: Tensor, spec: ImageSpec) -> str:
 def _ends(image: Tensor) -> tuple[float, float]:
     low, high = image.to(torch.int64).aminmax()
     return float(low), float(high)
-
-
-def _times(shape: tuple[int, ...] | torch.Size) -> str:
-    return " x ".join(map(str, shape))
 
 
 class ScaleCheck:

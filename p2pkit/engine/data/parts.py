@@ -16,7 +16,7 @@ from p2pkit.engine.data.pair_sources import BatchOrder, Images, Indexed, read_pa
 from p2pkit.engine.data.workers import ALONE, Workers
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import DataError, Problem
-from p2pkit.images.convert import resize
+from p2pkit.images.convert import resize_to
 from p2pkit.types import ExtraSpec, ImageSpec, Pair, PairSpec
 
 
@@ -56,22 +56,22 @@ class Parts(Indexed):
         Args:
             index: Which pair.
         """
-        pair, height, width = self.pairs[index], self.images.height, self.images.width
+        pair, wanted = self.pairs[index], self.images.size
         draw = self._draws(index)
         scale = self.scales[0] + draw[0] * (self.scales[1] - self.scales[0])
         if self.seed is None:
             scale = min(max(1.0, self.scales[0]), self.scales[1])
-        rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
-        factor = max(1.0, rows / pair.source.shape[1], columns / pair.source.shape[2])
+        cut = [max(1, round(side / scale)) for side in wanted]
+        factor = max(1.0, *(side / own for side, own in zip(cut, pair.source.shape[1:], strict=True)))
         size = [math.ceil(side * factor - 1e-9) for side in pair.source.shape[1:]]
-        top, left = (int(d * (s - c + 1)) for d, s, c in zip(draw[1:], size, (rows, columns), strict=True))
+        starts = [int(d * (s - c + 1)) for d, s, c in zip(draw[1:], size, cut, strict=True)]
+        box = (slice(None), *(slice(start, start + side) for start, side in zip(starts, cut, strict=True)))
 
         def part(image: Tensor, spec: ExtraSpec) -> Tensor:
             if not isinstance(spec, ImageSpec):
                 return image
             nearest = spec.kind == "labels"
-            whole = resize(image, size[0], size[1], nearest=nearest)
-            return resize(whole[:, top : top + rows, left : left + columns], height, width, nearest=nearest)
+            return resize_to(resize_to(image, size, nearest=nearest)[box], wanted, nearest=nearest)
 
         specs = self.images.stored
         source, target, *extras = (part(each, specs[name]) for name, each in pair.stored.items())
@@ -79,9 +79,9 @@ class Parts(Indexed):
 
     def _draws(self, index: int) -> list[float]:
         if self.seed is None:
-            return [0.5, 0.5, 0.5]
+            return [0.5] * (1 + self.images.dims)
         dice = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
-        return [float(draw) for draw in torch.rand(3, generator=dice)]
+        return [float(draw) for draw in torch.rand(1 + self.images.dims, generator=dice)]
 
 
 class _Cut:

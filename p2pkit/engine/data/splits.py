@@ -93,7 +93,7 @@ class Splits:
             if scales is not None:
                 self.sources[split] = self._parts(split, self._native(), scales)
             elif shaped and resized is not None:
-                size = larger or (dataset.spec.height, dataset.spec.width)
+                size = larger or dataset.spec.size
                 self.sources[split] = self._parts(split, resized(*size), (1.0, 1.0))
             else:
                 self._whole(split, resized(*larger) if larger and resized is not None else dataset)

@@ -61,7 +61,7 @@ def has_unused_parameters(part: Part, images: PairSpec) -> bool:
     """Whether a network has parameters that nothing it makes depends on; seen on the meta device, without computing."""
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         network = part.build(images)
-        made = (torch.zeros(2, spec.channels, images.height, images.width) for spec in (images.source, images.target))
+        made = (torch.zeros(2, spec.channels, *images.size) for spec in (images.source, images.target))
         count, extras = SEEN[part.component.kind], blank(images, 2)
         try:
             output = network(*list(made)[:count], **chosen(network, extras, count))

@@ -13,7 +13,7 @@ from torch import Tensor
 from p2pkit.engine.data.pair_sources import BatchOrder, PairSource
 from p2pkit.engine.device.placement import Placement
 from p2pkit.extras.values import draw, seen
-from p2pkit.images.convert import resize
+from p2pkit.images.convert import resize_to
 from p2pkit.types import ExtraSpec, ImageSpec, PairSpec
 from p2pkit.untyped import Json
 
@@ -53,8 +53,7 @@ class BatchNormCalibrationSet:
     def _sized(self, stored: Tensor, spec: ExtraSpec) -> Tensor:
         if not isinstance(spec, ImageSpec):
             return stored
-        size = self.images.height, self.images.width
-        return torch.stack([resize(image, *size, nearest=spec.kind == "labels") for image in stored])
+        return torch.stack([resize_to(image, self.images.size, nearest=spec.kind == "labels") for image in stored])
 
     def protocol(self) -> dict[str, Json]:
         """Return what the statistics depend on, beside the network."""

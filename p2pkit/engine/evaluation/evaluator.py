@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Batch, Loader
@@ -20,13 +19,13 @@ from p2pkit.engine.distributed.ddp import broadcast_buffers
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.batch_norm_data import BatchNormCalibrationSet
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, recalibrate, run_in_mode
-from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score
+from p2pkit.engine.evaluation.metrics import Predict, metric_inputs, needs_several_fakes, own_protocol, score, scored
 from p2pkit.engine.evaluation.sample_sheet import Row, draw_sheet, side_by_side
 from p2pkit.engine.storage.evaluations import save_evaluation
 from p2pkit.errors import StorageError
 from p2pkit.extras.calling import generated, taken
 from p2pkit.extras.values import draw
-from p2pkit.images.convert import to_picture
+from p2pkit.images.convert import resample, to_picture
 from p2pkit.types import PairMetric, Report, Samples, optional
 from p2pkit.untyped import Json, Made
 
@@ -179,7 +178,7 @@ class Evaluator:
             "split": self.checked.split,
             "count": len(self.loader.stored),
             "pairs": scored.hexdigest()[:8],
-            "size": f"{self.images.height}x{self.images.width}",
+            "size": "x".join(map(str, self.images.size)),
             "resize": optional.resampling(self.checked.dataset),
             **asdict(self.mode),
             **gathered,
@@ -188,7 +187,7 @@ class Evaluator:
     @cached_property
     def _metrics(self) -> dict[str, PairMetric]:
         device = self.loader.place.device
-        metrics = {name: part.build(self.images).to(device) for name, part in self.plan.metrics.items()}
+        metrics = {name: part.build(scored(self.images)).to(device) for name, part in self.plan.metrics.items()}
         for metric in metrics.values():
             metric.sync_on_compute = self.loader.parts > 1
         return metrics
@@ -213,10 +212,10 @@ class Evaluator:
         source, target = self.images.source, self.images.target
         simple: dict[str, Predict] = {}
         if source.kind == target.kind and source.channels in (1, target.channels):
-            simple["source"] = lambda image, **_: image.expand(-1, target.channels, -1, -1)
+            simple["source"] = lambda image, **_: image.expand(len(image), target.channels, *image.shape[2:])
         if self.mean is not None:
             mean = self.mean
-            simple["mean"] = lambda image, **_: mean.expand(len(image), -1, -1, -1)
+            simple["mean"] = lambda image, **_: mean.expand(len(image), *mean.shape[1:])
         metrics = {name: metric for name, metric in self._metrics.items() if not needs_several_fakes(metric)}
         with torch.no_grad():
             offered = simple.items() if self.config.baselines else ()
@@ -276,7 +275,7 @@ class Evaluator:
 def mean_target(loader: Loader) -> Tensor:
     """Return the per-pixel mean of a split's first targets, at the size of the run's images.
 
-    Shape: (1, C_target, H, W) in [-1, 1].
+    Shape: (1, C_target, H, W) or (1, C_target, D, H, W), in [-1, 1].
     """
     sums: list[Tensor] = []
     count = 0
@@ -286,5 +285,4 @@ def mean_target(loader: Loader) -> Tensor:
         if count >= _MOST_FOR_MEAN:
             break
     (total,) = sums
-    size = (loader.images.height, loader.images.width)
-    return functional.interpolate(total / count, size, mode="bilinear", antialias=True)
+    return resample(total / count, loader.images.size, mode="bilinear")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from p2pkit.components import Metric
 from p2pkit.config import Part
 from p2pkit.engine.data.loader import Batch
 from p2pkit.extras.values import where_it_counts
-from p2pkit.types import PairMetric, optional
+from p2pkit.types import PairMetric, PairSpec, optional
 from p2pkit.untyped import Json
 
 Predict = Callable[..., Tensor]
@@ -30,6 +31,19 @@ def needs_several_fakes(metric: PairMetric) -> bool:
     return "fakes" in metric_inputs(metric)
 
 
+def scored(images: PairSpec) -> PairSpec:
+    """Return what metrics are given of a run's images: of volumes their slices, each an image of its own."""
+    return replace(images, depth=0)
+
+
+def _as_images(batch: Tensor) -> Tensor:
+    """Return the slices of volumes as images, one after another; images as they are.
+
+    Shape: (B, ..., C, D, H, W) -> (B * D, ..., C, H, W).
+    """
+    return batch.movedim(-3, 1).flatten(0, 1)
+
+
 def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict, mask: str = "") -> dict[str, float]:
     """Score what a function makes of sources.
 
@@ -42,7 +56,7 @@ def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict, mas
     Returns:
         The values by name.
 
-    Shape: images (B, C, H, W) in [-1, 1].
+    Shape: images (B, C, H, W), volumes (B, C, D, H, W), in [-1, 1].
     """
     for metric in metrics.values():
         metric.reset()
@@ -72,7 +86,7 @@ def update_metrics(
         extras: By name what stands beside the images.
         mask: Which of them says what counts.
     """
-    beside = extras or {}
+    beside, volumes = extras or {}, source.ndim > 4
 
     def fakes() -> Tensor:
         made = predict(source, **beside)
@@ -85,6 +99,8 @@ def update_metrics(
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
         offered["fakes"] = torch.stack([fakes() for _ in range(most)], 1)
+    if volumes:
+        offered = {name: _as_images(images) for name, images in offered.items()}
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}

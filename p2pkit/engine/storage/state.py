@@ -31,7 +31,7 @@ class FileRecord(BaseModel):
 
 
 def _sound(images: PairSpec) -> PairSpec:
-    if min(images.height, images.width, images.source.channels, images.target.channels) < 1:
+    if min(*images.size, images.source.channels, images.target.channels) < 1 or images.depth < 0:
         raise ValueError("images are without pixels or channels")
     if any(spec.size < 1 for spec in images.extras.values() if isinstance(spec, VectorSpec)):
         raise ValueError("an extra is without numbers")
@@ -100,7 +100,7 @@ def unsealed(text: str) -> dict[str, Json]:
 def described(images: PairSpec) -> dict[str, Json]:
     """Return what images are as plain data; where nothing stands beside them, no word is said of it."""
     plain = asdict(images)
-    return {key: value for key, value in plain.items() if value or key not in ("extras", "mask")}
+    return {key: value for key, value in plain.items() if value or key not in ("extras", "mask", "depth")}
 
 
 def read_state(path: Path) -> dict[str, Json]:

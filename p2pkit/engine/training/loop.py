@@ -219,7 +219,7 @@ class Loop:
     def _take_up(self, assembly: Assembly) -> None:
         """Take steps of this phase from now on."""
         self.assembly = assembly
-        self.loader = self.data.sized(assembly.phase.height_and_width(self.data.images))
+        self.loader = self.data.sized(assembly.phase.size_of(self.data.images))
         self.steps_per_epoch = len(self.loader) // assembly.batches_per_step
         self.rate = learning_rate_factor(self.plan, self.steps_per_epoch)
         self.shares = GradientShares(assembly, self.loader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import pickle  # nosec B403
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,7 @@ def spec(subject: Subject) -> None:
     dataset = subject.build()
     stated = getattr(dataset, "spec", None)
     require(isinstance(stated, PairSpec), "Give it an attribute `spec`, a p2pkit.PairSpec.")
-    sides = dataset.spec.height, dataset.spec.width, dataset.spec.source.channels, dataset.spec.target.channels
+    sides = *dataset.spec.size, dataset.spec.source.channels, dataset.spec.target.channels
     require(min(sides) >= 1, f"Its spec has sides or channels below 1: {dataset.spec}.")
     splits = getattr(dataset, "splits", None)
     sentence = "Give it an attribute `splits`, a tuple with 'train' in it."
@@ -118,7 +119,7 @@ def _check_extras(pair: Pair, images: PairSpec) -> None:
 
 def _check(image: Tensor, stated: ImageSpec, images: PairSpec, what: str) -> None:
     planes = 1 if stated.kind == "labels" else stated.channels
-    wanted = planes, images.height, images.width
+    wanted = planes, *images.size
     require(image.shape == wanted, f"{what} has shape {tuple(image.shape)}, and by the spec {wanted}.".capitalize())
     kind = stored_type(stated)
     require(image.dtype == kind, f"{what} is {image.dtype}, and by the spec {kind}: use p2pkit.conform.".capitalize())
@@ -173,16 +174,16 @@ def other_size(subject: Subject) -> None:
     dataset = subject.build()
     if optional.at(dataset) is None:
         raise Skip("it has no method `at`")
-    height, width = dataset.spec.height + 8, dataset.spec.width + 4
-    other = dataset.at(height, width)
-    stated = (other.spec.height, other.spec.width)
-    sentence = f"Its at({height}, {width}) states {stated}, or changes more of the spec than that."
-    require(stated == (height, width) and other.spec.source == dataset.spec.source, sentence)
+    *depth, height, width = dataset.spec.size
+    size = *(side + 2 for side in depth), height + 8, width + 4
+    other = dataset.at(*size)
+    sentence = f"Its at{size} states {other.spec.size}, or changes more of the spec than that."
+    require(other.spec.size == size and other.spec.source == dataset.spec.source, sentence)
     pair, same = some_pairs(other, "train")[0], some_pairs(dataset, "train")[0]
-    require(pair.name == same.name, "Its at(height, width) gives other pairs, or another order.")
+    require(pair.name == same.name, f"Its at{size} gives other pairs, or another order.")
     found = {tuple(image.shape[1:]) for image in (pair.source, pair.target)}
-    kept = optional.own_shapes(other) and all(h >= height and w >= width for h, w in found) and len(found) == 1
-    require(kept or found == {(height, width)}, f"Its at({height}, {width}) gives images of {sorted(found)}.")
+    kept = optional.own_shapes(other) and all(all(map(operator.ge, sides, size)) for sides in found) and len(found) == 1
+    require(kept or found == {size}, f"Its at{size} gives images of {sorted(found)}.")
 
 
 @rule("dataset")

@@ -89,3 +89,14 @@ def test_images_beside_a_pair_are_cut_alike():
     for batch in source.epoch(BatchOrder(2, 1)):
         assert torch.equal(batch[0], batch[3])
         assert batch[2].tolist() == [[1, 1], [1, 1]]
+
+
+def test_parts_of_volumes():
+    depth, rows, columns = torch.meshgrid(*(torch.arange(side) for side in (9, 20, 30)), indexing="ij")
+    pair = Pair((10 * depth + rows)[None].to(torch.uint8), columns[None].to(torch.uint8), "one")
+    spec = PairSpec(ImageSpec(1), ImageSpec(1), 8, 12, depth=4)
+    source = load_parts([pair], spec, (1.0, 1.0))[0]
+    seen = [batch for seed in range(8) for batch in source.epoch(BatchOrder(1, seed))]
+    assert all(first.shape == (1, 1, 4, 8, 12) for first, _ in seen)
+    assert all((first.int().diff(dim=2) == 10).all() and (first.int().diff(dim=3) == 1).all() for first, _ in seen)
+    assert len({int(first[0, 0, 0, 0, 0]) for first, _ in seen}) > 3

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torchmetrics import Metric
 
-from p2pkit import ConfigError
+from p2pkit import ConfigError, ImageSpec, PairSpec
 from p2pkit.builtin.scores import AbsoluteDifference
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.loader import Batch
-from p2pkit.engine.evaluation.metrics import score, update_metrics
+from p2pkit.engine.evaluation.metrics import score, scored, update_metrics
 from p2pkit.engine.training.session import RunSession
 from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
@@ -146,3 +146,19 @@ def test_what_a_mask_leaves_out_is_no_difference():
     metrics = {"l1": AbsoluteDifference()}
     assert score(metrics, [batch], lambda image, valid: image + 1, "valid") == {"l1": 0.5}
     assert score(metrics, [batch], lambda image, valid: image + 1) == {"l1": 1.0}
+
+
+def test_slices_of_volumes_are_scored_as_images():
+    class Shapes(AbsoluteDifference):
+        def update(self, *images):
+            seen.append(tuple(image.shape for image in images))
+            super().update(*images)
+
+    seen = []
+    target = torch.rand(2, 1, 3, 4, 5)
+    expected = float((target + 1).abs().mean())
+    batch = Batch(target, target, 0.0)
+    found = score({"l1": Shapes()}, [batch], lambda source: torch.full_like(source, -1.0))
+    assert found["l1"] == pytest.approx(expected)
+    assert seen == [((6, 1, 4, 5), (6, 1, 4, 5))]
+    assert scored(PairSpec(ImageSpec(1), ImageSpec(1), 4, 5, depth=3)).size == (4, 5)
