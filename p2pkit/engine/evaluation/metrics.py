@@ -35,12 +35,12 @@ def scored(images: PairSpec) -> PairSpec:
     return replace(images, depth=0)
 
 
-def _as_images(batch: Tensor) -> Tensor:
+def as_images(batch: Tensor) -> Tensor:
     """Return the slices of volumes as images, one after another; images as they are.
 
-    Shape: (B, ..., C, D, H, W) -> (B * D, ..., C, H, W).
+    Shape: (B, C, D, H, W) -> (B * D, C, H, W).
     """
-    return batch.movedim(-3, 1).flatten(0, 1)
+    return batch.movedim(2, 1).flatten(0, 1) if batch.ndim > 4 else batch
 
 
 def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict) -> dict[str, float]:
@@ -82,16 +82,14 @@ def update_metrics(
         predict: Makes fakes of sources; with dropout or noise, others each time.
         extras: By name what stands beside the images.
     """
-    beside, volumes = extras or {}, source.ndim > 4
+    beside = extras or {}
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
-    offered = {"source": source, "target": target}
+    offered = {"source": as_images(source), "target": as_images(target)}
     if "fake" in names:
-        offered["fake"] = predict(source, **beside)
+        offered["fake"] = as_images(predict(source, **beside))
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
-        offered["fakes"] = torch.stack([predict(source, **beside) for _ in range(most)], 1)
-    if volumes:
-        offered = {name: _as_images(images) for name, images in offered.items()}
+        offered["fakes"] = torch.stack([as_images(predict(source, **beside)) for _ in range(most)], 1)
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}
