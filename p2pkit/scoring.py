@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from p2pkit.engine.evaluation.metrics import metric_inputs
+from p2pkit.engine.evaluation.metrics import as_images, metric_inputs, scored
 from p2pkit.errors import ConfigError, Problem
 from p2pkit.images.convert import conform, full_scale, to_network
 from p2pkit.images.pairs import image_pairs
 from p2pkit.registry import Registry, names_in_force
-from p2pkit.types import ImageSpec, PairSpec
+from p2pkit.types import ImageSpec, PairSpec, times
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def score(
     if problems:
         raise ConfigError(problems)
     spec = ImageSpec(first[1].shape[0], high=full_scale(first[1]))
-    built = part.build(PairSpec(spec, spec, *first[1].shape[1:]))
+    built = part.build(scored(PairSpec(spec, spec, 1, 1).sized(first[1].shape[1:])))
     if set(metric_inputs(built)) - {"fake", "target"}:
         cause = f"{metric} wants {', '.join(metric_inputs(built))} and does not compare two images"
         raise ConfigError(Problem(metric, cause, "score a trained generator by p2pkit evaluate"))
@@ -65,7 +65,7 @@ def score(
         images = pair()
         if wrong := _size_problems(*images):
             raise ConfigError(wrong)
-        fake, target = (to_network(_fitting(each, spec)[None], spec) for each in images)
+        fake, target = (as_images(to_network(_fitting(each, spec)[None], spec)) for each in images)
         built.update(*({"fake": fake, "target": target}[name] for name in metric_inputs(built)))
     return float(built.compute())
 
@@ -80,5 +80,5 @@ def _fitting(image: Tensor, spec: ImageSpec) -> Tensor:
 def _size_problems(first: Tensor, second: Tensor) -> list[Problem]:
     if first.shape[1:] == second.shape[1:]:
         return []
-    sizes = [f"{each.shape[2]} x {each.shape[1]}" for each in (first, second)]
+    sizes = [times(reversed(each.shape[1:])) for each in (first, second)]
     return [Problem("", f"the images are of different sizes, {sizes[0]} and {sizes[1]}", "resize one")]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import p2pkit
+from p2pkit.serving.models import load_models
 
 PLUGIN = """
     import torch
@@ -89,6 +91,17 @@ def test_a_run_of_volumes(plugin, tmp_path):
     assert np.abs(made).max() <= 10
     with pytest.raises(p2pkit.ModelError, match="volumes"):
         p2pkit.export(run.checkpoint, tmp_path / "program", plugins=[plugin])
+    with pytest.raises(p2pkit.ModelError, match="volumes"):
+        load_models([str(run.checkpoint)], plugins=[plugin], trust=True)
+
+
+def test_scores_of_volumes_are_those_of_their_slices():
+    volume, other = np.random.default_rng(0).integers(0, 256, (2, 4, 12, 16, 1), dtype=np.uint8)
+    pair = p2pkit.ImageFile(volume), p2pkit.ImageFile(other)
+    slices = [torch.from_numpy(each[..., 0])[:, None] for each in (volume, other)]
+    assert p2pkit.score("ssim", *pair) == pytest.approx(p2pkit.score("ssim", *slices))
+    with pytest.raises(p2pkit.ConfigError, match="16 x 12 x 4 and 16 x 12 x 3"):
+        p2pkit.score("l1", pair[0], p2pkit.ImageFile(other[:3]))
 
 
 def test_what_volumes_can_not_have_is_said_before_training(plugin):

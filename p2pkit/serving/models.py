@@ -113,6 +113,8 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     if needed := sorted(translator.companions.needed):
         cause = f"takes {', '.join(needed)} beside each image, which a request can't bring"
         raise ModelError(Problem(model, cause, "use p2pkit translate, with --input or a table"))
+    if translator.images.dims > 2:
+        raise ModelError(Problem(model, "makes volumes, and a request brings an image", "use p2pkit translate"))
     own = name or _plain(model, run_of(checkpoint) or checkpoint)
     text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
     scores: Mapping[str, float] = {}

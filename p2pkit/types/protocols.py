@@ -68,7 +68,7 @@ class GeneratorNetwork(Protocol):
 
     Further arguments of its forward are extras, which it is given by their names.
 
-    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1]; vectors (B, size).
+    Shape: (B, C_source, H, W) -> (B, C_target, H, W), both in [-1, 1], of volumes (B, C, D, H, W); vectors (B, size).
     """
 
     def __call__(self, source: Tensor, /, **extras: Tensor) -> Tensor | Made:
@@ -82,7 +82,7 @@ class DiscriminatorNetwork(Protocol):
 
     Further arguments of its forward are extras, which it is given by their names.
 
-    Shape: images (B, C, H, W) in [-1, 1]; vectors (B, size).
+    Shape: images (B, C, H, W) in [-1, 1], volumes (B, C, D, H, W); vectors (B, size).
     """
 
     def __call__(self, source: Tensor, image: Tensor, /, **extras: Tensor) -> Verdict:
@@ -114,7 +114,7 @@ class PairAugmentation(Protocol):
 
     One that takes `*extras` is given the images among the data's extras too, in the order of `images.images`.
 
-    Shape: images (B, C, H, W) in [-1, 1]; those returned are of the run's size.
+    Shape: images (B, C, H, W) in [-1, 1], volumes (B, C, D, H, W); those returned are of the run's size.
     """
 
     def __call__(self, source: Tensor, target: Tensor, /, *extras: Tensor) -> tuple[Tensor, ...]:
@@ -126,7 +126,7 @@ class PairAugmentation(Protocol):
 class PairMetric(Protocol):
     """What a metric's factory returns: a `torchmetrics.Metric`, which is updated batch by batch and merges.
 
-    Shape: images (B, C, H, W) in [-1, 1].
+    Shape: images (B, C, H, W) in [-1, 1]; volumes come slice by slice.
     """
 
     def update(self, *images: Tensor) -> None:

@@ -36,12 +36,12 @@ def scored(images: PairSpec) -> PairSpec:
     return replace(images, depth=0)
 
 
-def _as_images(batch: Tensor) -> Tensor:
+def as_images(batch: Tensor) -> Tensor:
     """Return the slices of volumes as images, one after another; images as they are.
 
-    Shape: (B, ..., C, D, H, W) -> (B * D, ..., C, H, W).
+    Shape: (B, C, D, H, W) -> (B * D, C, H, W).
     """
-    return batch.movedim(-3, 1).flatten(0, 1)
+    return batch.movedim(2, 1).flatten(0, 1) if batch.ndim > 4 else batch
 
 
 def score(metrics: Mapping[str, PairMetric], pairs: Pairs, predict: Predict, mask: str = "") -> dict[str, float]:
@@ -86,21 +86,19 @@ def update_metrics(
         extras: By name what stands beside the images.
         mask: Which of them says what counts.
     """
-    beside, volumes = extras or {}, source.ndim > 4
+    beside = extras or {}
 
     def fakes() -> Tensor:
         made = predict(source, **beside)
-        return where_it_counts(made, target, beside[mask]) if mask else made
+        return as_images(where_it_counts(made, target, beside[mask]) if mask else made)
 
     names = {name for metric in metrics.values() for name in metric_inputs(metric)}
-    offered = {"source": source, "target": target}
+    offered = {"source": as_images(source), "target": as_images(target)}
     if "fake" in names:
         offered["fake"] = fakes()
     if "fakes" in names:
         most = max(optional.fakes(metric) for metric in metrics.values() if needs_several_fakes(metric))
         offered["fakes"] = torch.stack([fakes() for _ in range(most)], 1)
-    if volumes:
-        offered = {name: _as_images(images) for name, images in offered.items()}
     for metric in metrics.values():
         given = (
             {**offered, "fakes": offered["fakes"][:, : optional.fakes(metric)]}

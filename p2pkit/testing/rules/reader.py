@@ -58,17 +58,16 @@ def _read(reader: FileReader, path: Path) -> ImageFile:
 
 @rule("reader")
 def is_an_image(subject: Subject) -> None:
-    """What it reads has two or three dimensions, the channels last, and holds numbers."""
+    """What it reads has two or three dimensions, of a volume four, the channels last, and holds numbers."""
     reader: FileReader = subject.build()
     with _file(subject) as path:
         _example(reader, path)
         pixels: object = _read(reader, path).pixels
     require(isinstance(pixels, np.ndarray), f"Its pixels are a {type(pixels).__name__}: return a NumPy array.")
     assert isinstance(pixels, np.ndarray)
-    fits = pixels.ndim in (2, 3) and pixels.dtype.kind in "biuf" and pixels.size > 0
-    require(
-        fits, f"Its pixels are of shape {pixels.shape} and type {pixels.dtype}: return (H, W) or (H, W, C) numbers."
-    )
+    fits = pixels.ndim in (2, 3, 4) and pixels.dtype.kind in "biuf" and pixels.size > 0
+    what = f"of shape {pixels.shape} and type {pixels.dtype}"
+    require(fits, f"Its pixels are {what}: return (H, W) or (H, W, C) numbers, of a volume (D, H, W, C).")
 
 
 @rule("reader")
