@@ -135,11 +135,9 @@ def mean_of_pairs(subject: Subject) -> None:
     for player in roles(loss):
         if _draws(subject, loss, player):
             raise Skip("its value is another one each time")
-        source, target, fake = _images(subject)
-        views = [
-            view_of(subject, loss, *(image.repeat(n, 1, 1, 1) for image in (source, target, fake)), judge)
-            for n in (1, 2)
-        ]
+        once = _images(subject)
+        twice = [image.repeat(2, 1, 1, 1) for image in once]
+        views = [view_of(subject, loss, source, target, fake, judge) for source, target, fake in (once, twice)]
         one, two = (float(value_of(loss, player, view).detach()) for view in views)
         sentence = f"Its {player}(view) is {one:.4g} for a batch, and {two:.4g} for the same pairs twice"
         require(abs(one - two) <= 1e-3 * abs(one) + 1e-6, f"{sentence}: take the mean over the batch, not the sum.")
