@@ -169,7 +169,7 @@ def test_pruned_runs_are_named_so_and_count_for_nothing(pruned, quiet, tmp_path,
 def test_what_a_search_can_not_do(searched, quiet, monkeypatch, changes, path, cause):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
     with pytest.raises(ConfigError, match=cause) as caught:
-        sweep(searched, registry=quiet, **changes)
+        sweep(searched, registry=quiet, **{"evaluate.every": 1, **changes})
     assert [problem.path for problem in caught.value.problems] == [path]
 
 
