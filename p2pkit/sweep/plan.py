@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,6 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
-from p2pkit.sweep.search import check_installed
 from p2pkit.types import optional
 from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
@@ -130,7 +130,6 @@ def _wanted(source: Source, registry: Registry) -> SweepConfig:
     wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "sweep"]
     if wrong:
         raise ConfigError(wrong)
-    check_installed(found.config.sweep.search)
     return found.config.sweep
 
 
@@ -169,6 +168,8 @@ def _goal_problems(planned: Planned) -> Iterator[Problem]:
     two, prunes = len(planned.goals) > 1, wanted.prune != "none"
     if (wanted.searches or prunes or two) and None in (planned.goals or {"": None}).values():
         yield Problem("sweep.by", "does not say which direction is good", f"choose one of {', '.join(metrics)}")
+    if wanted.search == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        yield Problem("sweep.search", "cmaes is not installed", "pip install 'p2pkit[cmaes]'")
     if two and wanted.search == "cmaes":
         yield Problem("sweep.search", "cmaes goes by one metric", "nsga2, gp and tpe take two")
     if prunes and (two or not set(planned.goals).isdisjoint(COSTS_MORE_IS_BETTER)):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import TYPE_CHECKING
 
 from p2pkit.config import SweepConfig
 from p2pkit.engine.storage.loop_state import Progress
-from p2pkit.errors import ConfigError, Problem
+from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
 from p2pkit.sweep.ranges import Range
 from p2pkit.sweep.storage import quiet
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
-
-
-def check_installed(search: str) -> None:
-    """Make sure that what a search needs is there.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if search == "cmaes" and importlib.util.find_spec("cmaes") is None:
-        raise ConfigError(Problem("sweep.search", "cmaes is not installed", "pip install 'p2pkit[cmaes]'"))
 
 
 def sampler(wanted: SweepConfig, *, first: bool) -> BaseSampler:
@@ -46,15 +35,16 @@ def sampler(wanted: SweepConfig, *, first: bool) -> BaseSampler:
     return samplers.TPESampler(seed=seed, n_startup_trials=5)
 
 
-def pruner(wanted: SweepConfig) -> BasePruner:
+def pruner(planned: Planned) -> BasePruner:
     """Return what ends runs that are clearly worse than others."""
     from optuna import pruners
 
-    match wanted.prune:
+    match planned.wanted.prune:
         case "median":
             return pruners.MedianPruner()
         case "hyperband":
-            return pruners.HyperbandPruner(reduction_factor=4)
+            least = planned.first.plan.config.evaluate.every
+            return pruners.HyperbandPruner(min_resource=least, reduction_factor=4)
         case "wilcoxon":
             return pruners.WilcoxonPruner()
     return pruners.NopPruner()

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from p2pkit.config import SweepConfig
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.sweep.holder import is_alive
 from p2pkit.sweep.plan import Planned
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-Children = tuple[Child, ...]
 UNIT, RUNS, CONFIG = "unit", "runs", "config"
 
 
@@ -48,9 +46,9 @@ def create_study(storage: BaseStorage, name: str, planned: Planned) -> Study:
         raise ConfigError(Problem("sweep.storage", f"there is a sweep {name!r} already", remedy)) from None
     for number, children in enumerate(planned.units):
         point = enqueued(planned.wanted, children[0]) if children else {}
-        study.enqueue_trial(point, user_attrs=_plain({UNIT: number, RUNS: list(map(asdict, children))}))
+        study.enqueue_trial(point, user_attrs={UNIT: number, RUNS: _plain(children)})
     config = {**planned.source.raw, "sweep": {**planned.source.raw["sweep"], "storage": None}}
-    study.set_user_attr(CONFIG, _plain(config))  # last, since who joins looks for it
+    study.set_user_attr(CONFIG, json.loads(json.dumps(config, default=str)))  # last, since who joins looks for it
     return study
 
 
@@ -76,45 +74,47 @@ class Work:
 
     Args:
         study: The study.
-        wanted: What differs between the runs.
+        planned: What is to be run.
         first: Whether the sweep begins in this process; who joins later draws by a seed of its own.
     """
 
-    def __init__(self, study: Study, wanted: SweepConfig, *, first: bool) -> None:
+    def __init__(self, study: Study, planned: Planned, *, first: bool) -> None:
         self.study = study
         with quiet():
-            study.sampler, study.pruner = sampler(wanted, first=first), pruner(wanted)
+            study.sampler, study.pruner = sampler(planned.wanted, first=first), pruner(planned)
 
     @property
-    def units(self) -> list[Children]:
+    def units(self) -> list[list[Child]]:
         """The runs of each unit of work as they stand now; none where a search has not chosen them yet."""
-        return [_children(trial) for trial in self._current()]
+        return [runs_of(trial) for trial in self._current()]
 
     @property
     def busy(self) -> bool:
         """Whether any living process works on the sweep."""
-        from optuna.trial import TrialState
-
-        return any(trial.state == TrialState.RUNNING and is_alive(trial) for trial in self._current())
+        return any(trial.state.name == "RUNNING" and is_alive(trial) for trial in self._current())
 
     def take(self) -> Trial | None:
         """Take a trial for this process; None where nothing is left that nobody has."""
         from optuna.trial import TrialState
 
-        self._bring_back()
+        for trial in self._current():
+            if trial.state == TrialState.RUNNING and not is_alive(trial):
+                self.give_back(trial.number)
+            elif trial.state.is_finished() and any(child.state == "waiting" for child in runs_of(trial)):
+                self._enqueue(trial)  # whoever gave it back died before it had done so
         while any(trial.state == TrialState.WAITING for trial in self._current()):
-            trial = self.study.ask()
-            if trial.number in (current.number for current in self._current()):
-                return trial
-            self.study.tell(trial, state=TrialState.FAIL)  # another process has just taken the last one
+            taken = self.study.ask()
+            if taken.number in (trial.number for trial in self._current()):
+                return taken
+            self.study.tell(taken, state=TrialState.FAIL)  # another process has just taken the last one
         return None
 
     def save(self, trial: Trial, children: Iterable[Child]) -> None:
-        """Record how a trial's runs stand."""
+        """Record how a trial's runs stand; one that was taken for dead is another process's now, and stays as it is."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        with suppress(UpdateFinishedTrialError):  # it was taken for dead, and another process has it now
-            trial.set_user_attr(RUNS, _plain(list(map(asdict, children))))
+        with suppress(UpdateFinishedTrialError):
+            trial.set_user_attr(RUNS, _plain(children))
 
     def finish(self, trial: Trial, children: Sequence[Child], values: Sequence[float]) -> None:
         """Tell Optuna what came of a trial.
@@ -128,8 +128,7 @@ class Work:
 
         pruned = any(child.state == "pruned" for child in children)
         state = TrialState.PRUNED if pruned else TrialState.COMPLETE if values else TrialState.FAIL
-        told = values if state == TrialState.COMPLETE else None
-        self.study.tell(trial, told, state=state, skip_if_finished=True)  # as above
+        self.study.tell(trial, None if pruned else values or None, state=state, skip_if_finished=True)
 
     def give_back(self, number: int) -> None:
         """Let a trial that was taken be taken anew, by whoever asks."""
@@ -143,25 +142,15 @@ class Work:
     def try_again(self) -> None:
         """Enqueue anew what has failed."""
         for trial in self._current():
-            if any(child.state == "failed" for child in _children(trial)):
+            if any(child.state == "failed" for child in runs_of(trial)):
                 self._enqueue(trial, failed="waiting")
-
-    def _bring_back(self) -> None:
-        """Enqueue anew what dead processes held, or were just giving back."""
-        from optuna.trial import TrialState
-
-        for trial in self._current():
-            if trial.state == TrialState.RUNNING and not is_alive(trial):
-                self.give_back(trial.number)
-            elif trial.state.is_finished() and any(child.state == "waiting" for child in _children(trial)):
-                self._enqueue(trial)
 
     def _enqueue(self, trial: FrozenTrial, failed: State = "failed") -> None:
         from optuna.storages import RetryHeartbeatStaleTrialCallback
 
         again = copy.deepcopy(trial)
-        runs = [replace(child, state=failed) if child.state == "failed" else child for child in _children(trial)]
-        again.user_attrs = {UNIT: trial.user_attrs[UNIT], RUNS: _plain(list(map(asdict, runs)))}
+        runs = [replace(child, state=failed) if child.state == "failed" else child for child in runs_of(trial)]
+        again.user_attrs = {UNIT: trial.user_attrs[UNIT], RUNS: _plain(runs)}
         with quiet():
             RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(self.study, again)
 
@@ -171,27 +160,16 @@ class Work:
         repeated = set()
         for trial in self.study.get_trials(deepcopy=False):
             origin = trial.system_attrs.get("retry_history", [None])[-1]
-            if UNIT not in trial.user_attrs or origin in repeated:
-                continue
-            if origin is not None:
-                repeated.add(origin)
-            current[trial.user_attrs[UNIT]] = trial
+            if UNIT in trial.user_attrs and origin not in repeated:
+                repeated |= {origin} - {None}
+                current[trial.user_attrs[UNIT]] = trial
         return [current[unit] for unit in sorted(current)]
 
 
-def runs_of(trial: Trial) -> list[Child]:
+def runs_of(trial: Trial | FrozenTrial) -> list[Child]:
     """Return a trial's runs; none where a search has not chosen its point yet."""
-    return list(_children(trial))
+    return [Child(**child) for child in trial.user_attrs[RUNS]]
 
 
-def unit_of(trial: Trial) -> int:
-    """Return the number of the unit of work that a trial is of."""
-    return int(trial.user_attrs[UNIT])
-
-
-def _children(trial: Trial | FrozenTrial) -> Children:
-    return tuple(Child(**child) for child in trial.user_attrs[RUNS])
-
-
-def _plain(value: Json) -> Json:
-    return json.loads(json.dumps(value, default=str))
+def _plain(children: Iterable[Child]) -> Json:
+    return json.loads(json.dumps(list(map(asdict, children)), default=str))

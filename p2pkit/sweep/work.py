@@ -19,6 +19,7 @@ from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
 from p2pkit.engine.storage.state import described
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem, Stopped
+from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.plugins.one_file import FOLDER, bring_along
 from p2pkit.progress import reporter, timespan
 from p2pkit.registry import Registry, load_registry, names_in_force
@@ -30,7 +31,7 @@ from p2pkit.sweep.points import Child, goal_of
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.search import Verdict, chosen
 from p2pkit.sweep.storage import STATE, answering, note_storage, noted_storage, open_storage
-from p2pkit.sweep.study import CONFIG, Work, create_study, load_study, runs_of, unit_of
+from p2pkit.sweep.study import CONFIG, UNIT, Work, create_study, load_study, runs_of
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
 
@@ -123,6 +124,8 @@ def join_sweep(
         if not (folder / STATE).is_file():
             folder.mkdir(parents=True, exist_ok=True)
             note_storage(folder, name, address)
+            if RUN_ID_FILE in study.user_attrs:  # the sweep is one run in a store of MLflow that all share
+                (folder / RUN_ID_FILE).write_text(study.user_attrs[RUN_ID_FILE], encoding="utf-8")
         brought = [file.stem for file in (folder / FOLDER).glob("*.py")]
         registry = names_in_force(registry, trust=trust).with_brought(brought, folder)
         planned = plan(study.user_attrs[CONFIG], registry=registry, **overrides)
@@ -179,7 +182,7 @@ class _Worker:
         self.registry = registry
         self.progress = progress
         self.overrides = overrides or {}
-        self.queue = Work(study, planned.wanted, first=first)
+        self.queue = Work(study, planned, first=first)
         self.parent = Parent(folder, planned, registry, reporter(progress).warn, resumed=not first)
         self._took: list[float] = []
 
@@ -187,6 +190,7 @@ class _Worker:
         """Train until nothing is left to take, or a signal comes; then show what there is."""
         try:
             self.parent.begin()
+            self._note_record()
             stopped = self._train_all()
             swept = replace(self._snapshot(), signal=stopped.signal if stopped else None)
             if not swept.busy:  # else the last of those who work on it does this
@@ -197,6 +201,12 @@ class _Worker:
         if not swept.busy:
             self.parent.end(stopped)
         return swept
+
+    def _note_record(self) -> None:
+        """Let those who join without this folder know which run the sweep is in MLflow."""
+        note, study = self.folder / RUN_ID_FILE, self.queue.study
+        if note.is_file() and RUN_ID_FILE not in study.user_attrs:
+            study.set_user_attr(RUN_ID_FILE, note.read_text(encoding="utf-8"))
 
     def _train_all(self) -> Stopped | None:
         """Train what there is to do; return what stopped it, if a signal did."""
@@ -216,7 +226,7 @@ class _Worker:
 
     def _train_unit(self, trial: Trial) -> list[Child]:
         """Train a trial's runs one after another."""
-        wanted, unit = self.planned.wanted, unit_of(trial)
+        wanted, unit = self.planned.wanted, int(trial.user_attrs[UNIT])
         point = chosen(trial, wanted, unit)
         children = runs_of(trial) or point
         for index, child in enumerate(children):

@@ -7,6 +7,7 @@ import pytest
 
 from p2pkit.registry import load_registry
 from p2pkit.sweep import join_sweep, sweep
+from p2pkit.sweep.storage import open_storage
 
 
 @pytest.fixture
@@ -62,3 +63,21 @@ def test_within_a_run_of_the_callers_the_sweep_has_runs_of_its_own(recorded, mlf
         [mine.info.experiment_id], f"tags.`mlflow.parentRunId` = '{mine.info.run_id}'"
     )
     assert {run.info.run_name for run in found} == {"s", "l1 1", "l1 10"}
+
+
+def test_who_joins_without_its_folder_speaks_of_the_same_run(recorded, mlflow_here, monkeypatch):
+    registry = load_registry(discover=False)
+    swept = sweep({**recorded, "schedule": {"steps": 1}}, ["losses.l1.weight=1,10"], registry=registry, name="s")
+    home = swept.folder.absolute()
+    (home.parent.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(home.parent.parent / "elsewhere")
+    monkeypatch.setattr("p2pkit.sweep.work.open_storage", lambda address, folder: open_storage(None, home))
+    joined = join_sweep("s", registry=registry, **{"sweep.storage": "grpc://server"})
+    assert joined.folder.absolute() != home
+    assert (joined.folder / "sweep.json").is_file()
+    assert joined.table() == swept.table()
+    assert joined.finished == [home / child.folder for child in swept.children]
+    assert joined.sheet.is_file()
+    client = mlflow.MlflowClient()
+    found = client.search_runs([client.get_experiment_by_name("p2pkit").experiment_id])
+    assert sorted(run.info.run_name for run in found) == ["l1 1", "l1 10", "s"]

@@ -69,6 +69,12 @@ def test_samplers_by_name_draw_the_same_for_the_same_seed(search):
     assert run(False) != first
 
 
+def planned(prune):
+    """A plan of a sweep that is pruned, with an evaluation after each epoch."""
+    config = SimpleNamespace(evaluate=SimpleNamespace(every=1))
+    return SimpleNamespace(wanted=SweepConfig(prune=prune), first=SimpleNamespace(plan=SimpleNamespace(config=config)))
+
+
 def evaluated(trial, *values):
     """Report a run's evaluations; return the epoch at which it is pruned, and why."""
     verdict = Verdict(trial, "l1")
@@ -83,9 +89,8 @@ def evaluated(trial, *values):
 
 @pytest.mark.parametrize(("name", "epoch"), [("none", None), ("median", 1), ("hyperband", 1), ("wilcoxon", 4)])
 def test_what_is_clearly_worse_is_pruned_and_what_is_better_is_not(name, epoch):
-    wanted = SweepConfig(axes={"x": [1, 2]}, prune=name)
     with unwarned():
-        study = optuna.create_study(study_name="s", pruner=pruner(wanted))
+        study = optuna.create_study(study_name="s", pruner=pruner(planned(name)))
     for _ in range(6):
         trial = study.ask()
         assert evaluated(trial, 9, 1.0, 0.9, 0.8, 0.7, 0.6) is None
@@ -98,7 +103,7 @@ def test_what_is_clearly_worse_is_pruned_and_what_is_better_is_not(name, epoch):
 
 
 def test_an_evaluation_that_comes_once_more_is_not_told_twice():
-    study = optuna.create_study(pruner=pruner(SweepConfig(prune="median")))
+    study = optuna.create_study(pruner=pruner(planned("median")))
     trial = study.ask()
     assert evaluated(trial, 1.0, 2.0) is None
     assert evaluated(trial, 1.0, 3.0, 4.0) is None
@@ -118,7 +123,7 @@ def test_a_search_trains_all_its_points_and_goes_on_after_a_stop(searched, quiet
     assert [child.state for child in swept.children] == ["finished"] * 3
     assert swept.complete
     assert swept.best["psnr"] == max(child.metrics["psnr"] for child in swept.children)
-    work = Work(load_study(open_storage(None, swept.folder), "s"), SweepConfig(), first=False)
+    work = Work(load_study(open_storage(None, swept.folder), "s"), SimpleNamespace(wanted=SweepConfig()), first=False)
     work._current()[2].user_attrs["runs"].clear()  # as if it was stopped before the last point was chosen
     work._enqueue(work._current()[2])
     resumed = join_sweep(swept.folder, registry=quiet)
@@ -164,7 +169,7 @@ def test_pruned_runs_are_named_so_and_count_for_nothing(pruned, quiet, tmp_path,
 def test_what_a_search_can_not_do(searched, quiet, monkeypatch, changes, path, cause):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
     with pytest.raises(ConfigError, match=cause) as caught:
-        sweep(searched, registry=quiet, **changes)
+        sweep(searched, registry=quiet, **{"evaluate.every": 1, **changes})
     assert [problem.path for problem in caught.value.problems] == [path]
 
 

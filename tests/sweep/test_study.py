@@ -12,7 +12,7 @@ from p2pkit import ConfigError, ModelError
 from p2pkit.sweep.holder import held
 from p2pkit.sweep.plan import plan
 from p2pkit.sweep.storage import open_storage
-from p2pkit.sweep.study import Work, create_study, load_study, runs_of, unit_of
+from p2pkit.sweep.study import Work, create_study, load_study, runs_of
 
 WEIGHTS = [1, 2, 3]
 
@@ -22,7 +22,11 @@ def opened(tiny, quiet, tmp_path):
     """Return a function that opens the work of a sweep of three runs, as each process does it."""
     planned = plan(tiny, {"losses.l1.weight": WEIGHTS}, registry=quiet)
     create_study(open_storage(None, tmp_path), "s", planned)
-    return lambda: Work(load_study(open_storage(None, tmp_path), "s"), planned.wanted, first=False)
+    return lambda: Work(load_study(open_storage(None, tmp_path), "s"), planned, first=False)
+
+
+def unit_of(trial):
+    return trial.user_attrs["unit"]
 
 
 def done(work, trial, state="finished", error=""):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,11 @@ from p2pkit.sweep.study import Work, load_study
 
 def changed(swept, index, **changes):
     """Change how a run of a sweep stands, as if another process had left it so."""
-    work = Work(load_study(open_storage(None, swept.folder), swept.folder.name), SweepConfig(), first=False)
+    work = Work(
+        load_study(open_storage(None, swept.folder), swept.folder.name),
+        SimpleNamespace(wanted=SweepConfig()),
+        first=False,
+    )
     trial = work._current()[index]
     trial.user_attrs["runs"][0] |= changes
     work._enqueue(trial)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -58,7 +59,7 @@ def until(condition, seconds=600):
 
 
 def work(folder, address=None, name="s"):
-    return Work(load_study(open_storage(address, folder), name), SweepConfig(), first=False)
+    return Work(load_study(open_storage(address, folder), name), SimpleNamespace(wanted=SweepConfig()), first=False)
 
 
 def states(work):
