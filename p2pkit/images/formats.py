@@ -72,8 +72,9 @@ def register(name: str, suffixes: tuple[str, ...], make: Make) -> None:
 def reader_of(name: str | PurePath, head: Head = bytes, choice: ReaderChoice | str | None = None) -> FileReader | None:
     """Return the reader for a file; None where p2pkit's own tell it by its content, or nobody can.
 
-    The reader that is chosen reads all files but those whose suffix is another's alone. Else a suffix that
-    p2pkit knows is its own; of plugins that share a suffix, and where nobody knows it, content decides.
+    The reader that is chosen reads all files but those whose suffix is another's alone, or that have none and are
+    p2pkit's by their content. Else a suffix that p2pkit knows is its own; of plugins that share a suffix, and where
+    nobody knows it, content decides.
 
     Args:
         name: What the file is called.
@@ -98,7 +99,7 @@ def _chosen(suffix: str, head: Head, choice: ReaderChoice | str | None) -> tuple
     if choice is not None:
         choice = ReaderChoice(choice) if isinstance(choice, str) else choice
         chosen = _named(choice.use)
-        if chosen in offered or not offered:
+        if chosen in offered or (not offered and _takes(chosen, choice.params, head())):
             return chosen, choice.params
     if any(format.own for format in offered):
         return None
@@ -113,7 +114,7 @@ def _by_content(shared: list[Format], head: Head, suffix: str) -> list[Format]:
     begins = head() if able else b""
     if not shared and (not begins or is_known(begins)):
         return []
-    found = [format for format in able if _sniffs(format, begins)]
+    found = [format for format in able if _sniffs(format, begins, {})]
     if len(found) > 1 or (shared and not found):
         names = " and ".join(sorted(format.name for format in found or shared))
         remedy = "name one, {use: NAME}, where the data set says its reader, or block one in registry.yaml"
@@ -121,9 +122,14 @@ def _by_content(shared: list[Format], head: Head, suffix: str) -> list[Format]:
     return found
 
 
-def _sniffs(format: Format, head: bytes) -> bool:
+def _takes(format: Format, params: Plain, head: bytes) -> bool:
+    """Say whether a reader that is chosen takes a file of a name that tells nothing: but for pictures and the like."""
+    return not is_known(head) or _sniffs(format, head, params)
+
+
+def _sniffs(format: Format, head: bytes, params: Plain) -> bool:
     with suppress(OSError):
-        sniff = optional.sniff(_made(format, {}))
+        sniff = optional.sniff(_made(format, params))
         with _told_of(format.name, "can't look at it"):
             return sniff is not None and bool(sniff(head))
     return False

@@ -232,6 +232,8 @@ def test_a_file_without_a_suffix_is_read_by_whoever_knows_how_it_begins(scans, t
     assert found == ["1.2.840.77", "IM0001", "a.raw"]
     with pytest.raises(OSError, match="not an image"):
         p2pkit.read_image(tmp_path / "README")
+    p2pkit.write_image(torch.full((3, 2, 2), 5, dtype=torch.uint8), tmp_path / "a.png").rename(tmp_path / "sent")
+    assert p2pkit.read_image(tmp_path / "sent", reader="scans:scan").shape == (3, 2, 2)
 
 
 def test_an_archive_and_a_folder_list_files_by_their_content_too(scans, tmp_path, tiny):

@@ -57,15 +57,18 @@ class Bands:
         if self.scale:
             pixels = self._scaled(pixels)
         if empty is not None:
-            pixels = np.where(empty, 0, pixels).astype(pixels.dtype)
+            pixels[:, empty] = 0
         return pixels
 
     def _scaled(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
         if len(self.scale) not in (1, len(pixels)):
             raise OSError(f"has {len(pixels)} bands, and {len(self.scale)} ranges are given for them")
-        low, high = np.array(self.scale, np.float64).T.reshape(2, -1, 1, 1)
-        shares = np.nan_to_num((pixels.astype(np.float32) - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
-        return np.asarray((shares.clip(0, 1) * WHITE).round(), np.uint16)
+        scaled = np.empty(pixels.shape, np.uint16)
+        for number, band in enumerate(pixels):  # one at a time: rows of a scene are long
+            low, high = self.scale[number % len(self.scale)]
+            shares = (band.astype(np.float32) - np.float32(low)) * np.float32(WHITE / (high - low))
+            scaled[number] = np.nan_to_num(shares, copy=False, nan=0.0).clip(0, WHITE).round()
+        return scaled
 
 
 def _number(raster: Any, name: Band) -> int:
