@@ -88,8 +88,12 @@ def test_models_are_described(client, run):
     first, second = client.ask("GET", "/models").json
     assert first["name"] == "first"
     assert second == client.ask("GET", "/models/second").json
-    assert (first["height"], first["width"], first["samples"]) == (16, 16, 2)
-    assert first["source"] | {"full": True, "channels": 3} == first["source"]
+    assert (first["height"], first["width"], first["samples"]) == (
+        16,
+        16,
+        [f"/models/first/samples/{index}" for index in (0, 1)],
+    )
+    assert first["source"] | {"type": "uint8", "channels": 3} == first["source"]
     assert first["scores"]["l1 ↓"] == pytest.approx(run.report.metrics["l1"])
     assert "## Scores" in client.ask("GET", first["card"]).body.decode()
     sample = client.ask("GET", "/models/first/samples/1").array

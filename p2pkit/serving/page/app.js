@@ -1,4 +1,5 @@
 // The page: tools, models and pictures tied to one drawing.
+import { Refusal } from "./backends.js";
 import { Compare } from "./compare.js";
 import { Drawing, hex } from "./drawing.js";
 import { Model, make } from "./model.js";
@@ -10,9 +11,11 @@ const PAINTS = ["#000000", "#ffffff", "#d0342c", "#f2a33a", "#f5e14d", "#3d9b4f"
 const at = (id) => document.getElementById(id);
 
 fillIn();
-const models = (await (await fetch("/models")).json()).map((about) => new Model(about, () => compare.draw()));
+const listed = await (await fetch(new URL("models.json", import.meta.url))).json();
+const models = listed.map((about) => new Model(about, () => compare.draw()));
 const compare = new Compare();
 const first = models[0].about;
+at("docs").hidden = Boolean(first.program);
 const colours = first.source.colours;
 const shown = new Set(models);
 let timer;
@@ -79,8 +82,8 @@ function showColours() {
 }
 
 function showSamples() {
-  for (let number = 0; number < first.samples; number++) {
-    const image = make("img", { src: `/models/${first.name}/samples/${number}`, alt: "", loading: "lazy" });
+  for (const [number, src] of first.samples.entries()) {
+    const image = make("img", { src, alt: "", loading: "lazy" });
     const button = make("button", { type: "button", onclick: () => drawing.lay(image, colours) });
     name(button, say("sample", { number: number + 1 }));
     if (!number) image.addEventListener("load", () => drawing.past.length || start(image), { once: true });
@@ -119,12 +122,18 @@ function toggle(model, button) {
 async function open(file) {
   if (!file) return;
   try {
-    drawing.lay(await createImageBitmap(file), colours);
-    at("status").textContent = "";
-  } catch {
-    at("status").textContent = say("unreadable");
-    setTimeout(() => (at("status").textContent = ""), 4000);
+    drawing.lay(await models[0].backend.read(file), colours);
+    tell(first.program && first.source.edges ? say("drawings") : "");
+  } catch (refusal) {
+    tell(refusal instanceof Refusal ? refusal.message : say("unreadable"));
+    if (refusal instanceof Refusal) drawing.lay(await createImageBitmap(file), colours);
   }
+}
+
+function tell(text) {
+  at("status").textContent = text;
+  clearTimeout(tell.timer);
+  tell.timer = setTimeout(() => (at("status").textContent = ""), 6000);
 }
 
 const KEYS = { b: () => useTool("pen"), e: () => useTool("eraser"), f: () => useTool("fill"), "[": () => useSize(drawing.size - 1), "]": () => useSize(drawing.size + 1) };

@@ -105,11 +105,7 @@ export class Drawing {
   lay(image, colours = []) {
     this.keep();
     this.paintOver();
-    const { width, height } = this.canvas;
-    const scale = Math.max(width / image.width, height / image.height);
-    this.context.imageSmoothingEnabled = !colours.length;
-    this.context.imageSmoothingQuality = "high";
-    this.context.drawImage(image, (width - image.width * scale) / 2, (height - image.height * scale) / 2, image.width * scale, image.height * scale);
+    cover(this.context, image, !colours.length);
     if (colours.length) this.snap(colours);
     this.changed();
   }
@@ -140,6 +136,14 @@ export class Drawing {
     this.context.putImageData(from.pop(), 0, 0);
     this.changed();
   }
+}
+
+// Draw a picture as large as it has to be to leave nothing of a sheet free.
+export function cover(context, image, smooth = true) {
+  const { width, height } = context.canvas;
+  const scale = Math.max(width / image.width, height / image.height);
+  Object.assign(context, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
+  context.drawImage(image, (width - image.width * scale) / 2, (height - image.height * scale) / 2, image.width * scale, image.height * scale);
 }
 
 export function nearest(data, at, colours) {
