@@ -1,8 +1,10 @@
 // The page: tools, models and pictures tied to one drawing.
 import { Refusal } from "./backends.js";
+import { photograph, possible } from "./camera.js";
 import { Compare } from "./compare.js";
 import { Drawing, hex } from "./drawing.js";
 import { Model, make } from "./model.js";
+import { share, shared } from "./share.js";
 import { fillIn, name, say } from "./strings.js";
 
 const WAIT = 30; // milliseconds without a change before the models are asked
@@ -18,12 +20,14 @@ const first = models[0].about;
 at("docs").hidden = Boolean(first.program);
 const colours = first.source.colours;
 const shown = new Set(models);
+const given = await shared();
 let timer;
 
 const drawing = new Drawing(at("drawing"), first.width, first.height, {
   background: colours.length ? hex(colours[0]) : "#ffffff",
   crisp: colours.length > 0,
   changed,
+  moved,
 });
 
 function changed() {
@@ -34,6 +38,15 @@ function changed() {
     const pixels = drawing.pixels();
     for (const model of shown) model.ask(pixels);
   }, WAIT);
+}
+
+// Where the pen is that the keyboard moves.
+function moved(place, down) {
+  at("pen").hidden = !place;
+  at("pen").classList.toggle("down", down);
+  if (!place) return;
+  at("pen").style.left = `${(place[0] / first.width) * 100}%`;
+  at("pen").style.top = `${(place[1] / first.height) * 100}%`;
 }
 
 function choose(group, chosen) {
@@ -86,7 +99,7 @@ function showSamples() {
     const image = make("img", { src, alt: "", loading: "lazy" });
     const button = make("button", { type: "button", onclick: () => drawing.lay(image, colours) });
     name(button, say("sample", { number: number + 1 }));
-    if (!number) image.addEventListener("load", () => drawing.past.length || start(image), { once: true });
+    if (!number && !given) image.addEventListener("load", () => drawing.past.length || start(image), { once: true });
     button.append(image);
     at("samples").append(button);
   }
@@ -136,6 +149,18 @@ function tell(text) {
   tell.timer = setTimeout(() => (at("status").textContent = ""), 6000);
 }
 
+async function link() {
+  const address = await share(drawing.canvas);
+  if (!address) return tell(say("long"));
+  history.replaceState(null, "", address);
+  try {
+    await navigator.clipboard.writeText(address);
+    tell(say("copied"));
+  } catch {
+    tell(say("linked"));
+  }
+}
+
 const KEYS = { b: () => useTool("pen"), e: () => useTool("eraser"), f: () => useTool("fill"), "[": () => useSize(drawing.size - 1), "]": () => useSize(drawing.size + 1) };
 const WITH_CONTROL = { z: () => drawing.undo(), y: () => drawing.redo(), Z: () => drawing.redo() };
 
@@ -162,6 +187,9 @@ at("size").oninput = () => useSize(Number(at("size").value));
 at("undo").onclick = () => drawing.undo();
 at("redo").onclick = () => drawing.redo();
 at("clear").onclick = () => drawing.clear();
+at("share").onclick = link;
+at("photo").hidden = !possible;
+at("photo").onclick = () => photograph().then(open, () => tell(say("dark")));
 at("upload").onclick = () => at("file").click();
 at("file").onchange = () => open(at("file").files[0]).then(() => (at("file").value = ""));
 
@@ -170,5 +198,6 @@ useTool("pen");
 useSize(drawing.size);
 showModels();
 showSamples();
+if (given) start(given);
 changed();
 document.body.dataset.ready = "yes";
