@@ -280,13 +280,14 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
             desk.metrics.requests.labels(name, status).inc()
         return response
 
-    refusals = {status: about for status, about in _REFUSALS.items() if status != 406}
+    shown: dict[int | str, dict[str, Json]] = {200: {"description": "The source.", "content": {"image/png": _BINARY}}}
+    shown |= {status: about for status, about in _REFUSALS.items() if status != 406}
 
     @app.post(
         "/models/{name}/source",
         tags=["models"],
         openapi_extra=body,
-        responses={200: {"description": "The source.", "content": {"image/png": _BINARY}}} | refusals,
+        responses=shown,
         response_class=Response,
     )
     async def source(name: Name, request: Request, size: Size = None, given: As = "auto") -> Response:

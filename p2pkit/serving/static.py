@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 from p2pkit.atomic_files import atomic_folder
 from p2pkit.errors import ModelError, Problem
@@ -61,7 +60,7 @@ def write_page(models: Sequence[str], output: str | Path, **options: Untyped) ->
         _write_files(partial)
         listed = [_about(model, programs[name], partial) for name, model in served.items()]
         (partial / "page" / "models.json").write_text(json.dumps(listed), encoding="utf-8")
-    return StaticPage(output, programs)
+    return StaticPage(output, {name: _moved(program, output / "models" / name) for name, program in programs.items()})
 
 
 def _problems(model: Served) -> list[Problem]:
@@ -77,24 +76,30 @@ def _program(model: Served, folder: Path, options: Mapping[str, Untyped]) -> Exp
     """Export a model as it reads and writes images, in 16 bits if these are enough."""
     folder.parent.mkdir(exist_ok=True)
     assert model.checkpoint is not None
-    kinds: tuple[Literal["fp16"], Literal["fp32"]] = ("fp16", "fp32")
     try:
-        return export(model.checkpoint, folder, stored=True, precision=kinds[0], **options)
+        return export(model.checkpoint, folder, stored=True, precision="fp16", **options)
     except ModelError as error:
         if error.problems[0].path != "--tolerance":
             raise
-    return export(model.checkpoint, folder, stored=True, precision=kinds[1], **options)
+    return export(model.checkpoint, folder, stored=True, **options)
+
+
+def _moved(program: ExportedFolder, folder: Path) -> ExportedFolder:
+    return replace(program, folder=folder, file=folder / program.file.name)
+
+
+def runtime_files() -> dict[str, bytes]:
+    """Return the files by which a browser runs programs, with their licences."""
+    with resources.files(__package__).joinpath(RUNTIME).open("rb") as packed, zipfile.ZipFile(packed) as runtime:
+        return {name: runtime.read(name) for name in runtime.namelist()}
 
 
 def _write_files(folder: Path) -> None:
-    files = page_files()
-    (folder / "index.html").write_bytes(files.pop("index.html")[0])
-    for name, (content, _) in files.items():
-        (folder / "page").mkdir(exist_ok=True)
+    page = {name: content for name, (content, _) in page_files().items() if not name.startswith("docs.")}
+    (folder / "index.html").write_bytes(page.pop("index.html"))
+    (folder / "page").mkdir()
+    for name, content in {**page, **runtime_files()}.items():
         (folder / "page" / name).write_bytes(content)
-    with resources.files(__package__).joinpath(RUNTIME).open("rb") as packed, zipfile.ZipFile(packed) as runtime:
-        for name in runtime.namelist():
-            (folder / "page" / name).write_bytes(runtime.read(name))
 
 
 def _about(model: Served, program: ExportedFolder, folder: Path) -> dict[str, Json]:
