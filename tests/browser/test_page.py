@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -21,7 +22,9 @@ import pytest
 from PIL import Image
 
 import p2pkit
-from p2pkit.serving import write_page
+from p2pkit import ImageSpec
+from p2pkit.serving import Listener, load_models, write_page
+from p2pkit.serving.server import make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120.0
@@ -110,11 +113,11 @@ def page(request, run, tmp_path_factory):
             browser.quit()
 
 
-def visit(browser, address: str) -> None:
-    """Open the page, and wait for the first answers."""
+def visit(browser, address: str, answers: list[int] | None = None) -> None:
+    """Open the page, and wait for the first answers of all its models."""
     browser.get(address)
     await_(lambda: browser.execute_script("return document.body.dataset.ready"))
-    answered(browser, [0, 0])
+    answered(browser, answers or [0, 0])
 
 
 def await_(found):
@@ -234,6 +237,11 @@ sheet.convertToBlob().then((blob) => {
   done();
 });
 """
+SEEN = """
+const sheet = document.getElementById("drawing");
+const { data } = sheet.getContext("2d").getImageData(0, 0, sheet.width, sheet.height);
+return [...Array(data.length / 4).keys()].map((at) => data.subarray(at * 4, at * 4 + 3).join(","));
+"""
 MIDDLE = "return [...document.getElementById('drawing').getContext('2d').getImageData(8, 8, 1, 1).data]"
 
 
@@ -295,6 +303,32 @@ def test_a_link_holds_the_drawing_and_the_page_asks_nobody_else(page):
     asked = page.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
     assert len(asked) > 8
     assert {name for name in asked if not name.startswith(page.address.rstrip("/"))} == set()
+
+
+@pytest.mark.parametrize("page", [served], ids=["served"], indirect=True)
+def test_label_maps_have_a_brush_for_each_class(page, run):
+    (model,) = load_models([f"labels={run}"], device="cpu").values()
+    colours = ((0, 0, 0), (200, 30, 30), (30, 30, 200))
+    images = replace(model.translator.images, source=ImageSpec(3, "labels", palette=colours))
+    labels = replace(model, translator=replace(model.translator, images=images), samples=())
+    listener = Listener("127.0.0.1", 0)
+    server = make_server({"labels": labels}, listener)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener.socket]})
+    thread.start()
+    try:
+        visit(page, listener.address, [0])
+        brushes = page.find_elements("css selector", "#colours button")
+        assert [brush.text for brush in brushes] == ["Class 0", "Class 1", "Class 2"]
+        before, answers = page.execute_script(PICTURES), page.execute_script(ANSWERS)
+        brushes[2].click()
+        stroke(page)
+        answered(page, answers)
+        assert all(new != old for new, old in zip(page.execute_script(PICTURES), before, strict=True))
+        assert set(page.execute_script(SEEN)) == {"0,0,0", "30,30,200"}  # none is mixed from two
+        visit(page, page.address)
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
