@@ -22,7 +22,7 @@ from p2pkit.engine.distributed.collectives import (
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.costs import save_costs
-from p2pkit.engine.storage.find import find_checkpoint, new_folder, run_of
+from p2pkit.engine.storage.find import SHIPPED, find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
 from p2pkit.engine.training.loop import OnEvaluated
 from p2pkit.engine.training.session import RunSession
@@ -267,11 +267,17 @@ def evaluate(
     with GracefulExit() as leave, signal_watchdog(leave), process_group():
         names = raise_on_all_ranks(lambda: with_brought(registry, find_checkpoint(model)))
         checkpoint, checked = raise_on_all_ranks(lambda: prepared(model, split, names, overrides))
-        folder = on_main_rank(lambda: new_folder((run_of(checkpoint) or checkpoint) / EVALUATIONS, None, checked.split))
+        folder = on_main_rank(lambda: new_folder(_home(checkpoint) / EVALUATIONS, None, checked.split))
         report, samples = RunSession(checked, names.plugins, folder, reporter(progress), strict=strict).evaluate(
             checkpoint
         )
     return EvaluatedRun(folder, checkpoint, report, samples.sheet)
+
+
+def _home(checkpoint: Path) -> Path:
+    """Return the folder below which a checkpoint's evaluations lie; what is installed stays as it is."""
+    shipped = checkpoint.parent == SHIPPED
+    return run_of(checkpoint) or (Path("runs", checkpoint.name) if shipped else checkpoint)
 
 
 def prepared(model: str | Path, split: str | None, registry: Registry, overrides: Plain) -> tuple[Path, ValidatedRun]:

@@ -44,3 +44,38 @@ def shard(
         size = sum(each.bytes or 0 for each in shards) / 1e6
         typer.echo(f"{name:<8}{sum(each.pairs for each in shards)} pairs in {len(shards)} shards, {size:,.1f} MB")
     typer.echo(f"dataset: {{use: webdataset, params: {{root: {out}}}}}")
+
+
+@app.command(cls=Command)
+def fetch(
+    name: Annotated[
+        Literal["facades", "cityscapes", "maps", "edges2shoes", "edges2handbags", "night2day"],
+        typer.Argument(help="One of the paper's data sets."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for it; must not exist; by default data/NAME.")
+    ] = None,
+    address: Annotated[str, typer.Option("--from", metavar="URL", help="Another place that has the archive.")] = "",
+    sha256: Annotated[str, typer.Option("--sha256", help="What the archive's checksum has to be.")] = "",
+    quiet: Quiet = False,
+) -> None:
+    """Fetch one of the paper's data sets from its authors, and unpack it; a broken line is gone on with."""
+    from p2pkit import published
+    from p2pkit.progress import reporter
+
+    folder = output or Path("data", name)
+    shown = reporter(not quiet)
+    try:
+        found = published.fetch(
+            name,
+            folder,
+            address=address,
+            sha256=sha256,
+            report=lambda done, total: shown.working("fetching", done, total),
+        )
+    finally:
+        shown.close()
+    typer.echo(f"wrote    {folder}")
+    typer.echo(f"sha256   {found}")
+    direction = published.PUBLISHED[name].direction
+    typer.echo(f"dataset: {{use: side_by_side, params: {{root: {folder}, direction: {direction}}}}}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from p2pkit.cli.options import Device, Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
 
+Models = Annotated[
+    list[str], typer.Argument(metavar="MODEL...", help="Models as for translate; NAME=MODEL gives one a name.")
+]
+
 
 def serve(
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Models as for translate; NAME=MODEL gives one a name.")
-    ],
+    models: Models,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any free one.")
@@ -47,4 +50,22 @@ def serve(
     serving.serve(loaded, listener, settings, report=typer.echo, note=functools.partial(typer.echo, err=True))
 
 
-COMMANDS = (serve,)
+def page(
+    models: Models,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page; must not exist.")],
+    set_: Overrides = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    trust: Trust = False,
+) -> None:
+    """Write a page to draw on as a folder for any static server: the models run in the browser."""
+    from p2pkit import serving
+
+    made = serving.write_page(models, output, registry=registry(registry_file, plugin, trust), **overrides(set_))
+    for name, program in made.programs.items():
+        typer.echo(f"{name:<14} differs by {program.parity}")
+    typer.echo(f"wrote          {made.folder / 'index.html'}")
+    typer.echo(f"show it        python -m http.server --bind 127.0.0.1 --directory {made.folder}")
+
+
+COMMANDS = (serve, page)

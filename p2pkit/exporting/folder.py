@@ -12,22 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p2pkit.api import prepared
 from p2pkit.atomic_files import atomic_folder
+from p2pkit.engine.storage.checkpoint import halve
 from p2pkit.engine.storage.find import find_checkpoint
-from p2pkit.engine.storage.layout import copy_for_inference
-from p2pkit.errors import ModelError, P2pkitError, Problem
+from p2pkit.engine.storage.layout import GENERATOR, copy_for_inference
+from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
 from p2pkit.exporting.graph import Layout, PortableGenerator
-from p2pkit.exporting.parity import TOLERANCE, Parity, measure
+from p2pkit.exporting.parity import TOLERANCE, Parity, held_out, measure
 from p2pkit.exporting.program import example, export_program
-from p2pkit.images.convert import to_network
 from p2pkit.inference.exported import Description, Format, Run, runner, write_description
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
-from p2pkit.types import PairStream
 from p2pkit.untyped import Json
 
 Precision = Literal["fp32", "fp16"]
@@ -103,16 +101,12 @@ def export(
     with atomic_folder(output) as partial:
         if format == "safetensors":
             copy_for_inference(checkpoint, partial)
-            write_card(checkpoint, translator.images, partial, license=license, how=use)
-            return ExportedFolder(output, output / "generator.safetensors", None, None)
+            half = _halved(checkpoint, translator, partial, registry, tolerance) if precision == "fp16" else None
+            write_card(checkpoint, translator.images, partial, license=license, how=use, parity=str(half or ""))
+            return ExportedFolder(output, output / GENERATOR, None, half)
         graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
         about, run = _write(graph, format, partial, precision)
-        sources, of = _sources(checkpoint, translator, graph, registry)
-        parity = measure(translator, graph, run, sources, of)
-        most = TOLERANCE[precision] if tolerance is None else tolerance
-        if not parity.most <= most:
-            cause = f"the program differs from the network by {parity}; {most:g} is taken"
-            raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
+        parity = _checked(checkpoint, translator, graph, run, registry, precision, tolerance)
         write_description(partial, about)
         how = use if format != "pt2" else f'>>> torch.export.load("{about.file}").module()(source)'
         write_card(checkpoint, translator.images, partial, license=license, how=how, parity=str(parity))
@@ -148,18 +142,49 @@ def _write(
     return about, runner(kind, file)
 
 
+def _halved(
+    checkpoint: Path, translator: Translator, folder: Path, registry: Registry, tolerance: float | None
+) -> Parity:
+    """Keep a folder's weights in 16 bits, and return how much the network differs by them."""
+    graph = PortableGenerator(translator)
+    halve(folder)
+    short = load(folder, device="cpu", registry=registry, **_PLAIN)
+
+    def run(given: NDArray[np.generic]) -> NDArray[np.generic]:
+        return short.network_values(torch.from_numpy(given)).numpy()
+
+    return _checked(checkpoint, translator, graph, run, registry, "fp16", tolerance)
+
+
+def _checked(
+    checkpoint: Path,
+    translator: Translator,
+    graph: PortableGenerator,
+    run: Run,
+    registry: Registry,
+    precision: Precision,
+    tolerance: float | None,
+) -> Parity:
+    """Return how much a program differs from the network.
+
+    Raises:
+        ModelError: By more than is taken.
+    """
+    sources, of = _sources(checkpoint, translator, graph, registry)
+    parity = measure(translator, graph, run, sources, of)
+    most = TOLERANCE[precision] if tolerance is None else tolerance
+    if not parity.most <= most:
+        cause = f"the program differs from the network by {parity}; {most:g} is taken"
+        raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
+    return parity
+
+
 def _sources(
     checkpoint: Path, translator: Translator, graph: PortableGenerator, registry: Registry
 ) -> tuple[list[Tensor], str]:
     """Return sources to compare by: held-out ones of the model's own data, or noise where these are out of reach."""
-    try:
-        _, checked = prepared(checkpoint, None, registry, {})
-        pairs = checked.dataset.pairs(checked.split)
-        if not isinstance(pairs, PairStream):
-            read = [pairs[index] for index in range(min(_PAIRS, len(pairs)))]
-            return [to_network(pair.source[None], checked.spec.source)[0] for pair in read], "sources of its data"
-    except (P2pkitError, OSError):
-        pass
+    if own := held_out(checkpoint, _PAIRS, registry):
+        return own, "sources of its data"
     images = translator.images
     plain = PortableGenerator(translator) if graph.stored or graph.layout != "NCHW" else graph
     return list(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from p2pkit.api import prepared
+from p2pkit.errors import P2pkitError
 from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.images.convert import to_stored
+from p2pkit.images.convert import to_network, to_stored
 from p2pkit.inference.exported import Run
 from p2pkit.inference.translate import Translator
+from p2pkit.registry import Registry
+from p2pkit.types import PairStream
 
 TOLERANCE = {"fp32": 1.0, "fp16": 8.0}
 """The largest difference that is taken, in steps of 255 to the target's range."""
@@ -35,6 +40,27 @@ class Parity:
 
     def __str__(self) -> str:
         return f"at most {self.most:.3g} of 255, {self.mean:.2g} on average, over {self.images} {self.of}"
+
+
+def held_out(checkpoint: Path, count: int, registry: Registry) -> list[Tensor]:
+    """Return held-out sources of a model's own data; none where these are out of reach.
+
+    Args:
+        checkpoint: The model.
+        count: How many, at most.
+        registry: The names in force.
+
+    Shape: (C, H, W) each, in [-1, 1].
+    """
+    try:
+        _, checked = prepared(checkpoint, None, registry, {})
+        pairs = checked.dataset.pairs(checked.split)
+        if isinstance(pairs, PairStream):
+            return []
+        read = [pairs[index] for index in range(min(count, len(pairs)))]
+    except (P2pkitError, OSError):
+        return []
+    return [to_network(pair.source[None], checked.spec.source)[0] for pair in read]
 
 
 def measure(translator: Translator, graph: PortableGenerator, run: Run, sources: Sequence[Tensor], of: str) -> Parity:

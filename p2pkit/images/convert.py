@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _FULL_SCALES = {torch.uint8: 255.0, torch.uint16: 65535.0}
+MOST = 4
+"""Planes that are shown as a picture, where a spec says of none."""
 _UNITS = ((0.0, 1.0), (-1.0, 1.0))
 """Ranges of floats that stand for a full scale, whatever that of the file is."""
 _FULL_RANGES = {(0.0, scale): kind for kind, scale in _FULL_SCALES.items()}
@@ -257,7 +259,7 @@ def to_picture(image: Tensor, spec: ImageSpec) -> NDArray[np.uint8]:
     image = image[:, image.shape[1] // 2] if image.ndim == 4 else image
     if spec.shown and spec.kind == "intensity":
         image = image[list(spec.shown)]
-    if spec.kind == "labels" or len(image) > 4:
+    if spec.kind == "labels" or len(image) > MOST:
         palette = torch.tensor(palette_of(spec), dtype=torch.uint8)
         return palette[image.argmax(0)].numpy()
     values = ((image.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Lifespan
 from torch import Tensor
 
@@ -71,12 +70,10 @@ def make_app(
         lifespan=desk.lifespan(),
     )
     app.add_middleware(Limits, settings=settings)
-    if settings.hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts), www_redirect=False)
     handle_problems(app, note)
     _add_models(app, desk)
     _add_translate(app, desk)
-    _add_pages(app)
+    _add_pages(app, desk)
     return app
 
 
@@ -148,15 +145,9 @@ class Desk:
     ) -> Response:
         """Answer a request with a fake."""
         begun = time.perf_counter()
-        check_sent(request.headers.get("content-type", ""))
         images = served.translator.images
         kind, suffix = wanted_kind(request.headers.get("accept", ""), images.target, picture=picture)
-        content = await read_body(request, self.settings)
-
-        def read() -> Taken:
-            with limited(self.settings.max_pixels, "--max-pixels"):
-                kinds = (sent_suffix(content), suffix)
-                return served.translator.sources.read([io.BytesIO(content)], kinds, given=given, size=size)
+        asked = await self.read(served, request, size, given, suffix)
 
         def write(fake: Tensor) -> bytes:
             if picture:
@@ -164,22 +155,61 @@ class Desk:
                 return image_bytes(image_tensor(shown), suffix)
             return image_bytes(fake, suffix, tags=asked.tags, beside=asked.beside)
 
-        try:
-            async with self._files:
-                asked = await asyncio.to_thread(read)
-        except TooLarge as error:
-            problem = Problem("body", str(error), "send a smaller image")
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, problem) from None
-        except OSError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, Problem("body", f"can't be translated: {error}")) from None
         fake = await unless_gone(request, self._batchers[served.name].fake(asked.source))
         async with self._files:
             made = await asyncio.to_thread(write, fake)
         self.metrics.seconds.labels(served.name).observe(time.perf_counter() - begun)
         return Response(made, media_type=kind, headers={"vary": "accept"})
 
+    async def read(
+        self, served: Served, request: Request, size: tuple[int, int] | None, given: Given, suffix: str
+    ) -> Taken:
+        """Read the source that a request brings.
+
+        Args:
+            served: Whose source it is to be.
+            request: The request.
+            size: Height and width to resize it to.
+            given: What the image is.
+            suffix: Of the kind of file that is answered.
+
+        Raises:
+            Refused: The body is no image that is taken, or none that can be made a source.
+        """
+        check_sent(request.headers.get("content-type", ""))
+        content = await read_body(request, self.settings)
+
+        def read() -> Taken:
+            with limited(self.settings.max_pixels, "--max-pixels"):
+                kinds = (sent_suffix(content), suffix)
+                return served.translator.sources.read([io.BytesIO(content)], kinds, given=given, size=size)
+
+        try:
+            async with self._files:
+                return await asyncio.to_thread(read)
+        except TooLarge as error:
+            problem = Problem("body", str(error), "send a smaller image")
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, problem) from None
+        except OSError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, Problem("body", f"can't be translated: {error}")) from None
+
+    async def show(self, served: Served, request: Request, size: tuple[int, int] | None, given: Given) -> Response:
+        """Answer a request with the picture of the source that it brings."""
+        taken = await self.read(served, request, size, given, ".png")
+
+        def write() -> bytes:
+            spec = served.translator.images.source
+            shown = to_picture(taken.source.planes[: spec.channels], spec)
+            return image_bytes(image_tensor(shown), ".png")
+
+        return Response(await asyncio.to_thread(write), media_type="image/png")
+
 
 Given = Literal["auto", "source", "file"]
+Size = Annotated[
+    str | None, Query(description="HxW to resize the source to, or `trained`; by default it keeps its size.")
+]
+As = Annotated[Given, Query(description="What the image is: a source, a file as the data set's, or tell.")]
 
 
 def _add_models(app: FastAPI, desk: Desk) -> None:
@@ -218,7 +248,7 @@ def _add_models(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_translate(app: FastAPI, desk: Desk) -> None:
-    body = {"requestBody": {"required": True, "content": dict.fromkeys(KINDS, _BINARY)}}
+    body: dict[str, Json] = {"requestBody": {"required": True, "content": dict.fromkeys(KINDS, _BINARY)}}
     made: dict[int | str, dict[str, Json]] = {
         200: {"description": "The fake.", "content": dict.fromkeys(KINDS, _BINARY)}
     }
@@ -233,12 +263,8 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
     async def translate(
         name: Name,
         request: Request,
-        size: Annotated[
-            str | None, Query(description="HxW to resize the source to, or `trained`; by default it keeps its size.")
-        ] = None,
-        given: Annotated[
-            Given, Query(description="What the image is: a source, a file as the data set's, or tell.")
-        ] = ("auto"),
+        size: Size = None,
+        given: As = "auto",
         picture: Annotated[bool, Query(description="Answer with a picture for people, in colours of 8 bits.")] = False,
     ) -> Response:
         """Translate an image; the kind of the answer is chosen by Accept, PNG by default."""
@@ -254,13 +280,32 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
             desk.metrics.requests.labels(name, status).inc()
         return response
 
+    shown: dict[int | str, dict[str, Json]] = {200: {"description": "The source.", "content": {"image/png": _BINARY}}}
+    shown |= {status: about for status, about in _REFUSALS.items() if status != 406}
 
-def _add_pages(app: FastAPI) -> None:
+    @app.post(
+        "/models/{name}/source",
+        tags=["models"],
+        openapi_extra=body,
+        responses=shown,
+        response_class=Response,
+    )
+    async def source(name: Name, request: Request, size: Size = None, given: As = "auto") -> Response:
+        """Show as a PNG what a model is given of an image: of a photo its edges, where the data set drew these."""
+        served = desk.model(name)
+        return await desk.show(served, request, _size(size, served), given)
+
+
+def _add_pages(app: FastAPI, desk: Desk) -> None:
     files = page_files()
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return Response(*files["index.html"][:1], media_type="text/html; charset=utf-8")
+
+    @app.get("/page/models.json", include_in_schema=False)
+    async def models() -> list[dict[str, Json]]:
+        return [served.about() for served in desk.models.values()]
 
     @app.get("/page/{name}", include_in_schema=False)
     async def file(name: str) -> Response:

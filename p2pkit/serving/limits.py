@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -15,18 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from p2pkit.errors import Problem
 from p2pkit.serving.problems import Refused, answer
-from p2pkit.serving.settings import Settings
+from p2pkit.serving.settings import HEADERS, Settings
 
 T = TypeVar("T")
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
 _CLIENTS = 10_000
+_PORT = re.compile(r":\d*$")
 
 
 class Limits:
@@ -50,7 +44,7 @@ class Limits:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         refusal = self._refusal(scope)
@@ -65,6 +59,10 @@ class Limits:
 
     def _refusal(self, scope: Scope) -> Refused | None:
         client = scope["client"][0] if scope.get("client") else ""
+        host = Headers(scope=scope).get("host", "")
+        if self.settings.hosts and _PORT.sub("", host).lower() not in self.settings.hosts:
+            cause = f"{host!r} is no name of this server, which other sites' pages could else reach by a name of theirs"
+            return Refused(HTTPStatus.BAD_REQUEST, Problem("header.host", cause, f"ask {self.settings.hosts[0]}"))
         too_many, later = HTTPStatus.TOO_MANY_REQUESTS, {"retry-after": "1"}
         if self.in_flight >= self.settings.in_flight:
             return Refused(too_many, Problem("", "too many requests wait already", "try again in a second"), later)

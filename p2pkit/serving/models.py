@@ -15,18 +15,20 @@ from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
-from p2pkit.images.convert import palette_of, stored_type
+from p2pkit.exporting.parity import held_out
+from p2pkit.images.convert import MOST, palette_of, stored_type, to_picture
 from p2pkit.inference.exported import is_exported
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
+from p2pkit.registry import names_in_force
 from p2pkit.translation import load
-from p2pkit.types import ImageSpec
+from p2pkit.types import ImageSpec, Samples
 from p2pkit.untyped import Json, Untyped
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)=(.+)")
 _OTHER = re.compile(r"[^A-Za-z0-9._-]+")
-_FULL = {"torch.uint8": 255.0, "torch.uint16": 65535.0}
 _STEP = 32
+_STARTS = 8
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Served:
         card: Its model card, in Markdown.
         scores: Its latest scores by metric, with an arrow in the direction that is good.
         samples: Sources of its data as pictures, to start from; (H, W, 3).
+        checkpoint: Where its weights are; None for a program.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Served:
     card: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     samples: tuple[NDArray[np.uint8], ...] = ()
+    checkpoint: Path | None = None
 
     def about(self) -> dict[str, Json]:
         """Return what a client has to know, as JSON."""
@@ -55,10 +59,10 @@ class Served:
             "height": images.height,
             "width": images.width,
             "multiple": self.translator.multiple,
-            "source": _about(images.source) | {"colours": self._colours()},
-            "target": _about(images.target),
+            "source": _about(images.source) | {"colours": self._colours(), "edges": images.reading.edges is not None},
+            "target": _about(images.target) | {"colours": _shown_colours(images.target)},
             "scores": {name: value for name, value in self.scores.items() if np.isfinite(value)},
-            "samples": len(self.samples),
+            "samples": [f"/models/{self.name}/samples/{index}" for index in range(len(self.samples))],
             "card": f"/models/{self.name}/card",
             "translate": f"/models/{self.name}/translate",
         }
@@ -115,16 +119,30 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
         raise ModelError(Problem(model, cause, "use p2pkit translate, with --input or a table"))
     if translator.images.dims > 2:
         raise ModelError(Problem(model, "makes volumes, and a request brings an image", "use p2pkit translate"))
-    own = name or _plain(model, run_of(checkpoint) or checkpoint)
-    text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
-    scores: Mapping[str, float] = {}
     run = run_of(checkpoint)
+    own = name or _plain(model, run or checkpoint)
+    text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
+    if (checkpoint / CARD).is_file():
+        text = (checkpoint / CARD).read_text(encoding="utf-8")
+    scores: Mapping[str, float] = {}
     with suppress(ModelError):
         report = last_evaluation(run)[0] if run is not None else None
         scores = {report.head(metric): value for metric, value in report.metrics.items()} if report else {}
-    width = samples.pictures[0].shape[1] // 3 if samples is not None and samples.pictures else 0
-    shown = tuple(picture[:, :width] for picture in samples.pictures) if samples is not None else ()
-    return Served(own, translator, text, scores, shown if _is_picture(translator.images.source) else ())
+    return Served(own, translator, text, scores, _starts(checkpoint, translator, samples, options), checkpoint)
+
+
+def _starts(
+    checkpoint: Path, translator: Translator, samples: Samples | None, options: Mapping[str, Untyped]
+) -> tuple[NDArray[np.uint8], ...]:
+    """Return sources to start from: of a run's latest samples, or else of its data where these are in reach."""
+    spec = translator.images.source
+    if not is_picture(spec):
+        return ()
+    if samples is not None and samples.pictures:
+        width = samples.pictures[0].shape[1] // 3
+        return tuple(picture[:, :width] for picture in samples.pictures)
+    found = held_out(checkpoint, _STARTS, names_in_force(options.get("registry")))
+    return tuple(to_picture(source, spec) for source in found)
 
 
 def _plain(model: str, local: Path) -> str:
@@ -134,19 +152,23 @@ def _plain(model: str, local: Path) -> str:
     return _OTHER.sub("-", last).strip("-.") or "model"
 
 
-def _is_picture(spec: ImageSpec) -> bool:
+def is_picture(spec: ImageSpec) -> bool:
     """Say whether a picture of a source can be given to the network instead of it."""
     return spec.kind == "labels" or spec.channels in (1, 3)
 
 
 def _about(spec: ImageSpec) -> dict[str, Json]:
-    kind = str(stored_type(spec))
-    full = spec.kind == "intensity" and spec.low == 0 and _FULL.get(kind) == spec.high
     return {
         "kind": spec.kind,
         "channels": spec.channels,
-        "type": kind.removeprefix("torch."),
+        "type": str(stored_type(spec)).removeprefix("torch."),
         "low": spec.low,
         "high": spec.high,
-        "full": full,
+        "lightness": spec.lightness,
+        "shown": [*spec.shown],
     }
+
+
+def _shown_colours(spec: ImageSpec) -> list[tuple[int, ...]]:
+    """Return the colours in which people see classes, or planes that are too many for a picture."""
+    return [*palette_of(spec)] if spec.kind == "labels" or spec.channels > MOST else []

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from p2pkit.errors import P2pkitError, Problem, first_line
+from p2pkit.serving.settings import HEADERS
 
 MEDIA = "application/problem+json"
 
@@ -92,7 +93,8 @@ def handle_problems(app: FastAPI, note: Callable[[str], None]) -> None:
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         note(f"error: {request.method} {request.url.path}: {first_line(error, typed=True)}")
         cause = "the server made a mistake, which its terminal names"
-        return answer(500, Problem(request.url.path, cause, "tell whoever runs it"))
+        # Starlette answers this outside of all that adds headers.
+        return answer(500, Problem(request.url.path, cause, "tell whoever runs it"), dict(HEADERS))
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(P2pkitError, for_user)

@@ -8,33 +8,49 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import p2pkit
+from p2pkit import ImageSpec
+from p2pkit.serving import Listener, load_models, write_page
+from p2pkit.serving.server import make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120.0
-FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-dev-shm-usage"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-dev-shm-usage "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
 ANSWERS = "return [...document.querySelectorAll('article')].map(card => Number(card.dataset.answers ?? 0))"
 PICTURES = "return [...document.querySelectorAll('#drawing, article > canvas')].map(each => each.toDataURL())"
 
 
 @pytest.fixture(scope="module")
-def address(tiny, tmp_path_factory) -> Iterator[str]:
-    """The address of a server of a run by two names."""
+def run(tiny, tmp_path_factory) -> Path:
+    """A run of a few steps."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run = p2pkit.train({**tiny, "schedule": {"steps": 8}})
-        models = [f"one={run.folder}", f"two={run.folder}"]
-    command = [sys.executable, "-m", "p2pkit", "serve", *models, "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return p2pkit.train({**tiny, "schedule": {"steps": 8}}).folder.resolve()
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The address of a server of a run by two names."""
+    command = [sys.executable, "-m", "p2pkit", "serve", f"one={run}", f"two={run}", "--port", "0", "--device", "cpu"]
+    process = subprocess.Popen(command, cwd=run.parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -45,9 +61,30 @@ def address(tiny, tmp_path_factory) -> Iterator[str]:
         process.kill()
 
 
-@pytest.fixture(scope="module")
-def page(address, tmp_path_factory):
-    """Chromium on the page; it keeps what it is given in a folder, and may ask nobody else."""
+class Quiet(SimpleHTTPRequestHandler):
+    """A static server that says nothing."""
+
+    def log_message(self, *said: object) -> None:
+        pass
+
+
+@contextmanager
+def static(run: Path) -> Iterator[str]:
+    """The address of a folder that holds the page and the run, by two names, as programs."""
+    folder = run.parent / "static"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.parents[1])
+        made = write_page([f"one={run}", f"two={run}"], folder)
+    assert list(made.programs) == ["one", "two"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=[served, static], ids=["served", "static"])
+def page(request, run, tmp_path_factory):
+    """Chromium on the page; it keeps what it is given in a folder, has a camera, and may ask nobody else."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
@@ -63,17 +100,24 @@ def page(address, tmp_path_factory):
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path_factory.mktemp("saved"))})
-    browser = Chrome(options=options, service=Service(driver))
-    try:
-        browser.saved = Path(options.experimental_options["prefs"]["download.default_directory"])
-        browser.get(address)
-        await_(lambda: browser.execute_script("return document.body.dataset.ready"))
-        answered(browser, [0, 0])
-        yield browser
-        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    finally:
-        browser.quit()
+    saved = tmp_path_factory.mktemp("saved")
+    options.add_experimental_option("prefs", {"download.default_directory": str(saved)})
+    with request.param(run) as address:
+        browser = Chrome(options=options, service=Service(driver))
+        try:
+            browser.saved, browser.address = saved, address
+            visit(browser, address)
+            yield browser
+            assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        finally:
+            browser.quit()
+
+
+def visit(browser, address: str, answers: list[int] | None = None) -> None:
+    """Open the page, and wait for the first answers of all its models."""
+    browser.get(address)
+    await_(lambda: browser.execute_script("return document.body.dataset.ready"))
+    answered(browser, answers or [0, 0])
 
 
 def await_(found):
@@ -176,3 +220,125 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(page, scheme):
         assert page.execute_script(unnamed) == 0
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+PICTURE = """
+const sheet = new OffscreenCanvas(40, 20);
+const context = sheet.getContext("2d");
+context.fillStyle = "#3b7dd8";
+context.fillRect(0, 0, 40, 20);
+const transfer = new DataTransfer();
+const done = arguments[arguments.length - 1];
+sheet.convertToBlob().then((blob) => {
+  transfer.items.add(new File([blob], "picture.png", { type: "image/png" }));
+  document.dispatchEvent(arguments[0] === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer })
+    : new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+  done();
+});
+"""
+SEEN = """
+const sheet = document.getElementById("drawing");
+const { data } = sheet.getContext("2d").getImageData(0, 0, sheet.width, sheet.height);
+return [...Array(data.length / 4).keys()].map((at) => data.subarray(at * 4, at * 4 + 3).join(","));
+"""
+MIDDLE = "return [...document.getElementById('drawing').getContext('2d').getImageData(8, 8, 1, 1).data]"
+
+
+@pytest.mark.parametrize("way", ["paste", "drop"])
+def test_a_picture_is_laid_on_the_sheet(page, way):
+    answers = page.execute_script(ANSWERS)
+    page.find_element("id", "clear").click()
+    answers = answered(page, answers)
+    page.execute_async_script(PICTURE, way)
+    answered(page, answers)
+    assert page.execute_script(MIDDLE) == [59, 125, 216, 255]
+
+
+def test_the_camera_gives_a_picture_or_none(page):
+    page.find_element("id", "clear").click()
+    for value, drawn in (("", False), ("take", True)):
+        before = page.execute_script(PICTURES)[0]
+        page.find_element("id", "photo").click()
+        await_(lambda: page.execute_script("return document.getElementById('video').videoWidth"))
+        page.find_element("css selector", f"dialog button[value='{value}']").click()
+        if drawn:
+            await_(lambda before=before: page.execute_script(PICTURES)[0] != before)
+        await_(lambda: page.execute_script("return !document.getElementById('video').srcObject"))
+        assert (page.execute_script(PICTURES)[0] != before) == drawn
+
+
+def test_an_area_is_filled_and_the_keyboard_draws(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    page.find_element("id", "clear").click()
+    sheet = page.find_element("id", "drawing")
+    page.execute_script("arguments[0].focus()", sheet)
+    ActionChains(page).send_keys("b ").send_keys(Keys.ARROW_RIGHT * 3).send_keys(" ").perform()
+    drawn = page.execute_script(PICTURES)[0]
+    row = "return [...document.getElementById('drawing').getContext('2d').getImageData(8, 8, 3, 1).data]"
+    assert page.execute_script(row) == [0, 0, 0, 255] * 3
+    page.find_element("id", "undo").click()
+    assert page.execute_script(MIDDLE) == [255, 255, 255, 255]
+    page.find_element("id", "redo").click()
+    assert page.execute_script(PICTURES)[0] == drawn
+    page.find_element("css selector", "[data-colour='#d0342c']").click()
+    page.find_element("css selector", "[data-tool=fill]").click()
+    ActionChains(page).move_to_element_with_offset(sheet, -sheet.size["width"] // 3, 0).click().perform()
+    corner = "return [...document.getElementById('drawing').getContext('2d').getImageData(0, 0, 1, 1).data]"
+    assert page.execute_script(corner) == [208, 52, 44, 255]
+    assert page.execute_script(row) == [0, 0, 0, 255] * 3
+    page.find_element("css selector", "[data-tool=pen]").click()
+
+
+def test_a_link_holds_the_drawing_and_the_page_asks_nobody_else(page):
+    stroke(page)
+    drawn = page.execute_script(PICTURES)[0]
+    page.find_element("id", "share").click()
+    await_(lambda: "#drawing=" in page.current_url)
+    address = page.current_url
+    page.get("about:blank")
+    visit(page, address)
+    assert page.execute_script(PICTURES)[0] == drawn
+    asked = page.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
+    assert len(asked) > 8
+    assert {name for name in asked if not name.startswith(page.address.rstrip("/"))} == set()
+
+
+@pytest.mark.parametrize("page", [served], ids=["served"], indirect=True)
+def test_label_maps_have_a_brush_for_each_class(page, run):
+    (model,) = load_models([f"labels={run}"], device="cpu").values()
+    colours = ((0, 0, 0), (200, 30, 30), (30, 30, 200))
+    images = replace(model.translator.images, source=ImageSpec(3, "labels", palette=colours))
+    labels = replace(model, translator=replace(model.translator, images=images), samples=())
+    listener = Listener("127.0.0.1", 0)
+    server = make_server({"labels": labels}, listener)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener.socket]})
+    thread.start()
+    try:
+        visit(page, listener.address, [0])
+        brushes = page.find_elements("css selector", "#colours button")
+        assert [brush.text for brush in brushes] == ["Class 0", "Class 1", "Class 2"]
+        before, answers = page.execute_script(PICTURES), page.execute_script(ANSWERS)
+        brushes[2].click()
+        stroke(page)
+        answered(page, answers)
+        assert all(new != old for new, old in zip(page.execute_script(PICTURES), before, strict=True))
+        assert set(page.execute_script(SEEN)) == {"0,0,0", "30,30,200"}  # none is mixed from two
+        visit(page, page.address)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_find_their_way(page, scheme):
+    axe = resources.files(pytest.importorskip("axe_core_python")).joinpath("axe.min.js").read_text(encoding="utf-8")
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    page.execute_script(axe)
+    run = "axe.run().then(found => arguments[arguments.length - 1](found.violations))"
+    found = page.execute_async_script(run)
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []

@@ -165,6 +165,21 @@ def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
         export(run.checkpoint, tmp_path / "out")
 
 
+def test_weights_of_16_bits_are_half_as_large_and_checked(run, tmp_path):
+    whole = export(run.checkpoint, tmp_path / "whole", format="safetensors")
+    half = export(run.checkpoint, tmp_path / "half", format="safetensors", precision="fp16")
+    assert whole.parity is None
+    assert half.parity.most < 1
+    assert half.file.stat().st_size < 0.6 * whole.file.stat().st_size
+    assert str(half.parity) in (half.folder / "README.md").read_text(encoding="utf-8")
+    image = np.zeros((20, 18, 3), np.uint8)
+    made, wanted = p2pkit.load(half.folder).translate(image), p2pkit.load(run.checkpoint).translate(image)
+    assert np.abs(made.astype(int) - wanted).max() <= 1
+    assert next(p2pkit.load(half.folder).generator.parameters()).dtype == torch.float32
+    with pytest.raises(ModelError, match="differs from the network by at most"):
+        export(run.checkpoint, tmp_path / "strict", format="safetensors", precision="fp16", tolerance=0.0)
+
+
 def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
     monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda images: images + 1))
     with pytest.raises(ModelError, match="differs from the network by at most"):

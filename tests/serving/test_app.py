@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from p2pkit.images.files import image_tensor
-from p2pkit.types import ImageSpec
+from p2pkit.types import Edges, ImageSpec, Reading
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/tiff", "application/x-npy"])
@@ -88,13 +88,36 @@ def test_models_are_described(client, run):
     first, second = client.ask("GET", "/models").json
     assert first["name"] == "first"
     assert second == client.ask("GET", "/models/second").json
-    assert (first["height"], first["width"], first["samples"]) == (16, 16, 2)
-    assert first["source"] | {"full": True, "channels": 3} == first["source"]
+    assert (first["height"], first["width"], first["samples"]) == (
+        16,
+        16,
+        [f"/models/first/samples/{index}" for index in (0, 1)],
+    )
+    assert first["source"] | {"type": "uint8", "channels": 3} == first["source"]
     assert first["scores"]["l1 ↓"] == pytest.approx(run.report.metrics["l1"])
     assert "## Scores" in client.ask("GET", first["card"]).body.decode()
     sample = client.ask("GET", "/models/first/samples/1").array
     sheet = np.asarray(Image.open(sorted(run.folder.glob("samples/step-*/01.png"))[-1]))
     np.testing.assert_array_equal(sample, sheet[:, :16])
+
+
+def test_a_photo_is_shown_as_the_edges_that_a_model_is_given(models, served):
+    first = models["first"]
+    source = ImageSpec(1)
+    images = replace(first.translator.images, source=source, reading=Reading(edges=Edges()))
+    edges = {"first": replace(first, translator=replace(first.translator, images=images), samples=())}
+    photo = np.zeros((32, 32, 3), np.uint8)
+    photo[:, 16:] = 255, 40, 40
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    with served(edges) as client:
+        assert client.ask("GET", "/models/first").json["source"]["edges"]
+        shown = client.ask("POST", "/models/first/source?size=trained", buffer.getvalue(), content_type="image/png")
+        refused = client.ask("POST", "/models/first/source", b"no image", content_type="image/png")
+    assert (shown.status, shown.kind, shown.array.shape) == (200, "image/png", (16, 16, 3))
+    assert set(np.unique(shown.array)) == {0, 255}
+    assert (shown.array == 255).mean() > 0.5
+    assert (refused.status, refused.json["where"]) == (400, "body")
 
 
 def test_a_mistake_of_the_server_shows_no_traceback(models, served, content):
@@ -116,6 +139,7 @@ def test_a_mistake_of_the_server_shows_no_traceback(models, served, content):
     with served({"first": replace(models["first"], translator=Broken())}, note=said.append) as client:
         got = client.translate(content)
     assert (got.status, b"secret" in got.body) == (500, False)
+    assert "default-src 'none'" in got.headers["content-security-policy"]
     assert said == ["error: POST /models/first/translate: ZeroDivisionError: secret"]
 
 

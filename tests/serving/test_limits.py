@@ -85,7 +85,10 @@ def test_clients_that_hang_up_or_send_garbage_cost_nobody_else(client, models, c
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80"])
 def test_other_names_of_loopback_are_refused(host, client):
-    assert client.ask("GET", "/models", host=host).status == 400
+    got = client.ask("GET", "/models", host=host)
+    assert (got.status, got.kind, got.json["where"]) == (400, "application/problem+json", "header.host")
+    assert host in got.json["detail"]
+    assert "default-src 'none'" in got.headers["content-security-policy"]
     assert client.ask("GET", "/models", host=f"localhost:{client.port}").status == 200
 
 

@@ -22,7 +22,7 @@ def test_an_exported_folder_is_served_with_its_card(run, quiet, tmp_path):
     made = p2pkit.export(run.folder, tmp_path / "exported", format="safetensors", registry=quiet)
     (served,) = load_models([str(made.folder)], device="cpu", registry=quiet).values()
     assert served.name == "exported"
-    assert "# exported" in served.card
+    assert served.card == (made.folder / "README.md").read_text()
 
 
 def test_what_is_not_there_is_told():

@@ -8,13 +8,15 @@ import re
 import pytest
 
 from p2pkit.serving.pages import page_files
+from p2pkit.serving.static import runtime_files
 
 FILES = {name: content.decode() for name, (content, _) in page_files().items()}
 
 
 def test_what_is_named_is_there(client):
-    named = set(re.findall(r'["(](?:\./|/page/)([\w.]+)"', "".join(FILES.values())))
-    assert named <= set(FILES)
+    named = set(re.findall(r'["(](?:\./|/?page/)([\w.]+)"', "".join(FILES.values())))
+    assert {"app.js", "page.css", "ort.js"} <= named
+    assert named <= {*FILES, *runtime_files()}
     for name in ("app.js", "page.css", "strings.json"):
         assert client.ask("GET", f"/page/{name}").body.decode() == FILES[name]
     assert client.ask("GET", "/page/app.js").kind.startswith("text/javascript")

@@ -107,8 +107,26 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
 
 
 def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them."""
-    return _shapes(path / GENERATOR), _under(_shapes(path / TRAINING), "discriminator")
+    """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them.
+
+    What was exported has no discriminator.
+    """
+    training = _shapes(path / TRAINING) if (path / TRAINING).is_file() else {}
+    return _shapes(path / GENERATOR), _under(training, "discriminator")
+
+
+def halve(path: Path) -> None:
+    """Keep a checkpoint's generator in 16 bits; a network that loads it computes in its own arithmetic.
+
+    Args:
+        path: The checkpoint's folder.
+    """
+    state = read_state(path)
+    tensors = load_file(path / GENERATOR)
+    short = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file(short, path / GENERATOR)
+    files = {**state.get("files", {}), GENERATOR: record(path / GENERATOR).model_dump()}
+    write_state(path, {**state, "images": described(state["images"]), "files": files})
 
 
 def write_config(folder: Path, config: Plain) -> None:

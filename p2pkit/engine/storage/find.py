@@ -15,6 +15,9 @@ from p2pkit.engine.storage.state import read_state, verify
 from p2pkit.errors import ModelError, Problem, StorageError
 from p2pkit.yaml_files import shortened
 
+SHIPPED = Path(__file__).parents[2] / "models"
+"""The models that come with p2pkit, by name."""
+
 
 def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
     """Make a run's folder, named as asked or by the recipe and the time, with a number where that is taken."""
@@ -39,10 +42,10 @@ def run_folders(parent: Path) -> dict[str, Path]:
 
 
 def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
-    """Return the folder of a run.
+    """Return the folder of a run, or else of a model that comes with p2pkit: what is the user's own wins.
 
     Args:
-        name: A run's folder, its name, or the name a tracker gave it (MLflow's run id).
+        name: A run's folder, its name, the name a tracker gave it (MLflow's run id), or a shipped model's.
         parent: The folder that holds the runs.
 
     Raises:
@@ -56,9 +59,16 @@ def find_run(name: str | Path, parent: Path = Path("runs")) -> Path:
     for folder in known.values():
         if any(note.read_text(encoding="utf-8").strip() == str(name) for note in folder.glob(NOTES)):
             return folder
+    if str(name) in shipped_models():
+        return SHIPPED / name
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.3) or sorted(known)[-3:]
     remedy = f"runs in {parent}: {', '.join(near)}" if near else f"there are no runs in {parent} yet"
     raise ModelError(Problem("", f"there is no run or checkpoint {shortened(str(name))}", remedy))
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with p2pkit."""
+    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG}"))
 
 
 def find_checkpoint(

@@ -1,7 +1,10 @@
 // The page: tools, models and pictures tied to one drawing.
+import { Refusal } from "./backends.js";
+import { photograph, possible } from "./camera.js";
 import { Compare } from "./compare.js";
 import { Drawing, hex } from "./drawing.js";
 import { Model, make } from "./model.js";
+import { share, shared } from "./share.js";
 import { fillIn, name, say } from "./strings.js";
 
 const WAIT = 30; // milliseconds without a change before the models are asked
@@ -10,17 +13,21 @@ const PAINTS = ["#000000", "#ffffff", "#d0342c", "#f2a33a", "#f5e14d", "#3d9b4f"
 const at = (id) => document.getElementById(id);
 
 fillIn();
-const models = (await (await fetch("/models")).json()).map((about) => new Model(about, () => compare.draw()));
+const listed = await (await fetch(new URL("models.json", import.meta.url))).json();
+const models = listed.map((about) => new Model(about, () => compare.draw()));
 const compare = new Compare();
 const first = models[0].about;
+at("docs").hidden = Boolean(first.program);
 const colours = first.source.colours;
 const shown = new Set(models);
+const given = await shared();
 let timer;
 
 const drawing = new Drawing(at("drawing"), first.width, first.height, {
   background: colours.length ? hex(colours[0]) : "#ffffff",
   crisp: colours.length > 0,
   changed,
+  moved,
 });
 
 function changed() {
@@ -31,6 +38,15 @@ function changed() {
     const pixels = drawing.pixels();
     for (const model of shown) model.ask(pixels);
   }, WAIT);
+}
+
+// Where the pen is that the keyboard moves.
+function moved(place, down) {
+  at("pen").hidden = !place;
+  at("pen").classList.toggle("down", down);
+  if (!place) return;
+  at("pen").style.left = `${(place[0] / first.width) * 100}%`;
+  at("pen").style.top = `${(place[1] / first.height) * 100}%`;
 }
 
 function choose(group, chosen) {
@@ -79,11 +95,11 @@ function showColours() {
 }
 
 function showSamples() {
-  for (let number = 0; number < first.samples; number++) {
-    const image = make("img", { src: `/models/${first.name}/samples/${number}`, alt: "", loading: "lazy" });
+  for (const [number, src] of first.samples.entries()) {
+    const image = make("img", { src, alt: "", loading: "lazy" });
     const button = make("button", { type: "button", onclick: () => drawing.lay(image, colours) });
     name(button, say("sample", { number: number + 1 }));
-    if (!number) image.addEventListener("load", () => drawing.past.length || start(image), { once: true });
+    if (!number && !given) image.addEventListener("load", () => drawing.past.length || start(image), { once: true });
     button.append(image);
     at("samples").append(button);
   }
@@ -119,11 +135,29 @@ function toggle(model, button) {
 async function open(file) {
   if (!file) return;
   try {
-    drawing.lay(await createImageBitmap(file), colours);
-    at("status").textContent = "";
+    drawing.lay(await models[0].backend.read(file), colours);
+    tell(first.program && first.source.edges ? say("drawings") : "");
+  } catch (refusal) {
+    tell(refusal instanceof Refusal ? refusal.message : say("unreadable"));
+    if (refusal instanceof Refusal) drawing.lay(await createImageBitmap(file), colours);
+  }
+}
+
+function tell(text) {
+  at("status").textContent = text;
+  clearTimeout(tell.timer);
+  tell.timer = setTimeout(() => (at("status").textContent = ""), 6000);
+}
+
+async function link() {
+  const address = await share(drawing.canvas);
+  if (!address) return tell(say("long"));
+  history.replaceState(null, "", address);
+  try {
+    await navigator.clipboard.writeText(address);
+    tell(say("copied"));
   } catch {
-    at("status").textContent = say("unreadable");
-    setTimeout(() => (at("status").textContent = ""), 4000);
+    tell(say("linked"));
   }
 }
 
@@ -153,6 +187,9 @@ at("size").oninput = () => useSize(Number(at("size").value));
 at("undo").onclick = () => drawing.undo();
 at("redo").onclick = () => drawing.redo();
 at("clear").onclick = () => drawing.clear();
+at("share").onclick = link;
+at("photo").hidden = !possible;
+at("photo").onclick = () => photograph().then(open, () => tell(say("dark")));
 at("upload").onclick = () => at("file").click();
 at("file").onchange = () => open(at("file").files[0]).then(() => (at("file").value = ""));
 
@@ -161,5 +198,6 @@ useTool("pen");
 useSize(drawing.size);
 showModels();
 showSamples();
+if (given) start(given);
 changed();
 document.body.dataset.ready = "yes";

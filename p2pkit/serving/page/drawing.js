@@ -1,9 +1,10 @@
 // A sheet of the size that models were trained at; strokes, fills, and the way back.
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const MEMORY = 64 * 2 ** 20; // bytes of earlier states
 
 export class Drawing {
-  constructor(canvas, width, height, { background, crisp, changed }) {
-    Object.assign(this, { canvas, background, crisp, changed });
+  constructor(canvas, width, height, { background, crisp, changed, moved }) {
+    Object.assign(this, { canvas, background, crisp, changed, moved, pen: null, down: false });
     Object.assign(canvas, { width, height });
     canvas.classList.toggle("small", width < 200);
     this.context = canvas.getContext("2d", { willReadFrequently: true });
@@ -12,6 +13,8 @@ export class Drawing {
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.last = null));
+    canvas.addEventListener("keydown", (event) => this.type(event));
+    canvas.addEventListener("blur", () => this.lift());
   }
 
   pixels() {
@@ -38,6 +41,33 @@ export class Drawing {
       this.last = at;
     }
     this.changed();
+  }
+
+  // Draw without a pointer: arrows move the pen, the space bar sets it down and lifts it, Enter makes one dot.
+  type(event) {
+    const step = ARROWS[event.key];
+    if (event.ctrlKey || event.metaKey || event.altKey || (!step && ![" ", "Enter"].includes(event.key))) return;
+    event.preventDefault();
+    const { width, height } = this.canvas;
+    const from = this.pen ?? [width / 2, height / 2];
+    if (step) {
+      const far = event.shiftKey ? 8 : 1;
+      this.pen = [Math.min(width - 0.5, Math.max(0.5, from[0] + step[0] * far)), Math.min(height - 0.5, Math.max(0.5, from[1] + step[1] * far))];
+      if (this.down) this.stroke(from, this.pen);
+    } else {
+      this.pen = from;
+      if (!this.down) this.keep();
+      if (this.tool === "fill") this.fill(from);
+      else this.stroke(from, from);
+      this.down = event.key === " " && this.tool !== "fill" && !this.down;
+    }
+    this.moved(this.pen, this.down);
+    if (this.down || !step) this.changed();
+  }
+
+  lift() {
+    this.down = false;
+    this.moved(null, false);
   }
 
   place(event) {
@@ -105,11 +135,7 @@ export class Drawing {
   lay(image, colours = []) {
     this.keep();
     this.paintOver();
-    const { width, height } = this.canvas;
-    const scale = Math.max(width / image.width, height / image.height);
-    this.context.imageSmoothingEnabled = !colours.length;
-    this.context.imageSmoothingQuality = "high";
-    this.context.drawImage(image, (width - image.width * scale) / 2, (height - image.height * scale) / 2, image.width * scale, image.height * scale);
+    cover(this.context, image, !colours.length);
     if (colours.length) this.snap(colours);
     this.changed();
   }
@@ -140,6 +166,14 @@ export class Drawing {
     this.context.putImageData(from.pop(), 0, 0);
     this.changed();
   }
+}
+
+// Draw a picture as large as it has to be to leave nothing of a sheet free.
+export function cover(context, image, smooth = true) {
+  const { width, height } = context.canvas;
+  const scale = Math.max(width / image.width, height / image.height);
+  Object.assign(context, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
+  context.drawImage(image, (width - image.width * scale) / 2, (height - image.height * scale) / 2, image.width * scale, image.height * scale);
 }
 
 export function nearest(data, at, colours) {

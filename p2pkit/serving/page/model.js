@@ -1,12 +1,12 @@
 // A model's answer: one request at a time, and always of the newest drawing.
-import { encode } from "./source.js";
+import { backend } from "./backends.js";
 import { name, say } from "./strings.js";
 
 const DOWN = "M12 4v12 M7 11l5 5 5-5 M4 16v4h16v-4";
 
 export class Model {
   constructor(about, changed) {
-    Object.assign(this, { about, changed, busy: false, next: null });
+    Object.assign(this, { about, changed, backend: backend(about), busy: false, next: null });
     this.card = make("article", { className: "card" });
     const head = make("div", { className: "head" });
     this.canvas = make("canvas", { width: about.width, height: about.height });
@@ -47,26 +47,18 @@ export class Model {
   }
 
   async once(pixels) {
-    const headers = { "content-type": "application/x-npy", accept: "image/png, application/problem+json" };
-    const address = `${this.about.translate}?size=trained&given=source&picture=true`;
     try {
-      const answer = await fetch(address, { method: "POST", headers, body: encode(pixels, this.about.source) });
-      if (!answer.ok) return await this.refused(await answer.json(), pixels);
-      const image = await createImageBitmap(await answer.blob());
+      const image = await this.backend.translate(pixels);
       Object.assign(this.canvas, { width: image.width, height: image.height });
       this.canvas.getContext("2d").drawImage(image, 0, 0);
       this.tell(this.scores(), false);
       this.changed(this);
-    } catch {
-      this.tell(say("away"), true);
+    } catch (refusal) {
+      this.tell(refusal.message, true);
+      if (!refusal.again) return;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      this.next ??= pixels;
     }
-  }
-
-  async refused(problem, pixels) {
-    this.tell([problem.detail, problem.remedy].filter(Boolean).join("; "), true);
-    if (problem.status !== 429) return;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    this.next ??= pixels;
   }
 
   save() {

@@ -1,5 +1,5 @@
 // What the page says, in strings.json.
-const strings = await (await fetch("/page/strings.json")).json();
+const strings = await (await fetch(new URL("strings.json", import.meta.url))).json();
 
 export function say(key, values = {}) {
   return strings[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);

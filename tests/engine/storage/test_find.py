@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from p2pkit import ImageSpec, ModelError, PairSpec
+from p2pkit.engine.storage import find
 from p2pkit.engine.storage.find import find_checkpoint, find_run, new_folder
 from p2pkit.engine.storage.state import write_state
 
@@ -59,3 +60,22 @@ def test_folders_are_never_reused(tmp_path):
     assert new_folder(tmp_path, "a", "x") == tmp_path / "a"
     assert new_folder(tmp_path, "a", "x") == tmp_path / "a-2"
     assert new_folder(tmp_path, None, "facades").name.startswith("facades-20")
+
+
+def test_a_shipped_model_is_found_where_nothing_of_the_users_has_its_name(runs, monkeypatch):
+    monkeypatch.setattr(find, "SHIPPED", runs / "shipped")
+    (runs / "shipped" / "demo").mkdir(parents=True)
+    (runs / "shipped" / "demo" / "run.yaml").write_text("{}")
+    write_state(runs / "shipped" / "demo", STATE)
+    monkeypatch.chdir(runs)
+    assert find.shipped_models() == ["demo"]
+    assert find_checkpoint("demo", runs) == runs / "shipped" / "demo"
+    (runs / "demo").mkdir()  # a folder without a model is none
+    assert find_checkpoint("demo", runs / "runs") == runs / "shipped" / "demo"
+    (runs / "demo" / "run.yaml").write_text("{}")
+    write_state(runs / "demo", STATE)
+    assert find_checkpoint("demo", runs / "runs").resolve() == runs / "demo"
+    shutil.copytree(runs / "facades-1", runs / "runs" / "other")
+    shutil.copytree(runs / "facades-1", runs / "runs" / "demo")
+    shutil.rmtree(runs / "demo")
+    assert find_checkpoint("demo", runs / "runs") == runs / "runs" / "demo" / "checkpoints" / "step-00000010"
