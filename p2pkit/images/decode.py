@@ -27,8 +27,8 @@ def codec_of(suffix: str) -> Codec | None:
 
 
 def is_known(head: bytes) -> bool:
-    """Say whether a file that begins so is of a format that p2pkit reads itself."""
-    return any(codec().sniff(head) for codec in CODECS.values())
+    """Say whether a file that begins so is of a format that p2pkit reads itself, or is an archive, which it refuses."""
+    return head.startswith(_ZIPS) or any(codec().sniff(head) for codec in CODECS.values())
 
 
 def decode(file: Path | IO[bytes], indexed: bool) -> NDArray[np.generic]:

@@ -48,10 +48,10 @@ class Forgiving(Sound):
 
 
 class Greedy(Sound):
-    """Takes any file for its own."""
+    """Takes files that are empty, or of zeros, for its own."""
 
     def sniff(self, head):
-        return True
+        return head[:1] < bytes([4])
 
 
 class Late:

@@ -29,6 +29,7 @@ class SpadeGenerator(nn.Module):
         width: Channels at full size; the first blocks have 16 times as many.
         upsamplings: How often the sides are doubled; the published code calls 5 normal, 6 more and 7 most.
         middle: Blocks of full width before channels are halved; OASIS has 2.
+        hidden: Channels between the label map and SPADE's scales and shifts.
         norm: The normalisation without weights inside SPADE.
         style: The vector that it begins with, by its name; by default it begins with the label map.
         noise: A vector that stands beside the label map everywhere, by its name; OASIS has one of 64 numbers.
@@ -36,8 +37,8 @@ class SpadeGenerator(nn.Module):
         init_gain: Factor of the initial weights' standard deviation.
 
     Raises:
-        p2pkit.ComponentError: The images' sides are not multiples of 2**upsamplings, there are too few blocks to double
-            them, or there is no such vector.
+        p2pkit.ComponentError: The images' sides are not multiples of 2**upsamplings or under twice that, there are too few
+            blocks to double them, or there is no such vector.
 
     Shape: source (B, C_source, H, W) in [-1, 1], vectors (B, size) -> fake (B, C_target, H, W) in [-1, 1]; H, W
     multiples of 2**upsamplings.
@@ -52,6 +53,9 @@ class SpadeGenerator(nn.Module):
         width: Width = 64,
         upsamplings: Annotated[int, Field(ge=4, le=7, description="How often the sides are doubled.")] = 5,
         middle: Annotated[int, Field(ge=1, le=8, description="Blocks of full width, which come first.")] = 3,
+        hidden: Annotated[
+            int, Field(ge=1, le=1024, description="Channels between labels, and scales and shifts.")
+        ] = 128,
         norm: Annotated[FreeNorm, Field(description="The normalisation without weights inside SPADE.")] = "batch",
         style: Annotated[Name | None, Field(description="Vector that it begins with; null: the label map.")] = None,
         noise: Annotated[Name | None, Field(description="Vector that stands beside the label map.")] = None,
@@ -60,7 +64,7 @@ class SpadeGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 2**upsamplings
-        check_sides(images, "spade", self.multiple, parameter="upsamplings")
+        check_sides(images, "spade", self.multiple, least=2 * self.multiple, parameter="upsamplings")
         halvings = 5 if upsamplings == 7 else 4
         early = upsamplings - halvings
         if early >= middle:
@@ -70,7 +74,7 @@ class SpadeGenerator(nn.Module):
         self.takes = tuple(name for name in (style, noise) if name)
         planes = images.source.channels + (condition_size(images, noise, "noise") if noise else 0)
         channels = [16 * width] * (middle + 1) + [16 * width // 2**number for number in range(1, halvings + 1)]
-        self.blocks = nn.ModuleList([SpadeBlock(less, more, planes, norm) for less, more in pairwise(channels)])
+        self.blocks = nn.ModuleList([SpadeBlock(*ends, planes, norm, hidden) for ends in pairwise(channels)])
         self.doubled = {*range(1, early + 1), *range(middle, middle + halvings)}
         self.seed = images.height >> upsamplings, images.width >> upsamplings
         self.first: nn.Module = nn.Conv2d(planes, 16 * width, 3, padding=1)

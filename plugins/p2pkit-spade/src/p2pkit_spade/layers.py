@@ -10,8 +10,6 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 FreeNorm = Literal["batch", "instance"]
-HIDDEN = 128
-"""Channels between the label map and the scales and shifts."""
 
 
 class Spade(nn.Module):
@@ -21,17 +19,18 @@ class Spade(nn.Module):
         channels: Channels of the maps.
         planes: Planes of the label map.
         norm: The normalisation without weights that comes first.
+        hidden: Channels between the label map and the scales and shifts.
 
     Shape: maps (B, channels, h, w), labels (B, planes, H, W) -> (B, channels, h, w).
     Source: Park et al. 2019, arXiv:1903.07291, equation 1 and figure 10.
     """
 
-    def __init__(self, channels: int, planes: int, norm: FreeNorm) -> None:
+    def __init__(self, channels: int, planes: int, norm: FreeNorm, hidden: int) -> None:
         super().__init__()
         kind = nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d
         self.norm = kind(channels, affine=False)
-        self.shared = nn.Sequential(same_convolution(planes, HIDDEN, 3), nn.ReLU())
-        self.gain, self.shift = (same_convolution(HIDDEN, channels, 3) for _ in range(2))
+        self.shared = nn.Sequential(same_convolution(planes, hidden, 3), nn.ReLU())
+        self.gain, self.shift = (same_convolution(hidden, channels, 3) for _ in range(2))
 
     def forward(self, maps: Tensor, labels: Tensor) -> Tensor:
         """Normalise, and then scale and shift each place by its labels."""
@@ -48,19 +47,20 @@ class SpadeBlock(nn.Module):
         outputs: Channels out; where they are others, the input is brought to them by a convolution of 1 x 1.
         planes: Planes of the label map.
         norm: The normalisation without weights.
+        hidden: Channels between the label map and the scales and shifts.
 
     Shape: maps (B, inputs, h, w), labels (B, planes, H, W) -> (B, outputs, h, w).
     Source: Park et al. 2019, arXiv:1903.07291, figure 11.
     """
 
-    def __init__(self, inputs: int, outputs: int, planes: int, norm: FreeNorm) -> None:
+    def __init__(self, inputs: int, outputs: int, planes: int, norm: FreeNorm, hidden: int) -> None:
         super().__init__()
         middle = min(inputs, outputs)
-        self.norms = nn.ModuleList([Spade(inputs, planes, norm), Spade(middle, planes, norm)])
+        self.norms = nn.ModuleList([Spade(channels, planes, norm, hidden) for channels in (inputs, middle)])
         self.convolutions = nn.ModuleList([same_convolution(inputs, middle, 3), same_convolution(middle, outputs, 3)])
         self.shortcut: nn.Module | None = None
         if inputs != outputs:
-            self.shortcut_norm = Spade(inputs, planes, norm)
+            self.shortcut_norm = Spade(inputs, planes, norm, hidden)
             self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, maps: Tensor, labels: Tensor) -> Tensor:

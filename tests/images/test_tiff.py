@@ -1,0 +1,19 @@
+"""TIFFs: where on earth they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from p2pkit.images.tiff import read_georeference, rescaled, write_tiff
+
+
+def test_rational_polynomials_are_kept_and_go_along_with_the_size(tmp_path):
+    numbers = tuple(float(number) for number in range(92))
+    with (tmp_path / "a.tif").open("wb") as file:
+        write_tiff(file, np.zeros((4, 6, 1), np.uint8), [(50844, 12, 92, numbers, True)])
+    ((code, kind, count, value, once),) = read_georeference(tmp_path / "a.tif")
+    assert (code, kind, count, value, once) == (50844, 12, 92, numbers, True)
+    ((_, _, _, smaller, _),) = rescaled([(code, kind, count, value, once)], 2.0, 4.0)
+    assert (smaller[2], smaller[7], smaller[3], smaller[8]) == (1.0, 3.5, 0.75, 2.0)  # lines by 2, samples by 4
+    assert smaller[4:7] == numbers[4:7]
+    assert smaller[9:] == numbers[9:]
