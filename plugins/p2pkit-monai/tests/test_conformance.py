@@ -119,7 +119,7 @@ def test_counts_are_those_of_monais_own_networks():
 
     images = spec(64, 64, source=1)
     with torch.device("meta"):
-        own = UNet(2, 1, 1, (16, 32, 64, 128, 256), (2,) * 4, num_res_units=2)
+        own = UNet(2, 1, 1, (16, 32, 64, 128, 256), (2,) * 4)
         assert count(OFFERS["monai_unet"].build(images, {})) == count(own)
         own = DynUNet(2, 1, 1, [3] * 5, [1, 2, 2, 2, 2], [2] * 4, filters=(32, 64, 128, 256, 320))
         assert count(OFFERS["monai_dynunet"].build(images, {})) == count(own)

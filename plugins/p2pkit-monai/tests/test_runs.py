@@ -12,7 +12,7 @@ from PIL import Image
 import p2pkit
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
-UNET = {"use": "monai:monai_unet", "params": {"channels": [4, 8], "residual_units": 1}}
+UNET = {"use": "monai:monai_unet", "params": {"channels": [4, 8]}}
 DISCRIMINATOR = {"use": "monai:monai_patch", "params": {"width": 4, "layers": 1}}
 
 

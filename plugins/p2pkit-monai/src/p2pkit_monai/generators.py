@@ -29,19 +29,23 @@ def monai_unet(
     channels: Channels = (16, 32, 64, 128, 256),
     strides: Strides = None,
     residual_units: Annotated[
-        int, Field(ge=0, le=8, description="Convolutions of each level's residual unit; 0 for plain convolutions.")
-    ] = 2,
+        int,
+        Field(ge=0, le=8, description="Convolutions of each level's residual unit; the last one normalises the image."),
+    ] = 0,
     norm: Norm = "instance",
     dropout: Dropout = 0.0,
     final: Final = "tanh",
 ) -> MonaiGenerator:
-    """MONAI's UNet: residual units, strided convolutions down and transposed ones up.
+    """MONAI's UNet: strided convolutions down and transposed ones up.
+
+    With residual units MONAI puts a norm before the last convolution, behind which all images have one mean and
+    deviation: for label maps it does no harm, and of intensities it takes the units. So there are none by default.
 
     Args:
         images: What the run's images are.
         channels: Channels of the levels, full size first.
         strides: By how much each level's sides are smaller.
-        residual_units: Convolutions of each level's residual unit.
+        residual_units: Convolutions of each level's residual unit; 0 for plain convolutions.
         norm: Normalisation that follows the convolutions.
         dropout: Share of activations that are set to zero.
         final: Activation of the last layer.
