@@ -151,3 +151,17 @@ def test_a_file_is_a_plugin_in_python_too(write_plugin, tmp_path, monkeypatch):
 def test_a_registry_has_its_plugins_already(quiet):
     with pytest.raises(p2pkit.RegistryError, match="give either a registry or plugins"):
         p2pkit.check("demo", registry=quiet, plugins=["mine.py"])
+
+
+def test_a_caller_may_end_a_training_after_an_evaluation(tiny, quiet, tmp_path):
+    heard = []
+
+    def listen(progress, report):
+        heard.append((progress.epoch, sorted(report.metrics)))
+        return "that will do" if progress.epoch == 1 else None
+
+    config = {**tiny, "evaluate": {**tiny["evaluate"], "every": 1}, "tracking": {"folder": str(tmp_path)}}
+    run = p2pkit.train(config, registry=quiet, on_evaluated=listen)
+    assert heard == [(0, ["l1"]), (1, ["l1"])]
+    assert run.reason == "stopped early at step 3: that will do"
+    assert p2pkit.resume(run.folder, registry=quiet).step == 6

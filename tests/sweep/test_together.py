@@ -114,10 +114,12 @@ def test_two_share_the_work_and_one_takes_over_from_the_dead(start, tmp_path):
 def test_three_in_three_folders_share_a_database_and_lose_and_double_nothing(start, tmp_path, postgresql):
     where = ["-s", f"sweep.storage={postgresql}"]
     folders = [tmp_path / name for name in ("one", "two", "three")]
-    doomed = start(str(tmp_path / "run.yaml"), "--name", "s", *where, folder=folders[0])
+    long = ["-s", "schedule.epochs=4000"]  # the others shorten it, so that the test ends soon
+    doomed = start(str(tmp_path / "run.yaml"), "--name", "s", *where, *long, folder=folders[0])
     until(left_a_checkpoint(folders[0] / "runs" / "s"))
-    helpers = [start("--join", "s", *where, folder=folder) for folder in folders[1:]]
-    until(lambda: all(runs(folder / "runs" / "s") for folder in folders[1:]))
+    short = ["-s", "schedule.epochs=4"]
+    helpers = [start("--join", "s", *where, *short, folder=folder) for folder in folders[1:]]
+    until(lambda: any(runs(folder / "runs" / "s") for folder in folders[1:]))
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     for helper in helpers:

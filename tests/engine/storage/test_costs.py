@@ -11,6 +11,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_a_speed_that_nobody_measured_is_left_out(tmp_path):
+    save_costs(tmp_path, 54_413_955, 2.5)
     save_costs(tmp_path, 54_413_955, None)  # as one does that goes on where all was done
     assert load_costs(tmp_path) == {PARAMETERS: 54_413_955, SPEED: 2.5}
     (tmp_path / "costs.json").unlink()
