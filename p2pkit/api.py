@@ -35,6 +35,7 @@ from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
 from p2pkit.types import Report, optional, times
 from p2pkit.types.images import SIDES
+from p2pkit.types.runs import shown_html
 from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
 
@@ -54,6 +55,14 @@ class EvaluatedRun:
     checkpoint: Path
     report: Report
     sheet: Path
+
+    def _repr_html_(self) -> str:
+        """Show the scores and the samples in a notebook."""
+        return shown_html(self.folder.name, self.report, self.sheet)
+
+    def _repr_png_(self) -> bytes:
+        """Show the samples in a notebook."""
+        return self.sheet.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,14 @@ class TrainedRun:
         """MLflow's id of the run; None where it is not recorded there."""
         note = self.folder / RUN_ID_FILE
         return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+
+    def _repr_html_(self) -> str:
+        """Show what came of it in a notebook: the scores and the samples."""
+        return shown_html(f"{self.folder.name}, step {self.step}", self.report, self.sheet)
+
+    def _repr_png_(self) -> bytes | None:
+        """Show the samples in a notebook, where there are any."""
+        return self.sheet.read_bytes() if self.sheet is not None and self.sheet.is_file() else None
 
     def load(self) -> Translator:
         """Return the trained generator, ready to translate images."""

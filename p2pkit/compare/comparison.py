@@ -110,6 +110,12 @@ class Comparison:
     runs: tuple[Record, ...]
     protocols: Protocols
 
+    def _repr_html_(self) -> str:
+        """Show the scores and the contact sheet in a notebook."""
+        from p2pkit.compare.page import tables
+
+        return tables(self)
+
     @cached_property
     def _differing(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return differing([run.settings for run in self.runs])

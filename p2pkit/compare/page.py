@@ -51,6 +51,11 @@ def write_page(comparison: Comparison, path: Path, *, title: str = "Runs compare
         partial.write_text(text, encoding="utf-8")
 
 
+def tables(comparison: Comparison) -> str:
+    """Return the scores and the contact sheet as they stand on the page."""
+    return _scores(comparison) + _sheet(comparison)
+
+
 def _subtitle(comparison: Comparison) -> str:
     keys = ", ".join(comparison.keys) or "nothing but the seed"
     return f"{len(comparison.runs)} runs, {len(comparison.points)} points; they differ in {keys}"

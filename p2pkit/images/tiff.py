@@ -86,6 +86,18 @@ def chosen(tiff: Untyped, page: int | None) -> list[Untyped]:
     return images if page is None else images[page : page + 1]
 
 
+def check_tiles(page: Untyped) -> None:
+    """Refuse a page whose tiles can't be: decoders take memory by what it says of them.
+
+    Raises:
+        OSError: They have no pixels, or more than an image may have.
+    """
+    if page.is_tiled:
+        if not (page.tilelength and page.tilewidth):
+            raise OSError("is damaged: it speaks of tiles without pixels")
+        check_size(page.tilelength, page.tilewidth)
+
+
 def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.generic] | None:
     """Read all bands and pages as channels, (H, W) or (H, W, C); None where the colours are not plain ones.
 
@@ -106,6 +118,7 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
             raise OSError(f"holds {len(pages)} images of different sizes, {shapes}; {remedy}")
         height, width = frame.imagelength, frame.imagewidth
         check_size(height, width, first.size // max(1, height * width))
+        check_tiles(frame)
         array = first.asarray()
         rows, columns = first.axes.index("Y"), first.axes.index("X")
         array = np.moveaxis(array, (rows, columns), (0, 1)).reshape(height, width, -1)

@@ -46,6 +46,7 @@ class TiffRows:
         if len(series) > 1 or turned or not plain or first.imagedepth > 1:
             self._file.close()
             raise OSError("is too large to be read at once, and not of a kind that can be read by rows")
+        check_tiles(first)
         pages: Untyped = series[0].pages
         self._pages: list[Untyped] = [page.aspage() for page in pages]
         self.height: int = first.imagelength

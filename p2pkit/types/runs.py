@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -32,12 +34,19 @@ class Samples:
     pictures: tuple[NDArray[np.uint8], ...]
     sheet: Path
 
+    def _repr_png_(self) -> bytes:
+        """Show the sheet in a notebook."""
+        return self.sheet.read_bytes()
+
 
 class Notice(str):
     """What a hook returns to the user where it is no warning."""
 
     __slots__ = ()
 
+
+BASELINES = {"source": "source itself", "mean": "mean target"}
+"""What the predictions that need no learning are called."""
 
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 """What stands behind a score's name: which direction is good."""
@@ -82,6 +91,25 @@ class Report:
     def head(self, metric: str) -> str:
         """Return a metric's name with an arrow in the direction that is good."""
         return f"{metric}{ARROWS[self.higher_is_better.get(metric)]}"
+
+    def _repr_html_(self) -> str:
+        """Show the scores in a notebook, beside those of predictions that need no learning."""
+        heads = ["metric", "fake", *(BASELINES.get(name, name) for name in self.baselines)]
+        rows = [
+            [
+                self.head(name),
+                *(
+                    f"{scores[name]:.4g}" if name in scores else ""
+                    for scores in (self.metrics, *self.baselines.values())
+                ),
+            ]
+            for name in self.metrics
+        ]
+        cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+        head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+        notes = "".join(f"<p>{escape(text)}</p>" for text in self.warnings)
+        caption = f"<caption>{self.count} pairs of the split {escape(self.split)}</caption>"
+        return f"<table>{caption}<tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>{notes}"
 
     @property
     def gains(self) -> dict[str, float]:
@@ -187,3 +215,18 @@ class Run:
     versions: Mapping[str, str]
     facts: Plain = field(default_factory=dict)
     resumed: bool = False
+
+
+def shown_html(title: str, report: Report | None, sheet: Path | None) -> str:
+    """Show a run in a notebook: its name, its scores, and its sheet of samples.
+
+    Args:
+        title: What it is.
+        report: The scores, where it has any.
+        sheet: The sheet, where there is one.
+    """
+    scores = report._repr_html_() if report is not None else "<p>It has not been scored.</p>"
+    there = sheet is not None and sheet.is_file()
+    inlined = base64.b64encode(sheet.read_bytes()).decode() if sheet is not None and there else ""
+    picture = f'<img alt="sources, fakes and targets" src="data:image/png;base64,{inlined}">' if there else ""
+    return f"<p><b>{escape(title)}</b></p>{scores}{picture}"
