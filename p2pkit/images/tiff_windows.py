@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from p2pkit.images.codec import MADE_BY, Tag
-from p2pkit.images.tiff import PLAIN, chosen
+from p2pkit.images.tiff import PLAIN, check_tiles, chosen
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ class TiffRows:
         if len(series) > 1 or turned or not plain or first.imagedepth > 1:
             self._file.close()
             raise OSError("is too large to be read at once, and not of a kind that can be read by rows")
-        check_tiles(first)
+        try:
+            check_tiles(first)
+        except OSError:
+            self._file.close()
+            raise
         pages: Untyped = series[0].pages
         self._pages: list[Untyped] = [page.aspage() for page in pages]
         self.height: int = first.imagelength
