@@ -90,11 +90,9 @@ def check_tiles(page: Untyped) -> None:
     """Refuse a page whose tiles can't be: decoders take memory by what it says of them.
 
     Raises:
-        OSError: They have no pixels, or more than an image may have.
+        OSError: They are of more pixels than an image may have.
     """
     if page.is_tiled:
-        if not (page.tilelength and page.tilewidth):
-            raise OSError("is damaged: it speaks of tiles without pixels")
         check_size(page.tilelength, page.tilewidth)
 
 

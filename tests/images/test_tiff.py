@@ -22,16 +22,15 @@ def test_rational_polynomials_are_kept_and_go_along_with_the_size(tmp_path):
     assert smaller[9:] == numbers[9:]
 
 
-@pytest.mark.parametrize(("tag", "value", "told"), [(322, 0, "without pixels"), (323, 3808428048, "more than the")])
-def test_tiles_that_can_not_be_take_no_memory(tmp_path, tag, value, told):
+def test_tiles_that_can_not_be_take_no_memory(tmp_path):
     file = tmp_path / "a.tif"
     tifffile.imwrite(file, np.zeros((16, 16, 3), np.uint8), compression="lzw", tile=(16, 16), photometric="rgb")
     with tifffile.TiffFile(file) as tiff:
-        place = tiff.pages.first.tags[tag].offset
+        place = tiff.pages.first.tags[323].offset
     content = bytearray(file.read_bytes())
     content[place + 2 : place + 12] = (
         (4).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
     )
     file.write_bytes(content)
-    with pytest.raises(OSError, match=told):
+    with pytest.raises(OSError, match="more than the"):
         read_image(file)
