@@ -22,6 +22,11 @@ PARAMETERS = {
     "unet_3_plus": {"width": 8, "depth": 3},
     "pix2pixhd_global": {"width": 4, "halvings": 2, "blocks": 1},
     "pix2pixhd_local": {"width": 4, "halvings": 2, "blocks": 1, "local_blocks": 1},
+    "bicycle_unet": {"width": 4, "depth": 3},
+    "bicycle_patch": {"width": 4, "layers": 2},
+    "bicycle": {"encoder_width": 4, "halvings": 3, "judge_width": 4, "judge_layers": 2},
+    "spade": {"width": 2, "hidden": 8, "upsamplings": 4, "style": "z"},
+    "style": {"width": 4, "side": 32},
     "smp_unet": SMALL,
     "smp_unet_plus_plus": SMALL,
     "smp_manet": {**SMALL, "attention_channels": 8},
@@ -36,6 +41,7 @@ NEEDS_FILES = {
     "vgg": "weights that are not in the project; its own tests make some",
     "lpips": "weights that are not in the project; its own tests make some",
     "dists": "weights that are not in the project; its own tests make some",
+    "oasis": "a data set of label maps; its own tests make one",
     "labels_with_edges": "a folder of label maps; its own tests make one",
 }
 
@@ -73,8 +79,9 @@ def test_every_component_takes_a_step(everything, tmp_path):
         used = {"use": component.full_name, "params": PARAMETERS.get(component.name, {})}
         config = {
             "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
+            "noise": {"z": 4},
             "generator": used if component.kind == "generator" else "unet_tiny",
-            "discriminator": "pixel",
+            "discriminator": used if component.kind == "discriminator" else "pixel",
             "losses": {"gan": 1, "l1": 100},
             "schedule": {"steps": 1},
             "engine": {"batch": 2, "device": "cpu"},
@@ -84,7 +91,7 @@ def test_every_component_takes_a_step(everything, tmp_path):
         if component.kind == "loss":
             config["losses"][component.name] = used
         else:
-            assert component.kind == "generator", f"say here how to train with a {component.kind}"
+            assert component.kind in ("generator", "discriminator"), f"say here how to train with a {component.kind}"
         run = p2pkit.train(config, registry=everything)
         assert run.step == 1
         trained.append(component.name)
