@@ -61,10 +61,10 @@ def diversity(
     ] = "lpips",
     weights: WeightsFile = None,
 ) -> nn.Module:
-    """How much fakes of one source differ when dropout's noise does: the mean distance of two of them.
+    """How much fakes of one source differ when their noise does: the mean distance of two of them.
 
-    The fakes are made with dropout on, whatever `evaluate.dropout` says. A generator without dropout, or one that
-    has learnt to ignore its noise, has 0. Large is not good by itself: noise is diverse too.
+    The noise is the run's, which is drawn anew for each fake, and dropout's, which is on whatever `evaluate.dropout`
+    says. A generator without either, or one that has learnt to ignore its noise, has 0. Large is not good by itself: noise is diverse too.
 
     Args:
         images: What the run's images are.

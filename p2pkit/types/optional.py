@@ -177,7 +177,7 @@ parts = Attribute[tuple[float, float] | None](
 wants = Attribute[Sequence[str]](
     *("wants", "metric", f"some of {', '.join(WANTED)}", ("fake", "target"), _wishes),
     "The arguments of its `update`, in order; `fakes` are several fakes (B, N, C, H, W) of each source that differ by "
-    "dropout's noise.",
+    "noise, drawn or dropout's.",
 )
 fakes = Attribute(
     *("fakes", "metric", "a whole number of 1 or more", 2, _whole(1)), "How many `fakes` of each source it wants."

@@ -34,7 +34,8 @@ def weights(result):
 
 
 def test_a_run_is_interrupted_and_resumed_with_the_same_noise(seasons, signalled):
-    overrides = {"schedule.epochs": 2, "augment": ["flip", {"use": "jitter_crop", "params": {"load": 10}}]}
+    crop = {"use": "jitter_crop", "params": {"load": 10}}
+    overrides = {"schedule.epochs": 2, "augment": ["flip", crop], "evaluate.fakes": 4}
     whole = seasons("whole", **overrides).train()
     stopped = seasons("cut", **overrides).train(on_step=signalled(3))
     resumed = seasons("cut", **overrides).train(stopped.checkpoint)
@@ -48,7 +49,7 @@ def test_a_run_is_interrupted_and_resumed_with_the_same_noise(seasons, signalled
         "season": "VectorSpec", "depth": "ImageSpec", "age": "VectorSpec", "z": "VectorSpec"
     }  # fmt: skip
     with Image.open(whole.samples.sheet) as sheet:
-        assert sheet.width == 6 * 136 + 8  # source, fake, target, two fakes by other noise, depth
+        assert sheet.width == 7 * 136 + 8  # source, fake, target, three fakes by other noise, depth
     assert whole.samples.pictures[0].shape == (8, 3 * 8, 3)
 
 

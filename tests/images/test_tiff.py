@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -28,9 +30,7 @@ def test_tiles_that_can_not_be_take_no_memory(tmp_path):
     with tifffile.TiffFile(file) as tiff:
         place = tiff.pages.first.tags[323].offset
     content = bytearray(file.read_bytes())
-    content[place + 2 : place + 12] = (
-        (4).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
-    )
+    content[place + 2 : place + 12] = struct.pack("<HII", 4, 1, 3808428048)  # one whole number of 32 bits
     file.write_bytes(content)
     with pytest.raises(OSError, match="more than the"):
         read_image(file)

@@ -22,6 +22,11 @@ PARAMETERS = {
     "unet_3_plus": {"width": 8, "depth": 3},
     "pix2pixhd_global": {"width": 4, "halvings": 2, "blocks": 1},
     "pix2pixhd_local": {"width": 4, "halvings": 2, "blocks": 1, "local_blocks": 1},
+    "bicycle_unet": {"width": 4, "depth": 3},
+    "bicycle_patch": {"width": 4, "layers": 2},
+    "bicycle": {"encoder_width": 4, "halvings": 3, "judge_width": 4, "judge_layers": 2},
+    "spade": {"width": 2, "hidden": 8, "upsamplings": 4, "style": "z"},
+    "style": {"width": 4, "side": 32},
     "smp_unet": SMALL,
     "smp_unet_plus_plus": SMALL,
     "smp_manet": {**SMALL, "attention_channels": 8},
@@ -43,6 +48,7 @@ NEEDS_FILES = {
     "vgg": "weights that are not in the project; its own tests make some",
     "lpips": "weights that are not in the project; its own tests make some",
     "dists": "weights that are not in the project; its own tests make some",
+    "oasis": "a data set of label maps; its own tests make one",
     "labels_with_edges": "a folder of label maps; its own tests make one",
     "geo_tiles": "rasters; its own tests make some",
     "geotiff": "rasters; its own tests make some",
@@ -87,6 +93,7 @@ def test_every_component_takes_a_step(everything, tmp_path):
         used = {"use": component.full_name, "params": PARAMETERS.get(component.name, {})}
         config = {
             "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
+            "noise": {"z": 4},
             "generator": "unet_tiny",
             "discriminator": "pixel",
             "losses": {"gan": 1, "l1": 100},

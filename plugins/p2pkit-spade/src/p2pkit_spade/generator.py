@@ -37,7 +37,7 @@ class SpadeGenerator(nn.Module):
         init_gain: Factor of the initial weights' standard deviation.
 
     Raises:
-        p2pkit.ComponentError: The images' sides are not multiples of 2**upsamplings or under twice that, there are too few
+        p2pkit.ComponentError: The sides are not multiples of 2**upsamplings, or under twice that; there are too few
             blocks to double them, or there is no such vector.
 
     Shape: source (B, C_source, H, W) in [-1, 1], vectors (B, size) -> fake (B, C_target, H, W) in [-1, 1]; H, W
