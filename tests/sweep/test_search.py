@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import random
 from types import SimpleNamespace
 
 import optuna
@@ -100,6 +102,24 @@ def test_what_is_clearly_worse_is_pruned_and_what_is_better_is_not(name, epoch):
     assert (worse and worse[0]) == epoch
     if worse:
         assert worse[1].startswith("pruned, as l1 is 2")
+
+
+def test_hyperband_finds_the_best_point_of_a_grid_at_a_part_of_its_cost():
+    points, epochs = random.Random(0).sample(range(36), 36), 14
+    study = optuna.create_study(study_name="s0", pruner=pruner(planned("hyperband")))
+    trained, results = 0, {}
+    for point in points:
+        trial = study.ask()
+        curve = [abs(point - 15) + 16 * math.exp(-epoch / (2 + point % 3)) for epoch in range(epochs + 1)]
+        ended = evaluated(trial, *curve)
+        trained += ended[0] if ended else epochs
+        if ended is None or ended[0] == epochs:
+            results[point] = curve[-1]
+            study.tell(trial, curve[-1])
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    assert min(results, key=results.get) == 15
+    assert trained <= 0.4 * len(points) * epochs
 
 
 def test_an_evaluation_that_comes_once_more_is_not_told_twice():
