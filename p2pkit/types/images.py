@@ -72,8 +72,8 @@ class VectorSpec:
 
 
 ExtraSpec = ImageSpec | VectorSpec
-RESERVED = ("source", "target", "fake", "name", "split")
-"""Names that no extra may have, since an image, or a column of a table, has it."""
+RESERVED = ("source", "target", "fake", "name", "split", "key")
+"""Names that no extra may have, since an image, a column of a table, or a field of a shard has it."""
 
 
 @dataclass(frozen=True, slots=True)
