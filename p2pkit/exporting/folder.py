@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from p2pkit.api import prepared
 from p2pkit.atomic_files import atomic_folder
@@ -19,11 +18,13 @@ from p2pkit.engine.storage.layout import copy_for_inference
 from p2pkit.errors import ModelError, P2pkitError, Problem
 from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
-from p2pkit.exporting.graph import Layout, PortableGenerator
+from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.exporting.parity import TOLERANCE, Parity, measure
 from p2pkit.exporting.program import example, export_program
 from p2pkit.images.convert import to_network
-from p2pkit.inference.exported import Description, Format, Run, runner, write_description
+from p2pkit.inference.companions import Input
+from p2pkit.inference.exported import Description, Format, Given, Run, runner, write_description
+from p2pkit.inference.forms import Layout
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
@@ -47,12 +48,16 @@ class ExportedFolder:
         file: The program, or the weights.
         size: Height and width of all images; None where they are free.
         parity: How the program compares with the network; None where the weights themselves were copied.
+        beside: By name, in words, what it takes beside a source.
+        use: The line that tries it.
     """
 
     folder: Path
     file: Path
     size: tuple[int, int] | None
     parity: Parity | None
+    beside: Mapping[str, str] = field(default_factory=dict)
+    use: str = ""
 
 
 def export(
@@ -99,24 +104,36 @@ def export(
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     checkpoint = find_checkpoint(model)
     translator = load(checkpoint, device="cpu", registry=registry, **_PLAIN, **overrides)
-    use = f"$ p2pkit translate {output.name} IN... -o OUT"
+    beside = translator.companions.described()
+    inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
+    use = f"p2pkit translate {{}} IN... -o OUT{inputs}"
     with atomic_folder(output) as partial:
         if format == "safetensors":
             copy_for_inference(checkpoint, partial)
-            write_card(checkpoint, translator.images, partial, license=license, how=use)
-            return ExportedFolder(output, output / "generator.safetensors", None, None)
+            write_card(
+                checkpoint,
+                translator.images,
+                partial,
+                license=license,
+                how=f"$ {use}".format(output.name),
+                beside=beside,
+            )
+            return ExportedFolder(output, output / "generator.safetensors", None, None, beside, use.format(output))
         graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
         about, run = _write(graph, format, partial, precision)
-        sources, of = _sources(checkpoint, translator, graph, registry)
+        sources, of = _sources(checkpoint, translator, registry)
         parity = measure(translator, graph, run, sources, of)
         most = TOLERANCE[precision] if tolerance is None else tolerance
         if not parity.most <= most:
             cause = f"the program differs from the network by {parity}; {most:g} is taken"
             raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
         write_description(partial, about)
-        how = use if format != "pt2" else f'>>> torch.export.load("{about.file}").module()(source)'
-        write_card(checkpoint, translator.images, partial, license=license, how=how, parity=str(parity))
-    return ExportedFolder(output, output / about.file, about.size, parity)
+        how = f"$ {use}".format(output.name)
+        if format == "pt2":
+            use = f'torch.export.load("{about.file}").module()({", ".join(graph.inputs)})'
+            how = f">>> {use}"
+        write_card(checkpoint, translator.images, partial, license=license, how=how, parity=str(parity), beside=beside)
+    return ExportedFolder(output, output / about.file, about.size, parity, beside, use.format(output))
 
 
 def _write(
@@ -125,43 +142,45 @@ def _write(
     """Write the program, and return what it is and what runs it."""
     images = graph.images
     program, free = export_program(graph, height=images.height, width=images.width)
-    file = formats.write(program, kind, folder, images)
+    file = formats.write(program, kind, folder, graph)
     about = Description(
         program=kind,
         file=file.name,
         images=images,
         multiple=graph.multiple,
         size=None if free else (images.height, images.width),
-        stored=graph.stored,
-        layout=graph.layout,
+        stored=graph.form.stored,
+        layout=graph.form.layout,
         precision=precision,
+        extras=[name for name in graph.inputs if name != "source"],
     )
     if kind == "pt2":
         loaded = torch.export.load(file).module()  # what has just been written here
 
-        def run(given: NDArray[np.generic]) -> NDArray[np.generic]:
+        def run(given: Given) -> NDArray[np.generic]:
             with torch.no_grad():
-                made: NDArray[np.generic] = loaded(torch.from_numpy(given)).numpy()
+                made: NDArray[np.generic] = loaded(*map(torch.from_numpy, given.values())).numpy()
             return made
 
         return about, run
     return about, runner(kind, file)
 
 
-def _sources(
-    checkpoint: Path, translator: Translator, graph: PortableGenerator, registry: Registry
-) -> tuple[list[Tensor], str]:
+def _sources(checkpoint: Path, translator: Translator, registry: Registry) -> tuple[list[Input], str]:
     """Return sources to compare by: held-out ones of the model's own data, or noise where these are out of reach."""
+    companions, images = translator.companions, translator.images
     try:
         _, checked = prepared(checkpoint, None, registry, {})
         pairs = checked.dataset.pairs(checked.split)
         if not isinstance(pairs, PairStream):
             read = [pairs[index] for index in range(min(_PAIRS, len(pairs)))]
-            return [to_network(pair.source[None], checked.spec.source)[0] for pair in read], "sources of its data"
+            sources = [to_network(pair.source[None], checked.spec.source)[0] for pair in read]
+            inputs = [companions.of_pair(*each, index) for index, each in enumerate(zip(sources, read, strict=True))]
+            return inputs, "sources of its data"
     except (P2pkitError, OSError):
         pass
-    images = translator.images
-    plain = PortableGenerator(translator) if graph.stored or graph.layout != "NCHW" else graph
-    return list(
-        example(plain, _PAIRS, images.height, images.width)
-    ), "sources of noise, since its data are out of reach"
+    made = example(PortableGenerator(translator), _PAIRS, images.height, images.width)
+    planes = torch.cat([made[name] for name in ("source", *companions.images)], 1)
+    vectors = {name: made[name] for name in companions.specs if name not in companions.images}
+    inputs = [Input(planes[index], {name: held[index] for name, held in vectors.items()}) for index in range(_PAIRS)]
+    return inputs, "sources of noise, since its data are out of reach"

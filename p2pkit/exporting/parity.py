@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.images.convert import to_stored
+from p2pkit.inference.companions import Input, stacked
 from p2pkit.inference.exported import Run
 from p2pkit.inference.translate import Translator
 
@@ -37,26 +36,25 @@ class Parity:
         return f"at most {self.most:.3g} of 255, {self.mean:.2g} on average, over {self.images} {self.of}"
 
 
-def measure(translator: Translator, graph: PortableGenerator, run: Run, sources: Sequence[Tensor], of: str) -> Parity:
+def measure(translator: Translator, graph: PortableGenerator, run: Run, sources: Sequence[Input], of: str) -> Parity:
     """Compare a program with the network that translates.
 
     Args:
         translator: The network.
         graph: What was exported.
         run: Runs the program.
-        sources: Sources in [-1, 1], (C, H, W).
+        sources: Sources, with what stands beside them.
         of: Whose sources they are, in words.
     """
-    images, apart = graph.images, []
-    whole = graph.stored and images.target.kind == "labels"
-    steps = 255 / (images.target.high - images.target.low) if graph.stored else 127.5
-    for source in sources:
-        given = to_stored(source[None], images.source) if graph.stored else source[None]
-        given = given.permute(0, 2, 3, 1).contiguous() if graph.layout == "NHWC" else given
-        made = torch.from_numpy(run(given.numpy()))
-        made = made.permute(0, 3, 1, 2) if graph.layout == "NHWC" else made
-        wanted = translator.network_values(source[None])
-        wanted = to_stored(wanted, images.target) if graph.stored else wanted
+    target, form, apart = graph.images.target, graph.form, []
+    whole = form.stored and target.kind == "labels"
+    steps = 255 / (target.high - target.low) if form.stored else 127.5
+    for each in sources:
+        planes, vectors = stacked([each])
+        source, extras = translator.companions.apart(planes, vectors)
+        given = {"source": source, **extras}
+        made = torch.from_numpy(run({name: form.of(given[name], spec).numpy() for name, spec in graph.inputs.items()}))
+        wanted = form.of(translator.network_values(planes, vectors), target)
         differ = (wanted != made).double() * 255 if whole else (wanted.double() - made.double()).abs() * steps
         apart.append(differ.flatten())
     together = torch.cat(apart)

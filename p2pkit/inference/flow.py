@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from p2pkit.errors import Problem
@@ -64,9 +63,8 @@ def sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterat
             yield outcome
 
 
-def _kind(read: Read) -> tuple[torch.Size, tuple[str, ...], int] | None:
-    source = read.source
-    return (source.planes.shape, tuple(source.vectors), read.sample) if isinstance(source, Input) else None
+def _kind(read: Read) -> object:
+    return (read.source.form, read.sample) if isinstance(read.source, Input) else None
 
 
 def batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:

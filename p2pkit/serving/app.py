@@ -31,10 +31,19 @@ from p2pkit.serving.models import Served
 from p2pkit.serving.pages import docs_page, page_files
 from p2pkit.serving.problems import MEDIA as PROBLEM
 from p2pkit.serving.problems import ProblemDetails, Refused, handle_problems
+from p2pkit.serving.sent import JSON, from_json, is_json
 from p2pkit.serving.settings import Settings
 from p2pkit.untyped import Json
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_OBJECT = {
+    "schema": {
+        "type": "object",
+        "properties": {"source": {"type": "string", "format": "byte"}},
+        "required": ["source"],
+        "additionalProperties": True,
+    }
+}
 _REFUSALS: dict[int | str, dict[str, Json]] = {
     status: {"description": text, "content": {PROBLEM: {"schema": ProblemDetails.model_json_schema()}}}
     for status, text in {
@@ -144,19 +153,30 @@ class Desk:
         return self.models[name]
 
     async def translate(
-        self, served: Served, request: Request, size: tuple[int, int] | None, given: Given, picture: bool
+        self,
+        served: Served,
+        request: Request,
+        size: tuple[int, int] | None,
+        given: Given,
+        picture: bool,
+        seed: int | None,
     ) -> Response:
         """Answer a request with a fake."""
         begun = time.perf_counter()
-        check_sent(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        check_sent(content_type)
         images = served.translator.images
         kind, suffix = wanted_kind(request.headers.get("accept", ""), images.target, picture=picture)
         content = await read_body(request, self.settings)
 
         def read() -> Taken:
             with limited(self.settings.max_pixels, "--max-pixels"):
-                kinds = (sent_suffix(content), suffix)
-                return served.translator.sources.read([io.BytesIO(content)], kinds, given=given, size=size)
+                model = served.translator
+                image, extras = from_json(content, model.companions) if is_json(content_type) else (content, {})
+                kinds, drawn_by = (sent_suffix(image), suffix), model.seed if seed is None else seed
+                return model.sources.read(
+                    [io.BytesIO(image)], kinds, given=given, size=size, extras=extras, seed=drawn_by
+                )
 
         def write(fake: Tensor) -> bytes:
             if picture:
@@ -218,7 +238,7 @@ def _add_models(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_translate(app: FastAPI, desk: Desk) -> None:
-    body = {"requestBody": {"required": True, "content": dict.fromkeys(KINDS, _BINARY)}}
+    body = {"requestBody": {"required": True, "content": {**dict.fromkeys(KINDS, _BINARY), JSON: _OBJECT}}}
     made: dict[int | str, dict[str, Json]] = {
         200: {"description": "The fake.", "content": dict.fromkeys(KINDS, _BINARY)}
     }
@@ -240,12 +260,18 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
             Given, Query(description="What the image is: a source, a file as the data set's, or tell.")
         ] = ("auto"),
         picture: Annotated[bool, Query(description="Answer with a picture for people, in colours of 8 bits.")] = False,
+        seed: Annotated[
+            int | None, Query(ge=0, description="What noise beside the image is drawn by; by default the model's own.")
+        ] = None,
     ) -> Response:
-        """Translate an image; the kind of the answer is chosen by Accept, PNG by default."""
+        """Translate an image; the kind of the answer is chosen by Accept, PNG by default.
+
+        JSON holds the image in base64 as `source`, and by name what the model takes beside it.
+        """
         served = desk.model(name)
         status = 500
         try:
-            response = await desk.translate(served, request, _size(size, served), given, picture)
+            response = await desk.translate(served, request, _size(size, served), given, picture, seed)
             status = response.status_code
         except Refused as refused:
             status = refused.status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import find_checkpoint, run_of
-from p2pkit.errors import ModelError, Problem
+from p2pkit.errors import ModelError
 from p2pkit.exporting.card import CARD, card
 from p2pkit.images.convert import palette_of, stored_type
 from p2pkit.inference.exported import is_exported
@@ -57,11 +57,19 @@ class Served:
             "multiple": self.translator.multiple,
             "source": _about(images.source) | {"colours": self._colours()},
             "target": _about(images.target),
+            "beside": {name: self._beside(name) for name in self.translator.companions.specs},
             "scores": {name: value for name, value in self.scores.items() if np.isfinite(value)},
             "samples": len(self.samples),
             "card": f"/models/{self.name}/card",
             "translate": f"/models/{self.name}/translate",
         }
+
+    def _beside(self, name: str) -> dict[str, Json]:
+        """Return what there is to say of what the model takes beside a source."""
+        companions = self.translator.companions
+        spec = companions.specs[name]
+        form = _about(spec) if isinstance(spec, ImageSpec) else asdict(spec)
+        return {**form, "needed": name in companions.needed, "text": companions.described()[name]}
 
     def _colours(self) -> list[tuple[int, ...]]:
         """Return the colours to draw with, class by class for labels; none where any colour will do."""
@@ -110,11 +118,14 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
         return Served(name or _plain(model, local), load(local, **options), text)
     checkpoint = find_checkpoint(local)
     translator = load(checkpoint, **options)
-    if needed := sorted(translator.companions.needed):
-        cause = f"takes {', '.join(needed)} beside each image, which a request can't bring"
-        raise ModelError(Problem(model, cause, "use p2pkit translate, with --input or a table"))
     own = name or _plain(model, run_of(checkpoint) or checkpoint)
-    text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
+    text, samples = card(
+        checkpoint,
+        translator.images,
+        license="",
+        how=f"$ p2pkit serve {model}",
+        beside=translator.companions.described(),
+    )
     scores: Mapping[str, float] = {}
     run = run_of(checkpoint)
     with suppress(ModelError):

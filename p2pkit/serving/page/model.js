@@ -1,4 +1,5 @@
 // A model's answer: one request at a time, and always of the newest drawing.
+import { Beside } from "./beside.js";
 import { encode } from "./source.js";
 import { name, say } from "./strings.js";
 
@@ -18,7 +19,8 @@ export class Model {
     name(save, say("download", { name: about.name }));
     head.append(make("h2", { textContent: about.name, title: about.name }), save);
     this.below = make("p");
-    this.card.append(head, this.canvas, this.below);
+    this.beside = new Beside(about, () => this.last && this.ask(this.last));
+    this.card.append(head, this.canvas, ...(this.beside.any ? [this.beside.element] : []), this.below);
     this.tell(this.scores(), false);
   }
 
@@ -32,7 +34,7 @@ export class Model {
   }
 
   async ask(pixels) {
-    this.next = pixels;
+    this.next = this.last = pixels;
     if (this.busy) return;
     this.busy = true;
     this.card.classList.add("waiting");
@@ -47,14 +49,18 @@ export class Model {
   }
 
   async once(pixels) {
-    const headers = { "content-type": "application/x-npy", accept: "image/png, application/problem+json" };
-    const address = `${this.about.translate}?size=trained&given=source&picture=true`;
+    const kind = this.beside.any ? "application/json" : "application/x-npy";
+    const headers = { "content-type": kind, accept: "image/png, application/problem+json" };
+    const seed = this.beside.seed ? `&seed=${this.beside.seed}` : "";
+    const address = `${this.about.translate}?size=trained&given=source&picture=true${seed}`;
     try {
-      const answer = await fetch(address, { method: "POST", headers, body: encode(pixels, this.about.source) });
+      const image = encode(pixels, this.about.source);
+      const body = this.beside.any ? await this.beside.body(image) : image;
+      const answer = await fetch(address, { method: "POST", headers, body });
       if (!answer.ok) return await this.refused(await answer.json(), pixels);
-      const image = await createImageBitmap(await answer.blob());
-      Object.assign(this.canvas, { width: image.width, height: image.height });
-      this.canvas.getContext("2d").drawImage(image, 0, 0);
+      const fake = await createImageBitmap(await answer.blob());
+      Object.assign(this.canvas, { width: fake.width, height: fake.height });
+      this.canvas.getContext("2d").drawImage(fake, 0, 0);
       this.tell(this.scores(), false);
       this.changed(this);
     } catch {
@@ -63,7 +69,8 @@ export class Model {
   }
 
   async refused(problem, pixels) {
-    this.tell([problem.detail, problem.remedy].filter(Boolean).join("; "), true);
+    const extra = problem.where in this.about.beside ? `${problem.where}: ` : "";
+    this.tell(extra + [problem.detail, problem.remedy].filter(Boolean).join("; "), true);
     if (problem.status !== 429) return;
     await new Promise((resolve) => setTimeout(resolve, 1000));
     this.next ??= pixels;
