@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from p2pkit.errors import first_line
 from p2pkit.images.limits import check_size
 from p2pkit.images.listing import SUFFIXES, suffix_of
 from p2pkit.types import FileReader, ImageFile, optional
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Make = Callable[[], FileReader]
@@ -72,6 +71,8 @@ def read_by(reader: FileReader, file: Path | IO[bytes], suffix: str) -> ImageFil
     Raises:
         OSError: The file can't be read; whatever the reader raises becomes one.
     """
+    import numpy as np  # not where names are listed: it takes long
+
     if not isinstance(file, Path):
         with tempfile.TemporaryDirectory(prefix="p2pkit-") as folder:
             copy = Path(folder, f"image{suffix}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import p2pkit_diffusers
 import pytest
 import torch
-
 from p2pkit import ImageSpec, PairSpec, VectorSpec
+
+import p2pkit_diffusers
 
 SMALL = {"channels": (8, 16), "layers": 1, "norm_groups": 4}
 

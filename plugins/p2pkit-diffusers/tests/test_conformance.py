@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 
-from p2pkit_diffusers import save_tiny
-
 from p2pkit.testing import conformance
+
+from p2pkit_diffusers import save_tiny
 
 SMALL = {"channels": (8, 16), "layers": 1, "norm_groups": 4}
 FOLDER = tempfile.TemporaryDirectory()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
+import p2pkit
 import pytest
 import torch
-from p2pkit_diffusers.pretrained import signal_share
-
-import p2pkit
 from p2pkit import ComponentError
+
+from p2pkit_diffusers.pretrained import signal_share
 
 
 def test_at_first_it_is_one_step_of_the_pretrained_model(build, model):
@@ -37,8 +37,11 @@ def test_what_is_small_learns_and_what_is_pretrained_stays(build, model):
     learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert all(".down." in name or ".up." in name or name == "tokens" or name.startswith("skips.") for name in learning)
     assert any(name.startswith("vae.") for name in learning)
-    assert not {n for n in build("diffusers_latent", model=model, rank=0, vae_rank=0, skips=False).state_dict()
-                if ".down.weight" in n and "samplers" not in n}
+    assert not {
+        n
+        for n in build("diffusers_latent", model=model, rank=0, vae_rank=0, skips=False).state_dict()
+        if ".down.weight" in n and "samplers" not in n
+    }
     before = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=0.01)
     for _ in range(2):

@@ -18,6 +18,7 @@ P2PKIT_PLUGIN_API = 2
 @p2pkit.hookimpl
 def p2pkit_generators() -> Iterator[p2pkit.Generator]:
     """Offer the generators."""
-    yield p2pkit.Generator("diffusers_unet", diffusers_unet)
-    yield p2pkit.Generator("diffusers_attention_unet", diffusers_attention_unet)
+    noise = {"z": p2pkit.VectorSpec(4, "noise")}
+    yield p2pkit.Generator("diffusers_unet", diffusers_unet, extras=noise)
+    yield p2pkit.Generator("diffusers_attention_unet", diffusers_attention_unet, extras=noise)
     yield p2pkit.Generator("diffusers_latent", diffusers_latent)

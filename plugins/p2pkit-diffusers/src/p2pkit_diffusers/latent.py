@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from p2pkit import ComponentError, PairSpec
+from p2pkit import PairSpec
 from p2pkit.layers import check_sides
 from pydantic import Field
 from torch import Tensor, nn
@@ -30,9 +30,7 @@ class Latent(nn.Module):
 
     timestep: Tensor
 
-    def __init__(
-        self, images: PairSpec, folder: Path, rank: tuple[int, int], *, skips: bool, tokens: int
-    ) -> None:
+    def __init__(self, images: PairSpec, folder: Path, rank: tuple[int, int], *, skips: bool, tokens: int) -> None:
         super().__init__()
         vae, unet = (build(folder, part) for part in ("vae", "unet"))
         sides: Any = vae.config
@@ -113,7 +111,8 @@ def diffusers_latent(
     images: PairSpec,
     *,
     model: Annotated[
-        Path, Field(description="Folder of a latent diffusion model: vae, unet and scheduler, as save_pretrained writes.")
+        Path,
+        Field(description="Folder of a latent diffusion model: vae, unet and scheduler, as save_pretrained writes."),
     ],
     rank: Annotated[int, Field(ge=0, le=256, description="Rank of what is learned beside the U-Net; 0: nothing.")] = 8,
     vae_rank: Annotated[

@@ -84,6 +84,8 @@ def signal_share(folder: Path) -> float:
     known = config.get("beta_schedule") == "scaled_linear" and config.get("prediction_type", "epsilon") == "epsilon"
     if not known:
         cause = f"{folder / 'scheduler'} is of another schedule than Stable Diffusion's, or predicts something else"
-        raise ComponentError(cause, remedy="take a model that predicts noise by a scaled linear schedule", parameter="model")
+        raise ComponentError(
+            cause, remedy="take a model that predicts noise by a scaled linear schedule", parameter="model"
+        )
     betas = torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64, device="cpu").square()
     return float((1 - betas).prod())

@@ -128,7 +128,7 @@ def diffusers_unet(
     condition: Condition = None,
     final: Final = "tanh",
 ) -> Unconditional:
-    """diffusers' UNet2DModel, the network of DDPM, asked once.
+    """The UNet2DModel of diffusers, the network of DDPM, asked once.
 
     Args:
         images: What the run's images are.
@@ -154,7 +154,9 @@ def diffusers_unet(
     """
     _check(images, "diffusers_unet", channels, norm_groups)
     if any(each % head_width for each in _deepest(channels, attention_levels)):
-        raise ComponentError(f"heads of {head_width} channels do not divide those of {channels}", parameter="head_width")
+        raise ComponentError(
+            f"heads of {head_width} channels do not divide those of {channels}", parameter="head_width"
+        )
     down = _blocks("DownBlock2D", "AttnDownBlock2D", len(channels), attention_levels)
     up = _blocks("UpBlock2D", "AttnUpBlock2D", len(channels), attention_levels)
     unet = made(
@@ -190,7 +192,7 @@ def diffusers_attention_unet(
     condition: Condition = None,
     final: Final = "tanh",
 ) -> Attending:
-    """diffusers' UNet2DConditionModel, the network of Stable Diffusion, asked once; in place of a text it has tokens.
+    """The UNet2DConditionModel of diffusers, Stable Diffusion's network, asked once; in place of a text it has tokens.
 
     Args:
         images: What the run's images are.
