@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -157,6 +158,7 @@ class Translator:
         tile: int | None = None,
         overlap: int | None = None,
         samples: int = 1,
+        vary: bool = False,
         extras: Plain | None = None,
         skip_existing: bool = False,
         overwrite: bool = False,
@@ -177,6 +179,8 @@ class Translator:
             tile: As for `translate`.
             overlap: As for `translate`.
             samples: How many fakes of each source, for networks with noise; their names end with -1, -2 and so on.
+            vary: Whether each source has noise of its own, by its file's name; else all have the same. It is slower, as
+                each goes through the network by itself.
             extras: What the generator takes beside each source, by name, where no table says otherwise.
             skip_existing: Whether fakes that are there are left as they are.
             overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
@@ -190,12 +194,14 @@ class Translator:
                 would be overwritten; then nothing has been.
         """
         listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        if samples > 1 and not self.noisy():
+        if (samples > 1 or vary) and not self.noisy():
             cause = "this network draws no noise: all fakes of a source would be the same"
-            raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
+            asked = "--vary" if vary else "--samples"
+            raise DataError(Problem(asked, cause, "leave it out, or keep its dropout by -s evaluate.dropout=on"))
         options = {"skip_existing": skip_existing, "overwrite": overwrite}
         jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
         jobs = [replace(job, extras={**(extras or {}), **job.extras}) for job in jobs]
+        jobs = [replace(job, sample=job.sample + crc32(job.sources[0].name.encode())) for job in jobs] if vary else jobs
         if wrong := dict.fromkeys(problem for job in jobs for problem in self.companions.problems(job.extras)):
             raise DataError(list(wrong))
         read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
