@@ -126,7 +126,7 @@ def no_leak(subject: Subject) -> None:
     """Its sources do not hold the target, which a network would copy."""
     found = some_pairs(subject.build(), "train")
     held = [_leaks(pair) for pair in found]
-    sentence = "Each plane of the target is one of the source's, in every pair: is the target given as the source?"
+    sentence = "In every pair each plane of the target is one of the source's: leave it out of the source."
     require(not all(held), sentence)
 
 
