@@ -16,10 +16,11 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import PortableGenerator, export, export_program, save_program
+from p2pkit.exporting import PortableGenerator, export, export_program, formats, save_program
 from p2pkit.exporting.parity import measure
 from p2pkit.exporting.program import example
 from p2pkit.inference.companions import Input
+from p2pkit.inference.exported import runner
 
 CPU = torch.device("cpu")
 
@@ -72,25 +73,30 @@ class Beside(Small):
 BESIDE = {"season": VectorSpec(3, "class"), "depth": ImageSpec(1, high=65535.0), "z": VectorSpec(2, "noise")}
 
 
-@pytest.mark.parametrize(("stored", "layout"), [(False, "NCHW"), (True, "NHWC")])
-def test_a_program_takes_what_stands_beside_a_source(stored, layout):
+def test_a_program_takes_what_stands_beside_a_source():
     model = translator(Beside, extras=BESIDE)
-    graph = PortableGenerator(model, stored=stored, layout=layout).eval()
+    graph = PortableGenerator(model, stored=True, layout="NHWC").eval()
     assert list(graph.inputs) == ["source", "depth", "season", "z"]
     program, free = export_program(graph, height=8, width=8)
     assert free
     given = example(graph, 1, 7, 9)
-    assert given["depth"].dtype == (torch.uint16 if stored else torch.float32)
-    assert given["season"].shape == ((1,) if stored else (1, 3))
+    assert (given["depth"].dtype, given["season"].shape) == (torch.uint16, (1,))
     seen = {name: graph.form.seen(values, graph.inputs[name]) for name, values in given.items()}
     asked = Input(torch.cat([seen["source"], seen["depth"]], 1)[0], {name: seen[name][0] for name in ("season", "z")})
-
-    def run(given):
-        return program.module()(*map(torch.from_numpy, given.values())).detach().numpy()
-
-    assert measure(model, graph, run, [asked], "x").most <= (1 if stored else 1e-3)
+    assert measure(model, graph, partial(run_graph, program.module()), [asked], "x").most <= 1
     with torch.no_grad():
         assert not torch.equal(graph(*given.values()), graph(*{**given, "z": given["z"] + 3}.values()))
+
+
+@pytest.mark.slow
+def test_a_runtime_is_given_it_by_name(tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    graph = PortableGenerator(translator(Beside, extras=BESIDE)).eval()
+    program, _ = export_program(graph, height=8, width=8)
+    run = runner("onnx", formats.write(program, "onnx", tmp_path, graph))
+    given = {name: values.numpy() for name, values in example(graph, 2, 5, 6).items()}
+    np.testing.assert_allclose(run(dict(reversed(given.items()))), run_graph(graph, given), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
