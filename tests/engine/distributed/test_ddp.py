@@ -75,6 +75,19 @@ def test_a_layer_that_is_never_called_is_found_without_computing(parts):
         assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_discriminator_is_given_what_the_generator_makes(seasonal):
+    checked = seasonal()
+    assert not has_unused_parameters(checked.discriminator, checked.spec, checked.generator)
+
+
+def test_where_it_can_not_be_seen_they_are_looked_for(parts, monkeypatch):
+    generator, _, spec = parts()
+    network = nn.Conv2d(3, 3, 1)
+    network.forward = lambda source: source * float(source.mean())
+    monkeypatch.setattr(type(generator), "build", lambda self, images: network.to("meta"))
+    assert has_unused_parameters(generator, spec)
+
+
 def test_alone_a_network_has_no_other_self(parts):
     generator, _, spec = parts()
     assert wrap_ddp(generator.build(spec), generator, spec) is None
