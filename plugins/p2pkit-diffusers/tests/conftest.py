@@ -11,6 +11,13 @@ import p2pkit_diffusers
 SMALL = {"channels": (8, 16), "layers": 1, "norm_groups": 4}
 
 
+def pytest_collection_modifyitems(items):
+    """Leave compiling, which takes a quarter of a minute for each network, to a night."""
+    for item in items:
+        if item.name.endswith("-compile]"):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
