@@ -63,27 +63,33 @@ def broadcast_buffers(network: nn.Module) -> None:
 
 
 def has_unused_parameters(part: Part, images: PairSpec, generator: Part | None = None) -> bool:
-    """Whether a network has parameters that nothing it makes depends on; seen on the meta device, without computing.
+    """Whether a network has parameters that nothing it makes depends on.
+
+    It is seen on the meta device, without computing; of a network that asks tensors for their values on the CPU.
 
     Args:
         part: What makes the network.
         images: What the run's images are.
         generator: What makes fakes for a discriminator.
     """
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+    try:
+        return _has_unused(part, images, generator, "meta")
+    except Exception as error:
+        if not of_the_meta_device(error):
+            raise
+    return _has_unused(part, images, generator, "cpu")
+
+
+def _has_unused(part: Part, images: PairSpec, generator: Part | None, device: str) -> bool:
+    with torch.device(device), torch.random.fork_rng(devices=[]):
         network = part.build(images)
         sides = (images.source, images.target)
         source, target = (torch.zeros(2, spec.channels, images.height, images.width) for spec in sides)
         count, extras = SEEN[part.component.kind], blank(images, 2)
-        try:
-            if generator is not None and taken(network, count).keys() - extras.keys():
-                asked = generator.build(images)
-                extras |= answered(asked(source, **chosen(asked, extras))).extras
-            output = network(*(source, target)[:count], **chosen(network, extras, count))
-        except Exception as error:
-            if of_the_meta_device(error):  # there it can't be seen; looking for them in each step is slower, and safe
-                return True
-            raise
+        if generator is not None and taken(network, count).keys() - extras.keys():
+            asked = generator.build(images)
+            extras |= answered(asked(source, **chosen(asked, extras))).extras
+        output = network(*(source, target)[:count], **chosen(network, extras, count))
     reached = set(map(id, _leaves(_tensors(output))))
     return any(parameter.requires_grad and id(parameter) not in reached for parameter in network.parameters())
 

@@ -80,12 +80,20 @@ def test_a_discriminator_is_given_what_the_generator_makes(seasonal):
     assert not has_unused_parameters(checked.discriminator, checked.spec, checked.generator)
 
 
-def test_where_it_can_not_be_seen_they_are_looked_for(parts, monkeypatch):
-    generator, _, spec = parts()
-    network = nn.Conv2d(3, 3, 1)
-    network.forward = lambda source: source * float(source.mean())
-    monkeypatch.setattr(type(generator), "build", lambda self, images: network.to("meta"))
-    assert has_unused_parameters(generator, spec)
+def test_a_network_that_asks_for_values_is_tried_where_there_are_some(parts, monkeypatch):
+    part, _, spec = parts()
+
+    class Asks(nn.Module):
+        def __init__(self, spare):
+            super().__init__()
+            self.used, self.spare = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1) if spare else None
+
+        def forward(self, source):
+            return self.used(source) * (1 + float(source.mean()))
+
+    for spare in (True, False):
+        monkeypatch.setattr(type(part), "build", lambda self, images, spare=spare: Asks(spare))
+        assert has_unused_parameters(part, spec) == spare
 
 
 def test_alone_a_network_has_no_other_self(parts):
