@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from p2pkit.errors import first_line
+from p2pkit.images.codec import MADE_BY
 from p2pkit.images.convert import stored_type
 from p2pkit.images.files import image_tensor, writing_whole
 from p2pkit.images.listing import VIDEO_SUFFIXES
-from p2pkit.images.codec import MADE_BY
 from p2pkit.inference.companions import Input
 from p2pkit.types import ImageSpec
 from p2pkit.untyped import Untyped

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from p2pkit import DataError, ImageSpec, ModelError, Pair, PairSpec, PortableGenerator, Translator, VectorSpec
+from p2pkit import DataError, ImageSpec, Pair, PairSpec, PortableGenerator, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 from p2pkit.inference.companions import Companions
@@ -70,6 +70,14 @@ def test_noise_is_that_of_the_seed_whatever_stands_beside_it(translator, picture
     assert [path.name for path in written] == ["0-1.png", "0-2.png", "1-1.png", "1-2.png", "2-1.png", "2-2.png"]
     first, second = (np.asarray(Image.open(path)) for path in written[2:4])
     assert (first != second).any()
+    Image.fromarray(picture).save(tmp_path / "in" / "same.png")
+    varied = translator.translate_files(tmp_path / "in", tmp_path / "varied", vary=True, extras=options["extras"])
+    zero, _, _, same = (np.asarray(Image.open(path)) for path in varied)
+    assert (zero != same).any()
+    (again,) = translator.translate_files(
+        tmp_path / "in" / "0.png", tmp_path / "again", vary=True, extras=options["extras"]
+    )
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), zero)
     alone = np.asarray(translator.translate(tmp_path / "in" / "1.png", season="summer", depth=depth))
     np.testing.assert_array_equal(first, alone)
 
@@ -134,5 +142,4 @@ def test_it_says_what_it_takes(translator):
     assert translator.noisy()
     assert translator.companions.needed == {"season", "depth"}
     assert Companions.of(nn.Identity(), translator.images).specs == {}
-    with pytest.raises(ModelError, match="takes age, depth, season, z beside the source"):
-        PortableGenerator(translator)
+    assert list(PortableGenerator(translator).inputs) == ["source", "age", "depth", "season", "z"]
