@@ -44,7 +44,7 @@ class Companions:
 
     Args:
         specs: What it takes, by name.
-        needed: What it can't do without; the rest may be left out.
+        needed: What it can't do without, images among it; other vectors may be left out.
         channels: Channels of a source.
     """
 
@@ -56,8 +56,9 @@ class Companions:
     def of(cls, generator: nn.Module, images: PairSpec) -> Companions:
         """Return those of a generator that was trained on such images."""
         wanted = {name: needed for name, needed in taken(generator).items() if name in images.extras}
-        needed = frozenset(name for name in wanted if wanted[name] and not is_drawn(images.extras[name]))
         specs = {name: images.extras[name] for name in sorted(wanted)}
+        planes = {name for name, spec in specs.items() if isinstance(spec, ImageSpec)}
+        needed = frozenset(name for name in specs if name in planes or (wanted[name] and not is_drawn(specs[name])))
         return cls(specs, needed, images.source.channels)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +137,18 @@ def test_pairs_hold_it(translator, picture, tmp_path):
     Data.spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16)
     with pytest.raises(DataError, match="depth: is needed beside the source, and the pairs lack it"):
         translator.translate_pairs(Data(), "val", tmp_path)
+
+
+def test_an_image_is_needed_although_it_has_a_default(translator, picture):
+    class Masked(nn.Module):
+        def forward(self, source, depth=None, age=None):
+            return source
+
+    masked = replace(translator, generator=Masked())
+    assert masked.companions.needed == {"depth"}
+    with pytest.raises(DataError, match="depth: is needed beside the source"):
+        masked.translate(picture)
+    np.testing.assert_array_equal(masked.translate(picture, depth=picture[..., :1]), picture)
 
 
 def test_it_says_what_it_takes(translator):

@@ -131,14 +131,21 @@ def no_leak(subject: Subject) -> None:
     require(not all(held), sentence)
 
 
+def _images_of(pair: Pair) -> tuple[Tensor, Tensor]:
+    if not (isinstance(pair.source, Tensor) and isinstance(pair.target, Tensor)):
+        raise Skip("its pairs hold no tensors, see the rule `pairs`")
+    return pair.source, pair.target
+
+
 def _leaks(pair: Pair) -> bool:
-    alike = pair.source.dtype == pair.target.dtype and pair.source.shape[1:] == pair.target.shape[1:]
-    return alike and all(any(torch.equal(plane, given) for given in pair.source) for plane in pair.target)
+    source, target = _images_of(pair)
+    alike = source.dtype == target.dtype and source.shape[1:] == target.shape[1:]
+    return alike and all(any(torch.equal(plane, given) for given in source) for plane in target)
 
 
 def _digest(pair: Pair) -> bytes:
     digest = hashlib.sha256()
-    for image in (pair.source, pair.target):
+    for image in _images_of(pair):
         digest.update(f"{image.dtype} {image.shape}".encode())
         digest.update(image.contiguous().numpy().tobytes())
     return digest.digest()

@@ -11,10 +11,14 @@ import p2pkit_diffusers
 SMALL = {"channels": (8, 16), "layers": 1, "norm_groups": 4}
 
 
+QUICK = ("name", "docstring", "shape_section", "source_section", "typed", "described", "defaults", "schema", "builds")
+
+
 def pytest_collection_modifyitems(items):
-    """Leave compiling, which takes a quarter of a minute for each network, to a night."""
-    for item in items:
-        if item.name.endswith("-compile]"):
+    """Leave compiling to a night, and all that computes of the U-Net with tokens, whose other class is that without."""
+    for item in (item for item in items if item.name.startswith("test_rule[")):
+        _, name, rule = item.callspec.id.split("-", 2)
+        if rule == "compile" or (name == "diffusers_attention_unet" and rule not in QUICK):
             item.add_marker(pytest.mark.long)
 
 

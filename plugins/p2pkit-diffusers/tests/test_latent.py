@@ -87,9 +87,9 @@ def test_the_recipe_trains_and_translates(here, model):
 
     run = p2pkit.train(
         Path(__file__).parents[1] / "recipes" / "demo_latent.yaml",
-        dataset={"use": "shapes", "params": {"size": 16, "count": 8}},
+        dataset={"use": "shapes", "params": {"size": 16, "count": 4}},
         discriminator={"use": "patch", "params": {"layers": 1, "width": 8}},
-        schedule={"steps": 2, "decay_after": 0},
+        schedule={"epochs": 1, "decay_after": 0},
         augment=[],
         engine={"batch": 2, "device": "cpu"},
         evaluate={"every": 0, "metrics": ["l1"], "samples": 2},
