@@ -120,3 +120,8 @@ class ComponentError(Exception):
         """Return the problem as it is reported for the component at `path` of a config."""
         where = f"{path}.params.{self.parameter}" if self.parameter else path
         return Problem(where, self.cause, self.remedy)
+
+
+def of_the_meta_device(error: BaseException) -> bool:
+    """Tell whether the meta device may be to blame: it says so in many ways, but never without its name."""
+    return isinstance(error, NotImplementedError) or "meta" in str(error).lower()

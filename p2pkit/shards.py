@@ -34,14 +34,14 @@ class ShardIndex:
     """What `p2pkit data shard` writes beside its shards, as shards.json.
 
     Args:
-        spec: What the images are; they are stored exactly so.
+        spec: What the pairs hold; it is stored exactly so.
         splits: The shards of each split, in order.
         fingerprints: For each split a short text that changes when its pairs do.
         made_from: The dataset that was written, as a config names it.
         format: Version of this file.
 
-    A shard is a `.npy` file of records (key, source, target) with images (C, H, W); or a tar file, which holds an image
-    as PNG, or under the suffix `RAW` as a NumPy array (C, H, W).
+    A shard is a `.npy` file of records (key, source, target, and extras by name) with images (C, H, W); or a tar file,
+    which holds an image as PNG, or under the suffix `RAW` as a NumPy array (C, H, W), and a vector as a NumPy array.
     """
 
     FILE: ClassVar[str] = "shards.json"

@@ -24,7 +24,7 @@ def list_(
 ) -> None:
     """List components, aliases and recipes."""
     from p2pkit.catalog import RECIPE, entries, singular
-    from p2pkit.cli.tables import print_entries
+    from p2pkit.cli.lists import print_entries
 
     plain = kind is not None and singular(kind) == RECIPE and html is None
     names = None if plain else registry(registry_file, plugin)
@@ -50,7 +50,7 @@ def show(
 ) -> None:
     """Show a component's parameters and docstring, or a recipe's keys."""
     from p2pkit.catalog import describe
-    from p2pkit.cli.tables import print_component
+    from p2pkit.cli.lists import print_component
 
     about = describe(registry(registry_file, plugin), name, kind)
     if as_json:
@@ -64,7 +64,7 @@ def show(
 def plugins(as_json: AsJson = False, plugin: PluginFiles = None, registry_file: RegistryFile = None) -> None:
     """Show which plugins were found, what each offers, and why one failed."""
     from p2pkit.catalog import plugin_entries
-    from p2pkit.cli.tables import print_plugins
+    from p2pkit.cli.lists import print_plugins
 
     found = plugin_entries(registry(registry_file, plugin))
     if as_json:

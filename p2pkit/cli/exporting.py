@@ -57,8 +57,9 @@ def export(
         typer.echo(f"takes          {size}")
         typer.echo(f"differs by     {made.parity}")
     typer.echo(f"card           {made.folder / 'README.md'}")
-    if format_ != "pt2":
-        typer.echo(f"try it         p2pkit translate {made.folder} IN... -o OUT")
+    for name, text in made.beside.items():
+        typer.echo(f"beside it      {name}: {text}")
+    typer.echo(f"try it         {made.use}")
 
 
 COMMANDS = (export,)

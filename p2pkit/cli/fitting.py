@@ -11,6 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from p2pkit.untyped import Untyped
+
+
+def plain_console(**options: Untyped) -> Console:
+    """Return a console that shows names as they are, whatever brackets and colons they hold."""
+    return Console(markup=False, emoji=False, **options)
+
+
+def marked(mark: str, style: str, text: str) -> Text:
+    """Return a text after a word in a colour."""
+    return Text.assemble((mark, style), f" {text}")
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -156,6 +156,7 @@ def translate(
     samples: Annotated[
         int, typer.Option("--samples", min=1, metavar="K", help="Fakes of each source, for networks with noise.")
     ] = 1,
+    vary: Annotated[bool, typer.Option("--vary", help="Draw other noise for each source.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="What noise is drawn by; by default the run's.")] = None,
     beside: Annotated[
         list[str] | None,
@@ -188,6 +189,8 @@ def translate(
     options: dict[str, Json] = {"batch": batch, "skip_existing": skip_existing, "overwrite": overwrite}
     if split is not None and beside:
         raise typer.BadParameter("the pairs of a split hold what stands beside them", param_hint="--input")
+    if split is not None and (samples > 1 or vary):
+        raise typer.BadParameter("is for files, and not for --split", param_hint="--vary" if vary else "--samples")
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
         written = translation.translate_split(model, split, output, **own, **changes)
@@ -195,7 +198,7 @@ def translate(
         translator = translation.load(model, device=device, registry=names, **changes)
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
-        options |= {"tile": tile, "overlap": overlap, "samples": samples, "extras": _beside(beside or ())}
+        options |= {"tile": tile, "overlap": overlap, "samples": samples, "vary": vary, "extras": _beside(beside or ())}
         if _STREAM in (output, *files):
             _translate_stream(translator, files, output, options)
             return

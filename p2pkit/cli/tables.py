@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from p2pkit.catalog import Entry, allowed, written
-from p2pkit.cli.docstrings import reflowed
-from p2pkit.cli.fitting import Grid
+from p2pkit.cli.fitting import Grid, marked, plain_console
 from p2pkit.compare import Comparison
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
@@ -21,19 +18,10 @@ from p2pkit.evaluate_modes import Survey
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 from p2pkit.types.runs import ARROWS
-from p2pkit.untyped import Plain, Untyped
+from p2pkit.untyped import Plain
 
 _MARKS = {"fine": Text("ok", "green"), "note": Text("note", "yellow"), "broken": Text("broken", "red")}
 _PIPED = 500  # a table in Markdown must not be wrapped in a file
-
-
-def _console(**options: Untyped) -> Console:
-    """Return a console that shows names as they are, whatever brackets and colons they hold."""
-    return Console(markup=False, emoji=False, **options)
-
-
-def _marked(mark: str, style: str, text: str) -> Text:
-    return Text.assemble((mark, style), f" {text}")
 
 
 def print_report(report: Report) -> None:
@@ -51,10 +39,10 @@ def print_report(report: Report) -> None:
             cells.insert(len(report.baselines), f"{gain:+.1%}" if gain is not None else "")
         rows.append([report.head(name), f"{value:.4f}", *cells, report.protocol_ids.get(name, "")])
     title = f"{report.count} pairs of split {report.split}"
-    console = _console()
+    console = plain_console()
     Grid([*heads, "protocol"], rows, title=title).print(console)
     for warning in report.warnings:
-        console.print(_marked("warning", "yellow", warning), soft_wrap=True)
+        console.print(marked("warning", "yellow", warning), soft_wrap=True)
 
 
 def print_survey(survey: Survey) -> None:
@@ -72,10 +60,10 @@ def print_survey(survey: Survey) -> None:
         ]
         cells = [Text(f"{r.metrics[n]:.4f}", style="bold" if wins else "") for wins, r, n in values]
         rows.append([Text(mode.batch_norm), Text(mode.dropout), *cells])
-    console = _console()
+    console = plain_console()
     Grid(["batch norm", "dropout", *heads], rows, names=2, title=f"{survey.checkpoint}").print(console)
     for warning in dict.fromkeys(warning for report in reports.values() for warning in report.warnings):
-        console.print(_marked("warning", "yellow", warning), soft_wrap=True)
+        console.print(marked("warning", "yellow", warning), soft_wrap=True)
     if survey.kept is not None:
         console.print(f"kept in the checkpoint: batch_norm {survey.kept.batch_norm}, dropout {survey.kept.dropout}")
 
@@ -93,7 +81,7 @@ def _how(row: Plain) -> str:
 
 def print_bench(measured: Plain) -> None:
     """Print the rates, how they compare, and where a step's time goes."""
-    console = _console()
+    console = plain_console()
     machine = measured["machine"]
     console.print(
         f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
@@ -124,7 +112,7 @@ def print_bench(measured: Plain) -> None:
 
 def print_rates(measured: Plain, what: str) -> None:
     """Print a row for each variant, with every figure that it has."""
-    console = _console()
+    console = plain_console()
     machine = measured["machine"]
     console.print(
         f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}"
@@ -179,13 +167,13 @@ def print_sweep(swept: Sweep) -> None:
         spent = [cost(name, value) if (value := costs[row["label"]].get(name)) else "" for name in spends]
         runs = f"{row['runs'] or ''} {row['pruned']} pruned".strip() if "pruned" in row else str(row["runs"])
         cells.append([row["label"], runs, *scores, *spent])
-    console = _console()
+    console = plain_console()
     directions = swept.directions()
     titles = [f"{name}{ARROWS[directions.get(name)]}" for name in names]
     Grid(["point", "runs", *titles, *spends], cells, title=f"{swept.folder}").print(console)
     for child in swept.children:
         if child.state == "failed":
-            console.print(_marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
+            console.print(marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
     published = table_beside_published(swept)
     if published:
         console.print(f"\n{published}", soft_wrap=True, highlight=False)
@@ -216,62 +204,16 @@ def print_comparison(compared: Comparison) -> None:
     titles = [column.head for column in compared.columns]
     labels = [point.label for point in compared.points]
     grid = Grid([*heads, "runs", *titles, *compared.costs], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
-    console = _console()
-    grid.print(console if console.is_terminal else _console(width=_PIPED))
+    console = plain_console()
+    grid.print(console if console.is_terminal else plain_console(width=_PIPED))
     for title, fields in compared.protocols.described().items():
         how = ", ".join(f"{name} {value}" for name, value in fields.items())
         console.print(f"measured{f' ({title})' if title else ''}: {how}", soft_wrap=True, highlight=False)
 
 
-def print_entries(entries: Sequence[Entry]) -> None:
-    """Print names by kind."""
-    console = _console()
-    for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        console.print(Text(kind, style="bold"))
-        table = Table.grid(padding=(0, 2))
-        for entry in group:
-            origin = entry.alias_of or ("" if entry.plugin == "p2pkit" else entry.plugin)
-            table.add_row(f"  {entry.name}", Text.assemble(entry.summary, (f" {origin}" if origin else "", "dim")))
-        console.print(table)
-
-
-def print_component(about: Plain) -> None:
-    """Print all about a component."""
-    console = _console()
-    console.print(_marked(about["name"], "bold", f" {about['kind']}, {about['component']}"))
-    for name, described in about["takes"].items():
-        console.print(f"takes {name} beside its images{': ' * bool(described)}{described}")
-    for told in filter(None, (about["size"], about["reads"])):
-        console.print(told)
-    told_below = ("Args",) if about["parameters"] else ()
-    console.print(f"\n{reflowed(about['doc'], console.width, leave_out=told_below)}\n", soft_wrap=True, highlight=False)
-    rows = [[each["name"], allowed(each), written(each), each["description"]] for each in about["parameters"]]
-    if rows:
-        Grid(["parameter", "type", "default", "description"], rows, words=True).print(console)
-
-
-def print_plugins(plugins: Iterable[Plain]) -> None:
-    """Print the plugins and what became of them."""
-    rows = []
-    for plugin in plugins:
-        colour = {"loaded": "green", "failed": "red"}.get(plugin["state"], "yellow")
-        origin = f"{plugin['origin']} {plugin['version']}".strip()
-        offers = plugin["error"] or _offered(plugin["offers"], plugin["events"])
-        rows.append([plugin["name"], Text(plugin["state"], style=colour), origin, offers])
-    Grid(["plugin", "state", "from", "offers"], rows, words=True).print(_console())
-
-
-def _offered(offers: Sequence[str], events: Sequence[str]) -> str:
-    """Write `generator acme:unet` and the like as one line for each kind, and the run events as another."""
-    pairs = [offer.split(" ", 1) for offer in offers]
-    lines = [f"{kind}: {', '.join(name for _, name in group)}" for kind, group in groupby(pairs, lambda pair: pair[0])]
-    heard = ", ".join(event.removeprefix("p2pkit_") for event in events)
-    return "\n".join([*lines, f"hears of: {heard}"] if heard else lines)
-
-
 def print_findings(findings: Iterable[Finding]) -> None:
     """Print what the doctor found, and then what to do."""
-    console = _console()
+    console = plain_console()
     listed = list(findings)
     for part, group in groupby(listed, key=lambda finding: finding.part):
         console.print(Text(part, style="bold"))

@@ -13,7 +13,7 @@ from p2pkit.engine.checked import ValidatedRun, with_noise
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.metrics import scored
-from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line
+from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line, of_the_meta_device
 from p2pkit.extras.calling import moved_along
 from p2pkit.types import PairDataset, PairMetric, PairSpec, optional, times
 from p2pkit.types.images import RESERVED
@@ -192,7 +192,7 @@ def _check_shapes(
         problems += _left_behind(plan, augmentations, images)
         _check_larger(dataset, next(filter(None, map(optional.loads, augmentations)), None), problems)
     trial = DryRun(plan, images, "meta", training=training, initial=training and begins)
-    if any(map(_of_the_meta_device, trial.errors)):
+    if any(map(of_the_meta_device, trial.errors)):
         trial = DryRun(plan, images, "cpu", training=training, initial=training and begins)
     problems += trial.problems
     return trial.adversarial
@@ -236,8 +236,3 @@ def _check_larger(dataset: PairDataset, size: tuple[int, ...] | None, problems: 
         if spec.size != size:
             cause = f"its at{size} gives a data set whose spec says {spec.size} (height, width)"
             problems.append(Problem("dataset", cause, "let it give one of the size that is asked for"))
-
-
-def _of_the_meta_device(error: BaseException) -> bool:
-    """Tell whether the meta device may be to blame: it says so in many ways, but never without its name."""
-    return isinstance(error, NotImplementedError) or "meta" in str(error).lower()

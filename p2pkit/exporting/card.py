@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +20,16 @@ CARD = "README.md"
 _SAMPLES = "samples.png"
 
 
-def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str, how: str, parity: str = "") -> Path:
+def write_card(
+    checkpoint: Path,
+    images: PairSpec,
+    folder: Path,
+    *,
+    license: str,
+    how: str,
+    parity: str = "",
+    beside: Mapping[str, str] | None = None,
+) -> Path:
     """Write a model card in Markdown, and the picture of a run's latest samples beside it.
 
     Args:
@@ -30,15 +39,24 @@ def write_card(checkpoint: Path, images: PairSpec, folder: Path, *, license: str
         license: Its licence; empty where none was named.
         how: How the folder is used.
         parity: How the program compares with the network.
+        beside: By name, in words, what the model takes beside a source.
     """
-    text, samples = card(checkpoint, images, license=license, how=how, parity=parity)
+    text, samples = card(checkpoint, images, license=license, how=how, parity=parity, beside=beside)
     if samples is not None:
         shutil.copy2(samples.sheet, folder / _SAMPLES)
     (folder / CARD).write_text(text, encoding="utf-8")
     return folder / CARD
 
 
-def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: str = "") -> tuple[str, Samples | None]:
+def card(
+    checkpoint: Path,
+    images: PairSpec,
+    *,
+    license: str,
+    how: str,
+    parity: str = "",
+    beside: Mapping[str, str] | None = None,
+) -> tuple[str, Samples | None]:
     """Return a model card in Markdown, and the run's latest samples, to which it refers.
 
     Args:
@@ -47,6 +65,7 @@ def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: 
         license: The model's licence; empty where it is not known.
         how: The command that uses the model.
         parity: By how much the program and the network differ, where there is a program.
+        beside: By name, in words, what the model takes beside a source.
     """
     run = run_of(checkpoint)
     report: Report | None = None
@@ -59,6 +78,7 @@ def card(checkpoint: Path, images: PairSpec, *, license: str, how: str, parity: 
         *([f"license: {license}"] if license else []),
         *("---", "", f"# {run.name if run else checkpoint.name}", ""),
         f"From {_spec(images.source)} to {_spec(images.target)}; trained at {times(images.size)} pixels.",
+        *(f"\nBeside each image it takes {name}: {text}." for name, text in (beside or {}).items()),
         *("", f"Licence: {license or 'not named by who exported it'}."),
         *("", "## Use", "", "```console", how, "```"),
         *(["", f"The program and the network differ by {parity}."] if parity else []),

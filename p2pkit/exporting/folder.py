@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from p2pkit.atomic_files import atomic_folder
 from p2pkit.engine.storage.checkpoint import halve
@@ -19,18 +18,18 @@ from p2pkit.engine.storage.layout import GENERATOR, copy_for_inference
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
-from p2pkit.exporting.graph import Layout, PortableGenerator
-from p2pkit.exporting.parity import TOLERANCE, Parity, held_out, measure
-from p2pkit.exporting.program import example, export_program
-from p2pkit.inference.exported import Description, Format, Run, runner, write_description
+from p2pkit.exporting.graph import PortableGenerator
+from p2pkit.exporting.parity import TOLERANCE, Parity, measure, sources
+from p2pkit.exporting.program import export_program
+from p2pkit.inference.exported import Description, Format, Given, Run, runner, write_description
+from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
-from p2pkit.untyped import Json
+from p2pkit.untyped import Json, Plain
 
 Precision = Literal["fp32", "fp16"]
 FORMATS = ("onnx", "openvino", "pt2", "safetensors")
-_PAIRS = 4
 _PLAIN: dict[str, Json] = {
     "engine.precision": "fp32", "engine.memory_format": "contiguous", "engine.convolutions": "direct"
 }  # fmt: skip
@@ -45,12 +44,16 @@ class ExportedFolder:
         file: The program, or the weights.
         size: Height and width of all images; None where they are free.
         parity: How the program compares with the network; None where the weights themselves were copied.
+        beside: By name, in words, what it takes beside a source.
+        use: The line that tries it.
     """
 
     folder: Path
     file: Path
     size: tuple[int, int] | None
     parity: Parity | None
+    beside: Mapping[str, str] = field(default_factory=dict)
+    use: str = ""
 
 
 def export(
@@ -97,20 +100,31 @@ def export(
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     checkpoint = find_checkpoint(model)
     translator = load(checkpoint, device="cpu", registry=registry, **_PLAIN, **overrides)
-    use = f"$ p2pkit translate {output.name} IN... -o OUT"
+    beside = translator.companions.described()
+    inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
+    use = f"p2pkit translate {{}} IN... -o OUT{inputs}"
     with atomic_folder(output) as partial:
         if format == "safetensors":
             copy_for_inference(checkpoint, partial)
-            half = _halved(checkpoint, translator, partial, registry, tolerance) if precision == "fp16" else None
-            write_card(checkpoint, translator.images, partial, license=license, how=use, parity=str(half or ""))
-            return ExportedFolder(output, output / GENERATOR, None, half)
+            half = None
+            if precision == "fp16":
+                run, form = _halved(translator, partial, registry, overrides), Form()
+                half = _checked(checkpoint, translator, run, form, registry, precision, tolerance)
+            how = f"$ {use}".format(output.name)
+            parity = str(half or "")
+            write_card(checkpoint, translator.images, partial, license=license, how=how, parity=parity, beside=beside)
+            return ExportedFolder(output, output / GENERATOR, None, half, beside, use.format(output))
         graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
         about, run = _write(graph, format, partial, precision)
-        parity = _checked(checkpoint, translator, graph, run, registry, precision, tolerance)
+        measured = _checked(checkpoint, translator, run, graph.form, registry, precision, tolerance)
         write_description(partial, about)
-        how = use if format != "pt2" else f'>>> torch.export.load("{about.file}").module()(source)'
-        write_card(checkpoint, translator.images, partial, license=license, how=how, parity=str(parity))
-    return ExportedFolder(output, output / about.file, about.size, parity)
+        how = f"$ {use}".format(output.name)
+        if format == "pt2":
+            use = f'torch.export.load("{about.file}").module()({", ".join(graph.inputs)})'
+            how = f">>> {use}"
+        parity = str(measured)
+        write_card(checkpoint, translator.images, partial, license=license, how=how, parity=parity, beside=beside)
+    return ExportedFolder(output, output / about.file, about.size, measured, beside, use.format(output))
 
 
 def _write(
@@ -119,48 +133,47 @@ def _write(
     """Write the program, and return what it is and what runs it."""
     images = graph.images
     program, free = export_program(graph, height=images.height, width=images.width)
-    file = formats.write(program, kind, folder, images)
+    file = formats.write(program, kind, folder, graph)
     about = Description(
         program=kind,
         file=file.name,
         images=images,
         multiple=graph.multiple,
         size=None if free else (images.height, images.width),
-        stored=graph.stored,
-        layout=graph.layout,
+        stored=graph.form.stored,
+        layout=graph.form.layout,
         precision=precision,
+        extras=[name for name in graph.inputs if name != "source"],
     )
     if kind == "pt2":
         loaded = torch.export.load(file).module()  # what has just been written here
 
-        def run(given: NDArray[np.generic]) -> NDArray[np.generic]:
+        def run(given: Given) -> NDArray[np.generic]:
             with torch.no_grad():
-                made: NDArray[np.generic] = loaded(torch.from_numpy(given)).numpy()
+                made: NDArray[np.generic] = loaded(*map(torch.from_numpy, given.values())).numpy()
             return made
 
         return about, run
     return about, runner(kind, file)
 
 
-def _halved(
-    checkpoint: Path, translator: Translator, folder: Path, registry: Registry, tolerance: float | None
-) -> Parity:
-    """Keep a folder's weights in 16 bits, and return how much the network differs by them."""
-    graph = PortableGenerator(translator)
+def _halved(translator: Translator, folder: Path, registry: Registry, overrides: Plain) -> Run:
+    """Keep a folder's weights in 16 bits, and return what runs the network by them."""
     halve(folder)
-    short = load(folder, device="cpu", registry=registry, **_PLAIN)
+    short = load(folder, device="cpu", registry=registry, **_PLAIN, **overrides)
 
-    def run(given: NDArray[np.generic]) -> NDArray[np.generic]:
-        return short.network_values(torch.from_numpy(given)).numpy()
+    def run(given: Given) -> NDArray[np.generic]:
+        tensors = {name: torch.from_numpy(values) for name, values in given.items()}
+        return short.network_values(*translator.companions.together(tensors)).numpy()
 
-    return _checked(checkpoint, translator, graph, run, registry, "fp16", tolerance)
+    return run
 
 
 def _checked(
     checkpoint: Path,
     translator: Translator,
-    graph: PortableGenerator,
     run: Run,
+    form: Form,
     registry: Registry,
     precision: Precision,
     tolerance: float | None,
@@ -170,23 +183,9 @@ def _checked(
     Raises:
         ModelError: By more than is taken.
     """
-    sources, of = _sources(checkpoint, translator, graph, registry)
-    parity = measure(translator, graph, run, sources, of)
+    parity = measure(translator, run, form, *sources(checkpoint, translator, registry))
     most = TOLERANCE[precision] if tolerance is None else tolerance
     if not parity.most <= most:
         cause = f"the program differs from the network by {parity}; {most:g} is taken"
         raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
     return parity
-
-
-def _sources(
-    checkpoint: Path, translator: Translator, graph: PortableGenerator, registry: Registry
-) -> tuple[list[Tensor], str]:
-    """Return sources to compare by: held-out ones of the model's own data, or noise where these are out of reach."""
-    if own := held_out(checkpoint, _PAIRS, registry):
-        return own, "sources of its data"
-    images = translator.images
-    plain = PortableGenerator(translator) if graph.stored or graph.layout != "NCHW" else graph
-    return list(
-        example(plain, _PAIRS, images.height, images.width)
-    ), "sources of noise, since its data are out of reach"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
 
+from p2pkit.engine.storage.state import described
 from p2pkit.errors import ModelError, Problem, first_line
+from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.exporting.program import save_program
 from p2pkit.inference.exported import Format
-from p2pkit.types import PairSpec
 from p2pkit.untyped import Untyped
 
 FILES: dict[Format, str] = {"onnx": "model.onnx", "openvino": "model.xml", "pt2": "model.pt2"}
@@ -22,14 +22,14 @@ _IN_ONE = 2**31
 """Bytes that an ONNX file may have; larger weights lie beside it."""
 
 
-def write(program: ExportedProgram, kind: Format, folder: Path, images: PairSpec) -> Path:
+def write(program: ExportedProgram, kind: Format, folder: Path, graph: PortableGenerator) -> Path:
     """Write a program as a file.
 
     Args:
         program: The program.
         kind: What is to run it.
         folder: Where to.
-        images: What the network was trained on, which an ONNX file notes.
+        graph: What was exported, whose inputs' names the file has; what it was trained on is noted in an ONNX file.
 
     Raises:
         ModelError: A package is missing, or it does not take the program.
@@ -41,9 +41,9 @@ def write(program: ExportedProgram, kind: Format, folder: Path, images: PairSpec
             if kind == "pt2":
                 save_program(program, file)
             elif kind == "onnx":
-                _onnx(program, file, images)
+                _onnx(program, file, graph)
             else:
-                _openvino(program, file, images)
+                _openvino(program, file, graph)
     except ImportError as error:
         raise ModelError(
             Problem("--format", f"{error.name} is not installed", "pip install 'p2pkit[export]'")
@@ -56,22 +56,22 @@ def write(program: ExportedProgram, kind: Format, folder: Path, images: PairSpec
     return file
 
 
-def _onnx(program: ExportedProgram, file: Path, images: PairSpec) -> None:
+def _onnx(program: ExportedProgram, file: Path, graph: PortableGenerator) -> None:
     import onnxscript  # noqa: F401  without it torch's message is of another error
 
     made: Untyped = torch.onnx.export(
-        program, (), dynamo=True, input_names=["source"], output_names=["fake"], verbose=False
+        program, (), dynamo=True, input_names=list(graph.inputs), output_names=["fake"], verbose=False
     )
-    made.model.metadata_props["p2pkit.images"] = json.dumps(asdict(images))
+    made.model.metadata_props["p2pkit.images"] = json.dumps(described(graph.images))
     size = sum(weight.nbytes for weight in program.state_dict.values())
     made.save(str(file), external_data=size > _IN_ONE)
 
 
-def _openvino(program: ExportedProgram, file: Path, images: PairSpec) -> None:
+def _openvino(program: ExportedProgram, file: Path, graph: PortableGenerator) -> None:
     import openvino
 
     with tempfile.TemporaryDirectory() as temporary:
         between = Path(temporary, "model.onnx")
-        _onnx(program, between, images)
+        _onnx(program, between, graph)
         half = any(weight.dtype == torch.float16 for weight in program.state_dict.values())
         openvino.save_model(openvino.convert_model(str(between)), str(file), compress_to_fp16=half)

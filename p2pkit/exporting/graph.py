@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +10,10 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from p2pkit.errors import ModelError, Problem
-from p2pkit.images.convert import to_network, to_stored
+from p2pkit.extras.calling import generated
+from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
-
-Layout = Literal["NCHW", "NHWC"]
+from p2pkit.types import ExtraSpec, ImageSpec
 
 
 class PortableGenerator(nn.Module):
@@ -27,7 +26,7 @@ class PortableGenerator(nn.Module):
         half: Whether the network computes in 16 bits.
 
     Raises:
-        ModelError: The generator draws noise, which a program can't, takes more than its source, or makes volumes.
+        ModelError: The generator's dropout draws noise, which a program can't, or it makes volumes.
 
     Shape: (B, C_source, H, W) -> (B, C_target, H, W), or the channels last.
     """
@@ -39,34 +38,38 @@ class PortableGenerator(nn.Module):
         if translator.dropout == "on":
             cause = "its dropout stays active, by noise that a program has not"
             raise ModelError(Problem("evaluate.dropout", cause, "export with -s evaluate.dropout=off"))
-        if taken := translator.companions.specs:
-            cause = f"its generator takes {', '.join(taken)} beside the source, and a program takes images alone"
-            raise ModelError(Problem("generator", cause, "export its weights by --format safetensors"))
         if translator.images.dims > 2:
             cause = "it makes volumes, and a program makes images"
             raise ModelError(Problem("generator", cause, "export its weights by --format safetensors"))
         self.images, self.multiple = translator.images, translator.multiple
-        self.stored, self.layout, self.half_precision = stored, layout, half
+        self.inputs: dict[str, ExtraSpec] = translator.inputs
+        self.form, self.half_precision = Form(stored, layout), half
         network = copy.deepcopy(translator.generator)
         self.network = _by_own_statistics(network) if translator.batch_norm == "batch" else network
         if half:
             self.network.half()
 
-    def forward(self, source: Tensor) -> Tensor:
-        """Translate."""
-        if self.layout == "NHWC":
-            source = source.permute(0, 3, 1, 2)
-        if self.stored:
-            source = to_network(source, self.images.source)
-        rows, columns = source.shape[2:]
-        if self.multiple > 1:
-            source = source.index_select(2, _mirrored(rows, self.multiple))
-            source = source.index_select(3, _mirrored(columns, self.multiple))
-        fakes: Tensor = self.network(source.half()).float() if self.half_precision else self.network(source)
-        fakes = fakes[:, :, :rows, :columns]
-        if self.stored:
-            fakes = to_stored(fakes, self.images.target)
-        return fakes.permute(0, 2, 3, 1).contiguous() if self.layout == "NHWC" else fakes
+    def forward(self, source: Tensor, *extras: Tensor) -> Tensor:
+        """Translate.
+
+        Args:
+            source: The sources.
+            *extras: What the generator takes beside them, in the order of `inputs`: of noise, the numbers themselves.
+        """
+        given = zip(self.inputs.items(), (source, *extras), strict=True)
+        seen = {name: self.form.seen(values, spec) for (name, spec), values in given}
+        rows, columns = seen["source"].shape[2:]
+        ready = {name: self._ready(values, self.inputs[name]) for name, values in seen.items()}
+        fakes = generated(self.network, ready.pop("source"), ready).float()[:, :, :rows, :columns]
+        return self.form.of(fakes, self.images.target)
+
+    def _ready(self, values: Tensor, spec: ExtraSpec) -> Tensor:
+        """Fill an image's sides up to what the network takes, in its arithmetic."""
+        if self.multiple > 1 and isinstance(spec, ImageSpec):
+            rows, columns = values.shape[2:]
+            values = values.index_select(2, _mirrored(rows, self.multiple))
+            values = values.index_select(3, _mirrored(columns, self.multiple))
+        return values.half() if self.half_precision else values
 
 
 def _mirrored(size: int, multiple: int) -> Tensor:

@@ -11,15 +11,18 @@ from torch import Tensor
 
 from p2pkit.api import prepared
 from p2pkit.errors import P2pkitError
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.images.convert import to_network, to_stored
+from p2pkit.extras.values import some
+from p2pkit.images.convert import to_network
+from p2pkit.inference.companions import Input, stacked
 from p2pkit.inference.exported import Run
+from p2pkit.inference.forms import Form
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import Registry
-from p2pkit.types import PairStream
+from p2pkit.types import Pair, PairStream
 
 TOLERANCE = {"fp32": 1.0, "fp16": 8.0}
 """The largest difference that is taken, in steps of 255 to the target's range."""
+_PAIRS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,15 @@ class Parity:
         return f"at most {self.most:.3g} of 255, {self.mean:.2g} on average, over {self.images} {self.of}"
 
 
-def held_out(checkpoint: Path, count: int, registry: Registry) -> list[Tensor]:
-    """Return held-out sources of a model's own data; none where these are out of reach.
+def held_out(checkpoint: Path, count: int, registry: Registry) -> list[tuple[Tensor, Pair]]:
+    """Return held-out sources of a model's own data, with their pairs; none where these are out of reach.
 
     Args:
         checkpoint: The model.
         count: How many, at most.
         registry: The names in force.
 
-    Shape: (C, H, W) each, in [-1, 1].
+    Shape: sources (C, H, W) each, in [-1, 1].
     """
     try:
         _, checked = prepared(checkpoint, None, registry, {})
@@ -60,29 +63,48 @@ def held_out(checkpoint: Path, count: int, registry: Registry) -> list[Tensor]:
         read = [pairs[index] for index in range(min(count, len(pairs)))]
     except (P2pkitError, OSError):
         return []
-    return [to_network(pair.source[None], checked.spec.source)[0] for pair in read]
+    return [(to_network(pair.source[None], checked.spec.source)[0], pair) for pair in read]
 
 
-def measure(translator: Translator, graph: PortableGenerator, run: Run, sources: Sequence[Tensor], of: str) -> Parity:
+def sources(checkpoint: Path, translator: Translator, registry: Registry) -> tuple[list[Input], str]:
+    """Return sources to compare by, and whose they are: of the model's own data, or noise where these are out of reach.
+
+    Args:
+        checkpoint: The model.
+        translator: The network.
+        registry: The names in force.
+    """
+    companions, images = translator.companions, translator.images
+    if own := held_out(checkpoint, _PAIRS, registry):
+        return [companions.of_pair(*each, index) for index, each in enumerate(own)], "sources of its data"
+    dice = torch.Generator().manual_seed(0)
+    made = {name: some(spec, images, _PAIRS, dice) for name, spec in translator.inputs.items()}
+    planes, vectors = companions.together(made)
+    inputs = [Input(planes[index], {name: held[index] for name, held in vectors.items()}) for index in range(_PAIRS)]
+    return inputs, "sources of noise, since its data are out of reach"
+
+
+def measure(translator: Translator, run: Run, form: Form, sources: Sequence[Input], of: str) -> Parity:
     """Compare a program with the network that translates.
 
     Args:
         translator: The network.
-        graph: What was exported.
         run: Runs the program.
-        sources: Sources in [-1, 1], (C, H, W).
+        form: The form in which it takes and gives images.
+        sources: Sources, with what stands beside them.
         of: Whose sources they are, in words.
     """
-    images, apart = graph.images, []
-    whole = graph.stored and images.target.kind == "labels"
-    steps = 255 / (images.target.high - images.target.low) if graph.stored else 127.5
-    for source in sources:
-        given = to_stored(source[None], images.source) if graph.stored else source[None]
-        given = given.permute(0, 2, 3, 1).contiguous() if graph.layout == "NHWC" else given
-        made = torch.from_numpy(run(given.numpy()))
-        made = made.permute(0, 3, 1, 2) if graph.layout == "NHWC" else made
-        wanted = translator.network_values(source[None])
-        wanted = to_stored(wanted, images.target) if graph.stored else wanted
+    target, apart = translator.images.target, []
+    whole = form.stored and target.kind == "labels"
+    steps = 255 / (target.high - target.low) if form.stored else 127.5
+    for each in sources:
+        planes, vectors = stacked([each])
+        source, extras = translator.companions.apart(planes, vectors)
+        given = {"source": source, **extras}
+        made = torch.from_numpy(
+            run({name: form.of(given[name], spec).numpy() for name, spec in translator.inputs.items()})
+        )
+        wanted = form.of(translator.network_values(planes, vectors), target)
         differ = (wanted != made).double() * 255 if whole else (wanted.double() - made.double()).abs() * steps
         apart.append(differ.flatten())
     together = torch.cat(apart)

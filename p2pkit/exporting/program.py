@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,9 +15,9 @@ from torch.export import ExportedProgram
 
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.images.convert import stored_type
+from p2pkit.extras.values import some
 from p2pkit.types import ImageSpec
-from p2pkit.untyped import Untyped
+from p2pkit.untyped import Plain, Untyped
 
 _TORCH: Untyped = importlib.import_module("torch.fx.experimental._config")
 _Size = tuple[int, int, int]
@@ -38,7 +39,7 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
         ModelError: torch can't follow the network.
     """
     auto = torch.export.Dim.AUTO
-    rows, columns = (1, 2) if graph.layout == "NHWC" else (2, 3)
+    rows, columns = (1, 2) if graph.form.layout == "NHWC" else (2, 3)
     step = max(graph.multiple, 4)
     free: tuple[dict[int, object], list[_Size]] = (
         {0: auto, rows: auto, columns: auto},
@@ -52,7 +53,8 @@ def export_program(graph: PortableGenerator, *, height: int, width: int) -> tupl
             # Sizes of one are sizes like others; else torch notes that those of the example are larger.
             with torch.no_grad(), warnings.catch_warnings(), _TORCH.patch(backed_size_oblivious=True):
                 warnings.simplefilter("ignore")  # of torch's own making
-                program = torch.export.export(graph, (examples[0],), dynamic_shapes=(dynamic,))
+                shapes = _shapes(graph, dynamic)
+                program = torch.export.export(graph, tuple(examples[0].values()), dynamic_shapes=shapes)
                 _compare(program.module(), graph, examples[1:])
         except Exception as error:  # torch raises what it likes at networks that it can't follow
             why = why or first_line(error)
@@ -77,27 +79,23 @@ def save_program(program: ExportedProgram, file: Path) -> None:
     file.write_bytes(content.getbuffer())
 
 
-def _compare(run: Callable[[Tensor], Tensor], graph: PortableGenerator, examples: Sequence[Tensor]) -> None:
-    target = graph.images.target
-    allowed = _CLOSE * ((target.high - target.low) / 2 if graph.stored else 1)
-    for images in examples:
-        if (run(images).double() - graph(images).double()).abs().max() > max(allowed, 1.0 * graph.stored):
+def _shapes(graph: PortableGenerator, dynamic: Mapping[int, object]) -> Plain:
+    """Say of each input which sides are free, as torch wants it; of a vector it is the batch alone."""
+    source, *extras = (dynamic if isinstance(spec, ImageSpec) else {0: dynamic[0]} for spec in graph.inputs.values())
+    return {"source": source, "extras": tuple(extras)} if extras else {"source": source}
+
+
+def _compare(run: Callable[..., Tensor], graph: PortableGenerator, examples: Sequence[Mapping[str, Tensor]]) -> None:
+    target, stored = graph.images.target, graph.form.stored
+    allowed = _CLOSE * ((target.high - target.low) / 2 if stored else 1)
+    for given in examples:
+        made, wanted = (each(*given.values()).double() for each in (run, graph))
+        if (made - wanted).abs().max() > max(allowed, 1.0 * stored):
             raise RuntimeError("its program makes other images than the network")
 
 
-def example(graph: PortableGenerator, batch: int, height: int, width: int) -> Tensor:
-    """Return sources as a graph wants them, without touching the caller's dice."""
-    spec = graph.images.source
+def example(graph: PortableGenerator, batch: int, height: int, width: int) -> dict[str, Tensor]:
+    """Return what a graph takes, by name, without touching the caller's dice."""
+    images = replace(graph.images, height=height, width=width)
     dice = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, _channels(spec, graph.stored), height, width, generator=dice)
-    if not graph.stored:
-        images = images * 2 - 1
-    elif spec.kind == "labels":
-        images = (images * spec.channels).floor().to(stored_type(spec))
-    else:
-        images = (spec.low + images * (spec.high - spec.low)).to(stored_type(spec))
-    return images.permute(0, 2, 3, 1).contiguous() if graph.layout == "NHWC" else images
-
-
-def _channels(spec: ImageSpec, stored: bool) -> int:
-    return 1 if stored and spec.kind == "labels" else spec.channels
+    return {name: graph.form.of(some(spec, images, batch, dice), spec) for name, spec in graph.inputs.items()}

@@ -48,7 +48,7 @@ def read_vector(value: Untyped, spec: VectorSpec) -> Tensor:
     numbers = value.replace(",", " ").split() if isinstance(value, str) else value
     try:
         vector = torch.as_tensor(np.asarray(numbers, dtype=np.float32)).flatten()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{value!r} is no list of numbers") from None
     if len(vector) != spec.size or not vector.isfinite().all():
         raise ValueError(f"{value!r} is not {described(VectorSpec(spec.size))}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from p2pkit.images.convert import to_network
+from p2pkit.images.convert import to_network, to_stored
 from p2pkit.types import ExtraSpec, ImageSpec, PairSpec, VectorSpec, is_drawn
 
 
@@ -22,6 +22,16 @@ def seen(stored: Tensor, spec: ExtraSpec) -> Tensor:
     if spec.kind == "class":
         return (stored.view(-1, 1) == torch.arange(spec.size, device=stored.device)).float()
     return stored.float()
+
+
+def stored(values: Tensor, spec: ExtraSpec) -> Tensor:
+    """Turn what networks see into stored images or vectors; the inverse of `seen`.
+
+    Shape: (B, C, H, W) -> (B, C_stored, H, W); (B, size) -> (B, size); classes (B, size) -> (B,).
+    """
+    if isinstance(spec, ImageSpec):
+        return to_stored(values, spec)
+    return values.argmax(1) if spec.kind == "class" else values
 
 
 def draw(specs: Mapping[str, VectorSpec], places: Sequence[object]) -> dict[str, Tensor]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from p2pkit.errors import first_line
 from p2pkit.images.codec import HEAD, open_regular
 from p2pkit.images.decode import CODECS, is_known
@@ -21,6 +19,7 @@ from p2pkit.types import FileReader, ImageFile, ReaderChoice, optional
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 OWN = "p2pkit"
@@ -205,6 +204,8 @@ def read_by(reader: FileReader, file: Path | IO[bytes], suffix: str) -> ImageFil
     Raises:
         OSError: The file can't be read; whatever the reader raises becomes one.
     """
+    import numpy as np  # not where names are listed: it takes long
+
     if not isinstance(file, Path):
         with tempfile.TemporaryDirectory(prefix="p2pkit-") as folder:
             copy = Path(folder, f"image{suffix}")

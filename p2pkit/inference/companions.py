@@ -33,9 +33,9 @@ class Input:
     vectors: Vectors = field(default_factory=dict)
 
     @property
-    def shape(self) -> torch.Size:
-        """The planes' shape: inputs of one shape go through the network together."""
-        return self.planes.shape
+    def form(self) -> tuple[torch.Size, tuple[str, ...]]:
+        """The planes' shape, and which vectors there are: inputs of one form go through the network together."""
+        return self.planes.shape, tuple(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Companions:
 
     Args:
         specs: What it takes, by name.
-        needed: What it can't do without; the rest may be left out.
+        needed: What it can't do without, images among it; other vectors may be left out.
         channels: Channels of a source.
     """
 
@@ -56,8 +56,9 @@ class Companions:
     def of(cls, generator: nn.Module, images: PairSpec) -> Companions:
         """Return those of a generator that was trained on such images."""
         wanted = {name: needed for name, needed in taken(generator).items() if name in images.extras}
-        needed = frozenset(name for name in wanted if wanted[name] and not is_drawn(images.extras[name]))
         specs = {name: images.extras[name] for name in sorted(wanted)}
+        planes = {name for name, spec in specs.items() if isinstance(spec, ImageSpec)}
+        needed = frozenset(name for name in specs if name in planes or (wanted[name] and not is_drawn(specs[name])))
         return cls(specs, needed, images.source.channels)
 
     @property
@@ -80,7 +81,7 @@ class Companions:
             known = "; ".join(f"{key}: {text}" for key, text in self.described().items())
             yield Problem(name, "this generator takes no such thing", known and f"it takes {known}")
         for name in sorted(self.needed - given.keys()):
-            remedy = f"say --input {name}=VALUE, {name}=VALUE in Python, or give a table a column {name}"
+            remedy = f"say --input {name}=VALUE, {name}=VALUE in Python, or give a table a column or JSON a key {name}"
             yield Problem(name, f"is needed beside the source: {described(self.specs[name])}", remedy)
         for name in sorted(given.keys() & self.specs.keys()):
             spec = self.specs[name]
@@ -139,10 +140,20 @@ class Companions:
 
         Shape: planes (B, C_source + C_extras, H, W), vectors (B, size) -> (B, C_target, H, W).
         """
+        source, extras = self.apart(planes, vectors)
+        return generated(generator, source, extras)
+
+    def apart(self, planes: Tensor, vectors: Vectors) -> tuple[Tensor, dict[str, Tensor]]:
+        """Tell the sources of a batch from what stands beside them, by name."""
         if not self.specs:
-            return generated(generator, planes, {})
+            return planes, {}
         source, *images = torch.split(planes, [self.channels, *(spec.channels for spec in self.images.values())], 1)
-        return generated(generator, source, {**dict(zip(self.images, images, strict=True)), **vectors})
+        return source, {**dict(zip(self.images, images, strict=True)), **vectors}
+
+    def together(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Vectors]:
+        """Put a batch's sources and the images beside them into one, and return the vectors; the inverse of `apart`."""
+        planes = torch.cat([given[name] for name in ("source", *self.images)], 1)
+        return planes, {name: given[name] for name in self.specs if name not in self.images}
 
 
 def stacked(inputs: Sequence[Input]) -> tuple[Tensor, Vectors]:

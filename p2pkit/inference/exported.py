@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from torch import Tensor, nn
 
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 from p2pkit.engine.storage.state import FileRecord, SoundImages, hold_against, records, sealed, unsealed
 from p2pkit.errors import ModelError, Problem, first_line
-from p2pkit.images.convert import to_network, to_stored
+from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
 from p2pkit.untyped import Untyped
 
 DESCRIPTION = "p2pkit.json"
 Format = Literal["onnx", "openvino", "pt2"]
-Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
+Given = Mapping[str, NDArray[np.generic]]
+"""What a program is given, by the names of its inputs, in their order."""
+Run = Callable[[Given], NDArray[np.generic]]
 _REMEDY = "copy the folder anew, or export the model again"
 
 
@@ -49,6 +60,7 @@ class Description(BaseModel):
         stored: Whether images are as stored, and not in [-1, 1].
         layout: Whether channels come before the rows or last.
         precision: The network's arithmetic.
+        extras: What it takes beside the source, in order.
         files: What each file was when it was written; empty in folders of before.
     """
 
@@ -61,9 +73,18 @@ class Description(BaseModel):
     multiple: PositiveInt
     size: tuple[PositiveInt, PositiveInt] | None
     stored: bool
-    layout: Literal["NCHW", "NHWC"]
+    layout: Layout
     precision: Literal["fp32", "fp16"]
+    extras: list[str] = Field(default_factory=list)
     files: dict[_FileName, FileRecord] = Field(default_factory=dict)
+
+    @field_validator("extras")
+    @classmethod
+    def _known(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        images = info.data.get("images")
+        if images is not None and not images.extras.keys() >= set(names):
+            raise ValueError("names what its data had not")
+        return names
 
 
 class Program(nn.Module):
@@ -79,24 +100,28 @@ class Program(nn.Module):
     def __init__(self, description: Description, run: Run) -> None:
         super().__init__()
         self.description, self.run = description, run
-        self.multiple = description.multiple
+        self.multiple, self.takes = description.multiple, tuple(description.extras)
+        self.form = Form(description.stored, description.layout)
 
-    def forward(self, source: Tensor) -> Tensor:
+    def forward(self, source: Tensor, **extras: Tensor) -> Tensor:
         """Run the program.
 
+        Args:
+            source: The sources.
+            **extras: What stands beside them.
+
         Raises:
-            DataError: It takes images of one size, and these are of another.
+            ModelError: It takes images of one size, and these are of another.
         """
         about = self.description
         if about.size is not None and tuple(source.shape[2:]) != about.size:
             height, width = about.size
             cause = f"this program takes images of {height} x {width} (height x width) alone"
             raise ModelError(Problem(about.file, cause, f"say --size {height}x{width}"))
-        given = to_stored(source, about.images.source) if about.stored else source
-        given = given.permute(0, 2, 3, 1) if about.layout == "NHWC" else given
-        made = torch.from_numpy(np.array(self.run(np.ascontiguousarray(given.numpy()))))
-        made = made.permute(0, 3, 1, 2) if about.layout == "NHWC" else made
-        return to_network(made, about.images.target) if about.stored else made
+        held = {"source": self.form.of(source, about.images.source)}
+        held |= {name: self.form.of(extras[name], about.images.extras[name]) for name in about.extras}
+        made = self.run({name: np.ascontiguousarray(values.numpy()) for name, values in held.items()})
+        return self.form.seen(torch.from_numpy(np.array(made)), about.images.target)
 
 
 def is_exported(folder: Path) -> bool:
@@ -160,15 +185,14 @@ def _onnx(file: Path) -> Run:
         session: Untyped = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of its own kinds, which derive from Exception alone
         raise RuntimeError(first_line(error)) from error
-    name = session.get_inputs()[0].name
-    return lambda images: np.asarray(session.run(None, {name: images})[0])
+    return lambda given: np.asarray(session.run(None, dict(given))[0])
 
 
 def _openvino(file: Path) -> Run:
     import openvino
 
     compiled: Untyped = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda images: np.asarray(compiled([images])[0])
+    return lambda given: np.asarray(compiled(dict(given))[0])
 
 
 def _pt2(file: Path) -> Run:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from p2pkit.errors import Problem
+from p2pkit.engine.device.malloc import keep_freed_memory
+from p2pkit.errors import DataError, Problem
 from p2pkit.images.beside import Beside
 from p2pkit.images.codec import Tag
 from p2pkit.images.files import write_image
@@ -19,6 +20,10 @@ from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.video import Video
 from p2pkit.types import ReaderChoice
 from p2pkit.untyped import Untyped
+
+THREADS = 4
+"""Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Read:
     reader: ReaderChoice | None = None
 
 
-def save(fake: Tensor, read: Read) -> Path | Problem:
+def _save(fake: Tensor, read: Read) -> Path | Problem:
     """Write a fake."""
     try:
         read.out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +64,14 @@ def save(fake: Tensor, read: Read) -> Path | Problem:
         return Problem(str(read.out), f"can't be written: {error.strerror or error}")
 
 
-def finished(outcome: Path | Problem) -> Future[Path | Problem]:
+def _finished(outcome: Path | Problem) -> Future[Path | Problem]:
     """Return an outcome that is there as one that is waited for."""
     future: Future[Path | Problem] = Future()
     future.set_result(outcome)
     return future
 
 
-def sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterator[Read]:
+def _sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterator[Read]:
     """Yield what could be read, and gather what could not."""
     for outcome in outcomes:
         if isinstance(outcome, Problem):
@@ -75,12 +80,11 @@ def sound(outcomes: Iterable[Read | Problem], problems: list[Problem]) -> Iterat
             yield outcome
 
 
-def _kind(read: Read) -> tuple[torch.Size, tuple[str, ...], int] | None:
-    source = read.source
-    return (source.planes.shape, tuple(source.vectors), read.sample) if isinstance(source, Input) else None
+def _kind(read: Read) -> object:
+    return (read.source.form, read.sample) if isinstance(read.source, Input) else None
 
 
-def batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:
+def _batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:
     """Group what follows one another and is of one size."""
     group: list[Read] = []
     for item in read:
@@ -90,3 +94,52 @@ def batches(read: Iterable[Read], size: int) -> Iterator[list[Read]]:
         group.append(item)
     if group:
         yield group
+
+
+@keep_freed_memory()
+def translate_all(
+    outcomes: Iterable[Read | Problem],
+    make: Callable[[Sequence[Read]], list[Tensor] | Path | Problem],
+    total: int,
+    batch: int,
+    report: Report | None,
+) -> list[Path]:
+    """Translate what has been read, and write it in threads; what fails is named at the end.
+
+    Args:
+        outcomes: What has been read, or could not be.
+        make: Makes the fakes of a batch, or writes that of a file which is read by parts.
+        total: How many sources there are.
+        batch: How many sources go together.
+        report: Called with (done, total).
+
+    Returns:
+        The files written.
+
+    Raises:
+        DataError: Some could not be read or written; the others have been translated.
+    """
+    written: list[Path] = []
+    problems: list[Problem] = []
+    saving: deque[Future[Path | Problem]] = deque()
+
+    def collect(most: int) -> None:
+        while len(saving) > most:  # what waits for the disk does not fill the memory
+            saved = saving.popleft().result()
+            problems.append(saved) if isinstance(saved, Problem) else written.append(saved)
+
+    with ThreadPoolExecutor(THREADS) as writer:
+        for group in _batches(_sound(outcomes, problems), batch):
+            made = make(group)
+            if isinstance(made, Path | Problem):
+                saving.append(_finished(made))
+            else:
+                saving += [writer.submit(_save, fake, read) for read, fake in zip(group, made, strict=True)]
+            collect(2 * batch)
+            if report is not None:
+                report(len(written) + len(saving) + len(problems), total)
+        collect(0)
+    if problems:
+        known = Problem("", f"{len(written)} of {total} images have been translated", "")
+        raise DataError([*problems, known] if written else problems)
+    return written

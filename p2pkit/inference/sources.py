@@ -49,6 +49,11 @@ class Sources:
     images: PairSpec
     companions: Companions
 
+    @property
+    def alone(self) -> Sources:
+        """The same, without what stands beside a source."""
+        return replace(self, companions=replace(self.companions, specs={}, needed=frozenset()))
+
     def read(
         self,
         files: Sequence[Path | IO[bytes]],

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from p2pkit.config import Plan
 from p2pkit.engine.data.decode import decode_in_threads
 from p2pkit.engine.data.prefetch import map_in_threads
-from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.engine.device.placement import Placement, choose_placement
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, Statistics, set_mode
 from p2pkit.engine.storage.checkpoint import load_generator, load_statistics
@@ -30,21 +26,19 @@ from p2pkit.images.formats import is_here, missing
 from p2pkit.images.listing import suffix_of
 from p2pkit.images.reading import Given, cut_slices, slices_of
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
-from p2pkit.inference.flow import Read, batches, finished, save, sound
+from p2pkit.inference.flow import THREADS, Read, Report, translate_all
+from p2pkit.inference.forms import like
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
 from p2pkit.inference.sources import Sources
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.inference.video import Video, is_video
-from p2pkit.types import ImageFile, Pair, PairDataset, PairSpec, optional
+from p2pkit.types import ExtraSpec, Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
 
-_THREADS = 4
-"""Threads that decode, and as many that encode; most of the time they hold no lock of Python."""
 _ROWS = 64
 """Rows of a large image that become stored values at a time."""
-Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ class Translator:
         except OSError as error:
             name = ", ".join(names) or "the image"
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
-        return _like(several[0], self.tiled(tile, overlap).fakes([asked])[0])
+        return like(several[0], self.tiled(tile, overlap).fakes([asked])[0])
 
     def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
         """Return the translator with tiles of a size; see `translate`.
@@ -162,6 +156,7 @@ class Translator:
         tile: int | None = None,
         overlap: int | None = None,
         samples: int = 1,
+        vary: bool = False,
         extras: Plain | None = None,
         skip_existing: bool = False,
         overwrite: bool = False,
@@ -182,6 +177,8 @@ class Translator:
             tile: As for `translate`.
             overlap: As for `translate`.
             samples: How many fakes of each source, for networks with noise; their names end with -1, -2 and so on.
+            vary: Whether each source has noise of its own, by its file's name; else all have the same. It is slower, as
+                each goes through the network by itself.
             extras: What the generator takes beside each source, by name, where no table says otherwise.
             skip_existing: Whether fakes that are there are left as they are.
             overwrite: Whether files may be replaced of which it can't be told that they are fakes; sources never are.
@@ -198,15 +195,17 @@ class Translator:
         reader = self.images.reading.reader
         if reader is not None and not is_here(reader):
             raise DataError(Problem("the sources", missing(reader.use)))
-        if samples > 1 and not self.noisy():
+        if (samples > 1 or vary) and not self.noisy():
             cause = "this network draws no noise: all fakes of a source would be the same"
-            raise DataError(Problem("--samples", cause, "give 1, or keep its dropout by -s evaluate.dropout=on"))
+            asked = "--vary" if vary else "--samples"
+            raise DataError(Problem(asked, cause, "leave it out, or keep its dropout by -s evaluate.dropout=on"))
         options = {"skip_existing": skip_existing, "overwrite": overwrite}
         jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
         jobs = [replace(job, extras={**(extras or {}), **job.extras}) for job in jobs]
+        jobs = [replace(job, sample=job.sample + crc32(job.sources[0].name.encode())) for job in jobs] if vary else jobs
         if wrong := dict.fromkeys(problem for job in jobs for problem in self.companions.problems(job.extras)):
             raise DataError(list(wrong))
-        read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=_THREADS, depth=2 * batch)
+        read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=THREADS, depth=2 * batch)
         return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
 
     def translate_pairs(
@@ -255,37 +254,16 @@ class Translator:
         )
         return self._translate_all((each for each in outcomes if each is not None), len(pairs), batch, report)
 
-    @keep_freed_memory()
     def _translate_all(
         self, outcomes: Iterable[Read | Problem], total: int, batch: int, report: Report | None
     ) -> list[Path]:
-        """Translate what has been read, and write it in threads; what fails is named at the end."""
-        written: list[Path] = []
-        problems: list[Problem] = []
-        saving: deque[Future[Path | Problem]] = deque()
+        def make(group: Sequence[Read]) -> list[Tensor] | Path | Problem:
+            own = replace(self, seed=self.seed + group[0].sample)
+            if isinstance(whole := group[0].source, LargeTiff | Video):
+                return own._translate_by_parts(whole, group[0].out, batch, report)
+            return own.fakes([read.source for read in group if isinstance(read.source, Input)], batch)
 
-        def collect(most: int) -> None:
-            while len(saving) > most:  # what waits for the disk does not fill the memory
-                saved = saving.popleft().result()
-                problems.append(saved) if isinstance(saved, Problem) else written.append(saved)
-
-        with ThreadPoolExecutor(_THREADS) as writer:
-            for group in batches(sound(outcomes, problems), batch):
-                own = replace(self, seed=self.seed + group[0].sample)
-                if isinstance(whole := group[0].source, LargeTiff | Video):
-                    saving.append(finished(own._translate_by_parts(whole, group[0].out, batch, report)))
-                else:
-                    sources = [read.source for read in group if isinstance(read.source, Input)]
-                    for read, fake in zip(group, own.fakes(sources, batch), strict=True):
-                        saving.append(writer.submit(save, fake, read))
-                collect(2 * batch)
-                if report is not None:
-                    report(len(written) + len(saving) + len(problems), total)
-            collect(0)
-        if problems:
-            known = Problem("", f"{len(written)} of {total} images have been translated", "")
-            raise DataError([*problems, known] if written else problems)
-        return written
+        return translate_all(outcomes, make, total, batch, report)
 
     def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> Read | Problem:
         seed = self.seed + job.sample
@@ -356,6 +334,11 @@ class Translator:
         return Running(self.generator, self.companions, self.place, mode, self.statistics, self.seed)
 
     @property
+    def inputs(self) -> dict[str, ExtraSpec]:
+        """What the generator takes, by name: the source, and what stands beside it."""
+        return {"source": self.images.source, **self.companions.specs}
+
+    @property
     def sources(self) -> Sources:
         """How its sources are made."""
         return Sources(self.images, self.companions)
@@ -403,17 +386,3 @@ class Translator:
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
         if self.note is not None:
             self.note(f"{seam}{why}")
-
-
-def _like(given: object, fake: Tensor) -> Tensor | NDArray[np.generic] | Image.Image | ImageFile:
-    if isinstance(given, Tensor):
-        return fake
-    array = fake.movedim(0, -1).numpy()
-    if isinstance(given, ImageFile):
-        meta = given.meta if array.shape[:-1] == given.pixels.shape[: array.ndim - 1] else None
-        return ImageFile(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array, meta)
-    held = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] <= 4
-    held = held or (array.shape[2] == 1 and array.dtype in (np.uint16, np.int32, np.float32))
-    if isinstance(given, np.ndarray) or not held:
-        return array
-    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)

@@ -20,7 +20,6 @@ from p2pkit import hookspecs
 from p2pkit.components import KINDS, OFFERS, Component, Reader
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import PLUGIN_API
-from p2pkit.images.formats import register
 from p2pkit.plugins.one_file import OneFile
 from p2pkit.untyped import Untyped
 
@@ -199,6 +198,8 @@ class Plugins:
             return self._note(candidate, "failed", error=_sentence(error))
         left_out = tuple(map(_sentence, unusable))
         for reader in (each for each in components if isinstance(each, Reader)):
+            from p2pkit.images.formats import register  # not where names alone are listed: it takes long
+
             register(reader.full_name, reader.suffixes, partial(reader.build, None))
         return self._note(candidate, "loaded", components=tuple(components), events=events, left_out=left_out)
 

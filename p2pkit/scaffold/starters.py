@@ -15,12 +15,14 @@ class Starter:
         what: What it is, in words.
         usage: How a config uses it; `{name}` is the component's full name.
         rest: Keys that, together with `usage`, make a short run.
+        tried: Parameters that conformance tries it with, several in turn; its defaults where there are none.
     """
 
     component: str
     what: str
     usage: str
     rest: str
+    tried: str = ""
 
     def config(self, plugin: str) -> str:
         """Return the keys of a short run that uses it."""
@@ -47,7 +49,11 @@ def _rest(**changed: str) -> str:
 
 STARTERS = {
     "generator": Starter(
-        "small_unet", "a small U-Net", "generator: {{use: '{name}', params: {{width: 16}}}}", _rest(generator="")
+        "small_unet",
+        "a small U-Net",
+        "generator: {{use: '{name}', params: {{width: 16}}}}",
+        _rest(generator=""),
+        tried='[{}, {"condition": "z"}]',
     ),
     "discriminator": Starter(
         "small_patch",

@@ -123,6 +123,7 @@ def _texts(named: Named, kind: str) -> dict[str, str]:
         "what": starter.what,
         "usage": starter.used(named.plugin),
         "config": starter.config(named.plugin),
+        "examples": f', examples={{"{starter.component}": {starter.tried}}}' if starter.tried else "",
         "requirement": _requirement(),
         "version": ".".join(__version__.split(".")[:2]),
         "year": str(datetime.date.today().year),

@@ -30,10 +30,19 @@ from p2pkit.serving.models import Served
 from p2pkit.serving.pages import docs_page, page_files
 from p2pkit.serving.problems import MEDIA as PROBLEM
 from p2pkit.serving.problems import ProblemDetails, Refused, handle_problems
+from p2pkit.serving.sent import JSON, from_json, is_json
 from p2pkit.serving.settings import Settings
-from p2pkit.untyped import Json
+from p2pkit.untyped import Json, Plain
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_OBJECT = {
+    "schema": {
+        "type": "object",
+        "properties": {"source": {"type": "string", "format": "byte"}},
+        "required": ["source"],
+        "additionalProperties": True,
+    }
+}
 _REFUSALS: dict[int | str, dict[str, Json]] = {
     status: {"description": text, "content": {PROBLEM: {"schema": ProblemDetails.model_json_schema()}}}
     for status, text in {
@@ -141,13 +150,25 @@ class Desk:
         return self.models[name]
 
     async def translate(
-        self, served: Served, request: Request, size: tuple[int, int] | None, given: Given, picture: bool
+        self,
+        served: Served,
+        request: Request,
+        size: tuple[int, int] | None,
+        given: Given,
+        picture: bool,
+        seed: int | None,
     ) -> Response:
         """Answer a request with a fake."""
         begun = time.perf_counter()
-        images = served.translator.images
+        model = served.translator
+        images = model.images
         kind, suffix = wanted_kind(request.headers.get("accept", ""), images.target, picture=picture)
-        asked = await self.read(served, request, size, given, suffix)
+        options: Plain = {"given": given, "size": size, "seed": model.seed if seed is None else seed}
+
+        def take(image: bytes, extras: Plain) -> Taken:
+            return model.sources.read([io.BytesIO(image)], (sent_suffix(image), suffix), extras=extras, **options)
+
+        asked = await self.read(served, request, take)
 
         def write(fake: Tensor) -> bytes:
             if picture:
@@ -161,28 +182,26 @@ class Desk:
         self.metrics.seconds.labels(served.name).observe(time.perf_counter() - begun)
         return Response(made, media_type=kind, headers={"vary": "accept"})
 
-    async def read(
-        self, served: Served, request: Request, size: tuple[int, int] | None, given: Given, suffix: str
-    ) -> Taken:
+    async def read(self, served: Served, request: Request, take: Callable[[bytes, Plain], Taken]) -> Taken:
         """Read the source that a request brings.
 
         Args:
             served: Whose source it is to be.
             request: The request.
-            size: Height and width to resize it to.
-            given: What the image is.
-            suffix: Of the kind of file that is answered.
+            take: Reads an image's bytes, and what stands beside it.
 
         Raises:
             Refused: The body is no image that is taken, or none that can be made a source.
         """
-        check_sent(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        check_sent(content_type)
         content = await read_body(request, self.settings)
 
         def read() -> Taken:
             with limited(self.settings.max_pixels, "--max-pixels"):
-                kinds = (sent_suffix(content), suffix)
-                return served.translator.sources.read([io.BytesIO(content)], kinds, given=given, size=size)
+                if is_json(content_type):
+                    return take(*from_json(content, served.translator.companions))
+                return take(content, {})
 
         try:
             async with self._files:
@@ -195,11 +214,16 @@ class Desk:
 
     async def show(self, served: Served, request: Request, size: tuple[int, int] | None, given: Given) -> Response:
         """Answer a request with the picture of the source that it brings."""
-        taken = await self.read(served, request, size, given, ".png")
+        sources = served.translator.sources.alone
+
+        def take(image: bytes, _: Plain) -> Taken:
+            return sources.read([io.BytesIO(image)], (sent_suffix(image), ".png"), given=given, size=size)
+
+        taken = await self.read(served, request, take)
 
         def write() -> bytes:
             spec = served.translator.images.source
-            shown = to_picture(taken.source.planes[: spec.channels], spec)
+            shown = to_picture(taken.source.planes, spec)
             return image_bytes(image_tensor(shown), ".png")
 
         return Response(await asyncio.to_thread(write), media_type="image/png")
@@ -248,7 +272,9 @@ def _add_models(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_translate(app: FastAPI, desk: Desk) -> None:
-    body: dict[str, Json] = {"requestBody": {"required": True, "content": dict.fromkeys(KINDS, _BINARY)}}
+    body: dict[str, Json] = {
+        "requestBody": {"required": True, "content": {**dict.fromkeys(KINDS, _BINARY), JSON: _OBJECT}}
+    }
     made: dict[int | str, dict[str, Json]] = {
         200: {"description": "The fake.", "content": dict.fromkeys(KINDS, _BINARY)}
     }
@@ -266,12 +292,18 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
         size: Size = None,
         given: As = "auto",
         picture: Annotated[bool, Query(description="Answer with a picture for people, in colours of 8 bits.")] = False,
+        seed: Annotated[
+            int | None, Query(ge=0, description="What noise beside the image is drawn by; by default the model's own.")
+        ] = None,
     ) -> Response:
-        """Translate an image; the kind of the answer is chosen by Accept, PNG by default."""
+        """Translate an image; the kind of the answer is chosen by Accept, PNG by default.
+
+        JSON holds the image in base64 as `source`, and by name what the model takes beside it.
+        """
         served = desk.model(name)
         status = 500
         try:
-            response = await desk.translate(served, request, _size(size, served), given, picture)
+            response = await desk.translate(served, request, _size(size, served), given, picture, seed)
             status = response.status_code
         except Refused as refused:
             status = refused.status

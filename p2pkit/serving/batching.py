@@ -80,7 +80,7 @@ class Batcher:
                     await self._came.wait()
 
     def _alike(self) -> list[_Asked]:
-        return [asked for asked in self._waiting if asked.source.shape == self._waiting[0].source.shape]
+        return [asked for asked in self._waiting if asked.source.form == self._waiting[0].source.form]
 
     def _next(self) -> list[_Asked]:
         group = self._alike()[: self._batch] if self._waiting else []

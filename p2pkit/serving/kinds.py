@@ -7,6 +7,7 @@ from http import HTTPStatus
 from p2pkit.errors import Problem
 from p2pkit.images.files import suffix_for
 from p2pkit.serving.problems import Refused
+from p2pkit.serving.sent import JSON
 from p2pkit.types import ImageSpec
 
 NPY = "application/x-npy"
@@ -17,7 +18,7 @@ KINDS = {
     "image/tiff": ".tif",
     NPY: ".npy",
 }
-"""What is read and written; a body of unnamed bytes is looked at."""
+"""What is read and written; a body of unnamed bytes is looked at, and JSON holds images in base64."""
 UNNAMED = "application/octet-stream"
 _LOSSY = (".jpg", ".webp")
 _MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"\x93NUM": ".npy"}
@@ -31,7 +32,7 @@ def check_sent(content_type: str) -> None:
         Refused: By 415.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    if kind not in KINDS and kind != UNNAMED:
+    if kind not in (*KINDS, UNNAMED, JSON):
         cause = f"is {kind}, and no image that is taken" if kind else "is missing: it says what kind of image this is"
         raise Refused(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, Problem("header.content-type", cause, f"send {', '.join(KINDS)}")

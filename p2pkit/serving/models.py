@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +61,19 @@ class Served:
             "multiple": self.translator.multiple,
             "source": _about(images.source) | {"colours": self._colours(), "edges": images.reading.edges is not None},
             "target": _about(images.target) | {"colours": _shown_colours(images.target)},
+            "beside": {name: self._beside(name) for name in self.translator.companions.specs},
             "scores": {name: value for name, value in self.scores.items() if np.isfinite(value)},
             "samples": [f"/models/{self.name}/samples/{index}" for index in range(len(self.samples))],
             "card": f"/models/{self.name}/card",
             "translate": f"/models/{self.name}/translate",
         }
+
+    def _beside(self, name: str) -> dict[str, Json]:
+        """Return what there is to say of what the model takes beside a source."""
+        companions = self.translator.companions
+        spec = companions.specs[name]
+        form = _about(spec) if isinstance(spec, ImageSpec) else asdict(spec)
+        return {**form, "needed": name in companions.needed, "text": companions.described()[name]}
 
     def _colours(self) -> list[tuple[int, ...]]:
         """Return the colours to draw with, class by class for labels; none where any colour will do."""
@@ -114,14 +122,12 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
         return Served(name or _plain(model, local), load(local, **options), text)
     checkpoint = find_checkpoint(local)
     translator = load(checkpoint, **options)
-    if needed := sorted(translator.companions.needed):
-        cause = f"takes {', '.join(needed)} beside each image, which a request can't bring"
-        raise ModelError(Problem(model, cause, "use p2pkit translate, with --input or a table"))
     if translator.images.dims > 2:
         raise ModelError(Problem(model, "makes volumes, and a request brings an image", "use p2pkit translate"))
     run = run_of(checkpoint)
     own = name or _plain(model, run or checkpoint)
-    text, samples = card(checkpoint, translator.images, license="", how=f"$ p2pkit serve {model}")
+    how, beside = f"$ p2pkit serve {model}", translator.companions.described()
+    text, samples = card(checkpoint, translator.images, license="", how=how, beside=beside)
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
     scores: Mapping[str, float] = {}
@@ -142,7 +148,7 @@ def _starts(
         width = samples.pictures[0].shape[1] // 3
         return tuple(picture[:, :width] for picture in samples.pictures)
     found = held_out(checkpoint, _STARTS, names_in_force(options.get("registry")))
-    return tuple(to_picture(source, spec) for source in found)
+    return tuple(to_picture(source, spec) for source, _ in found)
 
 
 def _plain(model: str, local: Path) -> str:

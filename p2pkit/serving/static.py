@@ -69,6 +69,9 @@ def _problems(model: Served) -> list[Problem]:
     if not is_picture(model.translator.images.source):
         channels = model.translator.images.source.channels
         return [Problem(model.name, f"its sources have {channels} channels, which can't be drawn", "use p2pkit serve")]
+    if beside := ", ".join(model.translator.companions.specs):
+        cause = f"it takes {beside} beside the drawing, which a page without a server has no way to give"
+        return [Problem(model.name, cause, "use p2pkit serve")]
     return []
 
 

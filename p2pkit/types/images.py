@@ -89,8 +89,8 @@ class VectorSpec:
 ExtraSpec = ImageSpec | VectorSpec
 SIDES = {2: "height x width", 3: "depth x height x width"}
 """The sides of images and of volumes, in order."""
-RESERVED = ("source", "target", "fake", "name", "split")
-"""Names that no extra may have, since an image, or a column of a table, has it."""
+RESERVED = ("source", "target", "fake", "name", "split", "key")
+"""Names that no extra may have, since an image, a column of a table, or a field of a shard has it."""
 
 
 @dataclass(frozen=True, slots=True)

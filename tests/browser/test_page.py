@@ -19,11 +19,14 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 import p2pkit
-from p2pkit import ImageSpec
+from p2pkit import ImageSpec, VectorSpec
 from p2pkit.serving import Listener, load_models, write_page
+from p2pkit.serving.models import Served
 from p2pkit.serving.server import make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -59,6 +62,20 @@ def served(run: Path) -> Iterator[str]:
         assert process.returncode == 0, said
     finally:
         process.kill()
+
+
+@contextmanager
+def served_here(model: Served) -> Iterator[str]:
+    """The address of a server of one model in this process."""
+    listener = Listener("127.0.0.1", 0)
+    server = make_server({model.name: model}, listener)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener.socket]})
+    thread.start()
+    try:
+        yield listener.address
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -311,12 +328,8 @@ def test_label_maps_have_a_brush_for_each_class(page, run):
     colours = ((0, 0, 0), (200, 30, 30), (30, 30, 200))
     images = replace(model.translator.images, source=ImageSpec(3, "labels", palette=colours))
     labels = replace(model, translator=replace(model.translator, images=images), samples=())
-    listener = Listener("127.0.0.1", 0)
-    server = make_server({"labels": labels}, listener)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener.socket]})
-    thread.start()
-    try:
-        visit(page, listener.address, [0])
+    with served_here(labels) as address:
+        visit(page, address, [0])
         brushes = page.find_elements("css selector", "#colours button")
         assert [brush.text for brush in brushes] == ["Class 0", "Class 1", "Class 2"]
         before, answers = page.execute_script(PICTURES), page.execute_script(ANSWERS)
@@ -326,9 +339,41 @@ def test_label_maps_have_a_brush_for_each_class(page, run):
         assert all(new != old for new, old in zip(page.execute_script(PICTURES), before, strict=True))
         assert set(page.execute_script(SEEN)) == {"0,0,0", "30,30,200"}  # none is mixed from two
         visit(page, page.address)
-    finally:
-        server.should_exit = True
-        thread.join()
+
+
+class Tinted(nn.Module):
+    """Darkens its images by a class, and stirs them by noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images, *, season, z):
+        return (images * self.factor - season[:, 1].view(-1, 1, 1, 1) + 0.2 * z.view(-1, 1, 1, 1)).clamp(-1, 1)
+
+
+@pytest.mark.parametrize("page", [served], ids=["served"], indirect=True)
+def test_what_a_model_takes_beside_the_drawing_has_a_control(page, run):
+    from selenium.webdriver.support.select import Select
+
+    (model,) = load_models([f"tinted={run}"], device="cpu").values()
+    extras = {"season": VectorSpec(2, "class", ("summer", "winter")), "z": VectorSpec(1, "noise")}
+    images = replace(model.translator.images, extras=extras)
+    tinted = replace(model, translator=replace(model.translator, generator=Tinted(), images=images), samples=())
+    with served_here(tinted) as address:
+        visit(page, address, [0])
+        made = [page.execute_script(PICTURES)[1]]
+        for change in (
+            lambda: Select(page.find_element("css selector", ".beside select")).select_by_visible_text("winter"),
+            page.find_element("css selector", ".beside button").click,
+        ):
+            answers = page.execute_script(ANSWERS)
+            change()
+            answered(page, answers)
+            made.append(page.execute_script(PICTURES)[1])
+        assert len(set(made)) == 3
+        assert not page.find_elements("css selector", "article .wrong")
+        visit(page, page.address)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -117,15 +117,16 @@ def test_a_broken_plugin_is_named_and_the_rest_works(p2pkit, tmp_path, monkeypat
 
 def modules_after(*commands):
     code = (
-        f"import sys\nfrom p2pkit.cli import main\nfor command in {commands}:\n    sys.argv = ['p2pkit', command]\n"
+        f"import sys\nfrom p2pkit.cli import main\nfor command in {commands}:\n"
+        "    sys.argv = ['p2pkit', *command.split()]\n"
         "    try:\n        main()\n    except SystemExit as left: assert not left.code\nprint('MODULES', *sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(ran.stdout.rpartition("MODULES")[2].split())
 
 
-def test_help_imports_nothing_heavy():
-    loaded = modules_after("--help")
+def test_help_and_recipes_import_nothing_heavy():
+    loaded = modules_after("--help", "list recipe")
     assert not loaded & {"torch", "mlflow", "kornia", "torchvision", "torchmetrics", "numpy"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,16 @@ import torch
 from torch import nn
 
 import p2pkit
-from p2pkit import ImageSpec, ModelError, PairSpec, Translator
+from p2pkit import ImageSpec, ModelError, PairSpec, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import PortableGenerator, export, export_program, save_program
+from p2pkit.exporting import PortableGenerator, export, export_program, formats, parity, save_program
 from p2pkit.exporting.parity import measure
 from p2pkit.exporting.program import example
+from p2pkit.inference.companions import Input
+from p2pkit.inference.exported import runner
+from p2pkit.inference.forms import Form
+from p2pkit.registry import names_in_force
 
 CPU = torch.device("cpu")
 
@@ -43,12 +48,57 @@ class OneSize(Small):
         return super().forward(images + torch.ones(1, 1, 8, 8))
 
 
-def translator(network=Small, source=None, target=None, **options):
-    images = PairSpec(source or ImageSpec(3), target or ImageSpec(3), 8, 8)
+def translator(network=Small, source=None, target=None, extras=(), **options):
+    images = PairSpec(source or ImageSpec(3), target or ImageSpec(3), 8, 8, extras=dict(extras))
     torch.manual_seed(0)
     channels = images.source.channels, images.target.channels
     place = Placement(CPU, Precision("fp32", CPU), torch.contiguous_format)
     return Translator(network(*channels).eval(), images, place, **options)
+
+
+def run_graph(graph, given):
+    return graph(*map(torch.from_numpy, given.values())).detach().numpy()
+
+
+class Beside(Small):
+    """Takes a class, a depth and noise."""
+
+    def __init__(self, *channels):
+        super().__init__(*channels)
+        self.shift, self.stir = nn.Linear(3, 3), nn.Linear(2, 3)
+
+    def forward(self, images, *, depth, season, z):
+        shift = self.shift(season) + self.stir(z)
+        return p2pkit.Made(super().forward(images + depth + shift[:, :, None, None]), {"shift": shift})
+
+
+BESIDE = {"season": VectorSpec(3, "class"), "depth": ImageSpec(1, high=65535.0), "z": VectorSpec(2, "noise")}
+
+
+def test_a_program_takes_what_stands_beside_a_source():
+    model = translator(Beside, extras=BESIDE)
+    graph = PortableGenerator(model, stored=True, layout="NHWC").eval()
+    assert list(graph.inputs) == ["source", "depth", "season", "z"]
+    program, free = export_program(graph, height=8, width=8)
+    assert free
+    given = example(graph, 1, 7, 9)
+    assert (given["depth"].dtype, given["season"].shape) == (torch.uint16, (1,))
+    seen = {name: graph.form.seen(values, graph.inputs[name]) for name, values in given.items()}
+    asked = Input(torch.cat([seen["source"], seen["depth"]], 1)[0], {name: seen[name][0] for name in ("season", "z")})
+    assert measure(model, partial(run_graph, program.module()), graph.form, [asked], "x").most <= 1
+    with torch.no_grad():
+        assert not torch.equal(graph(*given.values()), graph(*{**given, "z": given["z"] + 3}.values()))
+
+
+@pytest.mark.slow
+def test_a_runtime_is_given_it_by_name(tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    graph = PortableGenerator(translator(Beside, extras=BESIDE)).eval()
+    program, _ = export_program(graph, height=8, width=8)
+    run = runner("onnx", formats.write(program, "onnx", tmp_path, graph))
+    given = {name: values.numpy() for name, values in example(graph, 2, 5, 6).items()}
+    np.testing.assert_allclose(run(dict(reversed(given.items()))), run_graph(graph, given), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +122,7 @@ def test_values_are_read_and_written_inside(layout):
     deep = ImageSpec(2, low=-1000.0, high=3000.0, dtype="int16")
     model = translator(source=deep, target=ImageSpec(4, kind="labels"))
     graph = PortableGenerator(model, stored=True, layout=layout).eval()
-    given = example(graph, 2, 6, 8)
+    given = example(graph, 2, 6, 8)["source"]
     assert given.dtype == torch.int16
     with torch.no_grad():
         made = graph(given)
@@ -90,7 +140,7 @@ def test_a_program_takes_any_size_where_the_network_does():
     graph = PortableGenerator(translator()).eval()
     program, free = export_program(graph, height=8, width=8)
     assert free
-    images = example(graph, 3, 5, 7)
+    images = example(graph, 3, 5, 7)["source"]
     torch.testing.assert_close(program.module()(images), graph(images))
 
 
@@ -115,7 +165,7 @@ def test_a_program_of_stored_images_does_what_translating_does(source, target, m
     graph = PortableGenerator(model, stored=True, layout="NHWC").eval()
     program, free = export_program(graph, height=8, width=8)
     assert free
-    given = example(graph, 2, 19, 33)
+    given = example(graph, 2, 19, 33)["source"]
     wanted = np.stack([model.translate(one.numpy(), given="source") for one in given]).astype(float)
     made = program.module()(given).detach().numpy().astype(float)
     assert np.abs(made - wanted).max() <= (target.high - target.low) / 255
@@ -136,19 +186,53 @@ def test_a_program_of_one_size_says_so_and_one_that_can_not_be_had_why():
 
 def test_parity_is_in_steps_of_255_of_the_range():
     model = translator()
-    sources = [torch.zeros(3, 8, 8)]
+    sources = [Input(torch.zeros(3, 8, 8))]
     wrong = measure(
         model,
-        PortableGenerator(model),
-        lambda given: model.network_values(torch.from_numpy(given)).numpy() + 0.1,
+        lambda given: model.network_values(torch.from_numpy(given["source"])).numpy() + 0.1,
+        Form(),
         sources,
         "x",
     )
     assert wrong.most == pytest.approx(12.75, rel=1e-3)
     stored = PortableGenerator(model, stored=True)
-    right = measure(model, stored, lambda given: stored(torch.from_numpy(given)).detach().numpy(), sources, "sources")
+    run = partial(run_graph, stored)
+    right = measure(model, run, stored.form, sources, "sources")
     assert right.most <= 1
     assert str(right).endswith("over 1 sources")
+
+
+class Deep(nn.Module):
+    """Goes over volumes."""
+
+    def __init__(self, source, target):
+        super().__init__()
+        self.seen = nn.Conv3d(source, target, 1)
+
+    def forward(self, volumes):
+        return torch.tanh(self.seen(volumes))
+
+
+@pytest.mark.parametrize(("network", "extras", "depth"), [(Beside, BESIDE, 0), (Deep, {}, 4)])
+def test_weights_are_compared_on_noise_whatever_they_take(monkeypatch, network, extras, depth):
+    model = translator(network, extras=extras)
+    model = replace(model, images=replace(model.images, depth=depth))
+    monkeypatch.setattr(parity, "held_out", lambda *asked: [])
+
+    def run(given):
+        tensors = {name: torch.from_numpy(values) for name, values in given.items()}
+        return model.network_values(*model.companions.together(tensors)).numpy()
+
+    inputs, of = parity.sources(Path("nowhere"), model, names_in_force(None))
+    assert (len(inputs), of.partition(",")[0]) == (4, "sources of noise")
+    assert measure(model, run, Form(), inputs, of).most == 0
+    assert measure(model, lambda given: run(given) + 0.1, Form(), inputs, of).most == pytest.approx(12.75, rel=1e-3)
+
+
+def test_volumes_are_no_program():
+    model = translator(Deep)
+    with pytest.raises(ModelError, match=r"makes volumes(?s:.)*safetensors"):
+        PortableGenerator(replace(model, images=replace(model.images, depth=4)))
 
 
 def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
@@ -181,7 +265,7 @@ def test_weights_of_16_bits_are_half_as_large_and_checked(run, tmp_path):
 
 
 def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda images: images + 1))
+    monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda given: given["source"] + 1))
     with pytest.raises(ModelError, match="differs from the network by at most"):
         export(run.checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from p2pkit import DataError, ImageSpec, ModelError, Pair, PairSpec, PortableGenerator, Translator, VectorSpec
+from p2pkit import DataError, ImageSpec, Pair, PairSpec, PortableGenerator, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
 from p2pkit.inference.companions import Companions
@@ -70,6 +72,14 @@ def test_noise_is_that_of_the_seed_whatever_stands_beside_it(translator, picture
     assert [path.name for path in written] == ["0-1.png", "0-2.png", "1-1.png", "1-2.png", "2-1.png", "2-2.png"]
     first, second = (np.asarray(Image.open(path)) for path in written[2:4])
     assert (first != second).any()
+    Image.fromarray(picture).save(tmp_path / "in" / "same.png")
+    varied = translator.translate_files(tmp_path / "in", tmp_path / "varied", vary=True, extras=options["extras"])
+    zero, _, _, same = (np.asarray(Image.open(path)) for path in varied)
+    assert (zero != same).any()
+    (again,) = translator.translate_files(
+        tmp_path / "in" / "0.png", tmp_path / "again", vary=True, extras=options["extras"]
+    )
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), zero)
     alone = np.asarray(translator.translate(tmp_path / "in" / "1.png", season="summer", depth=depth))
     np.testing.assert_array_equal(first, alone)
 
@@ -129,10 +139,21 @@ def test_pairs_hold_it(translator, picture, tmp_path):
         translator.translate_pairs(Data(), "val", tmp_path)
 
 
+def test_an_image_is_needed_although_it_has_a_default(translator, picture):
+    class Masked(nn.Module):
+        def forward(self, source, depth=None, age=None):
+            return source
+
+    masked = replace(translator, generator=Masked())
+    assert masked.companions.needed == {"depth"}
+    with pytest.raises(DataError, match="depth: is needed beside the source"):
+        masked.translate(picture)
+    np.testing.assert_array_equal(masked.translate(picture, depth=picture[..., :1]), picture)
+
+
 def test_it_says_what_it_takes(translator):
     assert translator.companions.described()["season"] == "one of winter, summer"
     assert translator.noisy()
     assert translator.companions.needed == {"season", "depth"}
     assert Companions.of(nn.Identity(), translator.images).specs == {}
-    with pytest.raises(ModelError, match="takes age, depth, season, z beside the source"):
-        PortableGenerator(translator)
+    assert list(PortableGenerator(translator).inputs) == ["source", "age", "depth", "season", "z"]

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import p2pkit
-from p2pkit import DeviceError, ImageSpec, ModelError, PairSpec
+from p2pkit import DataError, DeviceError, ImageSpec, ModelError, PairSpec, Translator, VectorSpec
+from p2pkit.engine.device.placement import Placement
+from p2pkit.engine.device.precision import Precision
 from p2pkit.inference.exported import DESCRIPTION, Description, Program, load_exported, write_description
 
 
@@ -22,7 +24,7 @@ def description(**changes):
 
 
 def negative(given):
-    return -given[:, :1]
+    return -given["source"][:, :1]
 
 
 def test_a_program_stands_for_a_network():
@@ -31,13 +33,34 @@ def test_a_program_stands_for_a_network():
 
 
 def test_stored_values_and_channels_last_are_those_of_the_program_alone():
-    def double(given):
+    def double(named):
+        given = named["source"]
         assert (given.dtype, given.shape) == (np.uint8, (1, 5, 6, 3))
         return given[..., :1].astype(np.uint16) * 257
 
     images = (torch.arange(90).view(1, 3, 5, 6) / 127.5) - 1
     made = Program(description(stored=True, layout="NHWC"), double)(images)
     torch.testing.assert_close(made, images[:, :1])
+
+
+def test_what_stands_beside_a_source_is_given_by_name():
+    extras = {"season": VectorSpec(3, "class"), "depth": ImageSpec(1), "age": VectorSpec(1)}
+    images = PairSpec(ImageSpec(3), ImageSpec(1), 8, 8, extras=extras)
+    seen = {}
+    program = Program(
+        description(images=images, extras=["depth", "season"], stored=True, layout="NHWC"),
+        lambda given: seen.update(given) or given["depth"],
+    )
+    place = Placement(torch.device("cpu"), Precision("fp32", torch.device("cpu")), torch.contiguous_format)
+    translator = Translator(program, images, place)
+    source, depth = (np.full((4, 8, channels), 7, np.uint8) for channels in (3, 1))
+    assert (translator.translate(source, depth=depth, season=2) == 7).all()
+    assert {name: (held.shape, str(held.dtype)) for name, held in seen.items()} == {
+        "source": ((1, 4, 8, 3), "uint8"), "depth": ((1, 4, 8, 1), "uint8"), "season": ((1,), "int64")
+    }  # fmt: skip
+    assert seen["season"].tolist() == [2]
+    with pytest.raises(DataError, match="depth: is needed beside the source"):
+        translator.translate(source, season=1)
 
 
 def test_a_program_of_one_size_refuses_others():
@@ -101,6 +124,7 @@ def test_one_flipped_bit_is_found_before_anything_is_run(tmp_path, monkeypatch, 
         ("size", [0, 8]),
         ("size", [8]),
         ("images", {}),
+        ("extras", ["season"]),
     ],
 )
 def test_a_description_that_no_export_writes_is_refused(tmp_path, monkeypatch, key, value):

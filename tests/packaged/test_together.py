@@ -35,6 +35,8 @@ PARAMETERS = {
     "smp_deeplabv3_plus": {"encoder": "tu-mobilenetv3_small_050", "channels": 16},
     "smp_upernet": {"encoder": "tu-mobilenetv3_small_050", "channels": 16},
     "smp_segformer": {"encoder": "tu-resnet10t", "channels": 16},
+    "diffusers_unet": {"channels": (8, 16), "layers": 1, "norm_groups": 4, "head_width": 8},
+    "diffusers_attention_unet": {"channels": (8, 16), "layers": 1, "norm_groups": 4, "heads": 2, "token_width": 8},
     "smp_dpt": {"encoder": "tu-test_vit", "channels": 16},
     "monai_unet": {"channels": (4, 8)},
     "monai_attention_unet": {"channels": (4, 8)},
@@ -45,6 +47,7 @@ PARAMETERS = {
     "monai_multiscale": {"width": 4, "layers": 1},
 }
 NEEDS_FILES = {
+    "diffusers_latent": "a pretrained model; its own tests make a tiny one",
     "vgg": "weights that are not in the project; its own tests make some",
     "lpips": "weights that are not in the project; its own tests make some",
     "dists": "weights that are not in the project; its own tests make some",

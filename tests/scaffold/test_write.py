@@ -100,7 +100,7 @@ def test_what_is_written(tmp_path, kind):
     assert project["project"]["entry-points"]["p2pkit.plugins"] == {"acme_unets": "acme_unets"}
     assert STARTERS[kind].component in texts["src/acme_unets/__init__.py"]
     assert f"acme_unets:{STARTERS[kind].component}" in texts["README.md"]
-    assert 'conformance("acme_unets")' in texts["tests/test_conformance.py"]
+    assert 'conformance("acme_unets"' in texts["tests/test_conformance.py"]
     workflow = yaml.safe_load(texts[".github/workflows/ci.yaml"])
     assert "${{ matrix.python }}" in str(workflow["jobs"]["test"]["steps"])
     assert (

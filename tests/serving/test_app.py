@@ -66,7 +66,8 @@ def test_a_picture_of_labels_is_in_their_colours(models, served, content):
         (b"", "image/png", 400, "body"),
         (b"garbage", "image/png", 400, "body"),
         (b"\x89PNG\r\n\x1a\n cut", "image/png", 400, "body"),
-        (b"{}", "application/json", 415, "header.content-type"),
+        (b"{}", "application/json", 400, "body.source"),
+        (b"{}", "text/plain", 415, "header.content-type"),
         (b"{}", "", 415, "header.content-type"),
     ],
 )
@@ -125,6 +126,7 @@ def test_a_mistake_of_the_server_shows_no_traceback(models, served, content):
 
     class Broken:
         images, multiple = models["first"].translator.images, 16
+        seed, companions = 0, None
 
         @property
         def sources(self):

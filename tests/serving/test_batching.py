@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from p2pkit.errors import DataError, Problem
+from p2pkit.inference.companions import Input
 from p2pkit.serving.batching import Batcher
 
 
-def tried(scenario, translate=lambda sources: [source + 1 for source in sources], batch=4, wait=0.2):
+def tried(scenario, translate=lambda sources: [source.planes + 1 for source in sources], batch=4, wait=0.2):
     """Run a scenario with a batcher; return what it returns, and how many were translated together each time."""
     groups: list[int] = []
 
@@ -29,8 +30,8 @@ def tried(scenario, translate=lambda sources: [source + 1 for source in sources]
     return asyncio.run(whole()), groups
 
 
-def image(value: float, side: int = 4) -> torch.Tensor:
-    return torch.full((1, side, side), float(value))
+def image(value: float, side: int = 4, **vectors: torch.Tensor) -> Input:
+    return Input(torch.full((1, side, side), float(value)), vectors)
 
 
 def test_those_of_one_size_go_together_and_each_gets_its_own():
@@ -40,6 +41,14 @@ def test_those_of_one_size_go_together_and_each_gets_its_own():
     fakes, groups = tried(scenario)
     assert [float(fake.mean()) for fake in fakes] == [1, 2, 3, 4, 5, 6]
     assert groups == [3, 3]
+
+
+def test_those_of_other_vectors_do_not():
+    async def scenario(batcher):
+        age = torch.zeros(1)
+        return await asyncio.gather(*(batcher.fake(image(n, **({"age": age} if n % 2 else {}))) for n in range(6)))
+
+    assert tried(scenario)[1] == [3, 3]
 
 
 def test_a_full_batch_does_not_wait():
@@ -62,9 +71,9 @@ def test_who_has_gone_is_not_translated():
 
 def test_one_that_fails_costs_the_others_nothing():
     def translate(sources):
-        if any(float(source.mean()) == 1 for source in sources):
+        if any(float(source.planes.mean()) == 1 for source in sources):
             raise DataError(Problem("", "one"))
-        return sources
+        return [source.planes for source in sources]
 
     async def scenario(batcher):
         return await asyncio.gather(*(batcher.fake(image(n)) for n in range(3)), return_exceptions=True)

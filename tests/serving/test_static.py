@@ -9,9 +9,10 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from torch import nn
 
 import p2pkit
-from p2pkit import ImageSpec, ModelError, Problem
+from p2pkit import ImageSpec, ModelError, Problem, VectorSpec
 from p2pkit.serving import static
 from p2pkit.serving.static import RUNTIME, runtime_files, write_page
 
@@ -68,12 +69,24 @@ def test_where_16_bits_change_too_much_it_is_of_32(page, models, tmp_path, monke
     assert asked == ["fp16", "fp32"]
 
 
+AGE = VectorSpec(1)
+
+
+class Aged(nn.Module):
+    """Takes a number beside its images."""
+
+    def forward(self, images, *, age):
+        return images
+
+
 def test_what_can_not_be_drawn_is_refused_and_nothing_is_written(models, run, quiet, tmp_path, monkeypatch):
     first = models["first"]
     deep = replace(first.translator, images=replace(first.translator.images, source=ImageSpec(5)))
+    aged = replace(first.translator, generator=Aged(), images=replace(first.translator.images, extras={"age": AGE}))
     wrong = {"a": replace(first, name="a", translator=deep), "b": replace(first, name="b", checkpoint=None)}
+    wrong["c"] = replace(first, name="c", translator=aged)
     monkeypatch.setattr(static, "load_models", lambda *args, **options: wrong)
-    with pytest.raises(ModelError, match=r"(?s)5 channels.*is a program already"):
+    with pytest.raises(ModelError, match=r"(?s)5 channels.*is a program already.*takes age beside the drawing"):
         write_page(["a", "b"], tmp_path / "page")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ModelError, match="is there already"):

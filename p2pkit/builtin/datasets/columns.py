@@ -55,7 +55,7 @@ def columns(path: Path, wanted: Mapping[str, str], float_range: FloatRange) -> d
     """
     if not wanted:
         return {}
-    reserved = {"source", "target", "fake", "name", "split"} & wanted.keys()
+    reserved = {"source", "target", "fake", "name", "split", "key"} & wanted.keys()
     if reserved:
         raise _blame(f"{some(sorted(reserved))} can't stand beside the images", "take a column of another name")
     try:

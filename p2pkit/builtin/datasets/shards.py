@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import p2pkit
-from p2pkit import ImageSpec, Pair, PairSpec, Shard
+from p2pkit import ImageSpec, Pair, PairSpec, Shard, VectorSpec
 from p2pkit.builtin.datasets.arrays import Sample, array_samples, can_be_mapped, holds_arrays
 from p2pkit.builtin.datasets.files import LARGEST
 
@@ -168,7 +168,7 @@ def _members(url: str, tar: tarfile.TarFile) -> Iterator[Sample]:
 
 
 def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
-    """Find an image of a sample by its name, with or without suffix; `OSError` where there is none."""
+    """Find what a sample holds by its name, with or without suffix; `OSError` where there is none."""
     key = _key(tuple(sample), name.lower())
     return key, sample[key]
 
@@ -176,10 +176,10 @@ def member(sample: Sample, name: str) -> tuple[str, bytes | Tensor]:
 @lru_cache(256)
 def _key(keys: tuple[str, ...], name: str) -> str:
     """Find a name among a sample's keys, which are mostly those of the sample before it."""
-    found = [key for key in keys if key == name or key.startswith(f"{name}.")]
+    found = [key for key in keys if key.lower() == name or key.lower().startswith(f"{name}.")]
     if len(found) != 1:
         there = ", ".join(key for key in keys if not key.startswith("__"))
-        raise OSError(f"has {len(found)} images {name}; there are: {there}")
+        raise OSError(f"has {len(found)} entries {name}; there are: {there}")
     return found[0]
 
 
@@ -189,23 +189,33 @@ def decoded(suffixed: str, data: bytes | Tensor, *, indexed: bool = False) -> Te
         return data
     if not suffixed.endswith(f".{p2pkit.ShardIndex.RAW}"):
         return p2pkit.read_image(io.BytesIO(data), indexed=indexed)
+    return _array(data)
+
+
+def _array(data: bytes | Tensor) -> Tensor:
+    if isinstance(data, Tensor):
+        return data
     try:
         return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError, MemoryError) as error:  # a header may ask for any memory
-        raise OSError(f"not an image array: {error}") from None
+        raise OSError(f"not an array: {error}") from None
 
 
 def _pair(sample: Sample, url: str, stream: ShardStream) -> Pair:
     images, name = stream.images, p2pkit.ShardIndex.name_of(sample["__key__"])
+    called = {"source": stream.source, "target": stream.target}
     try:
-        source = _image(*member(sample, stream.source), images.source, images)
-        target = _image(*member(sample, stream.target), images.target, images)
+        held = {
+            side: _held(*member(sample, called.get(side, side)), spec, images) for side, spec in images.stored.items()
+        }
     except OSError as error:
         raise p2pkit.DataError(_problem(f"{url}, {name}", str(error))) from None
-    return Pair(source, target, name)
+    return Pair(held.pop("source"), held.pop("target"), name, held)
 
 
-def _image(suffixed: str, data: bytes | Tensor, spec: ImageSpec, images: PairSpec) -> Tensor:
+def _held(suffixed: str, data: bytes | Tensor, spec: ImageSpec | VectorSpec, images: PairSpec) -> Tensor:
+    if isinstance(spec, VectorSpec):
+        return _array(data)
     labels = spec.kind == "labels"
     image = p2pkit.conform(decoded(suffixed, data, indexed=labels), spec)
     return p2pkit.resize(image, images.height, images.width, nearest=labels)

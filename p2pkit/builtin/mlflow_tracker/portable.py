@@ -27,6 +27,9 @@ def write_program(checkpoint: Path, folder: Path) -> None:
     translator = p2pkit.load(checkpoint, engine={**plain, "device": "cpu"})
     images = translator.images
     graph = p2pkit.PortableGenerator(translator, stored=True, layout="NHWC")
+    if beside := [name for name in graph.inputs if name != "source"]:
+        cause = f"it takes {', '.join(beside)} beside the source, and MLflow's model is given images alone"
+        raise p2pkit.ModelError(p2pkit.Problem("generator", cause, "use p2pkit.load, or p2pkit export"))
     program, free = p2pkit.export_program(graph, height=images.height, width=images.width)
     p2pkit.save_program(program, folder / PROGRAM)
     labels = images.source.kind == "labels"

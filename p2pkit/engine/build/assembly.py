@@ -175,7 +175,8 @@ def _ready(players: Players, phase: Phase, checked: ValidatedRun) -> Players:
 
     def ready(player: Player, part: Part, name: str) -> Player:
         freeze(player, phase.frozen.get(name, ()))
-        return replace(player, wrapped=wrap_ddp(player.network, part, checked.spec))
+        asked = checked.generator if name == "discriminator" else None
+        return replace(player, wrapped=wrap_ddp(player.network, part, checked.spec, asked))
 
     adversary = players.discriminator
     if adversary is not None and checked.discriminator is not None:

@@ -25,7 +25,9 @@ from p2pkit.untyped import Plain, Untyped
 
 Encoding = Literal["png", "raw"]
 Sample = tuple[str, Mapping[str, Untyped]]
-"""What a pair is called, and what its shard holds of each image."""
+"""What a pair is called, and what its shard holds of each image and of each vector."""
+_IMAGE = 3
+"""Dimensions of an image; vectors have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,17 @@ def write_shards(
     """
     if out.exists():
         raise DataError(Problem(str(out), "is there already", "name another folder, or remove this one"))
-    if dataset.spec.given:
-        cause = f"shards hold sources and targets alone, and these pairs hold {', '.join(dataset.spec.given)} too"
-        raise DataError(Problem(str(out), cause, "train on the data set itself"))
+    names = list(dataset.spec.stored)
+    if len({name.lower() for name in names}) < len(names):
+        cause = f"a shard can't tell names apart that differ in their case alone: {', '.join(names)}"
+        raise DataError(Problem(str(out), cause, "let the data set call its extras otherwise"))
     form = _ARRAYS if encoding == "raw" else _Format(".tar", _members, partial(_write_tar, _tar_writer()))
     problems: list[Problem] = []
     written: dict[str, tuple[Shard, ...]] = {}
     fingerprints: dict[str, str] = {}
     with atomic_folder(out) as unfinished:
         for split in splits:
-            facts = hashlib.sha256(repr(dataset.spec).encode())
+            facts = hashlib.sha256(f"{dataset.spec}{dataset.spec.given or ''}".encode())
             samples = _samples(dataset, split, form, facts, problems, report)
             written[split] = tuple(_shards(samples, form, unfinished, out, split, per_shard))
             fingerprints[split] = facts.hexdigest()[:12]
@@ -110,9 +113,10 @@ def _samples(
     """Yield the pairs that can be read, and tell `facts` of them, whose hash they settle."""
 
     def act(pair: Pair) -> tuple[bytes, Sample]:
-        digest = hashlib.sha256(f"{pair.name} {pair.source.shape} {pair.target.shape}".encode())
-        for image in (pair.source, pair.target):
-            digest.update(image.numpy().tobytes())
+        held = pair.stored.values()
+        digest = hashlib.sha256(" ".join([pair.name, *(str(each.shape) for each in held)]).encode())
+        for each in held:
+            digest.update(each.numpy().tobytes())
         return digest.digest(), (ShardIndex.key_of(pair.name), form.encode(pair))
 
     pairs = dataset.pairs(split)
@@ -139,7 +143,7 @@ def _shards(
 
 
 def _arrays(pair: Pair) -> dict[str, NDArray[np.generic]]:
-    return {"source": pair.source.numpy(), "target": pair.target.numpy()}
+    return {name: held.numpy() for name, held in pair.stored.items()}
 
 
 def _write_arrays(file: IO[bytes], group: Sequence[Sample]) -> None:
@@ -149,18 +153,18 @@ def _write_arrays(file: IO[bytes], group: Sequence[Sample]) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (len(group),)}
     np.lib.format.write_array_header_1_0(file, header)
     record = np.zeros(1, kind)
-    for key, images in group:
-        if _fields(images) != fields:
+    for key, held in group:
+        if _fields(held) != fields:
             cause = "has images of another form than the pairs before it"
             raise DataError(Problem(ShardIndex.name_of(key), cause, "write them with --encoding png"))
         record["key"] = key.encode()
-        for side, image in images.items():
-            record[side] = image
+        for name, values in held.items():
+            record[name] = values
         file.write(record.tobytes())
 
 
-def _fields(images: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, np.dtype[np.generic], tuple[int, ...]]]:
-    return [(side, image.dtype, image.shape) for side, image in images.items()]
+def _fields(held: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, np.dtype[np.generic], tuple[int, ...]]]:
+    return [(name, values.dtype, values.shape) for name, values in held.items()]
 
 
 _ARRAYS = _Format(".npy", _arrays, _write_arrays)
@@ -168,15 +172,18 @@ _ARRAYS = _Format(".npy", _arrays, _write_arrays)
 
 def _members(pair: Pair) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
-    for side, image in (("source", pair.source), ("target", pair.target)):
-        compressed = png(image)
-        members |= {f"{side}.png": compressed} if compressed else {f"{side}.{ShardIndex.RAW}": _array(image)}
+    for name, held in pair.stored.items():
+        if held.ndim < _IMAGE:
+            members[f"{name}.npy"] = _array(held)
+            continue
+        compressed = png(held)
+        members |= {f"{name}.png": compressed} if compressed else {f"{name}.{ShardIndex.RAW}": _array(held)}
     return members
 
 
-def _array(image: Tensor) -> bytes:
+def _array(held: Tensor) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, image.contiguous().numpy(), allow_pickle=False)
+    np.save(buffer, held.contiguous().numpy(), allow_pickle=False)
     return buffer.getvalue()
 
 

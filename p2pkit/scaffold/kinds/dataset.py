@@ -40,9 +40,9 @@ class Gradients(Sequence[p2pkit.Pair]):
             return [self[i] for i in range(self.length)[index]]
         index = range(self.length)[index]
         dice = torch.Generator().manual_seed(2 * (self.seed * 1_000_003 + index) + (self.split == "val"))
-        clean = self._waves(dice)
-        noisy = clean + self.noise * torch.randn(clean.shape, generator=dice)
-        return p2pkit.Pair(_stored(noisy), _stored(clean), f"{self.split}-{index:05d}")
+        clean, share = self._waves(dice), torch.rand(1, generator=dice)
+        noisy = clean + share * self.noise * torch.randn(clean.shape, generator=dice)
+        return p2pkit.Pair(_stored(noisy), _stored(clean), f"{self.split}-{index:05d}", {"share": share})
 
     def _waves(self, dice: torch.Generator) -> Tensor:
         """Draw one slow wave for each colour, of values between 0 and 255."""
@@ -83,25 +83,26 @@ def gradients(
     *,
     size: Annotated[int, Field(ge=8, le=4096, description="Side of the images.")] = 64,
     count: Annotated[int, Field(ge=1, description="Training pairs; `val` has 16.")] = 256,
-    noise: Annotated[float, Field(ge=0, le=255, description="Standard deviation of the sources' noise.")] = 32.0,
+    noise: Annotated[float, Field(ge=0, le=255, description="Largest standard deviation of the noise.")] = 64.0,
     seed: Annotated[int, Field(ge=0, le=2**31, description="Another seed draws other pairs.")] = 0,
 ) -> GradientsDataset:
-    """Smooth gradients of colour, to be found again under noise.
+    """Smooth gradients of colour, to be found again under noise, of which the extra `share` says how much there is.
 
     Args:
         size: Side of the images.
         count: Number of training pairs.
-        noise: Standard deviation of the noise, of values between 0 and 255.
+        noise: Largest standard deviation of the noise, of values between 0 and 255.
         seed: Another seed draws other pairs.
 
     Returns:
         The data set.
 
-    Shape: source (3, size, size), target (3, size, size), both uint8.
+    Shape: source (3, size, size), target (3, size, size), both uint8; share (1,), from 0 to 1.
     Source: drawn, from no publication.
     """
-    colour = p2pkit.ImageSpec(3)
-    return GradientsDataset(p2pkit.PairSpec(colour, colour, size, size), {"train": count, "val": 16}, noise, seed)
+    colour, extras = p2pkit.ImageSpec(3), {"share": p2pkit.VectorSpec(1)}
+    spec = p2pkit.PairSpec(colour, colour, size, size, extras=extras)
+    return GradientsDataset(spec, {"train": count, "val": 16}, noise, seed)
 
 
 def _stored(image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A generator to begin with: a small U-Net."""
+"""A generator to begin with: a small U-Net, which a class, numbers or noise beside the images may change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import p2pkit
+from p2pkit.layers import FiLM, condition_size
 
 P2PKIT_PLUGIN_API = 2
 
@@ -22,9 +23,10 @@ class SmallUNet(nn.Module):
         images: What the run's images are.
         depth: Number of halvings.
         width: Channels of the first level; each level has twice the channels of the one before.
+        condition: Vector beside the images by which the deepest level is scaled and shifted; none by default.
 
     Raises:
-        ComponentError: The images' sides are not multiples of 2**depth.
+        ComponentError: The images' sides are not multiples of 2**depth, or there is no vector to condition on.
 
     Shape: source (B, C_source, H, W) in [-1, 1] -> fake (B, C_target, H, W) in [-1, 1]; H, W multiples of 2**depth.
     Source: Ronneberger et al. 2015, arXiv:1505.04597, figure 1.
@@ -36,6 +38,7 @@ class SmallUNet(nn.Module):
         *,
         depth: Annotated[int, Field(ge=1, le=8, description="Number of halvings of the image's sides.")] = 3,
         width: Annotated[int, Field(ge=4, le=512, description="Channels of the first level.")] = 32,
+        condition: Annotated[str | None, Field(description="Vector beside the images, a class or noise too.")] = None,
     ) -> None:
         super().__init__()
         self.multiple = 2**depth
@@ -50,13 +53,19 @@ class SmallUNet(nn.Module):
         self.down = nn.ModuleList([_block(inputs[i], inputs[i + 1]) for i in range(depth + 1)])
         self.up = nn.ModuleList([_block(levels[i] + levels[i + 1], levels[i]) for i in reversed(range(depth))])
         self.last = nn.Conv2d(width, images.target.channels, 1)
+        self.condition = condition
+        if condition is not None:
+            self.takes = (condition,)
+            self.film = FiLM(condition_size(images, condition), levels[-1])
 
-    def forward(self, source: Tensor) -> Tensor:
-        """Make a fake of a source; a class, noise or a further image is given to an argument of its name."""
+    def forward(self, source: Tensor, **extras: Tensor) -> Tensor:
+        """Make a fake of a source, and of what `takes` names beside it."""
         levels = [self.down[0](source)]
         for block in self.down[1:]:
             levels.append(block(functional.max_pool2d(levels[-1], 2)))
         image = levels.pop()
+        if self.condition is not None:
+            image = self.film(image, extras[self.condition])
         for block in self.up:
             larger = functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
             image = block(torch.cat([levels.pop(), larger], 1))
@@ -72,4 +81,4 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 @p2pkit.hookimpl
 def p2pkit_generators() -> Iterator[p2pkit.Generator]:
     """Offer this plugin's generators."""
-    yield p2pkit.Generator("small_unet", SmallUNet)
+    yield p2pkit.Generator("small_unet", SmallUNet, extras={"z": p2pkit.VectorSpec(4, "noise")})  # as tests try it

@@ -19,9 +19,12 @@ class Server {
     this.about = about;
   }
 
-  // What a model makes of a sheet.
-  async translate(pixels) {
-    return this.ask(`${this.about.translate}?size=trained&given=source&picture=true`, npy(stored(pixels, this.about.source), this.about.source), "application/x-npy");
+  // What a model makes of a sheet, and of what stands beside it.
+  async translate(pixels, beside) {
+    const { source, translate } = this.about;
+    const image = npy(stored(pixels, source), source);
+    const address = `${translate}?size=trained&given=source&picture=true${beside.seed ? `&seed=${beside.seed}` : ""}`;
+    return beside.any ? this.ask(address, await beside.body(image), "application/json") : this.ask(address, image, "application/x-npy");
   }
 
   // What the data set makes of a file: of a photo its edges, of class numbers their colours.
@@ -45,7 +48,8 @@ class Server {
     }
     if (answer.ok) return createImageBitmap(await answer.blob());
     const problem = await answer.json();
-    throw new Refusal([problem.detail, problem.remedy].filter(Boolean).join("; "), problem.status === 429);
+    const extra = problem.where in this.about.beside ? `${problem.where}: ` : "";
+    throw new Refusal(extra + [problem.detail, problem.remedy].filter(Boolean).join("; "), problem.status === 429);
   }
 }
 

@@ -1,5 +1,6 @@
 // A model's answer: one request at a time, and always of the newest drawing.
 import { backend } from "./backends.js";
+import { Beside } from "./beside.js";
 import { name, say } from "./strings.js";
 
 const DOWN = "M12 4v12 M7 11l5 5 5-5 M4 16v4h16v-4";
@@ -18,7 +19,8 @@ export class Model {
     name(save, say("download", { name: about.name }));
     head.append(make("h2", { textContent: about.name, title: about.name }), save);
     this.below = make("p");
-    this.card.append(head, this.canvas, this.below);
+    this.beside = new Beside(about, () => this.last && this.ask(this.last));
+    this.card.append(head, this.canvas, ...(this.beside.any ? [this.beside.element] : []), this.below);
     this.tell(this.scores(), false);
   }
 
@@ -32,7 +34,7 @@ export class Model {
   }
 
   async ask(pixels) {
-    this.next = pixels;
+    this.next = this.last = pixels;
     if (this.busy) return;
     this.busy = true;
     this.card.classList.add("waiting");
@@ -48,7 +50,7 @@ export class Model {
 
   async once(pixels) {
     try {
-      const image = await this.backend.translate(pixels);
+      const image = await this.backend.translate(pixels, this.beside);
       Object.assign(this.canvas, { width: image.width, height: image.height });
       this.canvas.getContext("2d").drawImage(image, 0, 0);
       this.tell(this.scores(), false);

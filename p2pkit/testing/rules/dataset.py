@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import pickle  # nosec B403
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, combinations, islice
 
 import torch
 from torch import Tensor
@@ -108,6 +109,46 @@ def pairs(subject: Subject) -> None:
                 _check_extras(pair, dataset.spec)
             _check(pair.source, dataset.spec.source, dataset.spec, f"the source of {split} {pair.name}")
             _check(pair.target, dataset.spec.target, dataset.spec, f"the target of {split} {pair.name}")
+
+
+@rule("dataset")
+def splits_apart(subject: Subject) -> None:
+    """Its splits hold other pairs: scores of pairs that a network has learned from tell nothing."""
+    dataset = subject.build()
+    looked = {split: {_digest(pair) for pair in some_pairs(dataset, split)} for split in dataset.splits}
+    for one, other in combinations(looked, 2):
+        both = looked[one] & looked[other]
+        sentence = f"Of the first pairs of {other}, {len(both)} are in {one} too: leave each pair to one split."
+        require(2 * len(both) <= min(len(looked[one]), len(looked[other])), sentence)
+
+
+@rule("dataset")
+def no_leak(subject: Subject) -> None:
+    """Its sources do not hold the target, which a network would copy."""
+    found = some_pairs(subject.build(), "train")
+    held = [_leaks(pair) for pair in found]
+    sentence = "In every pair each plane of the target is one of the source's: leave it out of the source."
+    require(not all(held), sentence)
+
+
+def _images_of(pair: Pair) -> tuple[Tensor, Tensor]:
+    if not (isinstance(pair.source, Tensor) and isinstance(pair.target, Tensor)):
+        raise Skip("its pairs hold no tensors, see the rule `pairs`")
+    return pair.source, pair.target
+
+
+def _leaks(pair: Pair) -> bool:
+    source, target = _images_of(pair)
+    alike = source.dtype == target.dtype and source.shape[1:] == target.shape[1:]
+    return alike and all(any(torch.equal(plane, given) for given in source) for plane in target)
+
+
+def _digest(pair: Pair) -> bytes:
+    digest = hashlib.sha256()
+    for image in _images_of(pair):
+        digest.update(f"{image.dtype} {image.shape}".encode())
+        digest.update(image.contiguous().numpy().tobytes())
+    return digest.digest()
 
 
 def _check_extras(pair: Pair, images: PairSpec) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from p2pkit import DataError, Pair, PairSpec, Problem, ShardIndex
+from p2pkit.builtin.datasets.webdataset import webdataset
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.check import check
 from p2pkit.engine.data.shard_writer import write_shards
@@ -62,6 +64,34 @@ def test_the_same_pairs_make_the_same_files(tmp_path, quiet):
     assert other.fingerprints["train"] != one.fingerprints["train"]
     with pytest.raises(DataError, match="is there already"):
         shard("shapes", tmp_path / "c", registry=quiet)
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_what_stands_beside_images_goes_along(seasonal, tmp_path, encoding):
+    data = seasonal().dataset
+    index, _ = write_shards(data, tmp_path / "out", splits=("train",), per_shard=3, encoding=encoding)
+    read = webdataset(root=str(tmp_path / "out"), size=4)
+    assert read.spec.extras == data.spec.extras
+    assert webdataset(root=str(tmp_path / "out")).spec == data.spec
+    for pair, decode in zip(data.pairs("train"), read.at(8, 8).pairs("train").decoders(), strict=True):
+        again = decode()
+        assert again.name == pair.name
+        assert again.stored.keys() == pair.stored.keys()
+        for name, held in pair.stored.items():
+            assert torch.equal(again.stored[name], held), name
+    assert next(read.pairs("train").decoders())().extras["depth"].shape == (1, 4, 4)
+    changed = [replace(pair, extras={**pair.extras, "season": torch.tensor(1)}) for pair in data.pairs("train")]
+    data.pairs = lambda split: changed
+    other, _ = write_shards(data, tmp_path / "other", splits=("train",), encoding=encoding)
+    assert other.fingerprints != index.fingerprints
+
+
+def test_names_that_differ_by_case_alone_are_refused(tmp_path):
+    extras = {"Depth": ImageSpec(1), "depth": ImageSpec(1)}
+    broken = Broken()
+    broken.spec = replace(Broken.spec, extras=extras)
+    with pytest.raises(DataError, match="differ in their case alone: source, target, Depth, depth"):
+        write_shards(broken, tmp_path / "out", splits=("train",))
 
 
 KILLED = """

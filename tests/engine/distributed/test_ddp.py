@@ -23,6 +23,7 @@ from p2pkit.registry import load_registry
 
 WORKER = Path(__file__).with_name("two_processes.py")
 DEEDS = Path(__file__).with_name("deeds.py")
+PLUGINS = (DEEDS, Path(__file__).parents[1] / "seasons.py")
 PLAIN = {
     "generator": {"use": "unet", "params": {"depth": 3, "width": 8, "norm": "none", "dropout": 0.0}},
     "discriminator": {"use": "patch", "params": {"layers": 1, "width": 8, "norm": "none"}},
@@ -33,6 +34,15 @@ PLAIN = {
 }
 """Components without statistics over a batch and without chance."""
 SPARE = {"generator": "spare", "discriminator": "spare"}
+BESIDE = {
+    "dataset": {"use": "seasons"},
+    "generator": {"use": "film"},
+    "discriminator": {"use": "judge"},
+    "losses": {"gan": 1, "l1": 10, "diverse": 0.1},
+    "noise": {"z": 4},
+    "engine.ema": 0.9,
+}
+"""What stands beside images: a class, an image, numbers, noise; and what the generator makes for the discriminator."""
 CHANCE = {"augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8, "dropout": 0.5}}}
 UNEVEN = {"dataset.params.count": 13, "evaluate.split": "train", "evaluate.metrics": ["l1", "psnr", "ssim", "few"]}
 
@@ -63,6 +73,27 @@ def test_a_layer_that_is_never_called_is_found_without_computing(parts):
         state = torch.get_rng_state()
         assert has_unused_parameters(generator, spec) == has_unused_parameters(discriminator, spec) == spare
         assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_discriminator_is_given_what_the_generator_makes(seasonal):
+    checked = seasonal()
+    assert not has_unused_parameters(checked.discriminator, checked.spec, checked.generator)
+
+
+def test_a_network_that_asks_for_values_is_tried_where_there_are_some(parts, monkeypatch):
+    part, _, spec = parts()
+
+    class Asks(nn.Module):
+        def __init__(self, spare):
+            super().__init__()
+            self.used, self.spare = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1) if spare else None
+
+        def forward(self, source):
+            return self.used(source) * (1 + float(source.mean()))
+
+    for spare in (True, False):
+        monkeypatch.setattr(type(part), "build", lambda self, images, spare=spare: Asks(spare))
+        assert has_unused_parameters(part, spec) == spare
 
 
 def test_alone_a_network_has_no_other_self(parts):
@@ -101,7 +132,7 @@ def runs(tiny, torchrun, quiet_file, folder):
     engine = {**tiny["engine"], "device": "cpu", "precision": "fp32"}
     config = {**tiny, "engine": engine, "optimizers": {name: {"eps": 1e-4} for name in ("generator", "discriminator")}}
     start, finish = torchrun
-    registry = load_registry(quiet_file, discover=False, plugin_files=[DEEDS])
+    registry = load_registry(quiet_file, discover=False, plugin_files=[*PLUGINS])
     worker = runpy.run_path(str(WORKER))
 
     def job(name, *changes, resume=None, stop=None):
@@ -114,6 +145,7 @@ def runs(tiny, torchrun, quiet_file, folder):
     alone("one", PLAIN)
     alone("one_spare", PLAIN, SPARE)
     alone("one_uneven", PLAIN, UNEVEN)
+    alone("one_beside", BESIDE)
     stopped = alone("one_stopped", PLAIN, stop=1)
     half = {"engine.batch": 2}
     jobs = [
@@ -121,6 +153,7 @@ def runs(tiny, torchrun, quiet_file, folder):
         job("two_accumulated", PLAIN, {"engine.batch": 1, "engine.accumulate": 2}),
         job("two_spare", PLAIN, SPARE, half),
         job("two_uneven", PLAIN, UNEVEN, half),
+        job("two_beside", BESIDE, half),
         job("one_then_two", PLAIN, half, resume=stopped),
         job("one_then_twice_as_much", PLAIN, resume=stopped),
         job("two_stopped", PLAIN, half, stop=2),
@@ -132,7 +165,7 @@ def runs(tiny, torchrun, quiet_file, folder):
     jobs.append({"folder": str(folder / "two_accumulated"), "evaluate": one_pair})
     p2pkit.evaluate(folder / "one", registry=registry, **one_pair)
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    code, said = finish(start(folder, WORKER, quiet_file, DEEDS, folder / "jobs.json"))
+    code, said = finish(start(folder, WORKER, quiet_file, folder / "jobs.json", *PLUGINS))
     assert code == 0, said
     alone("two_then_one", PLAIN, resume=folder / "two_stopped" / "checkpoints" / "step-00000004")
     return folder
@@ -166,6 +199,14 @@ def test_two_processes_learn_what_one_does_with_the_batch_doubled(runs, run):
 @pytest.mark.slow
 def test_a_network_may_have_parameters_that_it_does_not_use(runs):
     assert_near(weights(runs / "two_spare"), weights(runs / "one_spare"))
+
+
+@pytest.mark.slow
+def test_what_stands_beside_images_stays_with_its_pair(runs):
+    """Each pair has its own class and noise, whichever process it comes to."""
+    assert_near(weights(runs / "two_beside"), weights(runs / "one_beside"))
+    (mine, _), (expected, _) = last_evaluation(runs / "two_beside"), last_evaluation(runs / "one_beside")
+    assert mine.metrics == pytest.approx(expected.metrics, rel=1e-4)
 
 
 @pytest.mark.slow

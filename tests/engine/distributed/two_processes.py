@@ -45,9 +45,9 @@ def train(job, registry, here):
     return outcome
 
 
-def main(registry_file, plugin_file, jobs_file):
+def main(registry_file, jobs_file, *plugin_files):
     warnings.simplefilter("error")
-    registry = load_registry(Path(registry_file), discover=False, plugin_files=[Path(plugin_file)])
+    registry = load_registry(Path(registry_file), discover=False, plugin_files=[*map(Path, plugin_files)])
     with process_group() as here:
         for job in json.loads(Path(jobs_file).read_text()):
             if "evaluate" in job:

@@ -78,6 +78,25 @@ class OtherSize(Fine):
     spec = replace(SPEC, height=16)
 
 
+class SameInBoth(Fine):
+    """A data set with a fault."""
+
+    splits = ("train", "val")
+
+
+class PairsOfOne(Pairs):
+    def __getitem__(self, index):
+        image = self.image(index)
+        return p2pkit.Pair(torch.cat([255 - image, image]), image, self.files[index].stem)
+
+
+class Leaks(Fine):
+    """A data set with a fault."""
+
+    spec = replace(SPEC, source=p2pkit.ImageSpec(6))
+    kind = PairsOfOne
+
+
 class PairsWithLambda(Pairs):
     def __init__(self, files):
         super().__init__(files)
@@ -206,6 +225,8 @@ def p2pkit_datasets():
     yield p2pkit.Dataset("lazy", Eager)
     yield p2pkit.Dataset("pairs", OtherSize)
     yield p2pkit.Dataset("pairs_2", Floats)
+    yield p2pkit.Dataset("splits_apart", SameInBoth)
+    yield p2pkit.Dataset("no_leak", Leaks)
     yield p2pkit.Dataset("picklable", Lambda)
     yield p2pkit.Dataset("order", Shuffled)
     yield p2pkit.Dataset("threads", Remembers)
