@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +84,9 @@ class NiftiReader:
 
 def turns(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return which axis goes where, and which is reversed, by the directions in which voxels lie."""
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+    nibabel: Any = import_module("nibabel.orientations")
 
-    return np.asarray(ornt_transform(io_orientation(affine), axcodes2ornt(LYING)))
+    return np.asarray(nibabel.ornt_transform(nibabel.io_orientation(affine), nibabel.axcodes2ornt(LYING)))
 
 
 def orient(values: NDArray[np.generic], turns: NDArray[np.float64], *, back: bool = False) -> NDArray[np.generic]:
@@ -94,6 +95,6 @@ def orient(values: NDArray[np.generic], turns: NDArray[np.float64], *, back: boo
     flips = [axis for axis in range(3) if turns[axis, 1] < 0]
     if back:
         moved = values.transpose(*order, 3)
-        return np.flip(moved, flips)
-    moved = np.flip(values, flips)
+        return np.flip(moved, tuple(flips))
+    moved = np.flip(values, tuple(flips))
     return moved.transpose(*(order.index(axis) for axis in range(3)), 3)
