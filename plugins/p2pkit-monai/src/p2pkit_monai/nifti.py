@@ -49,6 +49,7 @@ class NiftiReader:
         import nibabel
 
         image: Any = nibabel.load(path)
+        header: Any = image.header
         if not isinstance(image, nibabel.Nifti1Pair):
             raise ValueError(f"is {type(image).__name__} and not NIfTI")
         values = np.asanyarray(image.dataobj)
@@ -56,7 +57,7 @@ class NiftiReader:
             values = np.stack([values[name] for name in values.dtype.names], -1)
         if not 2 <= values.ndim <= 4:
             raise ValueError(f"holds {values.ndim} dimensions, of which only 2 to 4 are images or volumes")
-        meta = Nifti(image.header.copy(), np.array(image.affine), values.ndim)
+        meta = Nifti(header.copy(), np.array(image.affine), values.ndim)
         whole = values.reshape(*values.shape, *[1] * (4 - values.ndim))
         turned = orient(whole, turns(meta.affine)).transpose(2, 1, 0, 3)
         pixels = turned[0] if len(turned) == 1 else turned
