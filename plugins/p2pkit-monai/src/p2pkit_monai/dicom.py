@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,10 @@ class DicomReader:
     def read(self, path: Path) -> ImageFile:
         """Read a file: (H, W) or (H, W, 3), of many frames (D, H, W, C)."""
         from pydicom import dcmread
-        from pydicom.pixels import pixel_array
 
+        pixels_of: Any = import_module("pydicom.pixels").pixel_array
         dataset = dcmread(path)
-        pixels = _in_units(pixel_array(dataset), dataset)
+        pixels = _in_units(pixels_of(dataset), dataset)
         if int(dataset.get("NumberOfFrames", None) or 1) > 1 and dataset.SamplesPerPixel == 1:
             pixels = pixels[..., None]
         for name in _STALE:
@@ -77,15 +78,16 @@ class DicomReader:
         dataset.save_as(path, enforce_file_format=True)
 
 
-def _in_units(stored: NDArray[np.generic], dataset: Any) -> NDArray[np.generic]:
+def _in_units(stored: Any, dataset: Any) -> NDArray[np.generic]:
     """Bring stored numbers to what they stand for; whole numbers that stand for themselves stay as they are."""
     shared = dataset.get("SharedFunctionalGroupsSequence", None)
     held = shared[0].get("PixelValueTransformationSequence", None) if shared else None
     where = held[0] if held else dataset
     slope, intercept = float(where.get("RescaleSlope", None) or 1), float(where.get("RescaleIntercept", None) or 0)
     if (slope, intercept) == (1, 0):
-        return stored
-    return (stored * np.float64(slope) + intercept).astype(np.float32)
+        return np.asarray(stored)
+    scaled: NDArray[np.float32] = (stored * np.float64(slope) + intercept).astype(np.float32)
+    return scaled
 
 
 def _stored(pixels: NDArray[np.generic], known: bool) -> tuple[NDArray[np.generic], str, str]:

@@ -223,11 +223,12 @@ def monai_dynunet(
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z, section "Architecture template" of the methods.
     """
     steps = _strides(channels, strides)
-    options = {"kernel_size": [3] * len(channels), "strides": [1, *steps], "upsample_kernel_size": [*steps]}
     normalisation = (norm.upper(), {"affine": True})
     return generator(
         *("DynUNet", images, math.prod(steps), final),
-        **options,
+        kernel_size=[3] * len(channels),
+        strides=[1, *steps],
+        upsample_kernel_size=[*steps],
         filters=channels,
         res_block=residual,
         norm_name=normalisation,

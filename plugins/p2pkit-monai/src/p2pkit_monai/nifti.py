@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class NiftiReader:
         import nibabel
 
         image: Any = nibabel.load(path)
+        header: Any = image.header
         if not isinstance(image, nibabel.Nifti1Pair):
             raise ValueError(f"is {type(image).__name__} and not NIfTI")
         values = np.asanyarray(image.dataobj)
@@ -55,7 +57,7 @@ class NiftiReader:
             values = np.stack([values[name] for name in values.dtype.names], -1)
         if not 2 <= values.ndim <= 4:
             raise ValueError(f"holds {values.ndim} dimensions, of which only 2 to 4 are images or volumes")
-        meta = Nifti(image.header.copy(), np.array(image.affine), values.ndim)
+        meta = Nifti(header.copy(), np.array(image.affine), values.ndim)
         whole = values.reshape(*values.shape, *[1] * (4 - values.ndim))
         turned = orient(whole, turns(meta.affine)).transpose(2, 1, 0, 3)
         pixels = turned[0] if len(turned) == 1 else turned
@@ -83,9 +85,9 @@ class NiftiReader:
 
 def turns(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return which axis goes where, and which is reversed, by the directions in which voxels lie."""
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+    nibabel: Any = import_module("nibabel.orientations")
 
-    return np.asarray(ornt_transform(io_orientation(affine), axcodes2ornt(LYING)))
+    return np.asarray(nibabel.ornt_transform(nibabel.io_orientation(affine), nibabel.axcodes2ornt(LYING)))
 
 
 def orient(values: NDArray[np.generic], turns: NDArray[np.float64], *, back: bool = False) -> NDArray[np.generic]:
@@ -94,6 +96,6 @@ def orient(values: NDArray[np.generic], turns: NDArray[np.float64], *, back: boo
     flips = [axis for axis in range(3) if turns[axis, 1] < 0]
     if back:
         moved = values.transpose(*order, 3)
-        return np.flip(moved, flips)
-    moved = np.flip(values, flips)
+        return np.flip(moved, tuple(flips))
+    moved = np.flip(values, tuple(flips))
     return moved.transpose(*(order.index(axis) for axis in range(3)), 3)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,8 +55,7 @@ def write_phantoms(root: Path, count: int = 24, shape: tuple[int, int, int] = (6
         count: How many.
         shape: Voxels from right to left, from back to front and from feet to head.
     """
-    import nibabel
-
+    nibabel: Any = import_module("nibabel")
     for number in range(count):
         for side, values in zip(("source", "target"), phantom(number, shape), strict=True):
             flipped = number % 2 == 1

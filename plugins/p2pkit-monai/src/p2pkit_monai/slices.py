@@ -45,10 +45,11 @@ class SlicePairs(Sequence[Pair]):
         source, target = self.patients.read(item)
         sources = p2pkit.cut_slices(source, self.cut, [place])[0]
         targets = p2pkit.cut_slices(target, replace(self.cut, neighbours=0), [place])[0]
-        pair = conformed(sources, self.spec.source, item), conformed(targets, self.spec.target, item)
+        sources = conformed(sources, self.spec.source, item)
+        targets = conformed(targets, self.spec.target, item)
         if self.resized:
-            pair = tuple(p2pkit.resize(each, self.spec.height, self.spec.width) for each in pair)
-        return Pair(*pair, f"{item.name}/{place:04}")
+            sources, targets = (p2pkit.resize(each, self.spec.height, self.spec.width) for each in (sources, targets))
+        return Pair(sources, targets, f"{item.name}/{place:04}")
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,9 @@ def volume_slices(
     patients = Patients.found(root, source, target, held_out, (source_window, target_window))
     cut = Slices(AXES[axis], neighbours)
     first = [p2pkit.cut_slices(each, replace(cut, neighbours=count), [0])[0] for each, count in _sides(patients, cut)]
-    sides = tuple(first[1].shape[1:]) if size is None else (size, size) if isinstance(size, int) else size
-    specs = _specs(first, source_window, target_window, neighbours)
-    return SliceDataset(PairSpec(*specs, *sides, patients.reading(cut)), patients, cut, skip_empty)
+    height, width = first[1].shape[1:] if size is None else (size, size) if isinstance(size, int) else size
+    given, wanted = _specs(first, source_window, target_window, neighbours)
+    return SliceDataset(PairSpec(given, wanted, height, width, patients.reading(cut)), patients, cut, skip_empty)
 
 
 def _sides(patients: Patients, cut: Slices) -> list[tuple[Tensor, int]]:

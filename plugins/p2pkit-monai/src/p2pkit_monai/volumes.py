@@ -225,8 +225,6 @@ def volumes(
     patients = Patients.found(root, source, target, held_out, (source_window, target_window))
     first = patients.first
     sides = first[1].shape[1:] if size is None else (size, size, size) if isinstance(size, int) else size
-    specs = [
-        image_spec(each.shape[0], window) for each, window in zip(first, (source_window, target_window), strict=True)
-    ]
+    given, wanted = image_spec(first[0].shape[0], source_window), image_spec(first[1].shape[0], target_window)
     depth, height, width = sides
-    return VolumeDataset(PairSpec(*specs, height, width, patients.reading(), depth=depth), patients)
+    return VolumeDataset(PairSpec(given, wanted, height, width, patients.reading(), depth=depth), patients)
