@@ -36,18 +36,20 @@ SMALL = {
 }
 JUDGE = {"discriminator.params": {"scales": 1, "layers": 1, "width": 2, "norm": "instance"}}
 OF = {
-    "spade": JUDGE,
     "gaugan": {**JUDGE, "losses.style.params": {"width": 2, "side": 16}},
     "oasis": {"discriminator.params": {"width": 2, "halvings": 2, "spectral_norm": False}},
-    "camvid": JUDGE,
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_an_epoch_by_each_recipe(streets, name):
-    raw = yaml.safe_load(RECIPES[name].read_text(encoding="utf-8"))
-    assert raw["summary"]
-    assert raw["origin"]
+def test_recipes_say_what_they_are():
+    for path in RECIPES.values():
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert raw["summary"]
+        assert raw["origin"]
+
+
+@pytest.mark.parametrize("name", OF)
+def test_an_epoch_by_recipes_that_need_all_there_is(streets, name):
     run = p2pkit.train(RECIPES[name], **SMALL, **OF[name])
     assert run.step == 2
     assert run.report.metrics["l1"] > 0

@@ -35,4 +35,6 @@ def p2pkit_discriminators() -> Iterator[p2pkit.Discriminator]:
 def p2pkit_losses() -> Iterator[p2pkit.Loss]:
     """Offer the losses."""
     yield p2pkit.Loss("style", StyleLoss, extras=_NOISE)
-    yield p2pkit.Loss("oasis", OasisLoss, judge=partial(OasisDiscriminator, width=4, halvings=2, spectral_norm=False))
+    yield p2pkit.Loss(
+        "oasis", OasisLoss, judge=partial(OasisDiscriminator, width=4, halvings=2, init_gain=1.0, spectral_norm=False)
+    )
