@@ -1,4 +1,4 @@
-"""What the server says of itself is true: requests made from its own description find no answer that it does not name."""
+"""What the server says of itself is true: requests made from its description find no answer that it does not name."""
 
 from __future__ import annotations
 
