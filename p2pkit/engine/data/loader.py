@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -190,3 +191,14 @@ def _handed_over(images: Images, copied: torch.cuda.Event) -> Images:
     for image in images:
         image.record_stream(stream)
     return images
+
+
+def in_groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """Group batches whose gradients are added up; an incomplete group at an epoch's end is left out.
+
+    Args:
+        batches: An epoch's.
+        size: How many make a step.
+    """
+    while len(group := list(islice(batches, size))) == size:
+        yield group

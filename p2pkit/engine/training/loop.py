@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, learning_rate_factor, set_learning_rate
-from p2pkit.engine.data.loader import Batch, Loader
+from p2pkit.engine.data.loader import Loader, in_groups
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
 from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.evaluation.evaluator import EvaluationLeft, Evaluator
@@ -267,7 +266,7 @@ class Loop:
         phase = self.assembly.phase
         shown = f"{epoch + 1}/{status.epochs}" + (f", {phase}" if phase.count > 1 else "")
         batches = self.loader.epoch(epoch, skip=status.progress.batches)
-        for group in _groups(batches, self.assembly.batches_per_step):
+        for group in in_groups(batches, self.assembly.batches_per_step):
             # Begun here and read after the step, so that no process waits for the others' answers.
             asked = all_reduce_signal_async(lambda: leave.signal)
             self._set_learning_rates()
@@ -402,9 +401,3 @@ def _signal_of_any(leave: GracefulExit) -> int | None:
 
 def _due(every: int, epoch: int) -> bool:
     return every > 0 and epoch % every == 0
-
-
-def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    """Group batches whose gradients are added up; an incomplete group at an epoch's end is left out."""
-    while len(group := list(itertools.islice(batches, size))) == size:
-        yield group
