@@ -51,7 +51,7 @@ class Latent(nn.Module):
         levels = list(sides.block_out_channels)
         widths = zip(reversed([levels[0], *levels[:-1]]), [levels[-1], *reversed(levels[1:])], strict=True)
         self.skips = nn.ModuleList([_silent(*pair) for pair in widths] if skips else [])
-        self.register_load_state_dict_post_hook(_forgive)
+        self.register_load_state_dict_post_hook(_forgive)  # type: ignore[no-untyped-call]  # torch's
 
     def forward(self, source: Tensor) -> Tensor:
         """Make a fake of a source."""
