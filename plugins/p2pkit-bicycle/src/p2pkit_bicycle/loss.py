@@ -79,7 +79,7 @@ class Bicycle(nn.Module):
         drawn, other = self._other(view)
         read, _ = functional_call(self.encoder, _fixed(self.encoder), (other,))
         verdict = functional_call(self.judge, _fixed(self.judge), (view.source, other))
-        terms = {
+        terms: dict[str, Tensor] = {
             "kl": kl_to_normal(mean, log_var),
             "latent": (read - drawn).abs().mean(),
             "gan": _distance(verdict, 1.0),
