@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-from p2pkit.engine.distributed.collectives import is_initialized
+from p2pkit.engine.distributed.collectives import all_reduce_signal_async, is_initialized
 from p2pkit.engine.distributed.failure import is_reporter, lost_process_problem
 from p2pkit.engine.distributed.world import world
 from p2pkit.errors import Stopped, TrainingError
@@ -104,3 +104,12 @@ class GracefulExit:
         self.signal = number
         if not self._deferred or (again and number == signal.SIGINT):
             raise Stopped(number)
+
+
+def signal_of_any(leave: GracefulExit) -> int | None:
+    """Return the signal that came to this process, or to another one of the run.
+
+    Args:
+        leave: What has heard of this process's signals.
+    """
+    return all_reduce_signal_async(lambda: leave.signal)()

@@ -13,7 +13,7 @@ from p2pkit.engine.build.assembly import Assembly
 from p2pkit.engine.build.optimizer import learning_rate, learning_rate_factor, set_learning_rate
 from p2pkit.engine.data.loader import Loader, in_groups
 from p2pkit.engine.distributed.collectives import all_reduce_signal_async, on_main_rank
-from p2pkit.engine.distributed.signals import GracefulExit
+from p2pkit.engine.distributed.signals import GracefulExit, signal_of_any
 from p2pkit.engine.evaluation.evaluator import EvaluationLeft, Evaluator
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, abandon_later, prune, sheet_path, step_of
 from p2pkit.engine.storage.loop_state import LoopState, Progress
@@ -187,7 +187,7 @@ class Loop:
                 break
             if status.progress.batches == 0 or status.progress.step >= status.steps:
                 self._after_epoch(leave)
-        status.signal = _signal_of_any(leave)
+        status.signal = signal_of_any(leave)
         if status.signal is None:  # else what was measured goes into the checkpoint, and is read when it was due
             self._read()
         if status.signal is None and status.evaluated_at != status.progress.step:
@@ -333,7 +333,7 @@ class Loop:
         check_weights(step, self.assembly, self.folder)
         sheet = sheet_path(self.folder, step)
         try:
-            status.evaluation = self.evaluator(self.assembly.evaluated, sheet, lambda: _signal_of_any(leave))
+            status.evaluation = self.evaluator(self.assembly.evaluated, sheet, lambda: signal_of_any(leave))
         except EvaluationLeft as left:
             status.signal = left.signal
             return
@@ -392,11 +392,6 @@ class Loop:
         self.status.state.measured = self.meter.state()
         notes["memory"] = asdict(self.status.state)
         return save_checkpoint(folder, self.assembly, self.status.progress, self.config, statistics, notes)
-
-
-def _signal_of_any(leave: GracefulExit) -> int | None:
-    """Return the signal that came to this process, or to another one of the run."""
-    return all_reduce_signal_async(lambda: leave.signal)()
 
 
 def _due(every: int, epoch: int) -> bool:
