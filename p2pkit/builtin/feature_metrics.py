@@ -64,7 +64,8 @@ def diversity(
     """How much fakes of one source differ when their noise does: the mean distance of two of them.
 
     The noise is the run's, which is drawn anew for each fake, and dropout's, which is on whatever `evaluate.dropout`
-    says. A generator without either, or one that has learnt to ignore its noise, has 0. Large is not good by itself: noise is diverse too.
+    says. A generator without either, or one that has learnt to ignore its noise, has 0. Large is not good by itself:
+    noise is diverse too.
 
     Args:
         images: What the run's images are.
