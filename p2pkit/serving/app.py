@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -207,7 +206,11 @@ class Desk:
 
 Given = Literal["auto", "source", "file"]
 Size = Annotated[
-    str | None, Query(description="HxW to resize the source to, or `trained`; by default it keeps its size.")
+    str | None,
+    Query(
+        description="HxW to resize the source to, or `trained`; by default it keeps its size.",
+        pattern="^(trained|[1-9][0-9]{0,5}x[1-9][0-9]{0,5})$",
+    ),
 ]
 As = Annotated[Given, Query(description="What the image is: a source, a file as the data set's, or tell.")]
 
@@ -271,7 +274,7 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
         served = desk.model(name)
         status = 500
         try:
-            response = await desk.translate(served, request, _size(size, served), given, picture)
+            response = await desk.translate(served, request, _size(size, served, desk.settings), given, picture)
             status = response.status_code
         except Refused as refused:
             status = refused.status
@@ -293,7 +296,7 @@ def _add_translate(app: FastAPI, desk: Desk) -> None:
     async def source(name: Name, request: Request, size: Size = None, given: As = "auto") -> Response:
         """Show as a PNG what a model is given of an image: of a photo its edges, where the data set drew these."""
         served = desk.model(name)
-        return await desk.show(served, request, _size(size, served), given)
+        return await desk.show(served, request, _size(size, served, desk.settings), given)
 
 
 def _add_pages(app: FastAPI, desk: Desk) -> None:
@@ -319,13 +322,14 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
         return Response(docs_page(files, app.openapi()), media_type="text/html; charset=utf-8")
 
 
-def _size(written: str | None, served: Served) -> tuple[int, int] | None:
+def _size(written: str | None, served: Served, settings: Settings) -> tuple[int, int] | None:
     if written is None:
         return None
-    images = served.translator.images
     if written == "trained":
+        images = served.translator.images
         return images.height, images.width
-    found = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", written)
-    if found is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, Problem("query.size", "not of the form HxW", "e.g. 256x256, or trained"))
-    return int(found[1]), int(found[2])
+    height, width = map(int, written.split("x"))
+    if height * width > settings.max_pixels:
+        cause = f"is of more than the {settings.max_pixels} pixels that --max-pixels allows"
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Problem("query.size", cause, "ask for a smaller one"))
+    return height, width

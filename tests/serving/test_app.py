@@ -45,8 +45,9 @@ def test_each_kind_is_taken(kind, client, models, drawing):
 def test_size_is_as_in_translate(client, content):
     assert client.translate(content, "?size=30x20").image.size == (20, 30)
     assert client.translate(content, "?size=trained").image.size == (16, 16)
-    wrong = client.translate(content, "?size=big")
-    assert (wrong.status, wrong.json["where"]) == (400, "query.size")
+    for written, status in (("big", 400), ("0x5", 400), ("999999x999999", 413)):
+        wrong = client.translate(content, f"?size={written}")
+        assert (wrong.status, wrong.json["where"]) == (status, "query.size")
 
 
 def test_a_picture_of_labels_is_in_their_colours(models, served, content):
