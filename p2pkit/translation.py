@@ -34,7 +34,7 @@ def load(
     Args:
         model: A run's folder or name, a tracker's name of it, or a checkpoint; `RUN@best` is a run's best one. Or a
             folder that `p2pkit export` has written, an MLflow model's folder, `runs:/ID/NAME`,
-            `models:/NAME@ALIAS`, or `hf://OWNER/NAME`.
+            `models:/NAME@ALIAS`, or `hf://OWNER/NAME`. `demo` comes with p2pkit, where no model of yours is called so.
         device: Where to compute.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
