@@ -148,7 +148,7 @@ def test_real_photos_score_what_the_network_does(data, network, quiet, tmp_path)
     assert weights == {p2pkit.fingerprint(network.load().generator)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("table", TABLES[1:])
 def test_the_other_tables_run_too(data, network, quiet, tmp_path, table):
     swept = sweep(table, registry=quiet, **settings(data, network, tmp_path, **size(table)))

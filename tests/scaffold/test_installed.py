@@ -81,6 +81,7 @@ def test_its_own_tests_pass(projects, site):
     assert " passed" in outcomes(site, projects["generator"], "-q")
 
 
+@pytest.mark.long
 def test_those_of_the_other_kinds_pass(projects, site):
     """All in one process, since each would import torch."""
     others = {kind: folder for kind, folder in projects.items() if kind != "generator"}

@@ -136,7 +136,7 @@ def test_a_process_that_fails_says_why_and_the_others_know(torchrun, command, tm
     assert "the third step" in (tmp_path / "runs" / "run" / "error-1.txt").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_problems_of_a_config_are_told_once(torchrun, tmp_path, quiet_file):
     start, finish = torchrun
     (tmp_path / "run.yaml").write_text("dataset: shapes\ngenerator: unett_64\nengine: {batch: 10_000, device: cpu}\n")

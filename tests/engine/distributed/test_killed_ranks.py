@@ -28,7 +28,7 @@ PLACES = {
     "telling trackers": (2, f"{EVENTS}checkpointed"),
     "end": (1, f"{EVENTS}ended"),
 }
-IN_CI = {(1, "first collective"), (0, "evaluation")}
+IN_CI = (1, "checkpoint")
 SENTENCE = re.compile(r"another process of this run (does not answer|has failed)|^stopped by SIGTERM$", re.MULTILINE)
 
 
@@ -57,10 +57,8 @@ def killed(torchrun, tiny, mlflow_here):
 
 
 def _when(rank, place):
-    """Each of them takes two processes that import torch: a few are enough for every change."""
-    if (rank, place) == (1, "checkpoint"):
-        return ()
-    return pytest.mark.slow if (rank, place) in IN_CI else pytest.mark.long
+    """Each of them takes two processes that import torch: one is enough for every change."""
+    return pytest.mark.slow if (rank, place) == IN_CI else pytest.mark.long
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_a_killed_process_ends_the_other_with_a_sentence(killed, tmp_path, rank,
         assert find_checkpoint(tmp_path / "runs" / "run", training=True).name == "step-00000003"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_which_one_process_was_killed_goes_on(killed, tmp_path):
     killed(["run.yaml"], 1, "checkpoint")
     code, said = killed(["--resume", "runs/run"], 7, "end")  # there is no such process

@@ -78,7 +78,7 @@ def test_a_signal_saves_once_and_ends_all(torchrun, command, tmp_path):
     assert not (tmp_path / f"step-{steps + 1}-of-1").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_hears_no_signal_is_ended(torchrun, command, tmp_path):
     """The main process waits for one that has stopped; neither gets further, and torchrun would kill both."""
     start, finish = torchrun

@@ -134,7 +134,7 @@ def test_feature_matching_and_penalties_train(assembled, batches):
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("fp32")
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it traces
 def test_compiled_networks_learn_the_same(assembled, batches):
