@@ -89,8 +89,9 @@ def test_every_point_is_in_order(planned, table):
     published = found.wanted.published
     assert published.points.keys() - {"ground truth"} == found.checked.keys()
     assert list(published.metrics) == KEYS
-    assert found.by in KEYS
-    assert found.higher_is_better
+    ((by, higher_is_better),) = found.goals.items()
+    assert by in KEYS
+    assert higher_is_better
 
 
 def test_what_the_points_differ_in(planned):

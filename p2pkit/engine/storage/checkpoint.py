@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, require_room, writing
-from p2pkit.engine.storage.layout import CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, PLUGINS, STATISTICS, TRAINING
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.engine.storage.state import REMEDY, described, read_state, record, records, verify, write_state
 from p2pkit.errors import ModelError, Problem, first_line
@@ -109,9 +109,10 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
 def tensor_shapes(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Return the shapes of the tensors of a checkpoint's generator and discriminator, without reading them.
 
-    What was exported has no discriminator.
+    What was taken out of a run for inference has no discriminator.
     """
-    training = _shapes(path / TRAINING) if (path / TRAINING).is_file() else {}
+    has_one = path.parent.name in (CHECKPOINTS, BEST) or (path / TRAINING).exists()
+    training = _shapes(path / TRAINING) if has_one else {}
     return _shapes(path / GENERATOR), _under(training, "discriminator")
 
 

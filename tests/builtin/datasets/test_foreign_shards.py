@@ -43,7 +43,7 @@ def test_shards_that_others_made(foreign):
 
 
 def test_what_is_wrong_with_them(foreign, tmp_path):
-    with pytest.raises(p2pkit.ComponentError, match=r"has 0 images depth; there are: input.png, output.jpg, json"):
+    with pytest.raises(p2pkit.ComponentError, match=r"has 0 entries depth; there are: input.png, output.jpg, json"):
         webdataset(**{**foreign, "source": "depth"})
     with pytest.raises(p2pkit.ComponentError, match="2 shards, and 1 numbers"):
         webdataset(**foreign, pairs={"train": (3,)})
@@ -84,5 +84,5 @@ def test_an_array_in_a_tar_file_whose_header_lies_is_an_error_of_ours():
     content = io.BytesIO()
     header = {"descr": "|u1", "fortran_order": False, "shape": (3, 10**9, 10**9)}
     np.lib.format.write_array_header_1_0(content, header)
-    with pytest.raises(OSError, match="not an image array"):
+    with pytest.raises(OSError, match="not an array"):
         decoded("source.chw.npy", content.getvalue())
