@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from p2pkit.images.formats import _FORMATS
-from p2pkit.images.listing import SUFFIXES
 from p2pkit.registry import Registry, load_registry
 
 # Small tensors gain nothing from threads, and lose a lot where other work shares the cores. Set before torch is
@@ -95,16 +93,6 @@ def _nothing_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("P2PKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("torch.hub.urlopen", refuse)
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _formats_of_its_own() -> Iterator[None]:
-    """Forget the readers that a file's plugins have brought: they would be asked about other files' images."""
-    formats, suffixes = dict(_FORMATS), set(SUFFIXES)
-    yield
-    for held, before in ((_FORMATS, formats), (SUFFIXES, suffixes)):
-        held.clear()
-        held.update(before)
 
 
 @pytest.fixture(scope="session")

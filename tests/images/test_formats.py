@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import p2pkit
-from p2pkit.images import finding, formats, listing
+from p2pkit.images import finding, formats
 from p2pkit.images.files import read_with_meta
 from p2pkit.inference.jobs import plan_jobs
 from p2pkit.plugins.loading import Plugins
@@ -35,14 +35,6 @@ MORE = """
         yield p2pkit.Reader("other", Other, suffixes=(".only",))
         yield p2pkit.Reader("broken", Broken, suffixes=(".broken",))
 """
-
-
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch):
-    monkeypatch.setattr(formats, "_FORMATS", dict(formats._OWN))
-    monkeypatch.setattr(formats, "SUFFIXES", suffixes := set(listing.IMAGE_SUFFIXES))
-    monkeypatch.setattr(listing, "SUFFIXES", suffixes)
-    monkeypatch.setattr("p2pkit.inference.jobs.SUFFIXES", suffixes)
 
 
 @pytest.fixture
