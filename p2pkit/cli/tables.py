@@ -11,7 +11,6 @@ from rich.text import Text
 
 from p2pkit.cli.fitting import Grid, marked, plain_console
 from p2pkit.compare import Comparison
-from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
@@ -192,23 +191,23 @@ def print_sweep(swept: Sweep) -> None:
 
 def print_comparison(compared: Comparison) -> None:
     """Print what differs and the scores as a table in Markdown, the best of each column marked."""
-    heads = list(short_names(compared.keys).values()) or ["point"]
-    best = {column: compared.best(column) for column in compared.columns}
-    rows = []
-    for point in compared.points:
-        settings = [shown(value) for value in point.settings.values()] or [point.label]
-        scores = [(point.summary(column), best[column] is point) for column in compared.columns]
-        cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
-        costs = [cost(name, value) if (value := point.cost(name)) is not None else "" for name in compared.costs]
-        rows.append([*settings, str(len(point.runs)), *cells, *costs])
-    titles = [column.head for column in compared.columns]
-    labels = [point.label for point in compared.points]
-    grid = Grid([*heads, "runs", *titles, *compared.costs], rows, names=len(heads), box=box.MARKDOWN, labels=labels)
+    table = compared.table
+    heads = table.settings or ("point",)
+    rows = [
+        [*(row.settings or (row.label,)), str(len(row.seeds)), *(_bold(*score) for score in row.scores), *row.costs]
+        for row in table.rows
+    ]
+    labels = [row.label for row in table.rows]
+    titles = [*heads, "runs", *table.metrics, *table.costs]
+    grid = Grid(titles, rows, names=len(heads), box=box.MARKDOWN, labels=labels)
     console = plain_console()
     grid.print(console if console.is_terminal else plain_console(width=_PIPED))
-    for title, fields in compared.protocols.described().items():
-        how = ", ".join(f"{name} {value}" for name, value in fields.items())
+    for title, how in table.measured.items():
         console.print(f"measured{f' ({title})' if title else ''}: {how}", soft_wrap=True, highlight=False)
+
+
+def _bold(text: str, best: bool) -> str:
+    return f"**{text}**" if best else text
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -2,100 +2,22 @@
 
 from __future__ import annotations
 
-import statistics
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from p2pkit.compare import html
+from p2pkit.compare.points import Column, Point
 from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
-from p2pkit.compare.settings import differing, label, with_absent_terms
+from p2pkit.compare.samples import sample_rows
+from p2pkit.compare.score_table import ScoreRow, ScoreTable
+from p2pkit.compare.settings import differing, short_names, shown, with_absent_terms
+from p2pkit.engine.storage.costs import cost
 from p2pkit.errors import ModelError, Problem
-from p2pkit.types.runs import ARROWS
-from p2pkit.untyped import Json, Plain
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric under one protocol.
-
-    Args:
-        metric: The metric.
-        protocol: The protocol's text.
-        title: The metric, with what tells the protocol from the others where there are several.
-        higher_is_better: Which direction is good; None where the metric does not say.
-    """
-
-    metric: str
-    protocol: str
-    title: str
-    higher_is_better: bool | None
-
-    @property
-    def head(self) -> str:
-        """The title with an arrow in the direction that is good."""
-        return f"{self.title}{ARROWS[self.higher_is_better]}"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A metric over the runs of a point.
-
-    Args:
-        values: One value for each run that was scored.
-    """
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean."""
-        return statistics.fmean(self.values)
-
-    @property
-    def spread(self) -> float:
-        """The sample's standard deviation; 0 for a single run."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4f}" + (f" ± {self.spread:.4f}" if len(self.values) > 1 else "")
-
-
-@dataclass(frozen=True)
-class Point:
-    """Runs that differ in nothing but the seed.
-
-    Args:
-        settings: The differing keys and their values here.
-        runs: The runs.
-        name: What the sweep calls it that all runs of the comparison are of; empty where they are not of one.
-    """
-
-    settings: Plain
-    runs: tuple[Record, ...]
-    name: str = ""
-
-    @property
-    def label(self) -> str:
-        """What differs, in few words."""
-        return self.name or label(self.settings) or "all alike"
-
-    def cost(self, name: str) -> float | None:
-        """Return the mean of what its runs cost; None where no run says."""
-        found = [run.costs[name] for run in self.runs if name in run.costs]
-        return statistics.fmean(found) if found else None
-
-    def summary(self, column: Column) -> Summary | None:
-        """Return a metric's mean and spread; None where no run was scored by it."""
-        found = (run.latest.get(column.protocol) for run in self.runs)
-        values = tuple(
-            scored.report.metrics[column.metric]
-            for scored in found
-            if scored and column.metric in scored.report.metrics
-        )
-        return Summary(values) if values else None
+from p2pkit.untyped import Json
 
 
 @dataclass(frozen=True)
@@ -112,9 +34,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """Show the scores and the contact sheet in a notebook."""
-        from p2pkit.compare.page import tables
-
-        return tables(self)
+        return html.scores(self.table) + html.samples(*sample_rows(self.sheets))
 
     @cached_property
     def _differing(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -182,6 +102,37 @@ class Comparison:
     def shown(self, run: Record) -> Scored | None:
         """Return the evaluation whose samples are shown: the latest under the first protocol."""
         return next((run.latest[protocol] for protocol in self.protocols.chosen if protocol in run.latest), None)
+
+    @property
+    def sheets(self) -> tuple[tuple[str, Path], ...]:
+        """The picture of each point's samples, under the point's label: of its first run that has been scored."""
+        scored = ((point, next(filter(None, map(self.shown, point.runs)), None)) for point in self.points)
+        return tuple((point.label, found.sheet) for point, found in scored if found is not None)
+
+    @property
+    def table(self) -> ScoreTable:
+        """The scores as they are shown, whether on a page or on a terminal."""
+        best = {column: self.best(column) for column in self.columns}
+        return ScoreTable(
+            tuple(short_names(self.keys).values()),
+            tuple(column.head for column in self.columns),
+            self.costs,
+            tuple(self._shown_row(point, best) for point in self.points),
+            {
+                title: ", ".join(f"{name} {value}" for name, value in fields.items())
+                for title, fields in self.protocols.described().items()
+            },
+        )
+
+    def _shown_row(self, point: Point, best: Mapping[Column, Point | None]) -> ScoreRow:
+        spent = [(name, point.cost(name)) for name in self.costs]
+        return ScoreRow(
+            point.label,
+            tuple(shown(value) for value in point.settings.values()),
+            tuple(str(run.seed) for run in point.runs),
+            tuple((str(point.summary(column) or ""), best[column] is point) for column in self.columns),
+            tuple("" if value is None else cost(name, value) for name, value in spent),
+        )
 
     def as_dict(self) -> dict[str, Json]:
         """Return all of it as plain data."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit.atomic_files import atomic_file
-from p2pkit.compare.comparison import Column, Comparison, Point
+from p2pkit.compare.comparison import Comparison
+from p2pkit.compare.points import Column, Point
 from p2pkit.compare.records import Record, Scored
 from p2pkit.compare.settings import label, short_names, shown
 from p2pkit.untyped import Json

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from p2pkit.images.codec import MADE_BY, Codec, Tag, Written
 from p2pkit.images.limits import check_size
+from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
+from p2pkit.images.tiff_windows import TiffRows
 from p2pkit.types import FileRows
 from p2pkit.untyped import Untyped
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings are not for a user's screen
 
-PLAIN = ("MINISBLACK", "RGB")
 _RPC = 50844
 _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, _RPC)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
@@ -69,31 +70,7 @@ class Tiff(Codec):
         Raises:
             OSError: It can't be read by rows.
         """
-        from p2pkit.images.tiff_windows import TiffRows
-
         return TiffRows(path, self.page)
-
-
-def chosen(tiff: Untyped, page: int | None) -> list[Untyped]:
-    """Return the images of an open file, without smaller copies and masks, or the one that is meant.
-
-    Raises:
-        OSError: There is none of that number.
-    """
-    images = [series for series in tiff.series if not is_beside(series.keyframe)]
-    if page is not None and page >= len(images):
-        raise OSError(f"holds {len(images)} images, from 0 to {len(images) - 1}, and none of number {page}")
-    return images if page is None else images[page : page + 1]
-
-
-def check_tiles(page: Untyped) -> None:
-    """Refuse a page whose tiles can't be: decoders take memory by what it says of them.
-
-    Raises:
-        OSError: They are of more pixels than an image may have.
-    """
-    if page.is_tiled:
-        check_size(page.tilelength, page.tilewidth)
 
 
 def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.generic] | None:
@@ -123,11 +100,6 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         orientation = frame.tags.get(274)
         array = _upright(array, int(orientation.value) if orientation is not None else 1)
     return array[..., 0] if array.shape[2] == 1 else array
-
-
-def is_beside(frame: Untyped) -> bool:
-    """Whether a page is a smaller copy or a mask of another one."""
-    return bool(frame.is_reduced or frame.is_mask)
 
 
 def _upright(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 
 from p2pkit.images.codec import MADE_BY, Tag
-from p2pkit.images.tiff import PLAIN, check_tiles, chosen
+from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ class TiffRows:
     """
 
     def __init__(self, path: Path, page: int | None = None) -> None:
+        import tifffile
+
         self._file = tifffile.TiffFile(path)
         series = chosen(self._file, page)
         first: Untyped = series[0].keyframe
@@ -163,6 +164,8 @@ def write_rows(
     Raises:
         OSError: The disk refuses it.
     """
+    import tifffile
+
     colour = "rgb" if shape.channels in (3, 4) and shape.kind == np.uint8 else "minisblack"
     layout: dict[str, Untyped] = {"planarconfig": "contig"} if shape.channels > 1 else {}
     if compressed:

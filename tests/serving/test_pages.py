@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -32,3 +33,11 @@ def test_every_text_is_in_the_strings_and_each_is_used():
     page = FILES["index.html"] + "".join(text for name, text in FILES.items() if name.endswith(".js"))
     used = set(re.findall(r'data-(?:text|label|title)="(\w+)"|say\("(\w+)"', page))
     assert {first or second for first, second in used} == strings
+
+
+def test_no_module_imports_in_a_circle():
+    modules = {
+        name: set(re.findall(r'from "\./([\w.]+)"', text)) for name, text in FILES.items() if name.endswith(".js")
+    }
+    assert "elements.js" in modules["app.js"]
+    TopologicalSorter(modules).prepare()  # raises where there is one

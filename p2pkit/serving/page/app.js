@@ -3,7 +3,8 @@ import { Refusal } from "./backends.js";
 import { photograph, possible } from "./camera.js";
 import { Compare } from "./compare.js";
 import { Drawing, hex } from "./drawing.js";
-import { Model, make } from "./model.js";
+import { make } from "./elements.js";
+import { Model } from "./model.js";
 import { share, shared } from "./share.js";
 import { fillIn, name, say } from "./strings.js";
 

@@ -1,5 +1,5 @@
 // What a model takes beside the drawing: a control for each, and the request that holds them all.
-import { make } from "./model.js";
+import { make } from "./elements.js";
 import { say } from "./strings.js";
 
 export class Beside {

@@ -1,5 +1,5 @@
 // Two answers, one over the other, and a slider between them.
-import { make } from "./model.js";
+import { make } from "./elements.js";
 
 const at = (id) => document.getElementById(id);
 

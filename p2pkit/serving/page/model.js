@@ -1,6 +1,7 @@
 // A model's answer: one request at a time, and always of the newest drawing.
 import { backend } from "./backends.js";
 import { Beside } from "./beside.js";
+import { make } from "./elements.js";
 import { name, say } from "./strings.js";
 
 const DOWN = "M12 4v12 M7 11l5 5 5-5 M4 16v4h16v-4";
@@ -70,8 +71,4 @@ export class Model {
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     });
   }
-}
-
-export function make(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
 }
