@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from p2pkit.images.decode import CODECS
     from p2pkit.images.files import read_image, write_image
     from p2pkit.images.formats import is_image, reader_choice
-    from p2pkit.images.listing import IMAGE_SUFFIXES, is_image_name, suffix_of, without_suffix
+    from p2pkit.images.listing import IMAGE_SUFFIXES, hashed_share, is_image_name, suffix_of, without_suffix
     from p2pkit.images.manifest import manifest_rows
     from p2pkit.images.reading import choose_bands, cut_half, cut_slices, draw_edges, painted_colours, stretch
     from p2pkit.inference.translate import Translator
@@ -177,6 +177,7 @@ __all__ = [
     "fingerprint",
     "first_line",
     "flat_config",
+    "hashed_share",
     "hookimpl",
     "import_checkpoint",
     "inference_files",
@@ -214,6 +215,7 @@ _COMPONENTS = (
 )
 _EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
 _CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_picture", "to_stored")
+_NAMES = ("IMAGE_SUFFIXES", "hashed_share", "is_image_name", "suffix_of", "without_suffix")
 _READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading", "Slices"),
@@ -233,7 +235,7 @@ _LAZY = {
     "CODECS": "p2pkit.images.decode",
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
     **dict.fromkeys(("is_image", "reader_choice"), "p2pkit.images.formats"),
-    **dict.fromkeys(("IMAGE_SUFFIXES", "is_image_name", "suffix_of", "without_suffix"), "p2pkit.images.listing"),
+    **dict.fromkeys(_NAMES, "p2pkit.images.listing"),
     **dict.fromkeys(_READING, "p2pkit.images.reading"),
     "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import p2pkit
 from p2pkit.registry import Registry, load_registry
 
 # Small tensors gain nothing from threads, and lose a lot where other work shares the cores. Set before torch is
@@ -122,6 +123,62 @@ def python() -> Python:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def translator() -> p2pkit.Translator:
+    """A generator that takes all that may stand beside a source."""
+    import torch
+    from torch import nn
+
+    from p2pkit.engine.device.placement import Placement
+    from p2pkit.engine.device.precision import Precision
+
+    class Adds(nn.Module):
+        """The source where it is summer, else the depth; a little noise on it."""
+
+        multiple = 4
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, source, season, depth, z, age=None):
+            summer = season[:, 1].view(-1, 1, 1, 1)
+            shown = source * summer + depth * (1 - summer)
+            return (0.5 * shown + 0.1 * z.tanh()[:, :, None, None]).clamp(-1, 1) * self.factor
+
+    extras = {
+        "season": p2pkit.VectorSpec(2, "class", ("winter", "summer")),
+        "depth": p2pkit.ImageSpec(1),
+        "z": p2pkit.VectorSpec(3, "noise"),
+        "age": p2pkit.VectorSpec(1),
+    }
+    spec = p2pkit.PairSpec(p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 16, 16, extras=extras)
+    cpu = torch.device("cpu")
+    return p2pkit.Translator(Adds(), spec, Placement(cpu, Precision("fp32", cpu), torch.channels_last))
+
+
+MARKING = """
+import pathlib
+from torch import nn
+
+pathlib.Path({marker!r}).touch()
+
+def plain(images: p2pkit.PairSpec) -> nn.Module:
+    '''One convolution.'''
+    return nn.Sequential(nn.Conv2d(images.source.channels, images.target.channels, 3, padding=1), nn.Tanh())
+
+@p2pkit.hookimpl
+def p2pkit_generators():
+    yield p2pkit.Generator("plain", plain)
+"""
+
+
+@pytest.fixture(scope="session")
+def marking() -> Callable[[Path], str]:
+    """The code of a plugin that makes a file when it is imported."""
+    return lambda marker: MARKING.format(marker=str(marker))
 
 
 class SmallDisk:

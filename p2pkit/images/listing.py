@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from pathlib import PurePath
 from typing import TypeVar
@@ -48,6 +49,15 @@ def is_image_name(path: str | PurePath) -> bool:
 def is_hidden(path: str | PurePath) -> bool:
     """Say whether a path below a folder is hidden, or an archiver's own."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePath(path).parts)
+
+
+def hashed_share(name: str) -> float:
+    """Return a number from 0 to 1 that is a name's own, for splits in which further names move none of the others.
+
+    Args:
+        name: The name; by a hash of it the numbers of many are spread evenly, and are the same everywhere.
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
 def image_key(path: PurePath) -> str:

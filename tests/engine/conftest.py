@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from p2pkit.config import load_config, resolve
 from p2pkit.engine.build.assembly import assemble
@@ -53,6 +55,46 @@ def work(checked, quiet, tmp_path):
 def _made(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """All tensors of a checkpoint by name."""
+
+    def read(checkpoint):
+        evaluated = load_file(checkpoint / "generator.safetensors")
+        return load_file(checkpoint / "training.safetensors") | {
+            f"evaluated.{name}": evaluated[name] for name in evaluated
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def assert_same():
+    """Whether tensors by name are equal to the bit."""
+
+    def check_equal(first, second):
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            assert torch.equal(value, second[name]), name
+
+    return check_equal
+
+
+class Told(Silent):
+    """A reporter that keeps what it is warned of."""
+
+    def __init__(self):
+        self.said = []
+
+    def warn(self, text):
+        self.said.append(text)
+
+
+@pytest.fixture
+def told():
+    return Told()
 
 
 LEARNED = """

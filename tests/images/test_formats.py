@@ -317,3 +317,11 @@ def test_a_tiff_of_several_images_is_read_by_the_one_that_is_named(tmp_path):
     assert (second.shape, int(second.max())) == ((1, 6, 6), 6)
     with pytest.raises(OSError, match="holds 2 images, from 0 to 1, and none of number 2"):
         p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 2}))
+
+
+def test_a_name_has_its_share_for_ever_and_many_are_spread_evenly():
+    assert p2pkit.hashed_share("a/1") == pytest.approx(0.46560970971150173, abs=1e-12)
+    shares = np.array([p2pkit.hashed_share(f"{number}") for number in range(4000)])
+    counts, _ = np.histogram(shares, 10, (0, 1))
+    assert counts.sum() == 4000
+    assert abs(counts - 400).max() < 80

@@ -10,39 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from p2pkit import DataError, ImageSpec, Pair, PairSpec, PortableGenerator, Translator, VectorSpec
-from p2pkit.engine.device.placement import Placement
-from p2pkit.engine.device.precision import Precision
+from p2pkit import DataError, ImageSpec, Pair, PairSpec, PortableGenerator
 from p2pkit.inference.companions import Companions
-
-CPU = torch.device("cpu")
-EXTRAS = {
-    "season": VectorSpec(2, "class", ("winter", "summer")),
-    "depth": ImageSpec(1),
-    "z": VectorSpec(3, "noise"),
-    "age": VectorSpec(1),
-}
-
-
-class Adds(nn.Module):
-    """The source where it is summer, else the depth; a little noise on it."""
-
-    multiple = 4
-
-    def __init__(self):
-        super().__init__()
-        self.factor = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, source, season, depth, z, age=None):
-        summer = season[:, 1].view(-1, 1, 1, 1)
-        shown = source * summer + depth * (1 - summer)
-        return (0.5 * shown + 0.1 * z.tanh()[:, :, None, None]).clamp(-1, 1) * self.factor
-
-
-@pytest.fixture
-def translator():
-    spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16, extras=EXTRAS)
-    return Translator(Adds(), spec, Placement(CPU, Precision("fp32", CPU), torch.channels_last))
 
 
 @pytest.fixture

@@ -24,20 +24,6 @@ from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep import sweep
 from p2pkit.translation import load, translate_split
 
-CODE = """
-import pathlib
-from torch import nn
-
-pathlib.Path({marker!r}).touch()
-
-def plain(images: p2pkit.PairSpec) -> nn.Module:
-    '''One convolution.'''
-    return nn.Sequential(nn.Conv2d(images.source.channels, images.target.channels, 3, padding=1), nn.Tanh())
-
-@p2pkit.hookimpl
-def p2pkit_generators():
-    yield p2pkit.Generator("plain", plain)
-"""
 IMAGE = np.zeros((16, 16, 3), np.uint8)
 Rules = Callable[..., Registry]
 
@@ -55,11 +41,11 @@ def rules(tmp_path: Path) -> Rules:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, quiet: Registry, tiny: dict[str, Any]) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, quiet: Registry, tiny: dict[str, Any], marking: Any) -> Path:
     """A folder with the run, the cache of who trained it, and the file that the plugin writes when it is imported."""
     home = tmp_path_factory.mktemp("made")
     plugin = home / "acme.py"
-    plugin.write_text("import p2pkit\n" + CODE.format(marker=str(home / "was-imported")))
+    plugin.write_text("import p2pkit\n" + marking(home / "was-imported"))
     names = Registry(quiet.file, Plugins(block=["p2pkit.mlflow"], files=[plugin], discover=False))
     config = {**tiny, "generator": "acme:plain", "schedule": {"steps": 1}}
     with pytest.MonkeyPatch.context() as patch:
@@ -184,11 +170,16 @@ def test_the_command_line_asks_too(
 
 
 def test_a_sweep_brings_it_along_too(
-    tmp_path: Path, rules: Rules, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    tmp_path: Path,
+    rules: Rules,
+    tiny: dict[str, Any],
+    marking: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
 ) -> None:
     """Both points are done, so that going on is quick: the plan alone needs the plugin."""
     marker, plugin = tmp_path / "was-imported", tmp_path / "acme.py"
-    plugin.write_text("import p2pkit\n" + CODE.format(marker=str(marker)))
+    plugin.write_text("import p2pkit\n" + marking(marker))
     rules()
     names = load_registry(tmp_path / "registry.yaml", plugin_files=[plugin], discover=False)
     monkeypatch.chdir(tmp_path)

@@ -8,41 +8,9 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
-from p2pkit import ImageSpec, PairSpec, Translator, VectorSpec
-from p2pkit.engine.device.placement import Placement
-from p2pkit.engine.device.precision import Precision
 from p2pkit.serving.models import Served
-
-CPU = torch.device("cpu")
-EXTRAS = {
-    "season": VectorSpec(2, "class", ("winter", "summer")),
-    "depth": ImageSpec(1),
-    "z": VectorSpec(3, "noise"),
-    "age": VectorSpec(1),
-}
-
-
-class Adds(nn.Module):
-    """The source where it is summer, else the depth; a little noise on it."""
-
-    def __init__(self):
-        super().__init__()
-        self.factor = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, source, season, depth, z, age=None):
-        summer = season[:, 1].view(-1, 1, 1, 1)
-        shown = source * summer + depth * (1 - summer)
-        return (0.5 * shown + 0.1 * z.tanh()[:, :, None, None]).clamp(-1, 1) * self.factor
-
-
-@pytest.fixture(scope="module")
-def translator():
-    spec = PairSpec(ImageSpec(3), ImageSpec(3), 16, 16, extras=EXTRAS)
-    return Translator(Adds(), spec, Placement(CPU, Precision("fp32", CPU), torch.contiguous_format))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,8 +153,8 @@ def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> Sp
         p2pkit.ComponentError: Nothing is left to train on.
     """
     items = tuple(items)
-    val = tuple(item for item in items if _draw(item.name) < share)
-    train = tuple(item for item in items if _draw(item.name) >= share)
+    val = tuple(item for item in items if p2pkit.hashed_share(item.name) < share)
+    train = tuple(item for item in items if p2pkit.hashed_share(item.name) >= share)
     if not train:
         cause = f"with held_out: {share} none of the {len(items)} images is left to train on"
         raise p2pkit.ComponentError(cause, remedy="add images or lower held_out", parameter=parameter)
@@ -222,7 +221,3 @@ def _same_names(a: dict[str, File], b: dict[str, File]) -> tuple[dict[str, File]
         return a, b
     first, second = ({name.removesuffix(common_ending(side)): file for name, file in side.items()} for side in (a, b))
     return (first, second) if first.keys() == second.keys() else (a, b)
-
-
-def _draw(name: str) -> float:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

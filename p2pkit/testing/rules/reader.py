@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from p2pkit.components import Reader
 from p2pkit.testing.rule import Skip, require, rule
 from p2pkit.testing.subject import Subject
 from p2pkit.types import FileReader, ImageFile, optional
+
+Ability = TypeVar("Ability")
 
 _SHAPES = (5, 7), (6, 4, 3)
 _TYPES = ("uint8", "uint16", "int16", "float32")
@@ -127,18 +130,27 @@ def _alike(first: object, second: object) -> bool:
     return repr(first) == repr(second)
 
 
+@contextmanager
+def _able(
+    subject: Subject, ability: Callable[[FileReader], Ability | None], without: str
+) -> Iterator[tuple[FileReader, Ability, Path]]:
+    """Yield a reader that can do a thing, what does it, and a file of its own; skip one that can't."""
+    reader: FileReader = subject.build()
+    able = ability(reader)
+    if able is None:
+        raise Skip(without)
+    with _file(subject) as path:
+        _example(reader, path)
+        yield reader, able, path
+
+
 _FOREIGN = (b"", b"\0", b"\x89PNG\r\n\x1a\n" + bytes(56), b"no image, but a line of text\n", bytes(4096))
 
 
 @rule("reader")
 def sniff(subject: Subject) -> None:
     """Where it tells files by how they begin, it knows its own, and says no to other files, empty ones too."""
-    reader: FileReader = subject.build()
-    asked = optional.sniff(reader)
-    if asked is None:
-        raise Skip("it tells files by their names alone")
-    with _file(subject) as path:
-        _example(reader, path)
+    with _able(subject, optional.sniff, "it tells files by their names alone") as (_, asked, path):
         head = path.read_bytes()[:4096]
     require(asked(head) is True, "It does not know a file of its own by how it begins: return True.")
     own = subject.component.plugin == "p2pkit"  # whose pictures may be PNGs
@@ -149,12 +161,7 @@ def sniff(subject: Subject) -> None:
 @rule("reader")
 def rows(subject: Subject) -> None:
     """Where it opens files to be read by rows, these are the rows that it reads at once."""
-    reader: FileReader = subject.build()
-    opened = optional.rows(reader)
-    if opened is None:
-        raise Skip("it reads files at once")
-    with _file(subject) as path:
-        _example(reader, path)
+    with _able(subject, optional.rows, "it reads files at once") as (reader, opened, path):
         whole = _read(reader, path).pixels
         whole = whole[..., None] if whole.ndim == 2 else whole
         with opened(path) as found:

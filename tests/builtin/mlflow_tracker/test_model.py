@@ -28,20 +28,6 @@ from p2pkit.registry import Registry, load_registry
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 PORTABLE = True
-PLUGIN = """
-import pathlib
-from torch import nn
-
-pathlib.Path({marker!r}).touch()
-
-def plain(images: p2pkit.PairSpec) -> nn.Module:
-    '''One convolution.'''
-    return nn.Sequential(nn.Conv2d(images.source.channels, images.target.channels, 3, padding=1), nn.Tanh())
-
-@p2pkit.hookimpl
-def p2pkit_generators():
-    yield p2pkit.Generator("plain", plain)
-"""
 WITHOUT_P2PKIT = """
 import importlib.abc, sys
 
@@ -248,10 +234,15 @@ def test_the_model_has_the_statistics_that_its_mode_wants(
 
 
 def test_a_plugin_goes_along_and_is_run_only_when_trusted(
-    mlflow_here: Path, tiny: dict[str, Any], write_plugin: Any, run_of: Any, monkeypatch: pytest.MonkeyPatch
+    mlflow_here: Path,
+    tiny: dict[str, Any],
+    write_plugin: Any,
+    marking: Any,
+    run_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     marker = mlflow_here / "was-imported"
-    plugin = write_plugin(PLUGIN.format(marker=str(marker)))
+    plugin = write_plugin(marking(marker))
     names = load_registry(plugin_files=[plugin], discover=False)
     changes = {"generator": "acme:plain", "schedule": {"steps": 1}, "tracking": {"system_metrics": False}}
     outcome = p2pkit.train({**tiny, **changes}, registry=names)

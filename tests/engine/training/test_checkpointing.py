@@ -24,18 +24,6 @@ from p2pkit.progress import Silent
 RICH = {"engine.ema": 0.9, "augment": ["flip"], "generator": {"use": "unet", "params": {"depth": 3, "width": 8}}}
 
 
-def weights(checkpoint):
-    return load_file(checkpoint / "training.safetensors") | {
-        f"evaluated.{name}": value for name, value in load_file(checkpoint / "generator.safetensors").items()
-    }
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
-
-
 @pytest.fixture
 def trained(assembled, batches):
     """A run after some steps."""
@@ -54,7 +42,7 @@ def save(assembly, folder, position=None, **options):
     return save_checkpoint(folder, assembly, position or Progress(2, 0, 2), config, **options)
 
 
-def test_same_seed_same_weights(work, tmp_path):
+def test_same_seed_same_weights(work, tmp_path, weights, assert_same):
     first = work(tmp_path / "a", **RICH).train()
     second = work(tmp_path / "b", **RICH).train()
     other = work(tmp_path / "c", **RICH, **{"engine.seed": 1}).train()
@@ -64,7 +52,7 @@ def test_same_seed_same_weights(work, tmp_path):
 
 
 @pytest.mark.parametrize(("at", "cache"), [(2, "memory"), (3, "memory"), (5, "memory"), (5, "off")])
-def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path, at, cache):
+def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path, at, cache, weights, assert_same):
     """Stopped by a signal in the middle or at the end of an epoch, the run goes on as if nothing had been."""
     rich = {**RICH, "engine.cache": cache, "engine.workers": 0}
     whole = work(tmp_path / "whole", **rich).train()
@@ -79,7 +67,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(work, signalled, tmp_path,
 
 
 @pytest.mark.parametrize(("evaluation", "step"), [(1, 0), (2, 3), (3, 6)])
-def test_an_evaluation_that_a_signal_ended_is_made_by_who_goes_on(work, monkeypatch, tmp_path, evaluation, step):
+def test_an_evaluation_that_a_signal_ended_is_made_by_who_goes_on(
+    work, monkeypatch, tmp_path, evaluation, step, weights, assert_same
+):
     """At the beginning, after an epoch and at the very end it is left at once, and nothing of it is told."""
     act, calls = Evaluator.__call__, []
 
@@ -135,7 +125,7 @@ def moments(assembly):
 
 
 @pytest.mark.parametrize("options", [{}, {"engine.ema": 0.9}, {"losses.gan.weight": 0}])
-def test_all_that_training_moves_comes_back(trained, assembled, batches, tmp_path, options):
+def test_all_that_training_moves_comes_back(trained, assembled, batches, tmp_path, options, assert_same):
     first = trained(**options)
     path = save(first, tmp_path)
     drawn = torch.rand(3)
@@ -151,7 +141,7 @@ def test_all_that_training_moves_comes_back(trained, assembled, batches, tmp_pat
     assert_same(dict(scalars[0]), dict(scalars[1]))
 
 
-def test_a_run_under_way_goes_back_in_its_own_memory(trained, batches, tmp_path):
+def test_a_run_under_way_goes_back_in_its_own_memory(trained, batches, tmp_path, assert_same):
     """A captured step reads weights and moments where they lie."""
     assembly = trained()
     path = save(assembly, tmp_path)
@@ -270,7 +260,7 @@ def rich(options):
     return {**options, "engine.cache": "memory", "engine.workers": 0}
 
 
-def test_what_a_loss_has_learnt_comes_back_to_the_bit(learned, signalled, quiet, tmp_path):
+def test_what_a_loss_has_learnt_comes_back_to_the_bit(learned, signalled, quiet, tmp_path, weights, assert_same):
     """Its parameters, buffers and moments do; the gradient shares, which ask it too, leave no trace."""
 
     def session(name, **overrides):
@@ -301,7 +291,7 @@ def test_a_checkpoint_from_before_losses_were_kept_goes_on(learned, tmp_path):
 @pytest.mark.parametrize(
     "groups", [[], [{"match": "norms", "weight_decay": 0.0}, {"match": "biases", "lr_factor": 0.5}]]
 )
-def test_moments_belong_to_parameters_however_these_are_grouped(trained, assembled, tmp_path, groups):
+def test_moments_belong_to_parameters_however_these_are_grouped(trained, assembled, tmp_path, groups, assert_same):
     first = trained(**{"optimizers.generator.groups": groups[:1]})
     second = assembled(**{"optimizers.generator.groups": groups})
     load_checkpoint(save(first, tmp_path), second)

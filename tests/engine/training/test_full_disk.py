@@ -14,25 +14,16 @@ from p2pkit.engine.storage.layout import checkpoints
 from p2pkit.engine.training import component_errors
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.session import RunSession
-from p2pkit.progress import Silent
 from p2pkit.sharding import shard
 
 EVERY = {"evaluate.every": 1, "checkpoint.every": 1, "schedule.epochs": 4}
 
 
-class Told(Silent):
-    def __init__(self):
-        self.said = []
-
-    def warn(self, text):
-        self.said.append(text)
-
-
 @pytest.fixture
-def told_work(checked, quiet, tmp_path):
+def told_work(checked, quiet, tmp_path, told):
     def make(**overrides):
         (tmp_path / "run").mkdir(exist_ok=True)
-        return RunSession(checked(**overrides), quiet.plugins, tmp_path / "run", Told())
+        return RunSession(checked(**overrides), quiet.plugins, tmp_path / "run", told)
 
     return make
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from p2pkit.engine.storage.checkpoint import read_config
 from p2pkit.engine.training.session import RunSession
@@ -26,18 +25,6 @@ PHASES = [
 
 def phases(unit, *lengths):
     return [{unit: length, **phase} for length, phase in zip(lengths, PHASES, strict=True)]
-
-
-def weights(checkpoint):
-    return load_file(checkpoint / "training.safetensors") | {
-        f"evaluated.{name}": value for name, value in load_file(checkpoint / "generator.safetensors").items()
-    }
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
 
 
 class Heard:
@@ -68,7 +55,9 @@ def train(checked, quiet, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("unit", "lengths", "whole", "stops"), [("epochs", (1, 2, 1), 5, (2, 3, 7)), ("steps", (2, 2, 3), 9, (3, 4))]
 )
-def test_a_run_goes_on_to_the_bit_from_any_of_its_phases(train, signalled, unit, lengths, whole, stops):
+def test_a_run_goes_on_to_the_bit_from_any_of_its_phases(
+    train, signalled, unit, lengths, whole, stops, weights, assert_same
+):
     """Within a phase, and at the border of two."""
     run = {"phases": phases(unit, *lengths), "schedule": {"epochs": None, unit: whole}, "engine.log_every": 2}
     wanted, heard = train("whole", **run)
@@ -84,7 +73,7 @@ def test_a_run_goes_on_to_the_bit_from_any_of_its_phases(train, signalled, unit,
             assert {**begun.get(step, {}), **gone_on.get(step, {})} == pytest.approx(scalars, rel=1e-6), step
 
 
-def test_a_run_left_where_a_batch_fills_no_step_goes_on_to_the_bit(train, signalled):
+def test_a_run_left_where_a_batch_fills_no_step_goes_on_to_the_bit(train, signalled, weights, assert_same):
     """The batch that an epoch of three has left over for steps of two is augmented, and so draws random numbers."""
     run = {"engine.accumulate": 2, "schedule.epochs": 3}
     wanted, _ = train("whole", **run)
@@ -93,7 +82,7 @@ def test_a_run_left_where_a_batch_fills_no_step_goes_on_to_the_bit(train, signal
     assert_same(weights(second.checkpoint), weights(wanted.checkpoint))
 
 
-def test_phases_that_change_nothing_are_the_run_without_them(train):
+def test_phases_that_change_nothing_are_the_run_without_them(train, weights, assert_same):
     plain, heard = train("plain", **{"schedule.epochs": 3})
     phased, also_heard = train(
         "phased", phases=[{"epochs": 1}, {"epochs": 1, "losses": {"l1": 100}}], **{"schedule.epochs": 3}

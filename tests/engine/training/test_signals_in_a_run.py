@@ -11,7 +11,6 @@ from p2pkit.engine.data.splits import Splits
 from p2pkit.engine.distributed.signals import GracefulExit
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import Stopped
-from p2pkit.progress import Silent
 from p2pkit.registry import load_registry
 
 WATCHER = """
@@ -42,16 +41,8 @@ def p2pkit_run_ended(run, error, reason):
 """
 
 
-class Told(Silent):
-    def __init__(self):
-        self.said = []
-
-    def warn(self, text):
-        self.said.append(text)
-
-
 @pytest.fixture
-def struck(checked, write_plugin, tmp_path, monkeypatch):
+def struck(checked, write_plugin, tmp_path, monkeypatch, told):
     """Train with a plugin in whose hook a signal comes; returns what was raised, said and heard."""
     names = load_registry(discover=False, start=tmp_path, plugin_files=[write_plugin(WATCHER, "watcher")])
     folder = tmp_path / "run"
@@ -60,11 +51,10 @@ def struck(checked, write_plugin, tmp_path, monkeypatch):
     def train(hook, name):
         monkeypatch.setenv("STRIKE", hook)
         monkeypatch.setenv("WITH", name)
-        reporter = Told()
-        session = RunSession(checked(), names.plugins, folder, reporter)
+        session = RunSession(checked(), names.plugins, folder, told)
         with pytest.raises(Stopped) as stopped:
             session.train()
-        return stopped.value, reporter.said, (folder / "heard.txt").read_text().splitlines()
+        return stopped.value, told.said, (folder / "heard.txt").read_text().splitlines()
 
     return train
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -143,7 +142,7 @@ def split_tiles(
     every: list[list[Tile]] = []
     for scene in scenes:
         blocks = _blocks(scene, side, stride, block)
-        held = sorted(blocks, key=_draw)[: int(held_out * len(blocks) + _draw(scene.name))]
+        held = sorted(blocks, key=p2pkit.hashed_share)[: int(held_out * len(blocks) + p2pkit.hashed_share(scene.name))]
         train += [tile for name, tiles in blocks.items() if name not in held for tile in tiles]
         val += [tile for name in held for tile in blocks[name]]
         every += blocks.values()
@@ -164,10 +163,6 @@ def _blocks(scene: Scene, side: int, stride: int, block: int) -> dict[str, list[
         if tiles := [Tile(scene, row, column, side) for row, column in product(rows, columns)]:
             blocks[f"{scene.name}/{top}_{left}"] = tiles
     return blocks
-
-
-def _draw(name: str) -> float:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
 @dataclass(frozen=True)

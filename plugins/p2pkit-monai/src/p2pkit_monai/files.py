@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -84,7 +83,7 @@ def find(root: Path, patterns: Mapping[str, str], held_out: float) -> dict[str, 
             raise ComponentError(f"there is no {side} of {names}", remedy=remedy, parameter=side)
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
     for (split, name), path in sorted(source.items()):
-        chosen = split or ("val" if _share(name) < held_out else "train")
+        chosen = split or ("val" if p2pkit.hashed_share(name) < held_out else "train")
         splits[chosen].append(Item(name, root / path, root / target[split, name]))
     return {split: tuple(items) for split, items in splits.items() if items}
 
@@ -131,7 +130,3 @@ def _matching(paths: list[str], pattern: str) -> dict[tuple[str, str], str]:
     matcher = re.compile(written.replace(r"\{split\}", f"(?P<split>{'|'.join(SPLITS)})"))
     matches = ((matcher.fullmatch(path), path) for path in paths)
     return {(found.groupdict().get("split", ""), found["name"]): path for found, path in matches if found}
-
-
-def _share(name: str) -> float:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
