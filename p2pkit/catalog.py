@@ -55,24 +55,25 @@ def entries(registry: Registry | None, kind: str | None = None) -> list[Entry]:
 
 
 def _entry(registry: Registry, kind: str, name: str) -> Entry:
-    part = registry.resolve(kind, name)
-    component = part.component
-    if part.alias is None:
-        return Entry(kind, name, component.plugin, component.summary)
-    filled = ", ".join(f"{key}={value}" for key, value in part.params.items())
-    summary = registry.aliases(kind)[name].summary or component.summary
-    return Entry(kind, name, component.plugin, summary, f"{component.name}({filled})")
+    offer = registry.offer(kind, name)
+    assert offer is not None, "it is one of the names"
+    alias = registry.aliases(kind).get(name)
+    if alias is None:
+        return Entry(kind, name, offer.plugin, offer.summary)
+    filled = ", ".join(f"{key}={value}" for key, value in alias.params.items())
+    return Entry(kind, name, offer.plugin, alias.summary or offer.summary, f"{offer.name}({filled})")
 
 
 def plugin_entries(registry: Registry) -> list[dict[str, Json]]:
-    """Tell of every plugin that was found what became of it."""
+    """Tell of every plugin that was found what became of it, once it is imported."""
+    registry.plugins.import_all()
     return [
         {
             "name": plugin.name,
             "state": plugin.state,
             "origin": plugin.origin,
             "version": plugin.version,
-            "offers": [f"{component.kind} {component.full_name}" for component in plugin.components],
+            "offers": [f"{offer.kind} {offer.full_name}" for offer in plugin.offers],
             "events": list(plugin.events),
             "error": plugin.error,
             "left_out": list(plugin.left_out),
@@ -91,22 +92,30 @@ def kind_of(registry: Registry, name: str, kind: str | None = None) -> str:
     Raises:
         RegistryError: Nothing is called so, or several kinds know the name.
     """
-    wrong = {each: _problems(registry, each, name) for each in KIND_NAMES}
-    wrong[RECIPE] = () if name in recipe_names() else (Problem("", f"there is no recipe {name!r}"),)
-    if kind is not None and wrong.get(singular(kind), ()):
-        raise RegistryError(wrong[singular(kind)])
-    kinds = [each for each, problems in wrong.items() if not problems and singular(kind or each) == each]
+    wanted = singular(kind) if kind else None
+    kinds = [each for each in KIND_NAMES if registry.offer(each, name) is not None]
+    kinds += [RECIPE] if name in recipe_names() else []
+    kinds = [each for each in kinds if wanted in (None, each)]
     if len(kinds) > 1:
         cause = f"{name!r} is the name of a {' and of a '.join(kinds)}"
         raise RegistryError(Problem("", cause, f"add --kind {kinds[0]} or --kind {kinds[1]}"))
-    contested = [problem for (each, known), problem in registry.contested().items() if known == name]
-    if not kinds and contested:
-        raise RegistryError(contested)
+    if not kinds and registry.plugins.import_all():
+        return kind_of(registry, name, kind)
     if not kinds:
-        remedies = [problem.remedy for problems in wrong.values() for problem in problems]
-        near = "; ".join(remedy for remedy in remedies if "did you mean" in remedy)
-        raise RegistryError(Problem("", f"no component is called {name!r}", near or "`p2pkit list` shows all names"))
+        raise RegistryError(_nothing_called(registry, name, wanted))
     return kinds[0]
+
+
+def _nothing_called(registry: Registry, name: str, kind: str | None) -> Sequence[Problem]:
+    """Say why a name means nothing, or nothing of a kind."""
+    if kind == RECIPE:
+        return [Problem("", f"there is no recipe {name!r}")]
+    if kind is not None:
+        return _problems(registry, kind, name)
+    contested = [problem for (_, known), problem in registry.contested().items() if known == name]
+    remedies = [problem.remedy for each in KIND_NAMES for problem in _problems(registry, each, name)]
+    near = "; ".join(remedy for remedy in remedies if "did you mean" in remedy)
+    return contested or [Problem("", f"no component is called {name!r}", near or "`p2pkit list` shows all names")]
 
 
 def singular(kind: str) -> str:

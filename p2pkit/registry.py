@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.plugins.loading import OWN, Plugins
+from p2pkit.plugins.offers import Offer
 from p2pkit.plugins.one_file import brought_along, is_known, untrusted
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
@@ -84,26 +85,15 @@ class Registry:
     trust: bool = False
     trusted: tuple[str, ...] = ()
 
-    @cached_property
-    def _by_name(self) -> dict[tuple[str, str], list[Component]]:
-        table: dict[tuple[str, str], list[Component]] = {}
-        for component in self.plugins.components:
-            table.setdefault((component.kind, component.name), []).append(component)
-        return table
-
-    def components(self, kind: str, name: str) -> Sequence[Component]:
-        """Return every plugin's component of that kind and bare name."""
-        return self._by_name.get((kind, name), [])
-
     def aliases(self, kind: str) -> Mapping[str, Alias]:
         """Return the aliases of a kind."""
         return self.file.aliases.get(kind, {})
 
     def names(self, kind: str) -> list[str]:
         """Return every name of a kind that a config can use: aliases, bare names, full names of outside plugins."""
-        components = [component for component in self.plugins.components if component.kind == kind]
-        full = {component.full_name for component in components if component.plugin != OWN}
-        bare = {component.name for component in components if len(self._candidates(kind, component.name)) == 1}
+        offers = [offer for offer in self.plugins.offers if offer.kind == kind]
+        full = {offer.full_name for offer in offers if offer.plugin != OWN}
+        bare = {offer.name for offer in offers if len(self._candidates(kind, offer.name)) == 1}
         aliases = {name for name, alias in self.aliases(kind).items() if len(self._candidates(kind, alias.use)) == 1}
         return sorted({*aliases, *bare, *full})
 
@@ -146,24 +136,35 @@ class Registry:
 
     def contested(self) -> dict[tuple[str, str], Problem]:
         """Return, by kind and name, each bare name that several plugins offer and nothing settles."""
-        several = {key: self._candidates(*key) for key in self._by_name}
+        names = dict.fromkeys((offer.kind, offer.name) for offer in self.plugins.offers)
+        several = {key: self._candidates(*key) for key in names}
         return {key: self._ambiguous(*key, found) for key, found in several.items() if len(found) > 1}
 
-    def _candidates(self, kind: str, name: str) -> list[Component]:
+    def offer(self, kind: str, name: str) -> Offer | None:
+        """Return the one offer that a name or an alias means; None where there is none or several. Imports nothing."""
+        alias = self.aliases(kind).get(name)
+        found = self._candidates(kind, alias.use if alias else name)
+        return found[0] if len(found) == 1 else None
+
+    def _candidates(self, kind: str, name: str) -> list[Offer]:
         """List who may be meant: one where `prefer`, our own name or an explicit plugin settles it."""
         plugin, _, bare = name.rpartition(":")
-        found = self.components(kind, bare)
-        owner = plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(c.plugin == OWN for c in found) else "")
-        return [component for component in found if not owner or component.plugin == owner]
+        found = self.plugins.offering(kind, bare)
+        owner = plugin or self.file.prefer.get(f"{kind}/{bare}") or (OWN if any(o.plugin == OWN for o in found) else "")
+        return [offer for offer in found if not owner or offer.plugin == owner]
 
     def _component(self, kind: str, name: str) -> Component:
+        """Import whose component a name means; where what is remembered has no answer, import all."""
         candidates = self._candidates(kind, name)
-        if len(candidates) == 1:
-            return candidates[0]
+        found = self.plugins.component(candidates[0]) if len(candidates) == 1 else None
+        if found is not None:
+            return found
+        if self.plugins.import_all() or candidates != self._candidates(kind, name):
+            return self._component(kind, name)
         raise RegistryError(self._ambiguous(kind, name, candidates) if candidates else self._unknown(kind, name))
 
-    def _ambiguous(self, kind: str, name: str, candidates: Sequence[Component]) -> Problem:
-        full = [component.full_name for component in candidates]
+    def _ambiguous(self, kind: str, name: str, candidates: Sequence[Offer]) -> Problem:
+        full = [offer.full_name for offer in candidates]
         line = f"prefer: {{{kind}/{name}: {candidates[0].plugin}}}"
         cause = f"several plugins offer a {kind} {name!r}: {', '.join(full)}"
         return Problem("", cause, f"write one of these full names, or in registry.yaml `{line}`")
@@ -207,7 +208,7 @@ def load_registry(
     packaged = resources.files("p2pkit").joinpath(FILE)
     base = packaged if packaged.is_file() else Path(__file__).parent.parent / FILE  # the latter in an editable install
     own = Path(path) if path is not None else _nearest(start or Path.cwd())
-    data = read_mapping(base, FILE, RegistryError)
+    data = shipped = read_mapping(base, FILE, RegistryError)
     origin = FILE
     if own is not None:
         origin = str(own)
@@ -216,10 +217,11 @@ def load_registry(
         data = _overlay(data, read_mapping(own, origin, RegistryError))
     file = _validate(data, origin)
     enable = None if file.plugins.enable == "all" else file.plugins.enable
-    plugins = Plugins(enable=enable, block=file.plugins.block, files=tuple(map(Path, plugin_files)), discover=discover)
+    files = tuple(map(Path, plugin_files))
+    plugins = Plugins(enable=enable, block=file.plugins.block, files=files, discover=discover, remember=True)
     # Whoever was given a folder with a model in it has not read what a file in it trusts.
     registry = Registry(file, plugins, origin, trusted=() if path is None else tuple(file.plugins.trust))
-    problems = list(_wrong_names(registry))
+    problems = list(_wrong_names(registry, _validate(shipped, FILE)))
     if problems:
         raise RegistryError(problems)
     return registry
@@ -269,13 +271,13 @@ def _validate(data: dict[str, Json], origin: str) -> RegistryFile:
         raise RegistryError(first_problems(error.errors(), tell)) from None
 
 
-def _wrong_names(registry: Registry) -> list[Problem]:
-    """Check every alias and preference, except those that lead to a plugin which is not loaded."""
+def _wrong_names(registry: Registry, shipped: RegistryFile) -> list[Problem]:
+    """Check every alias and preference that is not p2pkit's own, except those of a plugin which is not loaded."""
     absent = {plugin.name for plugin in registry.plugins.found if plugin.state != "loaded"}
     problems = []
     for kind, aliases in registry.file.aliases.items():
         for name, alias in aliases.items():
-            if alias.use.rpartition(":")[0] not in absent:
+            if alias != shipped.aliases.get(kind, {}).get(name) and alias.use.rpartition(":")[0] not in absent:
                 problems += _alias_problems(registry, kind, name, alias)
     for key, plugin in registry.file.prefer.items():
         if plugin not in absent:
@@ -301,7 +303,7 @@ def _preference_problems(registry: Registry, key: str, plugin: str) -> list[Prob
     kind, slash, name = key.partition("/")
     if kind not in KIND_NAMES or not slash:
         return [Problem(path, "not of the form kind/name", f"e.g. generator/swin_unet; kinds: {', '.join(KIND_NAMES)}")]
-    offering = [component.plugin for component in registry.components(kind, name)]
+    offering = [offer.plugin for offer in registry.plugins.offering(kind, name)]
     if plugin in offering:
         return []
     remedy = f"plugins that do: {', '.join(offering) or 'none'}"

@@ -10,7 +10,6 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from p2pkit.components import Tracker
 from p2pkit.config.flat import component_name
 from p2pkit.config.model import LossConfig, OptimizerConfig, RunConfig
 from p2pkit.config.phases import Phase, phase_problems, phases_of, terms_in_use
@@ -184,10 +183,13 @@ class _Finder:
 
     def trackers(self, written: Mapping[str, TrackerConfig]) -> dict[str, Part]:
         """Find those that a config names, and those that always take part and are not left out."""
-        offered = [c for c in self.registry.plugins.components if isinstance(c, Tracker) and c.always]
+        offered = [offer for offer in self.registry.plugins.offers if offer.always]
         named = {item.use: name for name, item in written.items()}
-        unasked = [c for c in offered if not {c.name, c.full_name} & named.keys()]
-        found: dict[str, Part | None] = {c.name: Part(f"tracking.trackers.{c.name}", c) for c in unasked}
+        unasked = [offer for offer in offered if not {offer.name, offer.full_name} & named.keys()]
+        paths = {offer.name: f"tracking.trackers.{offer.name}" for offer in unasked}
+        found: dict[str, Part | None] = {
+            offer.name: self.registry.resolve("tracker", offer.full_name, path=paths[offer.name]) for offer in unasked
+        }
         for name, item in written.items():
             if item.enabled:
                 found[name] = self.part("tracker", f"tracking.trackers.{name}", item)

@@ -25,6 +25,7 @@ def look(path: Path | None, plugin_files: Sequence[Path]) -> Iterator[Finding]:
     packaged = registry.origin == FILE and path is None
     yield Finding("names", FILE, "fine", "the one that ships with p2pkit" if packaged else registry.origin)
     yield from _collisions(registry)
+    registry.plugins.import_all()
     for plugin in registry.plugins.found:
         if plugin.origin != OWN or plugin.state != "loaded":
             yield _plugin(plugin, registry.origin)

@@ -89,6 +89,8 @@ class Events:
         self.tell = tell or note
         self.strict = strict
         self.listening: list[_Hooks | _Tracker] = [_Tracker(*each) for each in (trackers or {}).items()]
+        for complaint in plugins.import_listeners():
+            note(complaint)
         self.listening += [_Hooks(plugins, p.name) for p in plugins.found if p.state == "loaded" and p.events]
         self.interrupted: set[_Hooks | _Tracker] = set()
         self.told: set[_Hooks | _Tracker] = set()  # that the run has ended
@@ -155,4 +157,5 @@ def replay(plugins: Plugins, folder: Path) -> list[str]:
     Raises:
         PluginError: A tracker can't be reached.
     """
+    plugins.import_listeners()
     return [str(sentence) for sentence in plugins.manager.hook.p2pkit_replay(folder=folder)]

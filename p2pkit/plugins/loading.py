@@ -20,8 +20,10 @@ from p2pkit import hookspecs
 from p2pkit.components import KINDS, OFFERS, Component, Reader
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import PLUGIN_API
+from p2pkit.plugins.offers import Known, Offer, Remembered
 from p2pkit.plugins.one_file import OneFile
-from p2pkit.untyped import Untyped
+from p2pkit.types import FileReader
+from p2pkit.untyped import Plain, Untyped
 
 GROUP = "p2pkit.plugins"
 OWN = "p2pkit"
@@ -51,6 +53,7 @@ class Plugin:
         origin: Distribution, file or `p2pkit` itself.
         version: The distribution's version, empty for a file.
         state: What became of it.
+        offers: What it offers, by name; known of one that has not been imported yet, too.
         components: What it offers.
         events: The run-event hooks it implements.
         error: Why it failed, empty otherwise.
@@ -61,6 +64,7 @@ class Plugin:
     origin: str
     version: str
     state: State
+    offers: tuple[Offer, ...] = ()
     components: tuple[Component, ...] = ()
     events: tuple[str, ...] = ()
     error: str = ""
@@ -74,6 +78,12 @@ class _Candidate:
     origin: str
     version: str
     load: Callable[[], object]
+    module: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is remembered by."""
+        return f"{self.name} = {self.module} of {self.origin} {self.version}"
 
     def named_in(self, names: Collection[str]) -> bool:
         """Whether a list names it, as `plugin` or as `plugin@distribution`."""
@@ -94,6 +104,7 @@ class Plugins:
         files: One-file plugins; unlike the others, one that fails is an error at once.
         brought: One-file plugins that a model brings along: as `files`, but `enable` and `block` hold for them.
         discover: Whether to look for installed plugins.
+        remember: Whether a plugin of which all offers are remembered is imported only when one of them is asked for.
     """
 
     def __init__(
@@ -104,8 +115,12 @@ class Plugins:
         files: Sequence[Path | OneFile] = (),
         brought: Sequence[OneFile] = (),
         discover: bool = True,
+        remember: bool = False,
     ) -> None:
-        self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover}
+        self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover, "remember": remember}
+        self._remembered = Remembered() if remember else None
+        self._waiting: dict[str, _Candidate] = {}
+        self._by_name: dict[tuple[str, str], list[Offer]] | None = None
         self._brought = tuple(brought)
         self.files: dict[str, OneFile] = {}
         self.manager = pluggy.PluginManager("p2pkit")
@@ -124,6 +139,7 @@ class Plugins:
                 self._note(candidate, "failed", error=_contested(candidate.name, claims[candidate.name]))
             else:
                 self._add(candidate)
+        self._save()
         for given in files:
             self._add_file(given if isinstance(given, OneFile) else OneFile.read(given))
         for file in brought:
@@ -149,8 +165,56 @@ class Plugins:
 
     @property
     def components(self) -> list[Component]:
-        """All components of all loaded plugins, built-ins first."""
+        """All components of all loaded plugins, built-ins first; imports what has not been yet."""
+        self.import_all()
         return [component for plugin in self.found for component in plugin.components]
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What all plugins offer, by name; imports nothing."""
+        return [offer for plugin in self.found for offer in plugin.offers]
+
+    def offering(self, kind: str, name: str) -> list[Offer]:
+        """Return every plugin's offer of that kind and bare name; imports nothing."""
+        if self._by_name is None:
+            self._by_name = defaultdict(list)
+            for offer in self.offers:
+                self._by_name[offer.kind, offer.name].append(offer)
+        return self._by_name.get((kind, name), [])
+
+    def component(self, offer: Offer) -> Component | None:
+        """Return the component of an offer; None where its plugin, once it is imported, no longer has it."""
+        owner = next((plugin for plugin in self.found if offer in plugin.offers), None)
+        if owner is None:
+            return None
+        found = self._import(owner).components
+        return next((each for each in found if (each.kind, each.full_name) == (offer.kind, offer.full_name)), None)
+
+    def import_all(self) -> bool:
+        """Import what has not been yet; say whether there was anything."""
+        waiting = [plugin for plugin in self.found if plugin.name in self._waiting]
+        return bool([self._import(plugin) for plugin in waiting])
+
+    def import_listeners(self) -> list[str]:
+        """Import whoever hears of runs; say of each that can't be why."""
+        before = self.complaints()
+        for plugin in [plugin for plugin in self.found if plugin.events]:
+            self._import(plugin)
+        return [complaint for complaint in self.complaints() if complaint not in before]
+
+    def _import(self, plugin: Plugin) -> Plugin:
+        """Import a plugin that is known by its offers alone; what comes of it takes their place."""
+        candidate = self._waiting.pop(plugin.name, None)
+        if candidate is None:
+            return plugin
+        imported = self.found[self.found.index(plugin)] = self._imported(candidate)
+        self._by_name = None
+        self._save()
+        return imported
+
+    def _save(self) -> None:
+        if self._remembered is not None:
+            self._remembered.save()
 
     @property
     def failed(self) -> list[Plugin]:
@@ -172,15 +236,37 @@ class Plugins:
         return {plugin.name: plugin.version or plugin.origin for plugin in loaded}
 
     def _note(self, candidate: _Candidate, state: State, **more: Untyped) -> Plugin:
-        plugin = Plugin(candidate.name, candidate.origin, candidate.version, state, **more)
+        plugin = _told(candidate, state, **more)
         self.found.append(plugin)
+        self._by_name = None
         return plugin
 
     def _add(self, candidate: _Candidate) -> Plugin:
-        """Load one plugin; whatever goes wrong stays its own affair and leaves no trace in the manager."""
-        taken = _taken(self.manager, candidate)
+        """Take one plugin up: by what is known of it, or by importing it."""
+        known = self._known(candidate)
+        if known is not None:
+            self._waiting[candidate.name] = candidate
+            self._register_readers(known.offers)
+            return self._note(candidate, "loaded", offers=known.offers, events=known.events)
+        for plugin in self.found:
+            if plugin.name in self._waiting and self._waiting[plugin.name].module == candidate.module:
+                self._import(plugin)  # the first of two names for one module has it
+        plugin = self._imported(candidate)
+        self.found.append(plugin)
+        self._by_name = None
+        return plugin
+
+    def _known(self, candidate: _Candidate) -> Known | None:
+        if self._remembered is None or not candidate.module or self._taken(candidate):
+            return None
+        return self._remembered.get(candidate.key, self._remembered.stamp(candidate.module))
+
+    def _imported(self, candidate: _Candidate) -> Plugin:
+        """Import one plugin; whatever goes wrong stays its own affair and leaves no trace in the manager."""
+        taken = self._taken(candidate)
         if taken:
-            return self._note(candidate, "failed", error=taken)
+            return _told(candidate, "failed", error=taken)
+        stamp = self._remembered.stamp(candidate.module) if self._remembered and candidate.module else ""
         try:
             with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's answer
                 module = candidate.load()
@@ -195,13 +281,37 @@ class Plugins:
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and none may stop the others
             if self.manager.has_plugin(candidate.name):
                 self.manager.unregister(name=candidate.name)
-            return self._note(candidate, "failed", error=_sentence(error))
-        left_out = tuple(map(_sentence, unusable))
-        for reader in (each for each in components if isinstance(each, Reader)):
+            return _told(candidate, "failed", error=_sentence(error))
+        offers, left_out = tuple(map(Offer.of, components)), tuple(map(_sentence, unusable))
+        if self._remembered is not None and not left_out:
+            self._remembered.put(candidate.key, Known(stamp, offers, events))
+        self._register_readers(offers)
+        return _told(candidate, "loaded", offers=offers, components=tuple(components), events=events, left_out=left_out)
+
+    def _register_readers(self, offers: Sequence[Offer]) -> None:
+        for offer in (each for each in offers if each.kind == Reader.kind):
             from p2pkit.images.formats import register  # not where names alone are listed: it takes long
 
-            register(reader.full_name, reader.suffixes, partial(reader.build, None))
-        return self._note(candidate, "loaded", components=tuple(components), events=events, left_out=left_out)
+            register(offer.full_name, offer.suffixes, partial(self._reader, offer))
+
+    def _reader(self, offer: Offer, params: Plain) -> FileReader:
+        component = self.component(offer)
+        if component is None:
+            raise OSError(f"its plugin can't be imported, or no longer has it: {'; '.join(self.complaints())}")
+        made: FileReader = component.build(None, params)
+        return made
+
+    def _taken(self, candidate: _Candidate) -> str:
+        """Say why a plugin can't have its name; empty where it can."""
+        if candidate.namespace == OWN and candidate.origin != OWN:
+            return f"the name {OWN!r} is {OWN}'s own; rename the entry point or file"
+        if candidate.name in self._waiting or self.manager.has_plugin(candidate.name):
+            return f"another plugin is already called {candidate.name!r}; uninstall or block one of the two"
+        return ""
+
+
+def _told(candidate: _Candidate, state: State, **more: Untyped) -> Plugin:
+    return Plugin(candidate.name, candidate.origin, candidate.version, state, **more)
 
 
 def _sentence(error: BaseException) -> str:
@@ -215,15 +325,6 @@ def _contested(name: str, distributions: Sequence[str]) -> str:
     return f"{owners} both have a plugin {name!r}, so neither is imported; uninstall one, or write `{line}`"
 
 
-def _taken(manager: pluggy.PluginManager, candidate: _Candidate) -> str:
-    """Say why a plugin can't have its name; empty where it can."""
-    if candidate.namespace == OWN and candidate.origin != OWN:
-        return f"the name {OWN!r} is {OWN}'s own; rename the entry point or file"
-    if manager.has_plugin(candidate.name):
-        return f"another plugin is already called {candidate.name!r}; uninstall or block one of the two"
-    return ""
-
-
 def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Collection[str]) -> State:
     if candidate.named_in(block):
         return "blocked"
@@ -235,13 +336,14 @@ def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Colle
 def _builtin() -> Iterator[_Candidate]:
     version = importlib.metadata.version("p2pkit")
     for name, module in BUILTIN:
-        yield _Candidate(name, OWN, OWN, version, lambda module=module: importlib.import_module(module))  # type: ignore[misc]  # bound early
+        yield _Candidate(name, OWN, OWN, version, partial(importlib.import_module, module), module)
 
 
 def _installed() -> Iterator[_Candidate]:
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         dist = entry.dist
-        yield _Candidate(entry.name, entry.name, dist.name if dist else "?", dist.version if dist else "", entry.load)
+        origin, version = (dist.name, dist.version) if dist else ("?", "")
+        yield _Candidate(entry.name, entry.name, origin, version, entry.load, entry.value)
 
 
 def _one_file(file: OneFile) -> _Candidate:
