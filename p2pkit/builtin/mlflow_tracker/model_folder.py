@@ -16,13 +16,15 @@ import numpy as np
 from PIL import Image
 
 import p2pkit
-from p2pkit import ImageSpec, PairSpec
+from p2pkit import ImageSpec, PairSpec, VectorSpec
 from p2pkit.builtin.mlflow_tracker import p2pkit_model
 from p2pkit.builtin.mlflow_tracker.portable import write_program
+from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
 _DATA = "generator"
 
@@ -63,20 +65,42 @@ def write_model(folder: Path, contents: Contents, **identity: str) -> str:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         data = Path(temporary, _DATA)
         data.mkdir()
-        _write_facts(data, contents.images)
+        facts = _facts(contents)
+        (data / p2pkit_model.FACTS).write_text(json.dumps(facts), encoding="utf-8")
         if contents.whole:
             p2pkit.copy_for_inference(contents.checkpoint, data / p2pkit_model.CHECKPOINT)
             why = _write_program(contents, data)
         else:
             where = {"checkpoint": str(contents.checkpoint.absolute())}
             (data / p2pkit_model.WHERE).write_text(json.dumps(where), encoding="utf-8")
-        _save(data, folder, contents, why, **identity)
+        _save(data, folder, contents, why, facts, **identity)
     return why
 
 
-def _write_facts(data: Path, images: PairSpec) -> None:
-    stored = str(p2pkit.stored_type(images.source)).removeprefix("torch.")
-    (data / p2pkit_model.FACTS).write_text(json.dumps({"source": stored}), encoding="utf-8")
+def _facts(contents: Contents) -> Plain:
+    """Say what sources are, and what the generator takes beside them, if anything."""
+    facts: Plain = {"source": _stored(contents.images.source)}
+    if not contents.images.extras:
+        return facts
+    try:
+        translator = p2pkit.load(contents.checkpoint, device="cpu")
+    except p2pkit.P2pkitError:  # then it takes what p2pkit, where it can be loaded, takes by itself
+        return facts
+    taken, texts = translator.companions, translator.companions.described()
+    beside = {
+        name: {**_kind(spec), "needed": name in taken.needed, "text": texts[name]} for name, spec in taken.specs.items()
+    }
+    return {**facts, "beside": beside, "seed": translator.seed} if beside else facts
+
+
+def _kind(spec: ImageSpec | VectorSpec) -> Plain:
+    if isinstance(spec, VectorSpec):
+        return {"kind": spec.kind, "size": spec.size, "names": list(spec.names)}
+    return {"kind": spec.kind, "channels": 1 if spec.kind == "labels" else spec.channels, "stored": _stored(spec)}
+
+
+def _stored(spec: ImageSpec) -> str:
+    return str(p2pkit.stored_type(spec)).removeprefix("torch.")
 
 
 def _write_program(contents: Contents, data: Path) -> str:
@@ -89,7 +113,7 @@ def _write_program(contents: Contents, data: Path) -> str:
     return ""
 
 
-def _save(data: Path, folder: Path, contents: Contents, why: str, **identity: str) -> None:
+def _save(data: Path, folder: Path, contents: Contents, why: str, facts: Plain, **identity: str) -> None:
     """Let MLflow write the folder, without its advice on type hints."""
     needed = list(contents.requirements)
     program = (data / p2pkit_model.PROGRAM).is_file()
@@ -112,26 +136,62 @@ def _save(data: Path, folder: Path, contents: Contents, why: str, **identity: st
             loader_module=Path(p2pkit_model.__file__).stem,
             data_path=str(data),
             code_paths=[p2pkit_model.__file__],
-            signature=signature(contents.images),
-            input_example=example(contents.images),
+            signature=signature(facts),
+            input_example=example(contents.images, facts),
             pip_requirements=needed,
             model_config={"trust": False},  # what is not named here, MLflow lets nobody set
             mlflow_model=description,
         )
 
 
-def signature(images: PairSpec) -> ModelSignature:
-    """Return the form of what a model takes: an array of stored images, or files; MLflow has no name for both."""
+def signature(facts: Plain) -> ModelSignature:
+    """Return the form of what a model takes: an array of stored images, or files; MLflow has no name for both.
+
+    What may be given beside a source is columns of a table; what is drawn has a seed.
+    """
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
     anything = Schema([TensorSpec(np.dtype("O"), (-1,))])
-    return ModelSignature(anything, anything)
+    beside = facts.get("beside", {})
+    drawn = any(about["kind"] == "noise" for about in beside.values())
+    seeds = ParamSchema([ParamSpec("seed", DataType.long, facts["seed"])]) if drawn else None
+    columns = [ColSpec(AnyType(), name, about["needed"]) for name, about in beside.items()]
+    given = Schema([ColSpec(AnyType(), "source"), *columns]) if _is_table(facts) else anything
+    return ModelSignature(given, anything, seeds)
 
 
-def example(images: PairSpec) -> NDArray[np.generic]:
-    """Return what a model can be given: a file in base64, or an array where no file holds its sources."""
-    source = images.source
+def _is_table(facts: Plain) -> bool:
+    return any(about["kind"] != "noise" for about in facts.get("beside", {}).values())
+
+
+def example(images: PairSpec, facts: Plain) -> NDArray[np.generic] | DataFrame:
+    """Return what a model can be given: a file in base64, or an array where no file holds its sources.
+
+    Of a generator that takes more beside its source it is a table of these.
+    """
+    sources = _image(images, images.source)
+    if not _is_table(facts):
+        return sources
+    import pandas
+
+    row: dict[str, object] = {"source": sources[0]}
+    for name, about in facts["beside"].items():
+        spec = images.extras[name]
+        if isinstance(spec, ImageSpec):
+            row[name] = _image(images, spec)[0]
+        elif about["needed"]:
+            row[name] = (*spec.names, 0)[0] if spec.kind == "class" else [0.0] * spec.size
+    return pandas.DataFrame([{name: _listed(value) for name, value in row.items()}])
+
+
+def _listed(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _image(images: PairSpec, source: ImageSpec) -> NDArray[np.generic]:
+    """Return a source, or an image beside it, as a model can be given it."""
     shape = images.size
     if _fits_png(source) and images.dims == 2:
         ramp = np.linspace(0, 255 if source.kind == "intensity" else source.channels - 1, images.width)
@@ -140,11 +200,8 @@ def example(images: PairSpec) -> NDArray[np.generic]:
         Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG")
         return np.array([base64.b64encode(file.getvalue()).decode()], dtype=object)
     channels = 1 if source.kind == "labels" else source.channels
-    kind = str(p2pkit.stored_type(source)).removeprefix("torch.")
-    return np.full((1, *shape, channels), source.low, dtype=kind)
+    return np.full((1, *shape, channels), source.low, dtype=_stored(source))
 
 
 def _fits_png(source: ImageSpec) -> bool:
-    return str(p2pkit.stored_type(source)) == "torch.uint8" and (
-        source.kind == "labels" or source.channels in (1, 3, 4)
-    )
+    return _stored(source) == "uint8" and (source.kind == "labels" or source.channels in (1, 3, 4))

@@ -12,7 +12,7 @@ from p2pkit.builtin.mlflow_tracker.p2pkit_model import FACTS, PROGRAM
 
 
 def write_program(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint's generator as a program, and what its images are.
+    """Write a checkpoint's generator as a program, and what its images are to what is known of them.
 
     Batch, height and width are free where the network allows it, else the size is that of training.
 
@@ -27,16 +27,14 @@ def write_program(checkpoint: Path, folder: Path) -> None:
     translator = p2pkit.load(checkpoint, engine={**plain, "device": "cpu"})
     images = translator.images
     graph = p2pkit.PortableGenerator(translator, stored=True, layout="NHWC")
-    if beside := [name for name in graph.inputs if name != "source"]:
-        cause = f"it takes {', '.join(beside)} beside the source, and MLflow's model is given images alone"
-        raise p2pkit.ModelError(p2pkit.Problem("generator", cause, "use p2pkit.load, or p2pkit export"))
     program, free = p2pkit.export_program(graph, height=images.height, width=images.width)
     p2pkit.save_program(program, folder / PROGRAM)
     labels = images.source.kind == "labels"
     facts = {"channels": 1 if labels else images.source.channels, "labels": labels}
     types = {"source": _name(p2pkit.stored_type(images.source)), "target": _name(p2pkit.stored_type(images.target))}
     size = None if free else [images.height, images.width]
-    (folder / FACTS).write_text(json.dumps({**facts, **types, "size": size}), encoding="utf-8")
+    known = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    (folder / FACTS).write_text(json.dumps({**known, **facts, **types, "size": size}), encoding="utf-8")
 
 
 def _name(kind: torch.dtype) -> str:

@@ -218,8 +218,8 @@ def test_without_p2pkit_and_without_a_program_there_is_a_sentence(
 
 def test_the_example_is_a_file_where_one_holds_the_sources() -> None:
     rgb, many = p2pkit.ImageSpec(3), p2pkit.ImageSpec(7)
-    assert isinstance(example(p2pkit.PairSpec(rgb, rgb, 8, 8))[0], str)
-    assert example(p2pkit.PairSpec(many, rgb, 8, 8)).shape == (1, 8, 8, 7)
+    assert isinstance(example(p2pkit.PairSpec(rgb, rgb, 8, 8), {})[0], str)
+    assert example(p2pkit.PairSpec(many, rgb, 8, 8), {}).shape == (1, 8, 8, 7)
 
 
 def test_the_model_has_the_statistics_that_its_mode_wants(
