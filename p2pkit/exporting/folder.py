@@ -16,23 +16,20 @@ from p2pkit.engine.storage.checkpoint import halve
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR, copy_for_inference
 from p2pkit.errors import ModelError, Problem
-from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.exporting.parity import TOLERANCE, Parity, measure, sources
-from p2pkit.exporting.program import export_program
-from p2pkit.inference.exported import Description, Format, Given, Run, runner, write_description
+from p2pkit.exporting.sources import sources
 from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
+from p2pkit.programs.exported import Arithmetic, write_description
+from p2pkit.programs.graph import PortableGenerator
+from p2pkit.programs.parity import TOLERANCE, Parity, measure
+from p2pkit.programs.runtimes import Given, Run
+from p2pkit.programs.writing import PLAIN, write_program
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
 from p2pkit.untyped import Json, Plain
 
-Precision = Literal["fp32", "fp16"]
 FORMATS = ("onnx", "openvino", "pt2", "safetensors")
-_PLAIN: dict[str, Json] = {
-    "engine.precision": "fp32", "engine.memory_format": "contiguous", "engine.convolutions": "direct"
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def export(
     format: Literal["onnx", "openvino", "pt2", "safetensors"] = "onnx",
     stored: bool = False,
     layout: Layout = "NCHW",
-    precision: Precision = "fp32",
+    precision: Arithmetic = "fp32",
     tolerance: float | None = None,
     license: str = "",
     registry: Registry | None = None,
@@ -99,7 +96,7 @@ def export(
     if output.exists():
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     checkpoint = find_checkpoint(model)
-    translator = load(checkpoint, device="cpu", registry=registry, **_PLAIN, **overrides)
+    translator = load(checkpoint, device="cpu", registry=registry, **PLAIN, **overrides)
     beside = translator.companions.described()
     inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
     use = f"p2pkit translate {{}} IN... -o OUT{inputs}"
@@ -115,7 +112,7 @@ def export(
             write_card(checkpoint, translator.images, partial, license=license, how=how, parity=parity, beside=beside)
             return ExportedFolder(output, output / GENERATOR, None, half, beside, use.format(output))
         graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
-        about, run = _write(graph, format, partial, precision)
+        about, run = write_program(graph, format, partial, precision=precision)
         measured = _checked(checkpoint, translator, run, graph.form, registry, precision, tolerance)
         write_description(partial, about)
         how = f"$ {use}".format(output.name)
@@ -127,40 +124,10 @@ def export(
     return ExportedFolder(output, output / about.file, about.size, measured, beside, use.format(output))
 
 
-def _write(
-    graph: PortableGenerator, kind: Format, folder: Path, precision: Literal["fp32", "fp16"]
-) -> tuple[Description, Run]:
-    """Write the program, and return what it is and what runs it."""
-    images = graph.images
-    program, free = export_program(graph, height=images.height, width=images.width)
-    file = formats.write(program, kind, folder, graph)
-    about = Description(
-        program=kind,
-        file=file.name,
-        images=images,
-        multiple=graph.multiple,
-        size=None if free else (images.height, images.width),
-        stored=graph.form.stored,
-        layout=graph.form.layout,
-        precision=precision,
-        extras=[name for name in graph.inputs if name != "source"],
-    )
-    if kind == "pt2":
-        loaded = torch.export.load(file).module()  # what has just been written here
-
-        def run(given: Given) -> NDArray[np.generic]:
-            with torch.no_grad():
-                made: NDArray[np.generic] = loaded(*map(torch.from_numpy, given.values())).numpy()
-            return made
-
-        return about, run
-    return about, runner(kind, file)
-
-
 def _halved(translator: Translator, folder: Path, registry: Registry, overrides: Plain) -> Run:
     """Keep a folder's weights in 16 bits, and return what runs the network by them."""
     halve(folder)
-    short = load(folder, device="cpu", registry=registry, **_PLAIN, **overrides)
+    short = load(folder, device="cpu", registry=registry, **PLAIN, **overrides)
 
     def run(given: Given) -> NDArray[np.generic]:
         tensors = {name: torch.from_numpy(values) for name, values in given.items()}
@@ -175,7 +142,7 @@ def _checked(
     run: Run,
     form: Form,
     registry: Registry,
-    precision: Precision,
+    precision: Arithmetic,
     tolerance: float | None,
 ) -> Parity:
     """Return how much a program differs from the network.

@@ -15,11 +15,11 @@ from p2pkit.engine.storage.evaluations import last_evaluation
 from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
-from p2pkit.exporting.parity import held_out
+from p2pkit.exporting.sources import held_out
 from p2pkit.images.convert import MOST, palette_of, stored_type, to_picture
-from p2pkit.inference.exported import is_exported
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
+from p2pkit.programs.exported import is_exported
 from p2pkit.registry import names_in_force
 from p2pkit.translation import load
 from p2pkit.types import ImageSpec, Samples

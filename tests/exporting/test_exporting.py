@@ -16,12 +16,13 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import PortableGenerator, export, export_program, formats, parity, save_program
-from p2pkit.exporting.parity import measure
-from p2pkit.exporting.program import example
+from p2pkit.exporting import PortableGenerator, export, export_program, save_program, sources
 from p2pkit.inference.companions import Input
-from p2pkit.inference.exported import runner
 from p2pkit.inference.forms import Form
+from p2pkit.programs import formats
+from p2pkit.programs.parity import measure
+from p2pkit.programs.program import example
+from p2pkit.programs.runtimes import runner
 from p2pkit.registry import names_in_force
 
 CPU = torch.device("cpu")
@@ -217,13 +218,13 @@ class Deep(nn.Module):
 def test_weights_are_compared_on_noise_whatever_they_take(monkeypatch, network, extras, depth):
     model = translator(network, extras=extras)
     model = replace(model, images=replace(model.images, depth=depth))
-    monkeypatch.setattr(parity, "held_out", lambda *asked: [])
+    monkeypatch.setattr(sources, "held_out", lambda *asked: [])
 
     def run(given):
         tensors = {name: torch.from_numpy(values) for name, values in given.items()}
         return model.network_values(*model.companions.together(tensors)).numpy()
 
-    inputs, of = parity.sources(Path("nowhere"), model, names_in_force(None))
+    inputs, of = sources.sources(Path("nowhere"), model, names_in_force(None))
     assert (len(inputs), of.partition(",")[0]) == (4, "sources of noise")
     assert measure(model, run, Form(), inputs, of).most == 0
     assert measure(model, lambda given: run(given) + 0.1, Form(), inputs, of).most == pytest.approx(12.75, rel=1e-3)
@@ -265,7 +266,9 @@ def test_weights_of_16_bits_are_half_as_large_and_checked(run, tmp_path):
 
 
 def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda given: given["source"] + 1))
+    monkeypatch.setattr(
+        "p2pkit.exporting.folder.write_program", lambda *given, **how: (None, lambda given: given["source"] + 1)
+    )
     with pytest.raises(ModelError, match="differs from the network by at most"):
         export(run.checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,9 @@ from torch.export import ExportedProgram
 
 from p2pkit.engine.storage.state import described
 from p2pkit.errors import ModelError, Problem, first_line
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.exporting.program import save_program
-from p2pkit.inference.exported import Format
+from p2pkit.programs.graph import PortableGenerator
+from p2pkit.programs.program import save_program
+from p2pkit.programs.runtimes import Format
 from p2pkit.untyped import Untyped
 
 FILES: dict[Format, str] = {"onnx": "model.onnx", "openvino": "model.xml", "pt2": "model.pt2"}
