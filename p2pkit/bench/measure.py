@@ -14,6 +14,7 @@ from p2pkit.bench.translating import bench_translate
 from p2pkit.config import Plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.planning import plan_run
+from p2pkit.programs.runtimes import Runtime
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sharding import plan_data
 from p2pkit.untyped import Json, Plain
@@ -74,6 +75,7 @@ def measure_translation(
     batches: Sequence[int] = (1, 8),
     rounds: int = 3,
     device: str = "auto",
+    runtimes: Sequence[Runtime] = (),
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
     **overrides: Json,
@@ -87,12 +89,13 @@ def measure_translation(
         batches: How many are translated at once; each is a row.
         rounds: How often each row is measured.
         device: Where to compute.
+        runtimes: What computes beside torch; each has rows of its own.
         registry: The names in force.
         note: Hears what is being measured.
         **overrides: Keys of the config to change.
     """
     plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
-    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
+    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, runtimes=runtimes, note=note)
 
 
 def measure_shards(

@@ -68,6 +68,10 @@ def translate(
     size: Annotated[int, typer.Option("--size", min=16, help="Height and width of the pictures.")] = 256,
     images: Annotated[int, typer.Option("--images", min=1, help="How many there are.")] = 32,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant translates them.")] = 3,
+    runtime: Annotated[
+        list[Literal["onnxruntime", "openvino"]] | None,
+        typer.Option("--runtime", help="What computes beside torch, as for translate --runtime; repeatable."),
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
     set_: Overrides = None,
@@ -84,6 +88,7 @@ def translate(
         batches=_numbers(batch),
         rounds=rounds,
         device=device,
+        runtimes=runtime or (),
         registry=registry(registry_file, plugin),
         note=_note,
         **overrides(set_),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import inspect
 import json
 from collections.abc import Callable
@@ -15,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import p2pkit
 from p2pkit.atomic_files import atomic_folder, cache_folder, remove_folder
 from p2pkit.engine.storage.find import run_of
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, GENERATOR, PROGRAMS, STATISTICS
@@ -118,7 +118,13 @@ def _key(checkpoint: Path, translator: Translator) -> str:
     """Return what stands for all that a program is made of: weights, images, mode and code."""
     weights = [record(file).sha256 for file in (checkpoint / GENERATOR, checkpoint / STATISTICS) if file.is_file()]
     mode = [translator.batch_norm, translator.dropout]
-    held = [p2pkit.__version__, weights, described(translator.images), mode, _code(translator.generator)]
+    held = [
+        importlib.metadata.version("p2pkit"),
+        weights,
+        described(translator.images),
+        mode,
+        _code(translator.generator),
+    ]
     return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:12]
 
 
