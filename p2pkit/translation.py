@@ -15,7 +15,7 @@ from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.planning import plan_of, with_brought
 from p2pkit.programs.exported import is_exported, load_exported
-from p2pkit.programs.runtimes import Runtime, require_runtime
+from p2pkit.programs.runtimes import Runtime, known_runtime
 from p2pkit.programs.writing import PLAIN, in_runtime
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, names_in_force
@@ -84,7 +84,7 @@ def load(
 
 def _for_program(runtime: Runtime, device: str, overrides: Plain) -> dict[str, Json]:
     """Return the keys to change for a network that a runtime is to compute."""
-    require_runtime(runtime)
+    known_runtime(runtime)
     _require_cpu(device, f"what {runtime} computes")
     if overrides.get("engine.precision", "fp32") not in ("auto", "fp32"):
         cause = f"{runtime} computes in fp32 here, not in {overrides['engine.precision']}"

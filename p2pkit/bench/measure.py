@@ -14,7 +14,6 @@ from p2pkit.bench.translating import bench_translate
 from p2pkit.config import Plan
 from p2pkit.engine.check import open_dataset
 from p2pkit.planning import plan_run
-from p2pkit.programs.runtimes import Runtime
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sharding import plan_data
 from p2pkit.untyped import Json, Plain
@@ -75,7 +74,7 @@ def measure_translation(
     batches: Sequence[int] = (1, 8),
     rounds: int = 3,
     device: str = "auto",
-    runtimes: Sequence[Runtime] = (),
+    runtimes: Sequence[str] = (),
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
     **overrides: Json,

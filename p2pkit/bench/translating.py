@@ -25,7 +25,7 @@ from p2pkit.errors import ConfigError
 from p2pkit.inference.translate import Translator
 from p2pkit.programs.exported import translator_of
 from p2pkit.programs.graph import PortableGenerator
-from p2pkit.programs.runtimes import Runtime, require_runtime
+from p2pkit.programs.runtimes import Runtime, known_runtime
 from p2pkit.programs.writing import write_program
 from p2pkit.types import ImageSpec, PairSpec
 from p2pkit.untyped import Json
@@ -38,7 +38,7 @@ def bench_translate(
     images: int = 32,
     batches: Sequence[int] = (1, 8),
     rounds: int = 3,
-    runtimes: Sequence[Runtime] = (),
+    runtimes: Sequence[str] = (),
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Json]:
     """Measure how fast a recipe's generator translates a folder of pictures, in turn with the plain loop.
@@ -60,8 +60,7 @@ def bench_translate(
         ConfigError: The recipe has no generator that can be built.
         ModelError: A runtime is not installed, or the generator is no program.
     """
-    for runtime in runtimes:
-        require_runtime(runtime)
+    chosen = [known_runtime(runtime) for runtime in runtimes]
     if plan.generator is None:
         raise ConfigError(plan.problems)
     spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
@@ -74,7 +73,7 @@ def bench_translate(
     with tempfile.TemporaryDirectory(prefix="p2pkit-bench-") as name:
         folder = Path(name)
         _draw(folder / "in", images, side)
-        by = {"": translator, **_programs(replace(translator, generator=plain), runtimes, folder, note)}
+        by = {"": translator, **_programs(replace(translator, generator=plain), chosen, folder, note)}
         variants: dict[str, Callable[[], object]] = {
             f"{runtime}batch_{batch}": partial(_folder, own, folder, f"{runtime}batch_{batch}", batch)
             for runtime, own in by.items()

@@ -69,9 +69,8 @@ def translate(
     images: Annotated[int, typer.Option("--images", min=1, help="How many there are.")] = 32,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant translates them.")] = 3,
     runtime: Annotated[
-        list[Literal["onnxruntime", "openvino"]] | None,
-        typer.Option("--runtime", help="What computes beside torch, as for translate --runtime; repeatable."),
-    ] = None,
+        str, typer.Option("--runtime", metavar="R,R", help="onnxruntime, openvino: rows of theirs beside torch's.")
+    ] = "",
     device: Device = "auto",
     as_json: AsJson = False,
     set_: Overrides = None,
@@ -88,7 +87,7 @@ def translate(
         batches=_numbers(batch),
         rounds=rounds,
         device=device,
-        runtimes=runtime or (),
+        runtimes=[name for name in runtime.split(",") if name],
         registry=registry(registry_file, plugin),
         note=_note,
         **overrides(set_),

@@ -29,7 +29,7 @@ from p2pkit.inference.translate import Translator
 from p2pkit.programs.runtimes import Format, Run, Runtime, runner
 
 DESCRIPTION = "p2pkit.json"
-Arithmetic = Literal["fp32", "fp16"]
+Arithmetic = Literal["fp32", "fp16", "int8"]
 _REMEDY = "copy the folder anew, or export the model again"
 
 

@@ -11,10 +11,10 @@ from p2pkit.extras.values import some
 from p2pkit.inference.companions import Input, stacked
 from p2pkit.inference.forms import Form
 from p2pkit.inference.translate import Translator
-from p2pkit.programs.runtimes import Run
+from p2pkit.programs.runtimes import Given, Run
 
-TOLERANCE = {"fp32": 1.0, "fp16": 8.0}
-"""The largest difference that is taken, in steps of 255 to the target's range."""
+TOLERANCE = {"fp32": 1.0, "fp16": 8.0, "int8": 255.0}
+"""The largest difference that is taken, in steps of 255 to the target's range; in 8 bits scores decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,26 @@ def measure(translator: Translator, run: Run, form: Form, sources: Sequence[Inpu
     whole = form.stored and target.kind == "labels"
     steps = 255 / (target.high - target.low) if form.stored else 127.5
     for each in sources:
-        planes, vectors = stacked([each])
-        source, extras = translator.companions.apart(planes, vectors)
-        given = {"source": source, **extras}
-        made = torch.from_numpy(
-            run({name: form.of(given[name], spec).numpy() for name, spec in translator.inputs.items()})
-        )
-        wanted = form.of(translator.network_values(planes, vectors), target)
+        made = torch.from_numpy(run(given(translator, form, each)))
+        wanted = form.of(translator.network_values(*stacked([each])), target)
         differ = (wanted != made).double() * 255 if whole else (wanted.double() - made.double()).abs() * steps
         apart.append(differ.flatten())
     together = torch.cat(apart)
     most = float(together.mean()) if whole else float(together.max())
     return Parity(most, float(together.mean()), len(sources), of)
+
+
+def given(translator: Translator, form: Form, source: Input) -> Given:
+    """Return what a program is given for a source.
+
+    Args:
+        translator: The network.
+        form: The form in which the program takes images.
+        source: The source, with what stands beside it.
+    """
+    planes, extras = translator.companions.apart(*stacked([source]))
+    held = {"source": planes, **extras}
+    return {name: form.of(held[name], spec).numpy() for name, spec in translator.inputs.items()}
 
 
 def noise(translator: Translator, count: int) -> list[Input]:

@@ -39,8 +39,7 @@ def runner(program: Format, file: Path, runtime: Runtime | None = None) -> Run:
     if program not in _OWN:
         cause = "a .pt2 file may hold code, which is not run here"
         raise ModelError(Problem(str(file), cause, "load it by torch.export.load, or export to onnx or safetensors"))
-    chosen = runtime or _OWN[program]
-    require_runtime(chosen)
+    chosen = known_runtime(runtime or _OWN[program])
     if program not in _READS[chosen]:
         readers = " or ".join(name for name, formats in _READS.items() if program in formats)
         raise ModelError(Problem("--runtime", f"{chosen} does not read {file}, which is {program}", f"say {readers}"))
@@ -50,23 +49,25 @@ def runner(program: Format, file: Path, runtime: Runtime | None = None) -> Run:
         raise ModelError(Problem(str(file), f"can't be run: {first_line(error)}")) from None
 
 
-def require_runtime(runtime: str) -> None:
-    """Make sure that there is a runtime.
+def known_runtime(name: str) -> Runtime:
+    """Return a runtime that is here.
 
     Args:
-        runtime: Its name.
+        name: What it is called.
 
     Raises:
         ModelError: It is none that is known, or it is not installed.
     """
-    if runtime not in _READS:
-        cause = f"there is no runtime {shortened(runtime)}"
+    found = next((runtime for runtime in _READS if runtime == name), None)
+    if found is None:
+        cause = f"there is no runtime {shortened(name)}"
         raise ModelError(Problem("--runtime", cause, f"say one of {', '.join(_READS)}"))
     try:
-        importlib.import_module(runtime)
+        importlib.import_module(found)
     except ImportError:
-        remedy = f"pip install 'p2pkit[{_EXTRA.get(runtime, 'export')}]'"
-        raise ModelError(Problem("--runtime", f"{runtime} is not installed", remedy)) from None
+        remedy = f"pip install 'p2pkit[{_EXTRA.get(found, 'export')}]'"
+        raise ModelError(Problem("--runtime", f"{found} is not installed", remedy)) from None
+    return found
 
 
 def _onnx_runtime(file: Path) -> Run:

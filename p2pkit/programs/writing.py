@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,7 @@ def write_program(
     folder: Path,
     *,
     precision: Arithmetic = "fp32",
+    examples: Sequence[Given] = (),
     runtime: Runtime | None = None,
 ) -> tuple[Description, Run]:
     """Write a program, and return what it is and what runs it; what it is has still to be written.
@@ -51,6 +52,7 @@ def write_program(
         kind: The format.
         folder: Where to.
         precision: The arithmetic.
+        examples: What it is given, by which 8 bits are chosen.
         runtime: What is to run it here; by default the one that it is made for.
 
     Raises:
@@ -58,7 +60,7 @@ def write_program(
     """
     images = graph.images
     program, free = export_program(graph, height=images.height, width=images.width)
-    file = formats.write(program, kind, folder, graph)
+    file = formats.write(program, kind, folder, graph, examples)
     about = Description(
         program=kind,
         file=file.name,

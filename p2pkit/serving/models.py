@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from p2pkit.engine.storage.evaluations import last_evaluation
+from p2pkit.engine.storage.evaluations import evaluation_of
 from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
@@ -131,9 +130,8 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
     scores: Mapping[str, float] = {}
-    with suppress(ModelError):
-        report = last_evaluation(run)[0] if run is not None else None
-        scores = {report.head(metric): value for metric, value in report.metrics.items()} if report else {}
+    if (found := evaluation_of(checkpoint)) is not None:
+        scores = {found[0].head(metric): value for metric, value in found[0].metrics.items()}
     return Served(own, translator, text, scores, _starts(checkpoint, translator, samples, options), checkpoint)
 
 

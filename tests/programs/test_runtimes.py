@@ -9,20 +9,20 @@ import pytest
 
 import p2pkit
 from p2pkit import DeviceError, ModelError
-from p2pkit.programs.runtimes import require_runtime, runner
+from p2pkit.programs.runtimes import known_runtime, runner
 
 
 def test_a_runtime_that_is_not_there_is_named_with_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ModelError, match=r"openvino is not installed(?s:.)*pip install 'p2pkit\[openvino\]'"):
-        require_runtime("openvino")
+        known_runtime("openvino")
     with pytest.raises(ModelError, match=r"no runtime 'tensorrt'(?s:.)*torch, onnxruntime, openvino"):
-        require_runtime("tensorrt")
+        known_runtime("tensorrt")
 
 
 @pytest.mark.parametrize(("program", "runtime"), [("openvino", "onnxruntime"), ("onnx", "torch")])
 def test_a_runtime_does_not_read_every_format(monkeypatch, program, runtime):
-    monkeypatch.setattr("p2pkit.programs.runtimes.require_runtime", lambda name: None)
+    monkeypatch.setattr("p2pkit.programs.runtimes.known_runtime", lambda name: None)
     with pytest.raises(ModelError, match=rf"{runtime} does not read out/model, which is {program}(?s:.)*openvino"):
         runner(program, Path("out/model"), runtime)
 

@@ -37,6 +37,8 @@ TRAINING = "training.safetensors"
 STATISTICS = "recalibrated.safetensors"
 """Batch norm's statistics, gathered anew; only where the config's mode asks for them."""
 STATE = "state.json"
+EVALUATION, SHEET = "evaluation.json", "samples.png"
+"""Scores and sample sheet of a model that has left its run."""
 
 
 def checkpoint_name(step: int) -> str:
