@@ -90,7 +90,7 @@ def card(
         *(["", f"The program and the network differ by {parity}."] if parity else []),
         *("", "## Scores", "", *_scores(report)),
         *(["", "In 8 bits, beside the network:", "", *_small(scores)] if scores else []),
-        *(["", "Source, fake and target of held-out pairs:", "", f"![samples]({SHEET})"] if report else []),
+        *(["", "Source, fake and target of held-out pairs:", "", f"![samples]({SHEET})"] if samples else []),
         *("", "## Training", "", f"By p2pkit {p2pkit.__version__}, of `{checkpoint.name}`:", ""),
         *("```yaml", yaml.safe_dump(dict(config), sort_keys=False).rstrip(), "```", ""),
     ]

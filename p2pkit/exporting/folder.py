@@ -82,7 +82,7 @@ def export(
         format: `onnx`, `openvino`, torch's own `pt2`, or `safetensors` for the weights and the config.
         stored: Whether the program takes and gives images as stored, and not in [-1, 1].
         layout: Whether channels come before the rows or last.
-        precision: The program's arithmetic; `int8` is for `onnx` and `openvino`, and made by the model's training images.
+        precision: The program's arithmetic; `int8`, for `onnx` and `openvino`, by the model's training images.
         tolerance: The largest difference that is taken, in steps of 255 to the target's range; None for 1, or 8 in
             fp16; in 8 bits the scores decide.
         force: Whether a program of 8 bits is kept whose scores are more than 5 % worse.
