@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from p2pkit.engine.check import open_dataset
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ConfigError, DeviceError, ModelError, Problem
-from p2pkit.inference.exported import is_exported, load_exported
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.planning import plan_of, with_brought
+from p2pkit.programs.exported import is_exported, load_exported
+from p2pkit.programs.runtimes import Runtime, known_runtime
+from p2pkit.programs.writing import PLAIN, in_runtime
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.untyped import Json, Plain, Untyped
@@ -24,9 +26,11 @@ def load(
     model: str | Path,
     *,
     device: str = "auto",
+    runtime: Runtime | None = None,
     registry: Registry | None = None,
     plugins: Sequence[str | Path] = (),
     trust: bool = False,
+    note: Callable[[str], None] | None = None,
     **overrides: Json,
 ) -> Translator:
     """Load a trained generator.
@@ -36,9 +40,12 @@ def load(
             folder that `p2pkit export` has written, an MLflow model's folder, `runs:/ID/NAME`,
             `models:/NAME@ALIAS`, or `hf://OWNER/NAME`. `demo` comes with p2pkit, where no model of yours is called so.
         device: Where to compute.
+        runtime: What computes: `torch`, or on a CPU `onnxruntime` or `openvino`, for which a program is written once
+            and kept beside the run; by default torch, and for an exported program the one that it was made for.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
         trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
+        note: Hears when a program is written.
         **overrides: Keys to change: `**{"evaluate.batch_norm": "batch"}` for another inference mode.
 
     Returns:
@@ -52,16 +59,15 @@ def load(
     """
     local = fetch_model(model)
     if is_exported(Path(local)):
-        if device not in ("auto", "cpu"):
-            raise DeviceError(
-                Problem("--device", f"an exported program runs on a CPU here, not on {device}", "say cpu")
-            )
+        _require_cpu(device, "an exported program")
         if overrides:
             cause = "an exported program is what it was when it was exported"
             raise ModelError(Problem(", ".join(overrides), cause, "export the model anew with these settings"))
-        return load_exported(Path(local))
+        return load_exported(Path(local), runtime)
     checkpoint = find_checkpoint(local)
     asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))
+    if runtime is not None and runtime != "torch":
+        overrides, device = _for_program(runtime, device, overrides), "cpu"
     overrides["engine.device"] = device
     needed = ("generator", "engine", "evaluate")  # a model is used where its data set may be out of reach
     registry = with_brought(names_in_force(registry, plugins, trust=trust), checkpoint, needed=needed)
@@ -72,7 +78,23 @@ def load(
     lacking = [problem for problem in device_problems(planned.config, training=False) if problem.path in asked]
     if lacking:
         raise DeviceError(lacking)
-    return Translator.from_checkpoint(checkpoint, planned)
+    translator = Translator.from_checkpoint(checkpoint, planned)
+    return translator if runtime is None or runtime == "torch" else in_runtime(checkpoint, translator, runtime, note)
+
+
+def _for_program(runtime: Runtime, device: str, overrides: Plain) -> dict[str, Json]:
+    """Return the keys to change for a network that a runtime is to compute."""
+    known_runtime(runtime)
+    _require_cpu(device, f"what {runtime} computes")
+    if overrides.get("engine.precision", "fp32") not in ("auto", "fp32"):
+        cause = f"{runtime} computes in fp32 here, not in {overrides['engine.precision']}"
+        raise DeviceError(Problem("--precision", cause, "say fp32, or --runtime torch"))
+    return {**overrides, **PLAIN}
+
+
+def _require_cpu(device: str, what: str) -> None:
+    if device not in ("auto", "cpu"):
+        raise DeviceError(Problem("--device", f"{what} runs on a CPU here, not on {device}", "say cpu"))
 
 
 def translate(
@@ -119,6 +141,7 @@ def translate_split(
     output: str | Path,
     *,
     device: str = "auto",
+    runtime: Runtime | None = None,
     registry: Registry | None = None,
     plugins: Sequence[str | Path] = (),
     progress: bool = False,
@@ -133,6 +156,7 @@ def translate_split(
         split: The part of the data.
         output: Folder for the fakes.
         device: Where to compute.
+        runtime: What computes, as for `load`.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how it comes along.
@@ -148,12 +172,12 @@ def translate_split(
         DataError: Pairs can't be read; the others have been translated.
     """
     registry = with_brought(names_in_force(registry, plugins, trust=trust), find_checkpoint(model))
-    translator = load(model, device=device, registry=registry, **overrides)
+    shown = reporter(progress)
+    translator = load(model, device=device, runtime=runtime, registry=registry, note=shown.note, **overrides)
     dataset = open_dataset(plan_of(find_checkpoint(model), overrides, registry))
     if split not in dataset.splits:
         cause = f"the data set has no split {split!r}"
         raise ConfigError(Problem("--split", cause, f"its splits: {', '.join(dataset.splits)}"))
-    shown = reporter(progress)
     try:
         return translator.translate_pairs(
             dataset,

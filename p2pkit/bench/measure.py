@@ -74,6 +74,7 @@ def measure_translation(
     batches: Sequence[int] = (1, 8),
     rounds: int = 3,
     device: str = "auto",
+    runtimes: Sequence[str] = (),
     registry: Registry | None = None,
     note: Callable[[str], None] = lambda text: None,
     **overrides: Json,
@@ -87,12 +88,13 @@ def measure_translation(
         batches: How many are translated at once; each is a row.
         rounds: How often each row is measured.
         device: Where to compute.
+        runtimes: What computes beside torch; each has rows of its own.
         registry: The names in force.
         note: Hears what is being measured.
         **overrides: Keys of the config to change.
     """
     plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
-    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, note=note)
+    return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, runtimes=runtimes, note=note)
 
 
 def measure_shards(

@@ -68,6 +68,9 @@ def translate(
     size: Annotated[int, typer.Option("--size", min=16, help="Height and width of the pictures.")] = 256,
     images: Annotated[int, typer.Option("--images", min=1, help="How many there are.")] = 32,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant translates them.")] = 3,
+    runtime: Annotated[
+        str, typer.Option("--runtime", metavar="R,R", help="onnxruntime, openvino: rows of theirs beside torch's.")
+    ] = "",
     device: Device = "auto",
     as_json: AsJson = False,
     set_: Overrides = None,
@@ -84,6 +87,7 @@ def translate(
         batches=_numbers(batch),
         rounds=rounds,
         device=device,
+        runtimes=[name for name in runtime.split(",") if name],
         registry=registry(registry_file, plugin),
         note=_note,
         **overrides(set_),

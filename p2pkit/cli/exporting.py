@@ -23,13 +23,15 @@ def export(
     layout: Annotated[
         Literal["NCHW", "NHWC"], typer.Option("--layout", help="Whether channels come before the rows or last.")
     ] = "NCHW",
-    precision: Annotated[Literal["fp32", "fp16"], typer.Option("--precision", help="The program's arithmetic.")] = (
-        "fp32"
-    ),
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option("--precision", help="The program's arithmetic; int8 by the model's training images."),
+    ] = "fp32",
     tolerance: Annotated[
         float | None,
         typer.Option("--tolerance", min=0, help="Largest difference, of 255, to the network; 1, or 8 in fp16."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Keep a program of 8 bits whose scores are worse.")] = False,
     license_: Annotated[str, typer.Option("--license", help="The model's licence, for its card.")] = "",
     set_: Overrides = None,
     plugin: PluginFiles = None,
@@ -38,6 +40,7 @@ def export(
 ) -> None:
     """Write a generator as a program for other software, checked against the network, with a model card."""
     from p2pkit import exporting
+    from p2pkit.cli.tables import print_scores
 
     made = exporting.export(
         model,
@@ -47,6 +50,7 @@ def export(
         layout=layout,
         precision=precision,
         tolerance=tolerance,
+        force=force,
         license=license_,
         registry=registry(registry_file, plugin, trust),
         **overrides(set_),
@@ -56,6 +60,8 @@ def export(
         size = "any height, width and batch" if made.size is None else f"{made.size[0]} x {made.size[1]}, any batch"
         typer.echo(f"takes          {size}")
         typer.echo(f"differs by     {made.parity}")
+    if made.scores is not None:
+        print_scores(made.scores)
     typer.echo(f"card           {made.folder / 'README.md'}")
     for name, text in made.beside.items():
         typer.echo(f"beside it      {name}: {text}")

@@ -170,6 +170,10 @@ def translate(
         bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
     ] = False,
     device: Device = "auto",
+    runtime: Annotated[
+        Literal["torch", "onnxruntime", "openvino"] | None,
+        typer.Option("--runtime", help="What computes; by default torch, or what an exported program was made for."),
+    ] = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -192,10 +196,17 @@ def translate(
     if split is not None and (samples > 1 or vary):
         raise typer.BadParameter("is for files, and not for --split", param_hint="--vary" if vary else "--samples")
     if split is not None:
-        own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
+        own: dict[str, Json] = {
+            "device": device,
+            "runtime": runtime,
+            "registry": names,
+            "progress": not quiet,
+            "options": options,
+        }
         written = translation.translate_split(model, split, output, **own, **changes)
     else:
-        translator = translation.load(model, device=device, registry=names, **changes)
+        note = functools.partial(typer.echo, err=True)
+        translator = translation.load(model, device=device, runtime=runtime, registry=names, note=note, **changes)
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
         options |= {"tile": tile, "overlap": overlap, "samples": samples, "vary": vary, "extras": _beside(beside or ())}

@@ -14,6 +14,7 @@ from p2pkit.compare import Comparison
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
+from p2pkit.exporting.scores import Scores
 from p2pkit.sweep import Sweep, table_beside_published
 from p2pkit.types import Report
 from p2pkit.types.runs import ARROWS
@@ -42,6 +43,12 @@ def print_report(report: Report) -> None:
     Grid([*heads, "protocol"], rows, title=title).print(console)
     for warning in report.warnings:
         console.print(marked("warning", "yellow", warning), soft_wrap=True)
+
+
+def print_scores(scores: Scores) -> None:
+    """Print what 8 bits lose beside the network."""
+    title = f"{scores.network.count} pairs of split {scores.network.split}"
+    Grid(["", "network", "8 bits", ""], [list(row) for row in scores.rows()], title=title).print(plain_console())
 
 
 def print_survey(survey: Survey) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pkit.exporting.folder import FORMATS, ExportedFolder, export
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.exporting.program import export_program, save_program
+from p2pkit.programs.graph import PortableGenerator
+from p2pkit.programs.program import export_program, save_program
 
 __all__ = ["FORMATS", "ExportedFolder", "PortableGenerator", "export", "export_program", "save_program"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,28 +11,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from p2pkit.api import prepared
 from p2pkit.atomic_files import atomic_folder
+from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.checkpoint import halve
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR, copy_for_inference
 from p2pkit.errors import ModelError, Problem
-from p2pkit.exporting import formats
 from p2pkit.exporting.card import write_card
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.exporting.parity import TOLERANCE, Parity, measure, sources
-from p2pkit.exporting.program import export_program
-from p2pkit.inference.exported import Description, Format, Given, Run, runner, write_description
+from p2pkit.exporting.scores import Scores, compare
+from p2pkit.exporting.sources import sources, training
 from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
+from p2pkit.programs.exported import Arithmetic, Program, write_description
+from p2pkit.programs.graph import PortableGenerator
+from p2pkit.programs.parity import TOLERANCE, Parity, given, measure
+from p2pkit.programs.runtimes import Format, Given, Run
+from p2pkit.programs.writing import PLAIN, write_program
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
 from p2pkit.untyped import Json, Plain
 
-Precision = Literal["fp32", "fp16"]
 FORMATS = ("onnx", "openvino", "pt2", "safetensors")
-_PLAIN: dict[str, Json] = {
-    "engine.precision": "fp32", "engine.memory_format": "contiguous", "engine.convolutions": "direct"
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class ExportedFolder:
         parity: How the program compares with the network; None where the weights themselves were copied.
         beside: By name, in words, what it takes beside a source.
         use: The line that tries it.
+        scores: What 8 bits lose by the run's own metrics; None for more bits.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class ExportedFolder:
     parity: Parity | None
     beside: Mapping[str, str] = field(default_factory=dict)
     use: str = ""
+    scores: Scores | None = None
 
 
 def export(
@@ -63,8 +65,9 @@ def export(
     format: Literal["onnx", "openvino", "pt2", "safetensors"] = "onnx",
     stored: bool = False,
     layout: Layout = "NCHW",
-    precision: Precision = "fp32",
+    precision: Arithmetic = "fp32",
     tolerance: float | None = None,
+    force: bool = False,
     license: str = "",
     registry: Registry | None = None,
     plugins: Sequence[str | Path] = (),
@@ -79,10 +82,11 @@ def export(
         format: `onnx`, `openvino`, torch's own `pt2`, or `safetensors` for the weights and the config.
         stored: Whether the program takes and gives images as stored, and not in [-1, 1].
         layout: Whether channels come before the rows or last.
-        precision: The program's arithmetic.
+        precision: The program's arithmetic; `int8`, for `onnx` and `openvino`, by the model's training images.
         tolerance: The largest difference that is taken, in steps of 255 to the target's range; None for 1, or 8 in
-            fp16.
-        license: The model's licence, for its card.
+            fp16; in 8 bits the scores decide.
+        force: Whether a program of 8 bits is kept whose scores are more than 5 % worse.
+        license: The model's licence, for its card; by default what the model's own card says.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
         trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
@@ -98,94 +102,102 @@ def export(
     registry, output = names_in_force(registry, plugins, trust=trust), Path(output)
     if output.exists():
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
+    if precision == "int8" and format not in ("onnx", "openvino"):
+        raise ModelError(Problem("--precision", f"there is no {format} of 8 bits", "say --format onnx or openvino"))
     checkpoint = find_checkpoint(model)
-    translator = load(checkpoint, device="cpu", registry=registry, **_PLAIN, **overrides)
+    translator = load(checkpoint, device="cpu", registry=registry, **PLAIN, **overrides)
+    work = _Work(checkpoint, translator, registry, overrides, precision, tolerance, force)
     beside = translator.companions.described()
     inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
-    use = f"p2pkit translate {{}} IN... -o OUT{inputs}"
     with atomic_folder(output) as partial:
+        use, how = f"p2pkit translate {output} IN... -o OUT{inputs}", f"$ p2pkit translate {output.name} IN... -o OUT"
         if format == "safetensors":
-            copy_for_inference(checkpoint, partial)
-            half = None
-            if precision == "fp16":
-                run, form = _halved(translator, partial, registry, overrides), Form()
-                half = _checked(checkpoint, translator, run, form, registry, precision, tolerance)
-            how = f"$ {use}".format(output.name)
-            parity = str(half or "")
-            write_card(checkpoint, translator.images, partial, license=license, how=how, parity=parity, beside=beside)
-            return ExportedFolder(output, output / GENERATOR, None, half, beside, use.format(output))
-        graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
-        about, run = _write(graph, format, partial, precision)
-        measured = _checked(checkpoint, translator, run, graph.form, registry, precision, tolerance)
-        write_description(partial, about)
-        how = f"$ {use}".format(output.name)
+            made = work.weights(partial)
+        else:
+            graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
+            made = work.program(graph, format, partial)
         if format == "pt2":
-            use = f'torch.export.load("{about.file}").module()({", ".join(graph.inputs)})'
-            how = f">>> {use}"
-        parity = str(measured)
-        write_card(checkpoint, translator.images, partial, license=license, how=how, parity=parity, beside=beside)
-    return ExportedFolder(output, output / about.file, about.size, measured, beside, use.format(output))
+            use = f'torch.export.load("{made.file.name}").module()({", ".join(graph.inputs)})'
+        how = f">>> {use}" if format == "pt2" else f"{how}{inputs}"
+        write_card(
+            checkpoint, translator.images, partial,
+            license=license, how=how, parity=made.parity, scores=made.scores, beside=beside,
+        )  # fmt: skip
+    return replace(made, folder=output, file=output / made.file.name, beside=beside, use=use)
 
 
-def _write(
-    graph: PortableGenerator, kind: Format, folder: Path, precision: Literal["fp32", "fp16"]
-) -> tuple[Description, Run]:
-    """Write the program, and return what it is and what runs it."""
-    images = graph.images
-    program, free = export_program(graph, height=images.height, width=images.width)
-    file = formats.write(program, kind, folder, graph)
-    about = Description(
-        program=kind,
-        file=file.name,
-        images=images,
-        multiple=graph.multiple,
-        size=None if free else (images.height, images.width),
-        stored=graph.form.stored,
-        layout=graph.form.layout,
-        precision=precision,
-        extras=[name for name in graph.inputs if name != "source"],
-    )
-    if kind == "pt2":
-        loaded = torch.export.load(file).module()  # what has just been written here
+@dataclass(frozen=True)
+class _Work:
+    """An export under way.
+
+    Args:
+        checkpoint: The model.
+        translator: Its generator, as a program computes.
+        registry: The names in force.
+        overrides: Keys to change.
+        precision: The arithmetic that is wanted.
+        tolerance: The largest difference that is taken; None for that of the arithmetic.
+        force: Whether scores may be worse by any amount.
+    """
+
+    checkpoint: Path
+    translator: Translator
+    registry: Registry
+    overrides: Plain
+    precision: Arithmetic
+    tolerance: float | None
+    force: bool
+
+    def weights(self, folder: Path) -> ExportedFolder:
+        """Copy the weights, in 16 bits if that is wanted."""
+        copy_for_inference(self.checkpoint, folder)
+        parity = None
+        if self.precision == "fp16":
+            halve(folder)
+            parity = self._checked(self._network(folder), Form())
+        return ExportedFolder(folder, folder / GENERATOR, None, parity)
+
+    def program(self, graph: PortableGenerator, kind: Format, folder: Path) -> ExportedFolder:
+        """Write a program, and say what it is."""
+        small = self.precision == "int8"
+        checked = self._checked_run() if small else None
+        own = training(checked, self.translator) if checked else []
+        examples = [given(self.translator, graph.form, each) for each in own]
+        about, run = write_program(graph, kind, folder, precision=self.precision, examples=examples)
+        parity = self._checked(run, graph.form)
+        scores = None
+        if checked is not None:
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            scores = compare(checked, self.translator, Program(about, run), size, own[0])
+            if not self.force:
+                scores.require()
+        write_description(folder, about)
+        return ExportedFolder(folder, folder / about.file, about.size, parity, scores=scores)
+
+    def _checked_run(self) -> ValidatedRun:
+        own = {"evaluate.baselines": False, "engine.device": "cpu", **PLAIN}
+        return prepared(self.checkpoint, None, self.registry, {**self.overrides, **own})[1]
+
+    def _network(self, folder: Path) -> Run:
+        """Return what runs the network by the weights of a folder."""
+        short = load(folder, device="cpu", registry=self.registry, **PLAIN, **self.overrides)
 
         def run(given: Given) -> NDArray[np.generic]:
-            with torch.no_grad():
-                made: NDArray[np.generic] = loaded(*map(torch.from_numpy, given.values())).numpy()
-            return made
+            tensors = {name: torch.from_numpy(values) for name, values in given.items()}
+            return short.network_values(*self.translator.companions.together(tensors)).numpy()
 
-        return about, run
-    return about, runner(kind, file)
+        return run
 
+    def _checked(self, run: Run, form: Form) -> Parity:
+        """Return how much a program differs from the network.
 
-def _halved(translator: Translator, folder: Path, registry: Registry, overrides: Plain) -> Run:
-    """Keep a folder's weights in 16 bits, and return what runs the network by them."""
-    halve(folder)
-    short = load(folder, device="cpu", registry=registry, **_PLAIN, **overrides)
-
-    def run(given: Given) -> NDArray[np.generic]:
-        tensors = {name: torch.from_numpy(values) for name, values in given.items()}
-        return short.network_values(*translator.companions.together(tensors)).numpy()
-
-    return run
-
-
-def _checked(
-    checkpoint: Path,
-    translator: Translator,
-    run: Run,
-    form: Form,
-    registry: Registry,
-    precision: Precision,
-    tolerance: float | None,
-) -> Parity:
-    """Return how much a program differs from the network.
-
-    Raises:
-        ModelError: By more than is taken.
-    """
-    parity = measure(translator, run, form, *sources(checkpoint, translator, registry))
-    most = TOLERANCE[precision] if tolerance is None else tolerance
-    if not parity.most <= most:
-        cause = f"the program differs from the network by {parity}; {most:g} is taken"
-        raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
-    return parity
+        Raises:
+            ModelError: By more than is taken.
+        """
+        tried = sources(self.checkpoint, self.translator, self.registry, self.overrides)
+        parity = measure(self.translator, run, form, *tried)
+        most = TOLERANCE[self.precision] if self.tolerance is None else self.tolerance
+        if not parity.most <= most:
+            cause = f"the program differs from the network by {parity}; {most:g} is taken"
+            raise ModelError(Problem("--tolerance", cause, "export in fp32, or take more by --tolerance"))
+        return parity

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from p2pkit.engine.storage.evaluations import last_evaluation
+from p2pkit.engine.storage.evaluations import evaluation_of
 from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
-from p2pkit.exporting.parity import held_out
+from p2pkit.exporting.sources import held_out
 from p2pkit.images.convert import MOST, palette_of, stored_type, to_picture
-from p2pkit.inference.exported import is_exported
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
+from p2pkit.programs.exported import is_exported
 from p2pkit.registry import names_in_force
 from p2pkit.translation import load
 from p2pkit.types import ImageSpec, Samples
@@ -131,9 +130,8 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
     scores: Mapping[str, float] = {}
-    with suppress(ModelError):
-        report = last_evaluation(run)[0] if run is not None else None
-        scores = {report.head(metric): value for metric, value in report.metrics.items()} if report else {}
+    if (found := evaluation_of(checkpoint)) is not None:
+        scores = {found[0].head(metric): value for metric, value in found[0].metrics.items()}
     return Served(own, translator, text, scores, _starts(checkpoint, translator, samples, options), checkpoint)
 
 

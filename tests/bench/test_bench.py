@@ -142,3 +142,15 @@ def test_translating_beside_one_after_another(registry):
     assert [row["variant"] for row in measured["rows"]] == ["batch_1", "batch_2", "one_by_one"]
     assert measured["rows"][2]["ratio"] == 1
     assert max(row["largest_difference"] for row in measured["rows"]) <= 1
+
+
+@pytest.mark.slow
+def test_translating_by_another_runtime_beside_torch(registry):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    own = {**SMALL, "evaluate.batch_norm": "running", "evaluate.dropout": "off"}
+    options = {"side": 32, "images": 2, "batches": [2], "rounds": 1, "device": "cpu", "runtimes": ["onnxruntime"]}
+    measured = measure_translation("facades", registry=registry, **options, **own)
+    assert [row["variant"] for row in measured["rows"]] == ["batch_2", "onnxruntime_batch_2", "one_by_one"]
+    assert max(row["largest_difference"] for row in measured["rows"]) <= 1
+    assert all(row["processor_ms"] > 0 for row in measured["rows"])

@@ -16,12 +16,14 @@ import p2pkit
 from p2pkit import ImageSpec, ModelError, PairSpec, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.exporting import PortableGenerator, export, export_program, formats, parity, save_program
-from p2pkit.exporting.parity import measure
-from p2pkit.exporting.program import example
+from p2pkit.exporting import PortableGenerator, export, export_program, save_program, sources
 from p2pkit.inference.companions import Input
-from p2pkit.inference.exported import runner
 from p2pkit.inference.forms import Form
+from p2pkit.programs import formats
+from p2pkit.programs.exported import Description
+from p2pkit.programs.parity import measure
+from p2pkit.programs.program import example
+from p2pkit.programs.runtimes import runner
 from p2pkit.registry import names_in_force
 
 CPU = torch.device("cpu")
@@ -217,13 +219,13 @@ class Deep(nn.Module):
 def test_weights_are_compared_on_noise_whatever_they_take(monkeypatch, network, extras, depth):
     model = translator(network, extras=extras)
     model = replace(model, images=replace(model.images, depth=depth))
-    monkeypatch.setattr(parity, "held_out", lambda *asked: [])
+    monkeypatch.setattr(sources, "held_out", lambda *asked: [])
 
     def run(given):
         tensors = {name: torch.from_numpy(values) for name, values in given.items()}
         return model.network_values(*model.companions.together(tensors)).numpy()
 
-    inputs, of = parity.sources(Path("nowhere"), model, names_in_force(None))
+    inputs, of = sources.sources(Path("nowhere"), model, names_in_force(None))
     assert (len(inputs), of.partition(",")[0]) == (4, "sources of noise")
     assert measure(model, run, Form(), inputs, of).most == 0
     assert measure(model, lambda given: run(given) + 0.1, Form(), inputs, of).most == pytest.approx(12.75, rel=1e-3)
@@ -265,7 +267,9 @@ def test_weights_of_16_bits_are_half_as_large_and_checked(run, tmp_path):
 
 
 def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("p2pkit.exporting.folder._write", lambda *given: (None, lambda given: given["source"] + 1))
+    monkeypatch.setattr(
+        "p2pkit.exporting.folder.write_program", lambda *given, **how: (None, lambda given: given["source"] + 1)
+    )
     with pytest.raises(ModelError, match="differs from the network by at most"):
         export(run.checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -296,3 +300,61 @@ def test_programs_run_in_their_runtimes(run, tmp_path, kind, arithmetic):
     assert np.abs(wanted - fake).max() <= (1 if arithmetic == "fp32" else 8)
     assert json.loads((made.folder / "p2pkit.json").read_text())["program"] == kind
     assert replace(made, parity=None) != made
+
+
+def test_scores_samples_and_licence_go_along_however_often_a_model_is_exported(run, tmp_path):
+    first = export(run.checkpoint, tmp_path / "first", format="safetensors", license="cc-by-4.0").folder
+    second = export(first, tmp_path / "second", format="safetensors").folder
+    card = (second / "README.md").read_text(encoding="utf-8")
+    assert "license: cc-by-4.0" in card
+    assert "| l1 ↓ |" in card
+    for name in ("evaluation.json", "samples.png"):
+        assert (second / name).read_bytes() == (first / name).read_bytes()
+    (second / "README.md").write_text("---\nlicense: [\n---\n")
+    (second / "evaluation.json").write_text("{}")
+    card = (export(second, tmp_path / "third", format="safetensors").folder / "README.md").read_text(encoding="utf-8")
+    assert "It has not been scored." in card
+    assert "license:" not in card
+
+
+@pytest.mark.slow
+def test_a_program_of_8_bits_says_what_it_loses(run, tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    made = export(run.checkpoint, tmp_path / "out", precision="int8")
+    assert made.scores.loss("l1") < 0.05
+    assert made.scores.network.metrics["l1"] == pytest.approx(run.report.metrics["l1"], rel=1e-4)
+    assert "In 8 bits, beside the network" in (made.folder / "README.md").read_text(encoding="utf-8")
+    model = onnx.load(made.file)
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    weights = [kinds.get(node.input[1]) for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    assert weights[0] == weights[-1] == onnx.TensorProto.FLOAT
+    assert None in weights  # those between come out of a DequantizeLinear
+    assert [entry.key for entry in model.metadata_props].count("p2pkit.images") == 1
+    image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), dtype=np.uint8)
+    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (run.checkpoint, made.folder))
+    assert 0 < np.abs(wanted - fake).mean() < 8
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_program_of_8_bits_that_loses_too_much_is_kept_only_by_force(run, tmp_path, monkeypatch, force):
+    def write(graph, kind, folder, *, examples, **how):
+        assert len(examples) == 12
+        (folder / "model.onnx").write_bytes(b"program")
+        images = graph.images
+        about = {"images": images, "multiple": graph.multiple, "size": None, "stored": False, "layout": "NCHW"}
+        return Description(program=kind, file="model.onnx", precision="int8", **about), lambda given: -given["source"]
+
+    monkeypatch.setattr("p2pkit.exporting.folder.write_program", write)
+    if force:
+        assert export(run.checkpoint, tmp_path / "out", precision="int8", force=True).scores.loss("l1") > 0.05
+    else:
+        with pytest.raises(ModelError, match="in 8 bits the model is worse on 8 pairs of val: l1 by"):
+            export(run.checkpoint, tmp_path / "out", precision="int8")
+        assert not [*tmp_path.iterdir()]
+
+
+def test_weights_alone_are_not_of_8_bits(run, tmp_path):
+    with pytest.raises(ModelError, match="there is no safetensors of 8 bits"):
+        export(run.checkpoint, tmp_path / "out", format="safetensors", precision="int8")

@@ -12,8 +12,8 @@ from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
 from p2pkit import ModelError
 from p2pkit.inference import names
-from p2pkit.inference.exported import is_exported
 from p2pkit.inference.names import fetch_model
+from p2pkit.programs.exported import is_exported
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
-from p2pkit.engine.storage.layout import SAMPLES
+from p2pkit.engine.storage.find import run_of
+from p2pkit.engine.storage.layout import EVALUATION, SAMPLES, SHEET
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import Report, Samples
 
@@ -25,9 +28,17 @@ def save_evaluation(report: Report, samples: Samples) -> None:
     with writing(folder), atomic_folder(folder) as partial:
         for index, picture in enumerate(samples.pictures):
             Image.fromarray(picture).save(partial / f"{index:02}.png")
-    data = {"report": asdict(report), "names": samples.names}
-    with atomic_file(samples.sheet.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    save_report(report, samples.names, samples.sheet.with_suffix(".json"))
+
+
+def save_report(report: Report, names: Sequence[str], path: Path) -> None:
+    """Write scores, and the names of the samples, as JSON.
+
+    Raises:
+        StorageError: They can't be written.
+    """
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps({"report": asdict(report), "names": names}, indent=1), encoding="utf-8")
 
 
 def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
@@ -72,3 +83,21 @@ def last_evaluation(folder: Path) -> tuple[Report, Samples]:
     if not sheets:
         raise ModelError(Problem(str(folder), "this run has not been evaluated yet"))
     return load_evaluation(sheets[-1])
+
+
+def evaluation_of(checkpoint: Path) -> tuple[Report, Samples] | None:
+    """Read the latest evaluation of a checkpoint's run, or what an exported model brings along of it.
+
+    Args:
+        checkpoint: The checkpoint.
+
+    Returns:
+        The scores and the samples, of an exported model without their pictures; None where there are none.
+    """
+    run = run_of(checkpoint)
+    with suppress(ModelError):
+        if run is not None:
+            return last_evaluation(run)
+        report, names = load_report(checkpoint / EVALUATION)
+        return report, Samples(names, (), checkpoint / SHEET)
+    return None

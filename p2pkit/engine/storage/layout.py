@@ -7,6 +7,7 @@ abandoned/     what was made after the checkpoint from which the run went on
 samples/       step-00000400.png, .json and a folder: an evaluation's sheet, scores and pictures
 evaluations/   folders like a run's own, of its checkpoints that were evaluated later
 plugins/       the one-file plugins that the config names
+programs/      what its checkpoints are as programs, for --runtime; made again where it is gone
 error.txt      the traceback of a component that failed
 *.id           what trackers call the run
 """
@@ -27,6 +28,7 @@ BEST = "best"
 ABANDONED = "abandoned"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
+PROGRAMS = "programs"
 PLUGINS = FOLDER
 """The one-file plugins that the config names; in each checkpoint, too."""
 
@@ -35,6 +37,8 @@ TRAINING = "training.safetensors"
 STATISTICS = "recalibrated.safetensors"
 """Batch norm's statistics, gathered anew; only where the config's mode asks for them."""
 STATE = "state.json"
+EVALUATION, SHEET = "evaluation.json", "samples.png"
+"""Scores and sample sheet of a model that has left its run."""
 
 
 def checkpoint_name(step: int) -> str:

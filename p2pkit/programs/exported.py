@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,13 +26,10 @@ from p2pkit.engine.storage.state import FileRecord, SoundImages, hold_against, r
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
-from p2pkit.untyped import Untyped
+from p2pkit.programs.runtimes import Format, Run, Runtime, runner
 
 DESCRIPTION = "p2pkit.json"
-Format = Literal["onnx", "openvino", "pt2"]
-Given = Mapping[str, NDArray[np.generic]]
-"""What a program is given, by the names of its inputs, in their order."""
-Run = Callable[[Given], NDArray[np.generic]]
+Arithmetic = Literal["fp32", "fp16", "int8"]
 _REMEDY = "copy the folder anew, or export the model again"
 
 
@@ -74,7 +69,7 @@ class Description(BaseModel):
     size: tuple[PositiveInt, PositiveInt] | None
     stored: bool
     layout: Layout
-    precision: Literal["fp32", "fp16"]
+    precision: Arithmetic
     extras: list[str] = Field(default_factory=list)
     files: dict[_FileName, FileRecord] = Field(default_factory=dict)
 
@@ -135,11 +130,24 @@ def write_description(folder: Path, about: Description) -> None:
     (folder / DESCRIPTION).write_text(sealed(held), encoding="utf-8")
 
 
-def load_exported(folder: Path) -> Translator:
-    """Load an exported program; it runs in the runtime that it was made for.
+def load_exported(folder: Path, runtime: Runtime | None = None) -> Translator:
+    """Load an exported program.
+
+    Args:
+        folder: The folder.
+        runtime: What is to run it; by default the one that it was made for.
 
     Raises:
-        ModelError: The folder is damaged, or the runtime is not installed.
+        ModelError: The folder is damaged, or the runtime is not installed, or does not read such programs.
+    """
+    return translator_of(folder, read_description(folder), runtime)
+
+
+def read_description(folder: Path) -> Description:
+    """Read what an exported folder says of its program, and make sure that its files are what was written.
+
+    Raises:
+        ModelError: They are not.
     """
     try:
         about = Description.model_validate(unsealed((folder / DESCRIPTION).read_text(encoding="utf-8")))
@@ -152,49 +160,20 @@ def load_exported(folder: Path) -> Translator:
         raise ModelError(Problem(str(folder / DESCRIPTION), cause, _REMEDY)) from None
     for name, wanted in about.files.items():
         hold_against(folder / name, wanted.model_dump(), _REMEDY)
-    cpu = torch.device("cpu")
-    place = Placement(cpu, Precision("fp32", cpu), torch.contiguous_format)
-    return Translator(Program(about, runner(about.program, folder / about.file)), about.images, place)
+    return about
 
 
-def runner(program: Format, file: Path) -> Run:
-    """Return what runs a program.
+def translator_of(folder: Path, about: Description, runtime: Runtime | None = None) -> Translator:
+    """Return what translates by an exported program.
 
     Args:
-        program: What runs it.
-        file: Where it is.
+        folder: Its folder.
+        about: What that says of it.
+        runtime: As for `load_exported`.
 
     Raises:
-        ModelError: The runtime is not installed, or does not take it.
+        ModelError: As `load_exported`.
     """
-    try:
-        return {"onnx": _onnx, "openvino": _openvino, "pt2": _pt2}[program](file)
-    except ImportError as error:
-        raise ModelError(Problem(str(file), f"{error.name} is not installed", "pip install 'p2pkit[export]'")) from None
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ModelError(Problem(str(file), f"can't be run: {first_line(error)}")) from None
-
-
-def _onnx(file: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session: Untyped = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of its own kinds, which derive from Exception alone
-        raise RuntimeError(first_line(error)) from error
-    return lambda given: np.asarray(session.run(None, dict(given))[0])
-
-
-def _openvino(file: Path) -> Run:
-    import openvino
-
-    compiled: Untyped = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda given: np.asarray(compiled(dict(given))[0])
-
-
-def _pt2(file: Path) -> Run:
-    cause = "a .pt2 file may hold code, which is not run here"
-    raise ModelError(Problem(str(file), cause, "load it by torch.export.load, or export to onnx or safetensors"))
+    cpu = torch.device("cpu")
+    place = Placement(cpu, Precision("fp32", cpu), torch.contiguous_format)
+    return Translator(Program(about, runner(about.program, folder / about.file, runtime)), about.images, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,9 +13,10 @@ from torch.export import ExportedProgram
 
 from p2pkit.engine.storage.state import described
 from p2pkit.errors import ModelError, Problem, first_line
-from p2pkit.exporting.graph import PortableGenerator
-from p2pkit.exporting.program import save_program
-from p2pkit.inference.exported import Format
+from p2pkit.programs.graph import PortableGenerator
+from p2pkit.programs.int8 import quantise
+from p2pkit.programs.program import save_program
+from p2pkit.programs.runtimes import Format, Given
 from p2pkit.untyped import Untyped
 
 FILES: dict[Format, str] = {"onnx": "model.onnx", "openvino": "model.xml", "pt2": "model.pt2"}
@@ -22,7 +24,9 @@ _IN_ONE = 2**31
 """Bytes that an ONNX file may have; larger weights lie beside it."""
 
 
-def write(program: ExportedProgram, kind: Format, folder: Path, graph: PortableGenerator) -> Path:
+def write(
+    program: ExportedProgram, kind: Format, folder: Path, graph: PortableGenerator, examples: Sequence[Given] = ()
+) -> Path:
     """Write a program as a file.
 
     Args:
@@ -30,6 +34,7 @@ def write(program: ExportedProgram, kind: Format, folder: Path, graph: PortableG
         kind: What is to run it.
         folder: Where to.
         graph: What was exported, whose inputs' names the file has; what it was trained on is noted in an ONNX file.
+        examples: What it is given, for a program of 8 bits; none for one of more.
 
     Raises:
         ModelError: A package is missing, or it does not take the program.
@@ -41,9 +46,9 @@ def write(program: ExportedProgram, kind: Format, folder: Path, graph: PortableG
             if kind == "pt2":
                 save_program(program, file)
             elif kind == "onnx":
-                _onnx(program, file, graph)
+                _onnx(program, file, graph, examples)
             else:
-                _openvino(program, file, graph)
+                _openvino(program, file, graph, examples)
     except ImportError as error:
         raise ModelError(
             Problem("--format", f"{error.name} is not installed", "pip install 'p2pkit[export]'")
@@ -56,7 +61,7 @@ def write(program: ExportedProgram, kind: Format, folder: Path, graph: PortableG
     return file
 
 
-def _onnx(program: ExportedProgram, file: Path, graph: PortableGenerator) -> None:
+def _onnx(program: ExportedProgram, file: Path, graph: PortableGenerator, examples: Sequence[Given]) -> None:
     import onnxscript  # noqa: F401  without it torch's message is of another error
 
     made: Untyped = torch.onnx.export(
@@ -65,13 +70,15 @@ def _onnx(program: ExportedProgram, file: Path, graph: PortableGenerator) -> Non
     made.model.metadata_props["p2pkit.images"] = json.dumps(described(graph.images))
     size = sum(weight.nbytes for weight in program.state_dict.values())
     made.save(str(file), external_data=size > _IN_ONE)
+    if examples:
+        quantise(file, examples)
 
 
-def _openvino(program: ExportedProgram, file: Path, graph: PortableGenerator) -> None:
+def _openvino(program: ExportedProgram, file: Path, graph: PortableGenerator, examples: Sequence[Given]) -> None:
     import openvino
 
     with tempfile.TemporaryDirectory() as temporary:
         between = Path(temporary, "model.onnx")
-        _onnx(program, between, graph)
+        _onnx(program, between, graph, examples)
         half = any(weight.dtype == torch.float16 for weight in program.state_dict.values())
         openvino.save_model(openvino.convert_model(str(between)), str(file), compress_to_fp16=half)

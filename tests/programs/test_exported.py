@@ -14,7 +14,7 @@ import p2pkit
 from p2pkit import DataError, DeviceError, ImageSpec, ModelError, PairSpec, Translator, VectorSpec
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.inference.exported import DESCRIPTION, Description, Program, load_exported, write_description
+from p2pkit.programs.exported import DESCRIPTION, Description, Program, load_exported, write_description
 
 
 def description(**changes):
@@ -98,7 +98,7 @@ def flip(file, position):
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.bin", DESCRIPTION])
 def test_one_flipped_bit_is_found_before_anything_is_run(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("p2pkit.inference.exported.runner", lambda program, file: negative)
+    monkeypatch.setattr("p2pkit.programs.exported.runner", lambda *asked: negative)
     for file in ("model.onnx", "model.bin"):
         (tmp_path / file).write_bytes(bytes(range(256)))
     write_description(tmp_path, description())
@@ -128,7 +128,7 @@ def test_one_flipped_bit_is_found_before_anything_is_run(tmp_path, monkeypatch, 
     ],
 )
 def test_a_description_that_no_export_writes_is_refused(tmp_path, monkeypatch, key, value):
-    monkeypatch.setattr("p2pkit.inference.exported.runner", lambda program, file: pytest.fail("was run"))
+    monkeypatch.setattr("p2pkit.programs.exported.runner", lambda *asked: pytest.fail("was run"))
     held = json.loads(description().model_dump_json()) | {key: value}
     (tmp_path / DESCRIPTION).write_text(json.dumps(held))
     with pytest.raises(ModelError, match=f"can't be used: {key}"):

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from p2pkit.errors import ModelError, Problem, first_line
-from p2pkit.exporting.graph import PortableGenerator
 from p2pkit.extras.values import some
+from p2pkit.programs.graph import PortableGenerator
 from p2pkit.types import ImageSpec
 from p2pkit.untyped import Plain, Untyped
 

@@ -1,0 +1,1 @@
+"""A trained generator as a program of its own, and what runs it."""
