@@ -35,6 +35,7 @@ BUILTIN: tuple[tuple[str, str], ...] = (
     ("p2pkit.optimizers", "p2pkit.builtin.optimizers"),
     ("p2pkit.schedules", "p2pkit.builtin.schedules"),
     ("p2pkit.readers", "p2pkit.builtin.readers"),
+    ("p2pkit.local", "p2pkit.builtin.local_executor"),
     ("p2pkit.csv", "p2pkit.builtin.csv_tracker"),
     ("p2pkit.mlflow", "p2pkit.builtin.mlflow_tracker"),
 )

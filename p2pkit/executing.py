@@ -1,0 +1,117 @@
+"""Work given to an executor, and taken from it as it is done; what a lost worker leaves is given anew."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from p2pkit import __version__
+from p2pkit.errors import P2pkitError, Problem, first_line
+from p2pkit.types.work import Resources, Tell, Work
+from p2pkit.untyped import Json, Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from p2pkit.types.protocols import WorkExecutor
+
+
+def do_work(work: Work, tell: Tell) -> Plain:
+    """Make the call that a piece of work names; executors have it called where the work is to run.
+
+    Args:
+        work: The piece.
+        tell: Called with plain data that says how far it is.
+
+    Returns:
+        What came of it, as plain data: an error is part of that, and only signals are raised.
+    """
+    module, _, function = work.call.partition(":")
+    try:
+        if work.version != __version__:
+            cause = f"p2pkit is {__version__} where it ran, and {work.version} where it comes from"
+            raise P2pkitError(Problem(work.name, cause, "install the same version on both"))
+        return {"value": getattr(importlib.import_module(module), function)(tell, **work.arguments)}
+    except P2pkitError as error:
+        return {"problems": [asdict(problem) for problem in error.problems]}
+    except Exception as error:  # whatever it is, the others go on
+        traceback.print_exc(file=sys.stderr)
+        return {"problems": [asdict(Problem(work.name, first_line(error, typed=True)))]}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a piece of work.
+
+    Args:
+        work: The piece.
+        value: What its function returned.
+        problems: What was wrong, where it failed.
+        lost: Whether it failed since its workers were lost.
+    """
+
+    work: Work
+    value: Json = None
+    problems: tuple[Problem, ...] = ()
+    lost: bool = False
+
+
+def perform(
+    executor: WorkExecutor,
+    works: Iterable[Work],
+    resources: Resources,
+    *,
+    retries: int = 2,
+    told: Callable[[Work, Plain], None] = lambda work, said: None,
+    lost: Callable[[Work, str], None] = lambda work, why: None,
+) -> Iterator[Done]:
+    """Have work done, and close the executor after it, also where whoever asks for the next outcome asks no more.
+
+    Args:
+        executor: Where it is done.
+        works: The pieces.
+        resources: What each needs.
+        retries: How often a piece is given anew whose worker was lost.
+        told: Called with what a piece tells, in any thread.
+        lost: Called when a worker was lost, before its piece is given anew.
+
+    Yields:
+        What came of each piece, in the order in which they are done.
+    """
+    waiting = deque((work, 0) for work in works)
+    running: dict[Future[Plain], tuple[Work, int]] = {}
+    try:
+        while waiting or running:
+            if waiting:
+                work, losses = waiting.popleft()
+                running[executor.submit(work, resources, partial(told, work))] = work, losses
+            for future in wait(running, 0 if waiting else None, FIRST_COMPLETED).done:
+                work, losses = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    yield _done(work, future.result())
+                    continue
+                why = first_line(error, typed=True)
+                lost(work, why)
+                if losses < retries:
+                    waiting.append((work, losses + 1))
+                else:
+                    yield Done(work, problems=(_given_up(work, why, retries),), lost=True)
+    finally:
+        executor.close()
+
+
+def _done(work: Work, came: Plain) -> Done:
+    return Done(work, came.get("value"), tuple(Problem(**problem) for problem in came.get("problems", ())))
+
+
+def _given_up(work: Work, why: str, retries: int) -> Problem:
+    times = f"{retries + 1} times" if retries else "once"
+    return Problem(work.name, f"its worker was lost {times}, and it is not tried again: {why}", "see executor.retries")
