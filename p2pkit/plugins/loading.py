@@ -108,6 +108,7 @@ class Plugins:
     ) -> None:
         self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover}
         self._brought = tuple(brought)
+        self.discover = discover
         self.files: dict[str, OneFile] = {}
         self.manager = pluggy.PluginManager("p2pkit")
         self.manager.add_hookspecs(hookspecs)

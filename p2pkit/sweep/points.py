@@ -13,8 +13,8 @@ from typing import Literal
 
 from p2pkit.compare.settings import label
 from p2pkit.config import SweepConfig
+from p2pkit.config.ranges import FORM, Range, is_range, parse_range
 from p2pkit.errors import ConfigError, Problem
-from p2pkit.sweep.ranges import FORM, Range, is_range, parse_range
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
 from p2pkit.yaml_reader import NotYaml, parse_yaml

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from p2pkit.config import SweepConfig
+from p2pkit.config.ranges import Range
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
-from p2pkit.sweep.ranges import Range
 from p2pkit.sweep.storage import quiet
 from p2pkit.types import Report
 from p2pkit.untyped import Json

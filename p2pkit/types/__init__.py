@@ -1,7 +1,7 @@
 """What is passed around, and what factories make: with `p2pkit.hookspecs` the whole plugin API.
 
-`images`, `view`, `runs` and `work` hold the nouns, `protocols` what the factories of each kind make, `optional` every attribute
-that these may have beside.
+`images`, `view`, `runs` and `work` hold the nouns, `protocols` what the factories of each kind make, `optional` every
+attribute that these may have beside.
 """
 
 from p2pkit.types.images import (

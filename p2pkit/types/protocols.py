@@ -10,8 +10,8 @@ from p2pkit.types.view import Made, Verdict, View
 from p2pkit.untyped import Plain, Untyped
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from concurrent.futures import Future
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 

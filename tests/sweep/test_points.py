@@ -8,8 +8,8 @@ import pytest
 
 from p2pkit import ConfigError
 from p2pkit.config import SweepConfig
+from p2pkit.config.ranges import is_range, parse_range
 from p2pkit.sweep.points import Child, corners, goal_of, parse_axes, spell_out
-from p2pkit.sweep.ranges import is_range, parse_range
 from p2pkit.sweep.result import Sweep
 
 

@@ -43,7 +43,8 @@ class Child:
         Raises:
             ChildProcessError: The process has ended before.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with suppress(OSError):  # it is gone, which its silence tells
             self._process.stdin.write(json.dumps(asdict(work)) + "\n")
             self._process.stdin.flush()
