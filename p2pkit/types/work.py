@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
-from p2pkit import __version__
 from p2pkit.untyped import Plain
 
 Tell = Callable[[Plain], None]
@@ -26,7 +26,7 @@ class Work:
     call: str
     arguments: Plain = field(default_factory=dict)
     name: str = ""
-    version: str = __version__
+    version: str = field(default_factory=lambda: version("p2pkit"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ class Child:
     def __init__(self, devices: tuple[str, ...], threads: int) -> None:
         self.devices = devices
         variables = {"CUDA_VISIBLE_DEVICES": ",".join(devices), "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={**os.environ, **variables},
             text=True,
             encoding="utf-8",
             start_new_session=True,  # of a terminal's Ctrl-C it hears once, from its parent
-            **pipes,
         )
 
     def do(self, work: p2pkit.Work, tell: p2pkit.Tell) -> Plain:
