@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Component,
         Dataset,
         Discriminator,
+        Executor,
         Generator,
         Loss,
         Metric,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     )
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import copy_for_inference, inference_files
+    from p2pkit.executing import do_work
     from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resample, resize, stored_type, to_network, to_picture, to_stored
@@ -76,14 +78,18 @@ if TYPE_CHECKING:
         ReaderChoice,
         Reading,
         Report,
+        Resources,
         Run,
         RunLength,
         RunTracker,
         Samples,
         Slices,
+        Tell,
         VectorSpec,
         Verdict,
         View,
+        Work,
+        WorkExecutor,
     )
     from p2pkit.untyped import Untyped
     from p2pkit.weights.files import Weights, WeightsFile, fill_weights, fingerprint, read_weights
@@ -108,6 +114,7 @@ __all__ = [
     "DiscriminatorNetwork",
     "Edges",
     "EvaluatedRun",
+    "Executor",
     "ExportedFolder",
     "ExportedModel",
     "FileReader",
@@ -142,6 +149,7 @@ __all__ = [
     "Reading",
     "RegistryError",
     "Report",
+    "Resources",
     "Run",
     "RunLength",
     "RunTracker",
@@ -151,6 +159,7 @@ __all__ = [
     "ShardIndex",
     "Slices",
     "StorageError",
+    "Tell",
     "Tracker",
     "TrainedRun",
     "TrainingError",
@@ -160,6 +169,8 @@ __all__ = [
     "View",
     "Weights",
     "WeightsFile",
+    "Work",
+    "WorkExecutor",
     "__version__",
     "check",
     "choose_bands",
@@ -168,6 +179,7 @@ __all__ = [
     "copy_for_inference",
     "cut_half",
     "cut_slices",
+    "do_work",
     "draw_edges",
     "evaluate",
     "export",
@@ -211,7 +223,7 @@ _API = ("EvaluatedRun", "TrainedRun", "check", "evaluate", "resume", "train")
 _BRIDGE = ("ExportedModel", "ImportedModel", "ImportedNetwork", "export_checkpoint", "import_checkpoint")
 _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
-    *("Optimizer", "Schedule", "Tracker", "Reader"),
+    *("Optimizer", "Schedule", "Tracker", "Reader", "Executor"),
 )
 _EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
 _CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_picture", "to_stored")
@@ -222,6 +234,7 @@ _TYPES = (
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
     *("FileReader", "FileRows", "ImageFile", "ReaderChoice"),
+    *("Resources", "Tell", "Work", "WorkExecutor"),
     *("Notice", "Report", "Run", "RunLength", "Samples", "Made", "VectorSpec", "Verdict", "View"),
 )
 _WEIGHTS = ("Weights", "WeightsFile", "fill_weights", "fingerprint", "read_weights")
@@ -240,6 +253,7 @@ _LAZY = {
     "manifest_rows": "p2pkit.images.manifest",
     **dict.fromkeys(("Shard", "ShardIndex"), "p2pkit.shards"),
     **dict.fromkeys(_TYPES, "p2pkit.types"),
+    "do_work": "p2pkit.executing",
     "flat_config": "p2pkit.config",
     **dict.fromkeys(("copy_for_inference", "inference_files"), "p2pkit.engine.storage.layout"),
     "load": "p2pkit.translation",

@@ -207,9 +207,15 @@ class Reader(Component):
             raise ValueError(f"{self.name}: say the suffixes of its files, suffixes=('.grid',)")
 
 
+class Executor(Component):
+    """A place where work runs: this machine's processes, a cluster; see `WorkExecutor`."""
+
+    kind, hook, given = "executor", "p2pkit_executors", ""
+
+
 KINDS: tuple[type[Component], ...] = (
     *(Generator, Discriminator, Loss, Dataset, Augmentation, Metric),
-    *(Optimizer, Schedule, Tracker, Reader),
+    *(Optimizer, Schedule, Tracker, Reader, Executor),
 )
 """All of them: whoever lists kinds, hooks or names reads them here."""
 KIND_NAMES: tuple[str, ...] = tuple(kind.kind for kind in KINDS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Augmentation,
         Dataset,
         Discriminator,
+        Executor,
         Generator,
         Loss,
         Metric,
@@ -80,6 +81,11 @@ def p2pkit_trackers() -> Iterable[Tracker]:  # type: ignore[empty-body]  # as ab
 @hookspec
 def p2pkit_readers() -> Iterable[Reader]:  # type: ignore[empty-body]  # as above
     """Offer readers of image files; called once."""
+
+
+@hookspec
+def p2pkit_executors() -> Iterable[Executor]:  # type: ignore[empty-body]  # as above
+    """Offer executors; called once."""
 
 
 @hookspec

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
 from p2pkit.types.markers import StartsFrom
+from p2pkit.types.work import Resources
 from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
 
@@ -135,6 +136,14 @@ class OptimizerPart(Part):
         found = super().resolved()
         own = {key: found["params"].pop(key, None) for key in self.OWN_KEYS}
         return {**found, **own}
+
+
+@dataclass(frozen=True)
+class ExecutorPart(Part):
+    """Where work runs, what each piece of it needs, and how often one is given anew whose worker was lost."""
+
+    resources: Resources = field(default_factory=Resources)
+    retries: int = 2
 
 
 def _moved(path: str, places: Mapping[str, str]) -> str:

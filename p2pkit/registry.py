@@ -16,11 +16,12 @@ from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
 from p2pkit.plugins.loading import OWN, Plugins
 from p2pkit.plugins.offers import Offer
-from p2pkit.plugins.one_file import brought_along, is_known, untrusted
+from p2pkit.plugins.one_file import OneFile, brought_along, is_known, untrusted
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
+_ANY_BYTES = "surrogateescape"
 
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -134,6 +135,24 @@ class Registry:
                 raise untrusted(file)
         return replace(self, plugins=self.plugins.with_brought(files)) if files else self
 
+    def plain(self) -> dict[str, Json]:
+        """Return as plain data what makes these names anew where the same plugins are installed; see `from_plain`."""
+        files = {name: (file.source or b"").decode(errors=_ANY_BYTES) for name, file in self.plugins.files.items()}
+        installed = self.plugins.discover
+        return {"file": self.file.model_dump(), "origin": self.origin, "files": files, "installed": installed}
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Registry:
+        """Return the names of another process, with its one-file plugins, which are its user's own.
+
+        Raises:
+            PluginError: One of these can't be loaded here.
+        """
+        file = RegistryFile.model_validate(plain["file"])
+        sources = {name: source.encode(errors=_ANY_BYTES) for name, source in plain["files"].items()}
+        files = [OneFile(Path(f"{name}.py"), source) for name, source in sources.items()]
+        return cls(file, _allowed_plugins(file, files, discover=plain["installed"]), plain["origin"])
+
     def contested(self) -> dict[tuple[str, str], Problem]:
         """Return, by kind and name, each bare name that several plugins offer and nothing settles."""
         names = dict.fromkeys((offer.kind, offer.name) for offer in self.plugins.offers)
@@ -216,15 +235,18 @@ def load_registry(
             raise RegistryError(Problem(origin, "there is no such file", "give --registry a file that exists"))
         data = _overlay(data, read_mapping(own, origin, RegistryError))
     file = _validate(data, origin)
-    enable = None if file.plugins.enable == "all" else file.plugins.enable
-    files = tuple(map(Path, plugin_files))
-    plugins = Plugins(enable=enable, block=file.plugins.block, files=files, discover=discover, remember=True)
+    plugins = _allowed_plugins(file, tuple(map(Path, plugin_files)), discover=discover)
     # Whoever was given a folder with a model in it has not read what a file in it trusts.
     registry = Registry(file, plugins, origin, trusted=() if path is None else tuple(file.plugins.trust))
     problems = list(_wrong_names(registry, _validate(shipped, FILE)))
     if problems:
         raise RegistryError(problems)
     return registry
+
+
+def _allowed_plugins(file: RegistryFile, files: Sequence[Path | OneFile], *, discover: bool) -> Plugins:
+    enable = None if file.plugins.enable == "all" else file.plugins.enable
+    return Plugins(enable=enable, block=file.plugins.block, files=files, discover=discover, remember=True)
 
 
 def names_in_force(registry: Registry | None, plugins: Sequence[str | Path] = (), *, trust: bool = False) -> Registry:

@@ -14,6 +14,7 @@ from p2pkit import (
     Augmentation,
     Dataset,
     Discriminator,
+    Executor,
     Generator,
     ImageSpec,
     Loss,
@@ -93,7 +94,7 @@ def _no_such_type(*, depth: NoSuchType = 1):  # noqa: F821  the point of the tes
 
 def test_every_kind_has_a_name_and_a_hook_of_its_own():
     first = Generator, Discriminator, Loss, Dataset, Augmentation, Metric
-    assert (*first, Optimizer, Schedule, Tracker, Reader) == KINDS
+    assert (*first, Optimizer, Schedule, Tracker, Reader, Executor) == KINDS
     assert tuple(kind.__name__.lower() for kind in KINDS) == KIND_NAMES
     hooks = [getattr(hookspecs, hook) for hook in OFFERS]
     assert [hook.__annotations__["return"] for hook in hooks] == [f"Iterable[{kind.__name__}]" for kind in KINDS]

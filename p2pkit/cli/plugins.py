@@ -23,6 +23,7 @@ Kind = Literal[
     "schedule",
     "tracker",
     "reader",
+    "executor",
 ]
 
 

@@ -15,6 +15,7 @@ import typer
 from p2pkit.cli.options import (
     AsJson,
     Device,
+    On,
     Overrides,
     PluginFiles,
     Quiet,
@@ -22,6 +23,7 @@ from p2pkit.cli.options import (
     Strict,
     Trust,
     overrides,
+    placed,
     registry,
 )
 from p2pkit.engine.distributed.world import world
@@ -174,6 +176,7 @@ def translate(
         Literal["torch", "onnxruntime", "openvino"] | None,
         typer.Option("--runtime", help="What computes; by default torch, or what an exported program was made for."),
     ] = None,
+    on: On = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -182,11 +185,13 @@ def translate(
 ) -> None:
     """Translate images by a trained generator; only sources are needed."""
     from p2pkit import translation
+    from p2pkit.portions import split_executor, translate_on, without_precision
 
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
-    names, changes = registry(registry_file, plugin, trust), overrides(set_)
+    names = registry(registry_file, plugin, trust)
+    part, changes = split_executor({**placed(on), **overrides(set_)}, names, device)
     changes |= {
         key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
     }
@@ -195,6 +200,8 @@ def translate(
         raise typer.BadParameter("the pairs of a split hold what stands beside them", param_hint="--input")
     if split is not None and (samples > 1 or vary):
         raise typer.BadParameter("is for files, and not for --split", param_hint="--vary" if vary else "--samples")
+    if part is not None and (split is not None or _STREAM in (output, *files)):
+        raise typer.BadParameter("is for files that are written to a folder", param_hint="--on")
     if split is not None:
         own: dict[str, Json] = {
             "device": device,
@@ -205,15 +212,20 @@ def translate(
         }
         written = translation.translate_split(model, split, output, **own, **changes)
     else:
+        here = (device, changes) if part is None else ("cpu", without_precision(changes))
         note = functools.partial(typer.echo, err=True)
-        translator = translation.load(model, device=device, runtime=runtime, registry=names, note=note, **changes)
+        translator = translation.load(model, device=here[0], runtime=runtime, registry=names, note=note, **here[1])
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
         options |= {"tile": tile, "overlap": overlap, "samples": samples, "vary": vary, "extras": _beside(beside or ())}
         if _STREAM in (output, *files):
             _translate_stream(translator, files, output, options)
             return
-        written = translation.translate(translator, files, output, progress=not quiet, **options)
+        if part is None:
+            written = translation.translate(translator, files, output, progress=not quiet, **options)
+        else:
+            way: dict[str, Json] = {"device": device, "registry": names, "overrides": changes}
+            written = translate_on(part, translator, model, files, output, progress=not quiet, **way, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
 
 
@@ -258,6 +270,7 @@ def sweep(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="SWEEP", help="Go on with a sweep, and try again what failed.")
     ] = None,
+    on: On = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -274,7 +287,7 @@ def sweep(
         raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
     own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials}
     own |= {"by": by, "prune": prune}
-    given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
+    given = {f"sweep.{key}": value for key, value in own.items() if value is not None} | placed(on)
     options = {"registry": registry(registry_file, plugin, trust), "progress": not quiet, **given, **overrides(set_)}
     if config is not None:
         swept = sweeps.sweep(config, axes or (), name=name, **options)

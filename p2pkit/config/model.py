@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from p2pkit.config.executor import ExecutorConfig
 from p2pkit.config.phase_sections import FrozenConfig, PhaseConfig, Unit, UpdatesConfig
 from p2pkit.config.sections import Argument, Cache, Choice, ComponentConfig, Many, Name, Section, Share, Switch
 from p2pkit.config.tracking import TrackingConfig
@@ -364,6 +365,9 @@ class RunConfig(Section):
     health: HealthConfig = Field(default_factory=HealthConfig, description="What is watched while a GAN trains.")
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig, description="What is kept.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where runs are recorded.")
+    executor: ExecutorConfig | None = Field(
+        None, description="Where the runs of a sweep are trained, and images translated; null for this process."
+    )
     sweep: SweepConfig = Field(
         default_factory=SweepConfig, description="What differs between the runs of `p2pkit sweep`."
     )

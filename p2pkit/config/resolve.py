@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from p2pkit.config.executor import ExecutorConfig
 from p2pkit.config.flat import component_name
 from p2pkit.config.model import LossConfig, OptimizerConfig, RunConfig
 from p2pkit.config.phases import Phase, phase_problems, phases_of, terms_in_use
@@ -17,9 +18,9 @@ from p2pkit.config.sections import ComponentConfig
 from p2pkit.config.sources import Raw, Source, copy_plain
 from p2pkit.config.tracking import TrackerConfig
 from p2pkit.errors import ConfigError, Problem, RegistryError
-from p2pkit.parts import LossPart, OptimizerPart, Part
+from p2pkit.parts import ExecutorPart, LossPart, OptimizerPart, Part
 from p2pkit.registry import Registry
-from p2pkit.types import ReaderChoice, Run
+from p2pkit.types import ReaderChoice, Resources, Run
 from p2pkit.untyped import Json
 from p2pkit.yaml_files import MOST_PROBLEMS, first_problems, structural_problem
 
@@ -46,6 +47,7 @@ class Plan:
         optimizers: By the key under `optimizers`, what updates networks and losses.
         schedule: What the learning rate does.
         trackers: By name, who records the run.
+        executor: Where work runs; None for this process.
         phases: The stretches of the run, of which there is at least one.
     """
 
@@ -62,6 +64,7 @@ class Plan:
     optimizers: Mapping[str, OptimizerPart] = field(default_factory=dict)
     schedule: Part | None = None
     trackers: Mapping[str, Part] = field(default_factory=dict)
+    executor: ExecutorPart | None = None
     phases: tuple[Phase, ...] = ()
 
     def part(self, key: Literal["dataset", "generator", "discriminator"]) -> Part:
@@ -82,7 +85,7 @@ class Plan:
 
     def resolved(self) -> dict[str, Json]:
         """Return the resolved config as plain data; reading it back gives the same run without any alias."""
-        data: dict[str, Json] = self.config.model_dump(mode="json", exclude={"sweep"})
+        data: dict[str, Json] = self.config.model_dump(mode="json", exclude={"sweep", "executor"})
         data["tracking"]["folder"] = str(self.config.tracking.folder)
         for key in ("dataset", "generator", "discriminator"):
             part = getattr(self, key)
@@ -132,6 +135,7 @@ def resolve(source: Source, registry: Registry) -> Plan:
     shape = ComponentConfig(use=config.schedule.shape, params=config.schedule.params)
     schedule = finder.part("schedule", "schedule", shape, key="shape")
     trackers = finder.trackers(config.tracking.trackers)
+    executor = finder.executor(config.executor, config.engine.device) if config.executor else None
     terms = {name: part for name, part in losses.items() if part}
     return Plan(
         source=source,
@@ -147,6 +151,7 @@ def resolve(source: Source, registry: Registry) -> Plan:
         optimizers={key: part for key, part in optimizers.items() if part},
         schedule=schedule,
         trackers=trackers,
+        executor=executor,
         phases=phases_of(config, terms),
     )
 
@@ -180,6 +185,17 @@ class _Finder:
             return None
         own = {key: getattr(written, key) for key in OptimizerPart.OWN_KEYS if getattr(written, key) is not None}
         return self._sound(OptimizerPart(path, part.component, {**part.params, **own}, part.alias))
+
+    def executor(self, written: ExecutorConfig, device: str) -> ExecutorPart | None:
+        """Find an executor; where no GPU is asked for and the device is none, there is to be none."""
+        part = self._found("executor", "executor", written)
+        if part is None:
+            return None
+        gpus = 0.0 if written.gpus is None and device in ("cpu", "mps") else written.gpus
+        resources = Resources(written.cpus, gpus, written.memory)
+        return self._sound(
+            ExecutorPart("executor", part.component, part.params, part.alias, resources, written.retries)
+        )
 
     def trackers(self, written: Mapping[str, TrackerConfig]) -> dict[str, Part]:
         """Find those that a config names, and those that always take part and are not left out."""

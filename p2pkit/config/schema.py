@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from p2pkit.components import KIND_NAMES, Component, Reader
+from p2pkit.config.executor import ExecutorConfig
 from p2pkit.config.model import DatasetConfig, LossConfig, OptimizerConfig, RunConfig
 from p2pkit.config.sections import ComponentConfig, Section
 from p2pkit.config.sources import recipe_names
@@ -38,6 +39,8 @@ def config_schema(registry: Registry) -> Schema:
         schema["$defs"][kind] = _reference(schema["$defs"], registry, kind)
     for kind in ("dataset", "generator", "discriminator"):  # one without `use` changes what the extended config names
         properties[kind] = {**_described(properties[kind]), **_named_or(kind, registry, {"$ref": f"#/$defs/{kind}"})}
+    executor = _or_null(_named_or("executor", registry, {"$ref": "#/$defs/executor"}))
+    properties["executor"] = {**_described(properties["executor"]), **executor}
     properties["augment"]["items"] = _item("augmentation", registry)
     schema["$defs"]["EvaluateConfig"]["properties"]["metrics"]["items"] = _item("metric", registry)
     properties["losses"] = _terms("loss", registry, properties["losses"], _WEIGHT)
@@ -47,8 +50,7 @@ def config_schema(registry: Registry) -> Schema:
     optimizers = schema["$defs"]["OptimizersConfig"]["properties"]
     for name, written in optimizers.items():
         optimizers[name] = {**_described(written), **_named_or("optimizer", registry, {"$ref": "#/$defs/optimizer"})}
-    optimizers["losses"] = {**optimizers["losses"], "type": ["string", "object", "null"]}
-    optimizers["losses"]["else"] = {"if": {"type": "object"}, "then": optimizers["losses"]["else"]}
+    optimizers["losses"] = _or_null(optimizers["losses"])
     tracking = schema["$defs"]["TrackingConfig"]["properties"]
     tracking["trackers"] = _terms("tracker", registry, tracking["trackers"], {"type": ["boolean", "null", "object"]})
     schema["$defs"]["ScheduleConfig"] |= _shapes(schema, registry)
@@ -60,6 +62,7 @@ _SECTIONS: Mapping[str, type[Section]] = {
     "loss": LossConfig,
     "optimizer": OptimizerConfig,
     "tracker": TrackerConfig,
+    "executor": ExecutorConfig,
 }
 _WEIGHT: Schema = {"type": ["number", "null", "object"], "minimum": 0}
 
@@ -78,6 +81,11 @@ def _named_or(kind: str, registry: Registry, long: Schema) -> Schema:
     """Describe the two ways to write a component: its name alone, or its keys; only one is held against a value."""
     short = {"enum": list(_names(registry, kind))}
     return {"type": ["string", "object"], "if": {"type": "string"}, "then": short, "else": long}
+
+
+def _or_null(schema: Schema) -> Schema:
+    long = {"if": {"type": "object"}, "then": schema["else"]}
+    return {**schema, "type": ["string", "object", "null"], "else": long}
 
 
 def _item(kind: str, registry: Registry) -> Schema:

@@ -129,7 +129,7 @@ def _laid(base: Raw, top: Raw) -> Raw:
 def normalise(raw: Raw) -> Raw:
     """Spell out the short forms; what is neither short nor long is left for the structure's check."""
     full = dict(raw)
-    for key in SINGLE:
+    for key in (*SINGLE, "executor"):
         if isinstance(full.get(key), str):
             full[key] = {"use": full[key]}
     if "augment" in full:

@@ -37,6 +37,9 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     problems = [*plan.problems]
     if training and plan.config.sweep.wanted:
         problems.append(Problem("sweep", "this config is of several runs", "run it with p2pkit sweep"))
+    if plan.config.executor is not None:
+        cause = "is for the runs of a sweep, and for translate"
+        problems.append(Problem("executor", cause, "leave it out; one run is trained by the process that is asked to"))
     dataset = built(plan.dataset, None, problems) if plan.dataset else None
     split, adversarial = "", False
     if dataset is not None:

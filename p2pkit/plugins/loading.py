@@ -37,6 +37,7 @@ BUILTIN: tuple[tuple[str, str], ...] = (
     ("p2pkit.optimizers", "p2pkit.builtin.optimizers"),
     ("p2pkit.schedules", "p2pkit.builtin.schedules"),
     ("p2pkit.readers", "p2pkit.builtin.readers"),
+    ("p2pkit.local", "p2pkit.builtin.local_executor"),
     ("p2pkit.csv", "p2pkit.builtin.csv_tracker"),
     ("p2pkit.mlflow", "p2pkit.builtin.mlflow_tracker"),
 )
@@ -122,6 +123,7 @@ class Plugins:
         self._waiting: dict[str, _Candidate] = {}
         self._by_name: dict[tuple[str, str], list[Offer]] | None = None
         self._brought = tuple(brought)
+        self.discover = discover
         self.files: dict[str, OneFile] = {}
         self.manager = pluggy.PluginManager("p2pkit")
         self.manager.add_hookspecs(hookspecs)

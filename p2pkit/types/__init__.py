@@ -1,7 +1,7 @@
 """What is passed around, and what factories make: with `p2pkit.hookspecs` the whole plugin API.
 
-`images`, `view` and `runs` hold the nouns, `protocols` what the factories of each kind make, `optional` every attribute
-that these may have beside.
+`images`, `view`, `runs` and `work` hold the nouns, `protocols` what the factories of each kind make, `optional` every
+attribute that these may have beside.
 """
 
 from p2pkit.types.images import (
@@ -33,9 +33,11 @@ from p2pkit.types.protocols import (
     ParameterOptimizer,
     RateSchedule,
     RunTracker,
+    WorkExecutor,
 )
 from p2pkit.types.runs import DatasetFacts, Notice, ParameterCount, Report, Run, RunLength, Samples, short_id
 from p2pkit.types.view import Discriminate, Generate, Made, Verdict, View
+from p2pkit.types.work import Resources, Tell, Work
 
 __all__ = [
     "DatasetFacts",
@@ -66,14 +68,18 @@ __all__ = [
     "ReaderChoice",
     "Reading",
     "Report",
+    "Resources",
     "Run",
     "RunLength",
     "RunTracker",
     "Samples",
     "Slices",
+    "Tell",
     "VectorSpec",
     "Verdict",
     "View",
+    "Work",
+    "WorkExecutor",
     "is_drawn",
     "short_id",
     "times",

@@ -234,6 +234,18 @@ example = Attribute[Callable[..., object] | None](
     "Writes a small file, by which the conformance suite tries a reader that can't write.",
 )
 
+workers = Attribute[int | None](
+    *(
+        "workers",
+        "executor",
+        "a whole number of 1 or more, or None",
+        None,
+        lambda value: value is None or _whole(1)(value),
+    ),
+    "How many pieces of work it does at a time: a sweep has so many workers, and files are cut into portions by it; "
+    "None where that is not known.",
+)
+
 exempt = Attribute[Mapping[str, str]](
     *("exempt", "any", "a mapping of texts", {}, lambda value: isinstance(value, Mapping)),
     "Rules of the conformance suite that it can't keep, each with the reason, by which they are skipped.",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol, SupportsFloat, runtime_checkable
 
 from p2pkit.types.images import ImageFile, Pair, PairSpec
 from p2pkit.types.view import Made, Verdict, View
-from p2pkit.untyped import Untyped
+from p2pkit.untyped import Plain, Untyped
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from p2pkit.types.work import Resources, Tell, Work
 
 
 @runtime_checkable
@@ -212,6 +215,35 @@ class FileReader(Protocol):
         ...
 
 
+@runtime_checkable
+class WorkExecutor(Protocol):
+    """What an executor's factory returns: has work done somewhere; it reaches for that place at the first work."""
+
+    def submit(self, work: Work, resources: Resources, tell: Tell, /) -> Future[Plain]:
+        """Have `p2pkit.do_work(work, tell)` called where there are the resources; return without waiting.
+
+        Args:
+            work: The piece of work.
+            resources: What it needs.
+            tell: Hears in this process what the work tells there, in any thread; what gets lost on the way is no harm.
+
+        Returns:
+            What `do_work` returns, once it does; any exception means that the worker was lost, and not that the work
+            failed.
+
+        Raises:
+            P2pkitError: The place can't be reached, or has less than is needed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what has not begun, and end the rest by SIGTERM or `KeyboardInterrupt`, which saves what it has.
+
+        It waits for that. Nothing is submitted any more, and it may be called twice.
+        """
+        ...
+
+
 PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "generator": (GeneratorNetwork,),
     "discriminator": (DiscriminatorNetwork,),
@@ -223,5 +255,6 @@ PROTOCOLS: Mapping[str, tuple[type, ...]] = {
     "schedule": (RateSchedule,),
     "tracker": (RunTracker,),
     "reader": (FileReader,),
+    "executor": (WorkExecutor,),
 }
 """For each kind what its factories may make; of a loss one of the two is enough."""
