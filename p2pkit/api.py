@@ -248,7 +248,8 @@ def _train(
     step = outcome.progress.step
     if world().main and checked.plan.generator is not None:
         size = count_parameters_on_meta(checked.plan.generator, checked.spec)
-        save_costs(folder, size.total, outcome.images_per_second)
+        spent = (outcome.images_per_second, outcome.joules_per_image)
+        save_costs(folder, size.total, *spent, processes=world().count)
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )

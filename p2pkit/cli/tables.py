@@ -199,7 +199,7 @@ def print_comparison(compared: Comparison) -> None:
         settings = [shown(value) for value in point.settings.values()] or [point.label]
         scores = [(point.summary(column), best[column] is point) for column in compared.columns]
         cells = [f"**{summary}**" if first else str(summary or "") for summary, first in scores]
-        costs = [cost(name, value) if (value := point.cost(name)) is not None else "" for name in compared.costs]
+        costs = [cost(name, value) if (value := point.costs.get(name)) is not None else "" for name in compared.costs]
         rows.append([*settings, str(len(point.runs)), *cells, *costs])
     titles = [column.head for column in compared.columns]
     labels = [point.label for point in compared.points]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import statistics
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
-from p2pkit.compare.settings import differing, label, with_absent_terms
+from p2pkit.compare.settings import PROCESSES, differing, label, with_absent_terms
+from p2pkit.compare.spending import mean_costs, with_efficiency
+from p2pkit.engine.storage.costs import EFFICIENCY, ENERGY, PARAMETERS, PER_PROCESS, SPEED
 from p2pkit.errors import ModelError, Problem
 from p2pkit.types.runs import ARROWS
 from p2pkit.untyped import Json, Plain
@@ -71,21 +73,18 @@ class Point:
         settings: The differing keys and their values here.
         runs: The runs.
         name: What the sweep calls it that all runs of the comparison are of; empty where they are not of one.
+        costs: What its runs cost in the mean, where they say so.
     """
 
     settings: Plain
     runs: tuple[Record, ...]
     name: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """What differs, in few words."""
         return self.name or label(self.settings) or "all alike"
-
-    def cost(self, name: str) -> float | None:
-        """Return the mean of what its runs cost; None where no run says."""
-        found = [run.costs[name] for run in self.runs if name in run.costs]
-        return statistics.fmean(found) if found else None
 
     def summary(self, column: Column) -> Summary | None:
         """Return a metric's mean and spread; None where no run was scored by it."""
@@ -132,10 +131,12 @@ class Comparison:
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """What the points cost, where networks are what differs: size and speed."""
-        if not any(key.startswith(("generator", "discriminator")) for key in self.keys):
-            return ()
-        return tuple(dict.fromkeys(name for run in self.runs for name in run.costs))
+        """What of the points' costs tells them apart: size and speed of networks, use of processes, energy."""
+        networks = any(key.startswith(("generator", "discriminator")) for key in self.keys)
+        several = PROCESSES in self.keys
+        wanted = {PARAMETERS: networks, SPEED: networks or several, PER_PROCESS: several, EFFICIENCY: several}
+        wanted[ENERGY] = True
+        return tuple(n for n, shown in wanted.items() if shown and any(n in point.costs for point in self.points))
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -143,9 +144,10 @@ class Comparison:
         groups: dict[str, list[Record]] = {}
         for run in self.runs:
             groups.setdefault(repr([run.settings.get(key) for key in (*self.keys, *self.implied)]), []).append(run)
+        spent = with_efficiency([(runs[0].settings, mean_costs([r.costs for r in runs])) for runs in groups.values()])
         points = [
-            Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs), self._name(runs))
-            for runs in groups.values()
+            Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs), self._name(runs), costs)
+            for runs, costs in zip(groups.values(), spent, strict=True)
         ]
         return tuple(sorted(points, key=lambda point: [self._rank(key, point.settings[key]) for key in self.keys]))
 
@@ -202,7 +204,7 @@ class Comparison:
             if summary is not None
         }
         runs = [{"folder": str(run.folder), "seed": run.seed} for run in point.runs]
-        costs = {name: point.cost(name) for name in self.costs}
+        costs = {name: point.costs.get(name) for name in self.costs}
         about = {"label": point.label, "settings": dict(point.settings), "runs": runs}
         return {**about, "metrics": metrics, **({"costs": costs} if costs else {})}
 

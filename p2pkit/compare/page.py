@@ -89,7 +89,7 @@ def _row(comparison: Comparison, point: Point, best: dict[Column, Point | None])
         summary = point.summary(column)
         yield _cell(str(summary or ""), "number best" if best[column] is point else "number")
     for name in comparison.costs:
-        spent = point.cost(name)
+        spent = point.costs.get(name)
         yield _cell("" if spent is None else cost(name, spent), "number")
 
 
