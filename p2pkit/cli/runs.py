@@ -42,6 +42,9 @@ def train(
     config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
     set_: Overrides = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run instead.")] = None,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="Go on with the run of the config's tracking.name, if it has begun.")
+    ] = False,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     trust: Trust = False,
@@ -53,8 +56,11 @@ def train(
 
     if (config is None) == (resume is None):
         raise typer.BadParameter("give a recipe or a file, or else --resume RUN")
+    if go_on and resume is not None:
+        raise typer.BadParameter("--resume RUN goes on in any case; leave --go-on out")
     names = registry(registry_file, plugin, trust)
-    act = functools.partial(api.train, config) if config is not None else functools.partial(api.resume, str(resume))
+    begin = functools.partial(api.train, config, go_on=go_on)
+    act = begin if config is not None else functools.partial(api.resume, str(resume))
     _print_run(act(registry=names, progress=not quiet, strict=strict, **overrides(set_)))
 
 
