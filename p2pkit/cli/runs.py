@@ -59,8 +59,9 @@ def train(
     if go_on and resume is not None:
         raise typer.BadParameter("--resume RUN goes on in any case; leave --go-on out")
     names = registry(registry_file, plugin, trust)
-    begin = functools.partial(api.train, config, go_on=go_on)
-    act = begin if config is not None else functools.partial(api.resume, str(resume))
+    act = functools.partial(api.resume, str(resume))
+    if config is not None:
+        act = functools.partial(api.train, config, go_on=go_on)
     _print_run(act(registry=names, progress=not quiet, strict=strict, **overrides(set_)))
 
 

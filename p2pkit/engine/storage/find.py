@@ -19,9 +19,7 @@ SHIPPED = Path(__file__).parents[2] / "models"
 """The models that come with p2pkit, by name."""
 
 
-def new_folder(
-    parent: Path, name: str | None, recipe: str, taken: Callable[[str], bool] = lambda name: False
-) -> Path:
+def new_folder(parent: Path, name: str | None, recipe: str, taken: Callable[[str], bool] = lambda name: False) -> Path:
     """Make a run's folder, named as asked or by the recipe and the time, with a number where that is taken.
 
     Args:
