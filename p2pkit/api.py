@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from p2pkit.config import Part
+from p2pkit.config import Part, Plan
 from p2pkit.engine.build.init_from import resume_problems
 from p2pkit.engine.build.parameters import count_parameters_on_meta
 from p2pkit.engine.check import check as check_plan
@@ -24,12 +25,20 @@ from p2pkit.engine.distributed.world import world
 from p2pkit.engine.storage.costs import save_costs
 from p2pkit.engine.storage.find import SHIPPED, find_checkpoint, new_folder, run_of
 from p2pkit.engine.storage.layout import EVALUATIONS
+from p2pkit.engine.storage.mirror import is_sent_to
 from p2pkit.engine.training.loop import OnEvaluated
+from p2pkit.engine.training.restart import (
+    fetched,
+    latest_checkpoint,
+    named_folder,
+    refuse_to_begin_anew,
+    take_folder,
+)
 from p2pkit.engine.training.session import RunSession
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.inference.translate import Translator
 from p2pkit.mlflow_store import RUN_ID_FILE
-from p2pkit.planning import plan_of, plan_run, with_brought
+from p2pkit.planning import loaded, plan_of, plan_run, with_brought
 from p2pkit.progress import reporter
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
@@ -134,7 +143,7 @@ def check(
         ConfigError: It can't be run; holds all problems.
         DataError: Files can't be read, all of them named.
     """
-    checked = _checked(config, overrides, names_in_force(registry, plugins))
+    checked = _checked(plan_run(config, overrides, names_in_force(registry, plugins)))
     shown = reporter(progress)
     try:
         found = read_sample(checked.dataset, every_file=every_file, report=shown.working if every_file else None)
@@ -145,9 +154,9 @@ def check(
     return checked
 
 
-def _checked(config: str | Path | Plain, overrides: Plain, registry: Registry | None) -> ValidatedRun:
+def _checked(plan: Plan) -> ValidatedRun:
     with no_downloads():
-        return check_plan(plan_run(config, overrides, registry))
+        return check_plan(plan)
 
 
 def train(
@@ -158,6 +167,7 @@ def train(
     progress: bool = False,
     strict: bool = False,
     on_evaluated: OnEvaluated | None = None,
+    go_on: bool = False,
     **overrides: Json,
 ) -> TrainedRun:
     """Train a generator.
@@ -170,6 +180,8 @@ def train(
         strict: Whether a plugin that fails in the middle of the run ends it.
         on_evaluated: Called after each evaluation with how far the run has come and its scores; a sentence that it
             returns ends the training, as early stopping does.
+        go_on: Whether to go on with the run of the config's `tracking.name` where it has a checkpoint, and else to
+            begin it: for what is started again by torchrun or a scheduler.
         **overrides: Keys to change, as nested mappings or with dots: `train("facades", **{"losses.l1": 50})`.
 
     Returns:
@@ -182,10 +194,26 @@ def train(
     """
     registry = names_in_force(registry, plugins)
     with GracefulExit() as leave, signal_watchdog(leave), process_group():
-        checked = raise_on_all_ranks(lambda: _checked(config, overrides, registry))
-        tracking = checked.plan.config.tracking
-        folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, checked.plan.source.name))
-        return _train(checked, registry, folder, None, progress, strict, on_evaluated)
+        if not go_on:
+            raise_on_all_ranks(refuse_to_begin_anew)
+        plan = raise_on_all_ranks(lambda: plan_run(config, overrides, registry))
+        mirror, tracking, options = (
+            plan.config.checkpoint.mirror,
+            plan.config.tracking,
+            (progress, strict, on_evaluated),
+        )
+        if go_on and not plan.problems:
+            folder = raise_on_all_ranks(lambda: named_folder(tracking))
+            checkpoint = latest_checkpoint(folder, mirror)
+            if checkpoint is not None:
+                return _resume(checkpoint, loaded(plan), registry, *options)
+        checked = raise_on_all_ranks(lambda: _checked(plan))
+        if go_on:
+            on_main_rank(lambda: take_folder(folder))
+        else:
+            taken = functools.partial(is_sent_to, mirror)
+            folder = on_main_rank(lambda: new_folder(tracking.folder, tracking.name, plan.source.name, taken))
+        return _train(checked, registry, folder, None, *options)
 
 
 def resume(
@@ -202,7 +230,8 @@ def resume(
     """Go on with a run from its latest checkpoint, exactly where it was.
 
     Args:
-        run: A run's folder or name, a tracker's name of it, or one of its checkpoints; `RUN@best` is its best one.
+        run: A run's folder or name, a tracker's name of it, or one of its checkpoints; `RUN@best` is its best one. An
+            address to which its checkpoints were sent, as `s3://bucket/runs/NAME`, brings it here first.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
         progress: Whether to show how the run comes along.
@@ -216,18 +245,29 @@ def resume(
     """
     registry = names_in_force(registry, plugins, trust=trust)
     with GracefulExit() as leave, signal_watchdog(leave), process_group():
-        checkpoint = raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
-        folder = run_of(checkpoint)
-        if folder is None:
-            cause = f"{checkpoint} does not lie in a run's folder"
-            raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
+        checkpoint = fetched(str(run)) or raise_on_all_ranks(lambda: find_checkpoint(run, training=True))
         names = raise_on_all_ranks(lambda: with_brought(registry, checkpoint))
         plan = raise_on_all_ranks(lambda: plan_of(checkpoint, overrides, names))
-        checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
-        changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
-        if changed:
-            raise ConfigError(changed)
-        return _train(checked, names, folder, checkpoint, progress, strict, on_evaluated)
+        return _resume(checkpoint, plan, names, progress, strict, on_evaluated)
+
+
+def _resume(
+    checkpoint: Path,
+    plan: Plan,
+    registry: Registry,
+    progress: bool,
+    strict: bool,
+    on_evaluated: OnEvaluated | None,
+) -> TrainedRun:
+    folder = run_of(checkpoint)
+    if folder is None:
+        cause = f"{checkpoint} does not lie in a run's folder"
+        raise ModelError(Problem("", cause, "name a run, or a checkpoint in its folder of checkpoints"))
+    checked = raise_on_all_ranks(lambda: check_plan(plan, begins=False))
+    changed = raise_on_all_ranks(lambda: resume_problems(checked, checkpoint))
+    if changed:
+        raise ConfigError(changed)
+    return _train(checked, registry, folder, checkpoint, progress, strict, on_evaluated)
 
 
 def _train(
@@ -248,7 +288,8 @@ def _train(
     step = outcome.progress.step
     if world().main and checked.plan.generator is not None:
         size = count_parameters_on_meta(checked.plan.generator, checked.spec)
-        save_costs(folder, size.total, outcome.images_per_second)
+        spent = (outcome.images_per_second, outcome.joules_per_image)
+        save_costs(folder, size.total, *spent, processes=world().count)
     return TrainedRun(
         folder, outcome.checkpoint, step, outcome.report, sheet, outcome.signal, outcome.best, outcome.reason
     )

@@ -22,7 +22,11 @@ def plan_run(config: str | Path | Plain, overrides: Plain, registry: Registry | 
 
 def plan_of(checkpoint: Path, overrides: Plain, registry: Registry | None) -> Plan:
     """Resolve a checkpoint's config; its networks need none of the weights that they once began with."""
-    plan = plan_run(read_config(checkpoint), overrides, registry)
+    return loaded(plan_run(read_config(checkpoint), overrides, registry))
+
+
+def loaded(plan: Plan) -> Plan:
+    """Return a plan whose networks are loaded from a checkpoint."""
     networks = {key: getattr(plan, key) for key in ("generator", "discriminator")}
     return replace(plan, **{key: replace(part, loaded=True) for key, part in networks.items() if part is not None})
 

@@ -70,6 +70,7 @@ def translate_on(
     output: str | Path,
     *,
     device: str = "auto",
+    runtime: Runtime | None = None,
     registry: Registry | None = None,
     overrides: Plain | None = None,
     progress: bool = False,
@@ -84,6 +85,7 @@ def translate_on(
         inputs: Files and folders.
         output: The folder that fakes are written to, or the file, if there is one input.
         device: Where each worker computes.
+        runtime: What computes there, as for `load`.
         registry: The names in force.
         overrides: Keys to change, as for `load`.
         progress: Whether to show how it comes along.
@@ -98,7 +100,7 @@ def translate_on(
     jobs = translator.jobs(inputs, output, **{key: value for key, value in options.items() if key in _WHICH})
     place = Path(fetch_model(model))
     way: dict[str, Json] = {"model": str((place if is_exported(place) else find_checkpoint(place)).absolute())}
-    way |= {"device": device, "registry": names_in_force(registry).plain(), "overrides": overrides or {}}
+    way |= {"device": device, "runtime": runtime, "registry": names_in_force(registry).plain(), "overrides": overrides or {}}
     how = {key: value for key, value in options.items() if key not in _WHICH}
     return _translated(part, jobs, way, how, reporter(progress)).files(len(jobs))
 
@@ -136,7 +138,15 @@ def _portion(files: int, workers: int, batch: int) -> int:
 
 
 def translate_portion(
-    tell: Tell, *, model: str, device: str, registry: Plain, overrides: Plain, how: Plain, jobs: Sequence[Plain]
+    tell: Tell,
+    *,
+    model: str,
+    device: str,
+    runtime: Runtime | None,
+    registry: Plain,
+    overrides: Plain,
+    how: Plain,
+    jobs: Sequence[Plain],
 ) -> dict[str, Json]:
     """Translate some files: the work of an executor. A process that is given several portions loads its model once.
 
@@ -144,6 +154,7 @@ def translate_portion(
         tell: Hears how many files are done, and notes.
         model: The model's folder.
         device: Where to compute.
+        runtime: What computes, as for `load`.
         registry: The names in force, as plain data.
         overrides: Keys to change, as for `load`.
         how: Options of `Translator.translate_jobs`.
@@ -152,7 +163,7 @@ def translate_portion(
     Returns:
         The files written, and the problems with the others.
     """
-    translator = _loaded(json.dumps([model, device, registry, overrides], sort_keys=True))
+    translator = _loaded(json.dumps([model, device, runtime, registry, overrides], sort_keys=True))
     translator = replace(translator, note=lambda text: tell({"note": text}))
     done = translator.translate_jobs(
         [*map(Job.from_plain, jobs)], report=lambda done, total: tell({"done": done}), **how
@@ -162,6 +173,6 @@ def translate_portion(
 
 @lru_cache(maxsize=1)
 def _loaded(way: str) -> Translator:
-    model, device, registry, overrides = json.loads(way)
+    model, device, runtime, registry, overrides = json.loads(way)
     names = Registry.from_plain(registry)  # whoever gave the work has loaded the model, so its code is trusted
-    return load(model, device=device, registry=names, trust=True, **overrides)
+    return load(model, device=device, runtime=runtime, registry=names, trust=True, **overrides)

@@ -101,6 +101,20 @@ def test_a_card():
     assert "bf16" in found["cuda:0"].fact
 
 
+def test_why_energy_is_not_measured_is_said(monkeypatch):
+    from p2pkit.engine.device import energy
+
+    def refuse(device):
+        raise PermissionError(13, "Permission denied", "/sys/energy_uj")
+
+    monkeypatch.setattr(energy, "find_counters", refuse)
+    found = devices._energy(torch.device("cpu"))
+    assert (found.state, found.fact) == ("note", "is not measured: [Errno 13] Permission denied: '/sys/energy_uj'")
+    assert "chmod a+r" in found.remedy
+    monkeypatch.setattr(energy, "find_counters", lambda device: [energy.Counter("package", float)])
+    assert devices._energy(torch.device("cpu")).fact == "is measured by package"
+
+
 def test_registry_and_plugins(install, tmp_path):
     install("raise ValueError('no licence')", "bad")
     install("raise ValueError('imported')", "barred")

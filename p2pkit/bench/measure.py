@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from p2pkit.api import check
+from p2pkit.bench.checkpoints import bench_checkpoint
 from p2pkit.bench.loader import bench_loader
 from p2pkit.bench.shards import bench_shards
 from p2pkit.bench.training import bench
@@ -95,6 +96,29 @@ def measure_translation(
     """
     plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
     return bench_translate(plan, side=side, images=images, batches=batches, rounds=rounds, runtimes=runtimes, note=note)
+
+
+def measure_checkpoint(
+    recipe: str,
+    *,
+    rounds: int = 3,
+    device: str = "auto",
+    registry: Registry | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    **overrides: Json,
+) -> dict[str, Json]:
+    """Measure how long a recipe's training stands still for a checkpoint; see `p2pkit.bench.bench_checkpoint`.
+
+    Args:
+        recipe: A config's file or name.
+        rounds: How often each row is measured.
+        device: Where to compute.
+        registry: The names in force.
+        note: Hears what is being measured.
+        **overrides: Keys of the config to change.
+    """
+    plan = plan_run(recipe, {**overrides, "engine.device": device}, registry)
+    return bench_checkpoint(plan, rounds=rounds, note=note)
 
 
 def measure_shards(

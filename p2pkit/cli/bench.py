@@ -13,7 +13,8 @@ from p2pkit.cli.options import AsJson, Device, Overrides, PluginFiles, RegistryF
 from p2pkit.untyped import Plain
 
 app = typer.Typer(
-    cls=DefaultGroup, help="Measure how fast this machine trains (also without `train`), reads, translates and serves."
+    cls=DefaultGroup,
+    help="Measure how fast this machine trains (also without `train`), saves, reads, translates and serves.",
 )
 
 
@@ -93,6 +94,26 @@ def translate(
         **overrides(set_),
     )
     _show(measured, "images", as_json)
+
+
+@app.command(cls=Command)
+def checkpoint(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")] = "facades",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each variant writes it.")] = 3,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    set_: Overrides = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+) -> None:
+    """Measure how long training stands still for a checkpoint, against torch's own ways to write one, in turn."""
+    from p2pkit.bench import measure
+
+    names = registry(registry_file, plugin)
+    measured = measure.measure_checkpoint(
+        recipe, rounds=rounds, device=device, registry=names, note=_note, **overrides(set_)
+    )
+    _show(measured, "checkpoints", as_json)
 
 
 @app.command(cls=Command)

@@ -44,6 +44,9 @@ def train(
     config: Annotated[str | None, typer.Argument(help=_CONFIG)] = None,
     set_: Overrides = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run instead.")] = None,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="Go on with the run of the config's tracking.name, if it has begun.")
+    ] = False,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
     trust: Trust = False,
@@ -55,8 +58,12 @@ def train(
 
     if (config is None) == (resume is None):
         raise typer.BadParameter("give a recipe or a file, or else --resume RUN")
+    if go_on and resume is not None:
+        raise typer.BadParameter("--resume RUN goes on in any case; leave --go-on out")
     names = registry(registry_file, plugin, trust)
-    act = functools.partial(api.train, config) if config is not None else functools.partial(api.resume, str(resume))
+    act = functools.partial(api.resume, str(resume))
+    if config is not None:
+        act = functools.partial(api.train, config, go_on=go_on)
     _print_run(act(registry=names, progress=not quiet, strict=strict, **overrides(set_)))
 
 
@@ -224,7 +231,7 @@ def translate(
         if part is None:
             written = translation.translate(translator, files, output, progress=not quiet, **options)
         else:
-            way: dict[str, Json] = {"device": device, "registry": names, "overrides": changes}
+            way: dict[str, Json] = {"device": device, "runtime": runtime, "registry": names, "overrides": changes}
             written = translate_on(part, translator, model, files, output, progress=not quiet, **way, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
 

@@ -143,6 +143,9 @@ def _rate(value: float) -> str:
 
 _FURTHER = {
     "largest_difference": "largest difference",
+    "still_ms": "stands still, ms",
+    "still_processor_ms": "of it processor ms",
+    "whole_ms": "until on disk, ms",
     "processor_ms": "processor ms",
     "p50_ms": "p50 in ms",
     "p99_ms": "p99 in ms",
@@ -156,8 +159,8 @@ _FURTHER = {
 
 
 def _figure(key: str, value: float) -> str:
-    plain = ("largest_difference", "written_per_second", "processor_ms", "p50_ms", "p99_ms")
-    return f"{value:,.0f}" if key in plain else f"{value / 1e6:,.0f} MB"
+    plain = key.endswith("_ms") or key in ("largest_difference", "written_per_second")
+    return f"{value:,.0f}" if plain else f"{value / 1e6:,.0f} MB"
 
 
 def print_sweep(swept: Sweep) -> None:

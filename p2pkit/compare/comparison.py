@@ -14,8 +14,9 @@ from p2pkit.compare.protocols import Protocols, choose_protocols
 from p2pkit.compare.records import Record, Scored, read_record
 from p2pkit.compare.samples import sample_rows
 from p2pkit.compare.score_table import ScoreRow, ScoreTable
-from p2pkit.compare.settings import differing, short_names, shown, with_absent_terms
-from p2pkit.engine.storage.costs import cost
+from p2pkit.compare.settings import PROCESSES, differing, short_names, shown, with_absent_terms
+from p2pkit.compare.spending import mean_costs, with_efficiency
+from p2pkit.engine.storage.costs import EFFICIENCY, ENERGY, PARAMETERS, PER_PROCESS, SPEED, cost
 from p2pkit.errors import ModelError, Problem
 from p2pkit.untyped import Json
 
@@ -52,10 +53,12 @@ class Comparison:
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """What the points cost, where networks are what differs: size and speed."""
-        if not any(key.startswith(("generator", "discriminator")) for key in self.keys):
-            return ()
-        return tuple(dict.fromkeys(name for run in self.runs for name in run.costs))
+        """What of the points' costs tells them apart: size and speed of networks, use of processes, energy."""
+        networks = any(key.startswith(("generator", "discriminator")) for key in self.keys)
+        several = PROCESSES in self.keys
+        wanted = {PARAMETERS: networks, SPEED: networks or several, PER_PROCESS: several, EFFICIENCY: several}
+        wanted[ENERGY] = True
+        return tuple(n for n, shown in wanted.items() if shown and any(n in point.costs for point in self.points))
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -63,9 +66,10 @@ class Comparison:
         groups: dict[str, list[Record]] = {}
         for run in self.runs:
             groups.setdefault(repr([run.settings.get(key) for key in (*self.keys, *self.implied)]), []).append(run)
+        spent = with_efficiency([(runs[0].settings, mean_costs([r.costs for r in runs])) for runs in groups.values()])
         points = [
-            Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs), self._name(runs))
-            for runs in groups.values()
+            Point({key: runs[0].settings.get(key) for key in self.keys}, tuple(runs), self._name(runs), costs)
+            for runs, costs in zip(groups.values(), spent, strict=True)
         ]
         return tuple(sorted(points, key=lambda point: [self._rank(key, point.settings[key]) for key in self.keys]))
 
@@ -125,7 +129,7 @@ class Comparison:
         )
 
     def _shown_row(self, point: Point, best: Mapping[Column, Point | None]) -> ScoreRow:
-        spent = [(name, point.cost(name)) for name in self.costs]
+        spent = [(name, point.costs.get(name)) for name in self.costs]
         return ScoreRow(
             point.label,
             tuple(shown(value) for value in point.settings.values()),
@@ -153,7 +157,7 @@ class Comparison:
             if summary is not None
         }
         runs = [{"folder": str(run.folder), "seed": run.seed} for run in point.runs]
-        costs = {name: point.cost(name) for name in self.costs}
+        costs = {name: point.costs.get(name) for name in self.costs}
         about = {"label": point.label, "settings": dict(point.settings), "runs": runs}
         return {**about, "metrics": metrics, **({"costs": costs} if costs else {})}
 

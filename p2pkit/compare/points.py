@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from p2pkit.compare.records import Record
 from p2pkit.compare.settings import label
@@ -65,21 +66,18 @@ class Point:
         settings: The differing keys and their values here.
         runs: The runs.
         name: What the sweep calls it that all runs of the comparison are of; empty where they are not of one.
+        costs: What its runs cost in the mean, where they say so.
     """
 
     settings: Plain
     runs: tuple[Record, ...]
     name: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """What differs, in few words."""
         return self.name or label(self.settings) or "all alike"
-
-    def cost(self, name: str) -> float | None:
-        """Return the mean of what its runs cost; None where no run says."""
-        found = [run.costs[name] for run in self.runs if name in run.costs]
-        return statistics.fmean(found) if found else None
 
     def summary(self, column: Column) -> Summary | None:
         """Return a metric's mean and spread; None where no run was scored by it."""

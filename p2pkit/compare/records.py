@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from p2pkit.compare.settings import compared
+from p2pkit.compare.settings import PROCESSES, compared
 from p2pkit.config import flat_config
 from p2pkit.engine.storage.checkpoint import read_config
-from p2pkit.engine.storage.costs import load_costs
+from p2pkit.engine.storage.costs import PER_PROCESS, SPEED, load_costs, load_processes
 from p2pkit.engine.storage.evaluations import load_report
 from p2pkit.engine.storage.layout import CONFIG, EVALUATIONS, SAMPLES
 from p2pkit.errors import ModelError, Problem, first_line
@@ -50,10 +50,10 @@ class Record:
     Args:
         folder: The run's folder.
         config: Its resolved config.
-        settings: Its keys and values; how it is measured, watched and saved is left out.
+        settings: Its keys and values, and on how many processes it trained; how it is measured and saved is left out.
         history: Evaluations during training, in order.
         later: Evaluations of its checkpoints by `p2pkit evaluate`, in order.
-        costs: The generator's size and the speed of training, where they are known.
+        costs: What it cost, where that is known: the generator's size, the speed of training, the energy of an image.
     """
 
     folder: Path
@@ -110,7 +110,11 @@ def read_record(folder: Path, note: Callable[[Problem], None]) -> Record | None:
         return None
     history = _scored((folder / SAMPLES).glob("step-*.json"), began, note)
     later = _scored((folder / EVALUATIONS).glob(f"*/{SAMPLES}/*-step-*.json"), None, note)
-    return Record(folder, config, compared(flat_config(config)), tuple(history), tuple(later), load_costs(folder))
+    processes, costs = load_processes(folder), dict(load_costs(folder))
+    if SPEED in costs:
+        costs[PER_PROCESS] = costs[SPEED] / processes
+    settings = {**compared(flat_config(config)), PROCESSES: processes}
+    return Record(folder, config, settings, tuple(history), tuple(later), costs)
 
 
 def run_config(folder: Path) -> dict[str, Json]:

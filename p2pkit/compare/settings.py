@@ -9,6 +9,8 @@ from p2pkit.untyped import Json, Plain
 
 Settings = Plain
 _NETWORKS = ("generator", "discriminator")
+PROCESSES = "processes"
+"""How many processes trained a run: no key of its config, and yet a thing in which runs differ."""
 _NOT_COMPARED = ("engine.seed", "engine.log_every", "evaluate.", "checkpoint.", "size.")
 
 

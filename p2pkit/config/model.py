@@ -135,6 +135,13 @@ class EngineConfig(Section):
         description="Pairs of one forward pass of one process; an update takes batch x accumulate x processes.",
     )
     accumulate: int = Field(1, ge=1, le=2**16, description="Forward passes whose gradients make up one update.")
+    global_batch: int | None = Field(
+        None,
+        ge=1,
+        le=Many,
+        description="Pairs of one update of all processes, which then settle `accumulate`: on fewer processes a run "
+        "sees the same batches. Null for batch x accumulate x processes.",
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where: auto, cpu, cuda, mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
@@ -254,6 +261,12 @@ class CheckpointConfig(Section):
     every: int = Field(10, ge=0, le=Many, description="Epochs between checkpoints; 0 for the end only.")
     keep: int = Field(2, ge=1, le=Many, description="How many of the latest checkpoints are kept.")
     best: str | None = Field(None, description="Metric by which the best checkpoint is kept too; null for none.")
+    mirror: str | None = Field(
+        None,
+        min_length=1,
+        description="Address of a folder of runs to which checkpoints are sent in the background, such as "
+        "`s3://bucket/runs`; null for none.",
+    )
     on_error: Literal["continue", "stop"] = Field(
         "continue",
         description="Where a checkpoint or samples can't be written: train on, say so and try again after the epoch, "

@@ -24,6 +24,17 @@ def _possible(path: Path) -> Path:
     return path
 
 
+class PriceConfig(Section):
+    """What training costs, in a currency of yours."""
+
+    kwh: float | None = Field(
+        None, ge=0, description="Price of a kilowatt-hour, where the energy that is used can be measured."
+    )
+    hour: float | None = Field(
+        None, ge=0, description="Price of an hour of one process: of a GPU, or of a machine without one."
+    )
+
+
 class TrackerConfig(ComponentConfig):
     """One tracker; the key it stands under is its name."""
 
@@ -55,6 +66,9 @@ with warnings.catch_warnings():  # classes have a method `register` of Python's 
         register: RegisteredName | None = Field(
             None,
             description="Name by which that model is registered in MLflow; the alias `champion` moves to a better one.",
+        )
+        price: PriceConfig = Field(
+            default_factory=PriceConfig, description="What training costs, so that `speed/cost` is recorded."
         )
         trackers: dict[Name, TrackerConfig] = Field(
             default_factory=dict,

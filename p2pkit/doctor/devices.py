@@ -38,6 +38,21 @@ def look() -> Iterator[Finding]:
         yield _computes(torch.device("mps"))
     if not torch.cuda.is_available():
         yield Finding(_PART, "cpu", "fine", f"{torch.get_num_threads()} threads; there is no CUDA device")
+    yield _energy(torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu"))
+
+
+def _energy(device: torch.device) -> Finding:
+    """Look whether runs can tell what energy they take."""
+    from p2pkit.engine.device.energy import POWERCAP, find_counters
+
+    try:
+        found = find_counters(device)
+    except PermissionError as error:
+        remedy = f"to have speed/joules_per_image, as root: chmod a+r {POWERCAP}/intel-rapl:*/energy_uj"
+        return Finding(_PART, "energy", "note", f"is not measured: {first_line(error)}", remedy)
+    except Exception as error:  # a driver that is no longer fit raises many things
+        return Finding(_PART, "energy", "fine", f"is not measured: {first_line(error)}")
+    return Finding(_PART, "energy", "fine", f"is measured by {', '.join(each.name for each in found)}")
 
 
 def _driver() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from p2pkit.config import Plan
 from p2pkit.engine.build.dry_run import DryRun, built
@@ -13,6 +14,7 @@ from p2pkit.engine.checked import ValidatedRun, with_noise
 from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.evaluation.metrics import scored
+from p2pkit.engine.storage.mirror import mirror_problems
 from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line, of_the_meta_device
 from p2pkit.extras.calling import moved_along
 from p2pkit.types import PairDataset, PairMetric, PairSpec, optional, times
@@ -35,6 +37,9 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
         ConfigError: Something is wrong; it holds all problems.
     """
     problems = [*plan.problems]
+    if training:
+        problems += mirror_problems(plan.config.checkpoint.mirror)
+        plan = _accumulating(plan, problems)
     if training and plan.config.sweep.wanted:
         problems.append(Problem("sweep", "this config is of several runs", "run it with p2pkit sweep"))
     if plan.config.executor is not None:
@@ -59,6 +64,20 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
     return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)
+
+
+def _accumulating(plan: Plan, problems: list[Problem]) -> Plan:
+    """Let `accumulate` follow from the pairs of an update, where the config says those."""
+    engine, count = plan.config.engine, world().count
+    if engine.global_batch is None:
+        return plan
+    accumulate, rest = divmod(engine.global_batch, engine.batch * count)
+    if rest or not accumulate:
+        cause = f"{engine.global_batch} pairs are no whole number of batches of {engine.batch} in {count} processes"
+        problems.append(Problem("engine.global_batch", cause, "make it a multiple of engine.batch x processes"))
+        return plan
+    settled = engine.model_copy(update={"accumulate": accumulate})
+    return replace(plan, config=plan.config.model_copy(update={"engine": settled}))
 
 
 def open_dataset(plan: Plan) -> PairDataset:

@@ -65,7 +65,7 @@ def test_what_networks_cost_stands_beside_their_scores(made, capsys):
         save_costs(folder, parameters, 12.5)
     compared = compare(folders)
     assert compared.costs == ("parameters", "images/s")
-    assert [point.cost("parameters") for point in compared.points] == list(names.values())
+    assert [point.costs["parameters"] for point in compared.points] == list(names.values())
     print_comparison(compared)
     assert re.search(r"l1 ↓ \| +parameters \| +images/s", out := capsys.readouterr().out)
     assert re.search(r"29,244,547 \| +12.5 ", out)
@@ -76,6 +76,30 @@ def test_runs_of_one_network_need_no_word_about_its_cost(made):
     for folder in folders:
         save_costs(folder, 7, 12.5)
     assert compare(folders).costs == ()
+
+
+def test_runs_on_more_processes_are_measured_by_the_one_on_the_fewest(made, capsys):
+    from p2pkit.cli.tables import print_comparison
+
+    folders = [made(str(count), l1=0.5) for count in (4, 1, 2)]
+    for folder, count, speed in zip(folders, (4, 1, 2), (30.0, 10.0, 18.0), strict=True):
+        save_costs(folder, 7, speed, 2.5 * count, processes=count)
+    compared = compare(folders)
+    assert compared.keys == ("processes",)
+    assert compared.costs == ("images/s", "images/s per process", "efficiency", "joules/image")
+    assert [point.label for point in compared.points] == ["processes=1", "processes=2", "processes=4"]
+    assert [point.costs["efficiency"] for point in compared.points] == pytest.approx([1, 0.9, 0.75])
+    print_comparison(compared)
+    assert re.search(r"\| +18 \| +9 \| +90% \| +5 \|", capsys.readouterr().out)
+    assert compared.as_dict()["points"][2]["costs"]["images/s per process"] == 7.5
+
+
+def test_energy_is_shown_whatever_differs(made):
+    folders = [made(str(value), weight(value), l1=0.5) for value in (1, 2)]
+    save_costs(folders[0], 7, 12.5, 40.0)
+    compared = compare(folders)
+    assert compared.costs == ("joules/image",)
+    assert [point.costs.get("joules/image") for point in compared.points] == [40, None]
 
 
 def test_a_metric_without_a_direction_has_no_best(made):

@@ -73,6 +73,26 @@ def test_a_term_that_needs_a_discriminator_nobody_trains(checked):
     assert "needs a discriminator, but no loss of the run trains one" in found["losses.feature_matching"]
 
 
+@pytest.mark.parametrize(("count", "accumulate"), [(1, 6), (2, 3), (6, 1)])
+def test_an_update_of_so_many_pairs_is_made_of_as_many_batches_as_the_processes_leave(
+    checked, placed, count, accumulate
+):
+    placed(RANK=0, WORLD_SIZE=count)
+    plan = checked(**{"engine.batch": 2, "engine.global_batch": 12, "engine.accumulate": 7}).plan
+    assert plan.config.engine.accumulate == plan.resolved()["engine"]["accumulate"] == accumulate
+
+
+@pytest.mark.parametrize("batch", [5, 8, 24])
+def test_an_update_that_can_not_be_shared(checked, placed, batch):
+    placed(RANK=0, WORLD_SIZE=2)
+    found = problems(checked, **{"engine.batch": batch, "engine.global_batch": 12})["engine.global_batch"]
+    assert found.startswith(f"12 pairs are no whole number of batches of {batch} in 2 processes")
+
+
+def test_an_address_that_can_not_be_used(checked):
+    assert "checkpoint.mirror" in problems(checked, **{"checkpoint.mirror": "nowhere://bucket"})
+
+
 def test_batch_larger_than_the_data(checked):
     found = problems(checked, **{"engine.batch": 8, "engine.accumulate": 2})
     assert "one update takes 16 pairs, and there are 12 to train on" in found["engine.batch"]

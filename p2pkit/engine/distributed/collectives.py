@@ -6,6 +6,7 @@ Each function does nothing, and costs nothing, where a process is on its own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 
 from p2pkit import errors
-from p2pkit.engine.distributed.failure import PATIENCE, propagate_failure, rendezvous_store
+from p2pkit.engine.distributed.failure import PATIENCE, propagate_failure, torchrun_store
+from p2pkit.engine.distributed.meeting import meet
 from p2pkit.engine.distributed.world import World, world
 from p2pkit.errors import ConfigError, P2pkitError, Problem
 
@@ -53,12 +55,17 @@ def process_group() -> Iterator[World]:
     # threads would outlive it, and could abort the process at its end.
     importlib.import_module("torch.distributed.nn.functional")
     with propagate_failure():
-        own = PrefixStore(f"p2pkit/{next(_groups)}", rendezvous_store())
+        own = PrefixStore(f"p2pkit/{_this_start()}/{next(_groups)}", torchrun_store())
         dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.count, timeout=PATIENCE)
         try:
             yield here
         finally:
             dist.destroy_process_group()
+
+
+@functools.cache
+def _this_start() -> str:
+    return meet(torchrun_store(), world(), PATIENCE.total_seconds())
 
 
 def raise_on_all_ranks(act: Callable[[], Result]) -> Result:

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from p2pkit.engine.distributed.world import world
+from p2pkit.engine.distributed.world import restarts, world
 from p2pkit.errors import Problem, Stopped, TrainingError, first_line
 
 PATIENCE = timedelta(minutes=10)
@@ -33,7 +33,7 @@ def propagate_failure() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        if world().several and rendezvous_store.cache_info().currsize:  # else asking for the store may take minutes
+        if world().several and torchrun_store.cache_info().currsize:  # else asking for the store may take minutes
             with suppress(RuntimeError):  # torchrun, who keeps it, may be gone
                 rendezvous_store().set("signal", str(getattr(error, "signal", int(signal.SIGINT))))
         raise
@@ -67,10 +67,16 @@ def is_reporter() -> bool:
 
 
 @functools.cache
-def rendezvous_store() -> Store:
-    """Return what torchrun keeps for all processes: a few words by name."""
+def torchrun_store() -> Store:
+    """Return what torchrun keeps for all processes, those of earlier starts among them: a few words by name."""
     kept: Store = next(rendezvous("env://", timeout=PATIENCE))[0]
     return kept
+
+
+@functools.cache
+def rendezvous_store() -> Store:
+    """Return the part of it in which processes say why a run ends; a start does not read the last words of others."""
+    return PrefixStore(f"start {restarts()}", torchrun_store())
 
 
 def _is_loss(error: Exception) -> bool:

@@ -44,6 +44,11 @@ def world() -> World:
     return World(rank, count, local_rank, max(local_count, 1))
 
 
+def restarts() -> int:
+    """Return how often torchrun has started all processes again, after one has failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
 def require_single_process(what: str) -> None:
     """Make sure that torchrun has not started something that is for one process.
 

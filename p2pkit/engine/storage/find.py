@@ -20,11 +20,20 @@ SHIPPED = Path(__file__).parents[2] / "models"
 """The models that come with p2pkit, by name."""
 
 
-def new_folder(parent: Path, name: str | None, recipe: str) -> Path:
-    """Make a run's folder, named as asked or by the recipe and the time, with a number where that is taken."""
+def new_folder(parent: Path, name: str | None, recipe: str, taken: Callable[[str], bool] = lambda name: False) -> Path:
+    """Make a run's folder, named as asked or by the recipe and the time, with a number where that is taken.
+
+    Args:
+        parent: The folder that holds runs.
+        name: The name that is asked for.
+        recipe: What it is called by otherwise.
+        taken: Says which names other machines have taken.
+    """
     base = name or f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     for attempt in range(1, 10_000):
         folder = parent / (base if attempt == 1 else f"{base}-{attempt}")
+        if taken(folder.name):
+            continue
         try:
             with writing(folder):
                 folder.mkdir(parents=True)

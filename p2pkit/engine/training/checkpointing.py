@@ -69,7 +69,7 @@ def save_checkpoint(
     def write() -> None:
         if world().main:
             generator = assembly.evaluated.state_dict()
-            training, images = _training_tensors(assembly, states), assembly.checked.spec
+            training, images = training_tensors(assembly, states), assembly.checked.spec
             plugins = folder.parent / PLUGINS
             held = Contents(generator, training, position, images, config, state, statistics, plugins)
             write_checkpoint(final, held)
@@ -147,7 +147,13 @@ def _set_random_state(state: Mapping[str, Tensor], assembly: Assembly, step: int
         torch.cuda.set_rng_state(state["cuda"], assembly.place.device)
 
 
-def _training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def training_tensors(assembly: Assembly, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return all that a run goes on with, by name.
+
+    Args:
+        assembly: The run.
+        states: The state of each process's random numbers.
+    """
     players = assembly.players
     tensors = {f"{_random_name(rank)}.{k}": value for rank, state in enumerate(states) for k, value in state.items()}
     if players.average is not None:

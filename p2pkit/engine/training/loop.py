@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from p2pkit.engine.training.best_and_patience import BestCheckpoint, EarlyStoppi
 from p2pkit.engine.training.checkpointing import save_checkpoint
 from p2pkit.engine.training.gan_health import Health
 from p2pkit.engine.training.gradient_shares import GradientShares
-from p2pkit.engine.training.meter import Meter
+from p2pkit.engine.training.meter import open_meter
 from p2pkit.engine.training.nan_recovery import (
     NotFinite,
     check_scalars,
@@ -55,6 +54,7 @@ class TrainResult:
         best: The best checkpoint, where the run keeps one.
         reason: Why it ended, in a sentence.
         images_per_second: How fast it was by the last reading.
+        joules_per_image: The energy that it took by the last reading, where that can be measured.
     """
 
     progress: Progress
@@ -65,6 +65,7 @@ class TrainResult:
     best: Path | None = None
     reason: str = ""
     images_per_second: float | None = None
+    joules_per_image: float | None = None
 
 
 @dataclass
@@ -138,7 +139,7 @@ class Loop:
         self.on_evaluated = on_evaluated
         self.plan = assembly.checked.plan
         self.settings = self.plan.config
-        self.meter = Meter()
+        self.meter = open_meter(assembly.place.device, self.settings.tracking.price, reporter.note)
         self.health = Health(self.settings.health, reporter.note)
         self.best = BestCheckpoint(self.settings, folder)
         self.stopping = EarlyStopping(self.settings)
@@ -196,9 +197,9 @@ class Loop:
         if checkpoint is None or step_of(checkpoint) != status.progress.step:
             checkpoint = self._save()
         report, samples = status.evaluation or (None, None)
-        speed = status.latest.get("speed/images_per_second")
+        spent = (status.latest.get(f"speed/{name}") for name in ("images_per_second", "joules_per_image"))
         return TrainResult(
-            status.progress, checkpoint, report, samples, status.signal, self.best.kept, self._reason(), speed
+            status.progress, checkpoint, report, samples, status.signal, self.best.kept, self._reason(), *spent
         )
 
     def _count_remaining(self) -> None:
@@ -303,15 +304,12 @@ class Loop:
         return at.epoch * self.steps_per_epoch + at.batches // self.assembly.batches_per_step
 
     def _after_epoch(self, leave: GracefulExit) -> None:
-        begun, epoch = time.perf_counter(), self.status.progress.epoch
-        if _due(self.settings.evaluate.every, epoch):
-            self._evaluate(leave)
-        if self.status.signal is not None:
-            return
-        if self.status.owed or _due(self.settings.checkpoint.every, epoch):
-            self._save_if_possible()
-        # Time that nothing was trained in says nothing of the speed of training.
-        self.meter.pause(time.perf_counter() - begun)
+        epoch = self.status.progress.epoch
+        with self.meter.paused():
+            if _due(self.settings.evaluate.every, epoch):
+                self._evaluate(leave)
+            if self.status.signal is None and (self.status.owed or _due(self.settings.checkpoint.every, epoch)):
+                self._save_if_possible()
 
     def _read(self) -> None:
         """Read what was measured; this is where the host waits for the device."""

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from p2pkit.config.tracking import PriceConfig
+from p2pkit.engine.device.energy import EnergyMeter, open_energy_meter
 from p2pkit.engine.distributed.collectives import all_reduce_mean
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.scalars import Scalars
 
+_JOULES_PER_KWH = 3.6e6
+
 
 class Meter:
-    """Means of the scalars since the last reading, and the speed."""
+    """Means of the scalars since the last reading, and the speed.
 
-    def __init__(self) -> None:
+    Args:
+        energy: Counts what is used; None where that can't be measured.
+        price: What energy and time cost.
+    """
+
+    def __init__(self, energy: EnergyMeter | None = None, price: PriceConfig | None = None) -> None:
+        self.energy = energy
+        self.price = price or PriceConfig()
         self._clear()
 
     def _clear(self) -> None:
@@ -60,20 +73,55 @@ class Meter:
         self._weighted.update(scalars.weighted)
         self.images += images
         self.waited += waited
+        if self.energy is not None:
+            self.energy.watch()
 
-    def pause(self, seconds: float) -> None:
-        """Leave time out of the speed: what an evaluation or a checkpoint took."""
-        self.begun += seconds
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Context of what says nothing of the speed of training: an evaluation, a checkpoint."""
+        if self.energy is not None:
+            self.energy.take()
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.begun += time.perf_counter() - begun
+            if self.energy is not None:
+                self.energy.leave_out()
 
     def read(self) -> dict[str, float]:
         """Return the means and the speed, those of all processes, by one transfer from the device; begin anew."""
         read = self._means()
         elapsed = time.perf_counter() - self.begun
         read["speed/images_per_second"] = self.images * world().count / elapsed
+        if world().several:
+            read["speed/images_per_second_per_process"] = self.images / elapsed
         read["speed/data_wait"] = self.waited / elapsed
+        joules = math.nan if self.energy is None else self.energy.read()
+        if self.images:
+            read |= self._spent(joules, elapsed * world().count, self.images * world().count)
         self._clear()
         return read
+
+    def _spent(self, joules: float, seconds: float, images: int) -> dict[str, float]:
+        """Return what images take, where it is known: a price that is not given is nothing."""
+        price = self.price
+        cost = seconds / 3600 * (price.hour or 0) + (joules / _JOULES_PER_KWH * price.kwh if price.kwh else 0)
+        cost = math.nan if price.hour is None and price.kwh is None else cost
+        found = {"speed/joules_per_image": joules / images, "speed/cost": 1000 * cost / images}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _means(self) -> dict[str, float]:
         means = {name: total / count for name, (total, count) in self.state().items()}
         return means | {f"{name}_weighted": means[name] * by for name, by in self._weighted.items() if name in means}
+
+
+def open_meter(device: torch.device, price: PriceConfig, note: Callable[[str], None]) -> Meter:
+    """Return a run's meter.
+
+    Args:
+        device: Where this process computes.
+        price: What energy and time cost.
+        note: Hears why energy can't be measured, where there is a use for it.
+    """
+    return Meter(open_energy_meter(device, note if price.kwh is not None else lambda why: None), price)

@@ -24,6 +24,7 @@ from p2pkit.engine.storage.checkpoint import load_generator, save_statistics, wr
 from p2pkit.engine.storage.layout import ABANDONED, abandon_later, sheet_path, tidy
 from p2pkit.engine.storage.lock import run_lock
 from p2pkit.engine.storage.loop_state import LoopState, Progress
+from p2pkit.engine.storage.mirror import KEY, Mirror
 from p2pkit.engine.storage.state import described, read_state
 from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
@@ -177,7 +178,7 @@ class RunSession:
         events = self.events = Events(
             *(self.plugins, run, self.reporter.warn, self.reporter.outcome),
             strict=self.strict,
-            trackers=self.checked.plan.makers,
+            trackers={**self.checked.plan.makers, **self._mirror(run)},
         )
         if not world().main:
             events.listening.clear()
@@ -194,6 +195,13 @@ class RunSession:
             events.ended(error)
             raise
         return result
+
+    def _mirror(self, run: Run) -> dict[str, Callable[[Run], object]]:
+        """Return what sends checkpoints elsewhere, which hears of the run as trackers do."""
+        address = self.checked.plan.config.checkpoint.mirror
+        if address is None or run.kind != "training":
+            return {}
+        return {KEY: lambda run: Mirror(run.folder, address)}
 
     def _splits_beside(self) -> tuple[str, ...]:
         """The training split, where the mean of its targets or its statistics are wanted."""

@@ -32,8 +32,8 @@ def torchrun():
                 continue
         return found
 
-    def start(folder, *command, **variables):
-        engine = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    def start(folder, *command, how=("--standalone", "--nproc-per-node", "2"), **variables):
+        engine = [sys.executable, "-m", "torch.distributed.run", *map(str, how)]
         return subprocess.Popen(
             [*engine, *map(str, command)],
             cwd=folder,

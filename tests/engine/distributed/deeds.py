@@ -1,5 +1,6 @@
 """A plugin for runs of two processes: networks with a spare layer, a metric, and a loss that acts on its process."""
 
+import hashlib
 import os
 import signal
 import time
@@ -63,6 +64,19 @@ class Deed:
         return view.fake.mean()
 
 
+class Noted:
+    """Changes nothing, and writes a line for each batch: which pairs it has."""
+
+    def __init__(self, *, to: Annotated[str, Field(description="The beginning of the file's name.")]) -> None:
+        self.file = Path(f"{to}-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{RANK}.txt")
+
+    def __call__(self, source, target):
+        pairs = [hashlib.sha256(image.numpy().tobytes()).hexdigest()[:8] for image in source]
+        with self.file.open("a") as file:
+            file.write(f"{' '.join(pairs)}\n")
+        return source, target
+
+
 class Uncertain(nn.Module):
     """Distances by a learned uncertainty, of the fake and of another one."""
 
@@ -106,6 +120,11 @@ def p2pkit_generators():
 @p2pkit.hookimpl
 def p2pkit_discriminators():
     yield p2pkit.Discriminator("spare", SpareJudge)
+
+
+@p2pkit.hookimpl
+def p2pkit_augmentations():
+    yield p2pkit.Augmentation("noted", Noted)
 
 
 @p2pkit.hookimpl

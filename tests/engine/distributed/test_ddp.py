@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 from pathlib import Path
@@ -148,6 +149,12 @@ def runs(tiny, torchrun, quiet_file, folder):
     alone("one_beside", BESIDE)
     stopped = alone("one_stopped", PLAIN, stop=1)
     half = {"engine.batch": 2}
+
+    def noted(to):
+        own = {"engine.global_batch": 4, "health.gradient_shares": 0}  # these are measured on a batch more
+        return {**half, **own, "augment": [{"use": "noted", "params": {"to": str(folder / to)}}]}
+
+    alone("one_global", PLAIN, noted("whole"))
     jobs = [
         job("two", PLAIN, half),
         job("two_accumulated", PLAIN, {"engine.batch": 1, "engine.accumulate": 2}),
@@ -157,6 +164,7 @@ def runs(tiny, torchrun, quiet_file, folder):
         job("one_then_two", PLAIN, half, resume=stopped),
         job("one_then_twice_as_much", PLAIN, resume=stopped),
         job("two_stopped", PLAIN, half, stop=2),
+        job("two_global", PLAIN, noted("first"), stop=2),
         job("chance", CHANCE, half),
         job("chance_stopped", CHANCE, half, stop=2),
         job("chance_resumed", CHANCE, half, resume=folder / "chance_stopped" / "checkpoints" / "step-00000004"),
@@ -168,6 +176,7 @@ def runs(tiny, torchrun, quiet_file, folder):
     code, said = finish(start(folder, WORKER, quiet_file, folder / "jobs.json", *PLUGINS))
     assert code == 0, said
     alone("two_then_one", PLAIN, resume=folder / "two_stopped" / "checkpoints" / "step-00000004")
+    alone("fewer_global", PLAIN, noted("then"), resume=folder / "two_global" / "checkpoints" / "step-00000004")
     return folder
 
 
@@ -253,6 +262,22 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(runs):
     state = read_state(last(runs / "two_stopped"))
     assert state["position"] == {"step": 4, "epoch": 1, "batches": 1}
     assert len(list((runs / "two_stopped" / "checkpoints").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_fewer_processes_go_on_with_the_batches_that_more_have_left(runs):
+    """Pair for pair, and to the same weights, though an update is made of two batches where it was of one in each."""
+    before, later = batches_of_updates(runs, "first", 2), batches_of_updates(runs, "then", 1)
+    assert (len(before), len(later)) == (4, 2)
+    assert before + later == batches_of_updates(runs, "whole", 1)
+    assert_near(weights(runs / "fewer_global"), weights(runs / "one_global"))
+
+
+def batches_of_updates(folder, name, processes):
+    """Return the pairs of each update of two batches, in the order in which the batches were dealt out."""
+    noted = [(folder / f"{name}-0-{rank}.txt").read_text().splitlines() for rank in range(processes)]
+    dealt = list(itertools.chain(*zip(*noted, strict=True)))
+    return list(zip(dealt[::2], dealt[1::2], strict=True))
 
 
 @pytest.mark.slow

@@ -22,12 +22,14 @@ def store(placed, monkeypatch):
     placed(RANK=1, WORLD_SIZE=2)
     kept = dist.HashStore()
     asked = functools.cache(lambda: kept)
-    monkeypatch.setattr(failure, "rendezvous_store", asked)
-    asked()
+    monkeypatch.setattr(failure, "torchrun_store", asked)
+    words = failure.rendezvous_store
+    words.cache_clear()
     monkeypatch.setattr(failure, "_LAST_WORD", 0.2)
     before = signal.getsignal(signal.SIGTERM)
-    yield kept
+    yield words()
     signal.signal(signal.SIGTERM, before)
+    words.cache_clear()
 
 
 def test_alone_an_error_is_left_as_it_is(placed):
@@ -96,9 +98,19 @@ def test_a_signal_to_one_process_is_what_the_others_end_with(store):
 
 def test_who_is_stopped_before_it_has_joined_waits_for_nobody(placed):
     placed(RANK=1, WORLD_SIZE=2)
-    failure.rendezvous_store.cache_clear()
+    failure.torchrun_store.cache_clear()
     with pytest.raises(Stopped), propagate_failure():
         raise Stopped(signal.SIGTERM)
+
+
+def test_the_last_words_of_an_earlier_start_are_not_those_of_this_one(store, monkeypatch):
+    with pytest.raises(ValueError, match="first"), propagate_failure():
+        raise ValueError("first")
+    assert "has failed: first" in lost_process_problem().cause
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    failure.rendezvous_store.cache_clear()
+    assert is_reporter()
+    assert "does not answer" in lost_process_problem().cause
 
 
 @pytest.mark.slow

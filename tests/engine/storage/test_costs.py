@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pkit.engine.storage.costs import PARAMETERS, SPEED, cost, load_costs, save_costs
+from p2pkit.engine.storage.costs import ENERGY, PARAMETERS, SPEED, cost, load_costs, load_processes, save_costs
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -17,6 +17,16 @@ def test_a_speed_that_nobody_measured_is_left_out(tmp_path):
     (tmp_path / "costs.json").unlink()
     save_costs(tmp_path, 7, None)
     assert load_costs(tmp_path) == {PARAMETERS: 7}
+
+
+def test_what_one_training_took_is_not_mixed_with_what_an_earlier_one_did(tmp_path):
+    assert load_processes(tmp_path) == 1
+    save_costs(tmp_path, 7, 2.5, 40.0, processes=4)
+    assert load_costs(tmp_path) == {PARAMETERS: 7, SPEED: 2.5, ENERGY: 40}
+    save_costs(tmp_path, 7, None, processes=2)
+    assert (load_costs(tmp_path)[ENERGY], load_processes(tmp_path)) == (40, 4)
+    save_costs(tmp_path, 7, 1.5, processes=2)
+    assert (load_costs(tmp_path), load_processes(tmp_path)) == ({PARAMETERS: 7, SPEED: 1.5}, 2)
 
 
 @pytest.mark.parametrize("text", [None, "", "[1]", '{"parameters": "many"}'])

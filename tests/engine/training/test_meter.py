@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from p2pkit.config.tracking import PriceConfig
+from p2pkit.engine.device.energy import Counter, EnergyMeter
 from p2pkit.engine.step.scalars import Scalars
 from p2pkit.engine.training import meter as room
 from p2pkit.engine.training.meter import Meter
@@ -78,8 +80,9 @@ def test_the_speed_leaves_out_what_an_evaluation_took(clock):
     meter.add(scalars(a=1.0), 30, 0.5)
     clock(3)
     meter.add(scalars(a=1.0), 10, 0.5)
-    clock(6)
-    meter.pause(5)
+    clock(1)
+    with meter.paused():
+        clock(5)
     found = meter.read()
     assert found["speed/images_per_second"] == pytest.approx(40 / 4)
     assert found["speed/data_wait"] == pytest.approx(1 / 4)
@@ -102,7 +105,61 @@ def test_the_speed_is_that_of_all_processes(clock, placed):
     meter = Meter()
     meter.add(scalars(a=1.0), 10, 0)
     clock(2)
-    assert meter.read()["speed/images_per_second"] == 20
+    found = meter.read()
+    assert found["speed/images_per_second"] == 20
+    assert found["speed/images_per_second_per_process"] == 5
+
+
+@pytest.fixture
+def energy():
+    """An energy meter over a counter that is set by hand."""
+    joules = [0.0]
+    meter = EnergyMeter([Counter("made", lambda: joules[0])])
+
+    def uses(more):
+        joules[0] += more
+
+    return meter, uses
+
+
+def test_energy_and_price_are_those_of_training_alone(clock, energy):
+    counts, uses = energy
+    meter = Meter(counts, PriceConfig(kwh=0.36, hour=3.6))
+    meter.add(scalars(a=1.0), 10, 0)
+    uses(100)
+    clock(4)
+    with meter.paused():
+        uses(1000)
+        clock(50)
+    meter.add(scalars(a=1.0), 10, 0)
+    uses(60)
+    clock(1)
+    found = meter.read()
+    assert found["speed/joules_per_image"] == pytest.approx(8)
+    # 5 s at 0.001 a second, and 160 J at 1e-7 a joule, for 20 images
+    assert found["speed/cost"] == pytest.approx(1000 * (0.005 + 160e-7) / 20)
+    clock(1)
+    assert "speed/joules_per_image" not in meter.read()  # of no image
+
+
+@pytest.mark.parametrize(
+    ("price", "cost"),
+    [({}, None), ({"hour": 3.6}, 1.0), ({"kwh": 1}, None), ({"kwh": 1, "hour": 3.6}, None)],
+)
+def test_what_is_not_known_is_not_told(clock, price, cost):
+    """A price of energy that can't be measured is not left out of a sum: that would be too little."""
+    meter = Meter(None, PriceConfig(**price))
+    meter.add(scalars(a=1.0), 2, 0)
+    clock(2)
+    assert meter.read().get("speed/cost") == cost
+
+
+def test_all_processes_are_paid_for(clock, placed):
+    placed(RANK=0, WORLD_SIZE=4)
+    meter = Meter(None, PriceConfig(hour=3.6))
+    meter.add(scalars(a=1.0), 2, 0)
+    clock(2)
+    assert meter.read()["speed/cost"] == pytest.approx(1)
 
 
 def test_means_are_those_of_all_processes_by_one_exchange(clock, monkeypatch):
