@@ -7,9 +7,10 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from p2pkit import __version__
@@ -72,14 +73,14 @@ def perform(
     told: Callable[[Work, Plain], None] = lambda work, said: None,
     lost: Callable[[Work, str], None] = lambda work, why: None,
 ) -> Iterator[Done]:
-    """Have work done, and close the executor after it, also where whoever asks for the next outcome asks no more.
+    """Have work done, and close the executor after it: put it into `closing`, so that this holds for errors too.
 
     Args:
         executor: Where it is done.
         works: The pieces.
         resources: What each needs.
         retries: How often a piece is given anew whose worker was lost.
-        told: Called with what a piece tells, in any thread.
+        told: Called with what a piece tells, in the thread of whoever asks for the next outcome.
         lost: Called when a worker was lost, before its piece is given anew.
 
     Yields:
@@ -87,25 +88,36 @@ def perform(
     """
     waiting = deque((work, 0) for work in works)
     running: dict[Future[Plain], tuple[Work, int]] = {}
+    events: SimpleQueue[Future[Plain] | tuple[Work, Plain]] = SimpleQueue()
     try:
         while waiting or running:
-            if waiting:
+            if waiting and events.empty():
                 work, losses = waiting.popleft()
-                running[executor.submit(work, resources, partial(told, work))] = work, losses
-            for future in wait(running, 0 if waiting else None, FIRST_COMPLETED).done:
-                work, losses = running.pop(future)
-                error = future.exception()
-                if error is None:
-                    yield _done(work, future.result())
-                    continue
-                why = first_line(error, typed=True)
-                lost(work, why)
-                if losses < retries:
-                    waiting.append((work, losses + 1))
-                else:
-                    yield Done(work, problems=(_given_up(work, why, retries),), lost=True)
+                future = executor.submit(work, resources, partial(_hear, events, work))
+                running[future] = work, losses
+                future.add_done_callback(events.put)
+                continue
+            event = events.get()
+            if isinstance(event, tuple):
+                told(*event)
+                continue
+            work, losses = running.pop(event)
+            error = event.exception()
+            if error is None:
+                yield _done(work, event.result())
+                continue
+            why = first_line(error, typed=True)
+            lost(work, why)
+            if losses < retries:
+                waiting.append((work, losses + 1))
+            else:
+                yield Done(work, problems=(_given_up(work, why, retries),), lost=True)
     finally:
         executor.close()
+
+
+def _hear(events: SimpleQueue[Future[Plain] | tuple[Work, Plain]], work: Work, said: Plain) -> None:
+    events.put((work, said))
 
 
 def _done(work: Work, came: Plain) -> Done:

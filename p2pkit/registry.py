@@ -20,6 +20,7 @@ from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, read_mapping, shortened, structural_problem
 
 FILE = "registry.yaml"
+_ANY_BYTES = "surrogateescape"
 
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -146,7 +147,7 @@ class Registry:
 
     def plain(self) -> dict[str, Json]:
         """Return as plain data what makes these names anew where the same plugins are installed; see `from_plain`."""
-        files = {name: (file.source or b"").decode(errors="surrogateescape") for name, file in self.plugins.files.items()}
+        files = {name: (file.source or b"").decode(errors=_ANY_BYTES) for name, file in self.plugins.files.items()}
         installed = self.plugins.discover
         return {"file": self.file.model_dump(), "origin": self.origin, "files": files, "installed": installed}
 
@@ -158,7 +159,8 @@ class Registry:
             PluginError: One of these can't be loaded here.
         """
         file = RegistryFile.model_validate(plain["file"])
-        files = [OneFile(Path(f"{name}.py"), source.encode(errors="surrogateescape")) for name, source in plain["files"].items()]
+        sources = {name: source.encode(errors=_ANY_BYTES) for name, source in plain["files"].items()}
+        files = [OneFile(Path(f"{name}.py"), source) for name, source in sources.items()]
         return cls(file, _allowed_plugins(file, files, discover=plain["installed"]), plain["origin"])
 
     def contested(self) -> dict[tuple[str, str], Problem]:

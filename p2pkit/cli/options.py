@@ -30,6 +30,16 @@ Strict = Annotated[bool, typer.Option("--strict", help="End the run when a plugi
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, mps.")]
 
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="EXECUTOR", help="Where work runs, e.g. local; short for -s executor.use=EXECUTOR."),
+]
+
+
+def placed(executor: str | None) -> dict[str, Json]:
+    """Return the key that --on is short for."""
+    return {} if executor is None else {"executor.use": executor}
+
 
 def overrides(written: list[str] | None) -> dict[str, Json]:
     """Read the values of --set."""

@@ -15,6 +15,7 @@ import typer
 from p2pkit.cli.options import (
     AsJson,
     Device,
+    On,
     Overrides,
     PluginFiles,
     Quiet,
@@ -22,6 +23,7 @@ from p2pkit.cli.options import (
     Strict,
     Trust,
     overrides,
+    placed,
     registry,
 )
 from p2pkit.engine.distributed.world import world
@@ -247,6 +249,7 @@ def sweep(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="SWEEP", help="Go on with a sweep, and try again what failed.")
     ] = None,
+    on: On = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -263,7 +266,7 @@ def sweep(
         raise typer.BadParameter("--random N is short for --search random --trials N; give one of the two")
     own = {"seeds": seeds, "search": "random" if random else search, "trials": random or trials}
     own |= {"by": by, "prune": prune}
-    given = {f"sweep.{key}": value for key, value in own.items() if value is not None}
+    given = {f"sweep.{key}": value for key, value in own.items() if value is not None} | placed(on)
     options = {"registry": registry(registry_file, plugin, trust), "progress": not quiet, **given, **overrides(set_)}
     if config is not None:
         swept = sweeps.sweep(config, axes or (), name=name, **options)

@@ -30,12 +30,17 @@ _SAME_START = 5.0  # seconds by which a clock that is being set moves the time a
 
 
 @contextmanager
-def held(trial: Trial) -> Iterator[None]:
-    """Context in which a trial is this process's, and a thread gives signs of life."""
+def held(trial: Trial, name: str = "") -> Iterator[None]:
+    """Context in which a trial is this process's, and a thread gives signs of life.
+
+    Args:
+        trial: The trial.
+        name: What the process is called by who has begun it, and who may know first that it is lost.
+    """
     done = threading.Event()
 
     def sign() -> None:
-        trial.set_user_attr(_HOLDER, [_place(), os.getpid(), _started(os.getpid()), time.time()])
+        trial.set_user_attr(_HOLDER, [_place(), os.getpid(), _started(os.getpid()), time.time(), name])
 
     def beat() -> None:
         while not done.wait(BEAT):
@@ -57,9 +62,14 @@ def is_alive(trial: FrozenTrial) -> bool:
     if _HOLDER not in trial.user_attrs:  # it was taken a moment ago, or whoever did that has died just then
         begun = trial.datetime_start or datetime.now()
         return (datetime.now() - begun).total_seconds() < PATIENCE
-    place, process, started, beat = trial.user_attrs[_HOLDER]
+    place, process, started, beat, *_ = trial.user_attrs[_HOLDER]
     here = place == _place()
     return bool(abs(_started(process) - started) < _SAME_START if here else time.time() - beat < PATIENCE)
+
+
+def is_held_by(trial: FrozenTrial, name: str) -> bool:
+    """Tell whether a process of this name works on a trial."""
+    return name in trial.user_attrs.get(_HOLDER, ())[4:]
 
 
 def _started(process: int) -> float:

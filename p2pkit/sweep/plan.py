@@ -14,6 +14,7 @@ from p2pkit.engine.check import check
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.costs import COSTS_MORE_IS_BETTER
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.parts import ExecutorPart
 from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
 from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
@@ -22,6 +23,8 @@ from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
 from p2pkit.yaml_files import did_you_mean
 
+EXECUTOR = "executor"
+"""The config's key that says where work runs."""
 Config = str | Path | Plain
 Axes = Sequence[str] | Mapping[str, Sequence[Json]]
 
@@ -35,12 +38,14 @@ class Planned:
         wanted: What differs between the runs.
         units: The units of work: one run each, or none yet where Optuna is to choose.
         checked: What the check found, for each point, or for Optuna each value.
+        executor: Where the runs are trained; None for this process.
     """
 
     source: Source
     wanted: SweepConfig
     units: tuple[tuple[Child, ...], ...]
     checked: Mapping[str, ValidatedRun]
+    executor: ExecutorPart | None = None
 
     @property
     def first(self) -> ValidatedRun:
@@ -74,10 +79,10 @@ def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, *
     registry = registry or load_registry()
     given = dict(axes) if isinstance(axes, Mapping) else parse_axes(axes)
     source = load_config(config, {**overrides, "sweep.axes": given})
-    wanted = _wanted(source, registry)
+    wanted, executor = _wanted(source, registry)
     units = spell_out(wanted)
     points = {child.label: child.settings for unit in units for child in unit} or dict(corners(wanted))
-    planned = Planned(source, wanted, tuple(units), _checked(shared_keys(source.raw), points, registry))
+    planned = Planned(source, wanted, tuple(units), _checked(shared_keys(source.raw), points, registry), executor)
     problems = list(_goal_problems(planned))
     if problems:
         raise ConfigError(problems)
@@ -86,7 +91,7 @@ def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, *
 
 def shared_keys(config: Plain) -> dict[str, Json]:
     """Return a sweep's config without what makes it a sweep."""
-    return {key: value for key, value in config.items() if key != "sweep"}
+    return {key: value for key, value in config.items() if key not in ("sweep", EXECUTOR)}
 
 
 def outline(
@@ -125,12 +130,12 @@ def outline(
     return [*lines, f"{len(planned.checked)} points{seeds}; the configs are in order"]
 
 
-def _wanted(source: Source, registry: Registry) -> SweepConfig:
+def _wanted(source: Source, registry: Registry) -> tuple[SweepConfig, ExecutorPart | None]:
     found = resolve(source, registry)
-    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "sweep"]
+    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] in ("sweep", EXECUTOR)]
     if wrong:
         raise ConfigError(wrong)
-    return found.config.sweep
+    return found.config.sweep, found.executor
 
 
 def _checked(shared: Plain, points: Mapping[str, Plain], registry: Registry) -> dict[str, ValidatedRun]:

@@ -14,8 +14,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from p2pkit.errors import ConfigError, ModelError, Problem
-from p2pkit.sweep.holder import is_alive
-from p2pkit.sweep.plan import Planned
+from p2pkit.sweep.holder import is_alive, is_held_by
+from p2pkit.sweep.plan import EXECUTOR, Planned
 from p2pkit.sweep.points import Child, State
 from p2pkit.sweep.search import enqueued, pruner, sampler
 from p2pkit.sweep.storage import quiet
@@ -47,7 +47,8 @@ def create_study(storage: BaseStorage, name: str, planned: Planned) -> Study:
     for number, children in enumerate(planned.units):
         point = enqueued(planned.wanted, children[0]) if children else {}
         study.enqueue_trial(point, user_attrs={UNIT: number, RUNS: _plain(children)})
-    config = {**planned.source.raw, "sweep": {**planned.source.raw["sweep"], "storage": None}}
+    raw = planned.source.raw
+    config = {**raw, "sweep": {**raw["sweep"], "storage": None}, EXECUTOR: None}  # where it runs, who goes on says anew
     study.set_user_attr(CONFIG, json.loads(json.dumps(config, default=str)))  # last, since who joins looks for it
     return study
 
@@ -138,6 +139,12 @@ class Work:
         with suppress(UpdateFinishedTrialError, ValueError):  # another process was first
             self.study.tell(number, state=TrialState.FAIL)
             self._enqueue(self.study.trials[number])
+
+    def give_back_of(self, worker: str) -> None:
+        """Let what a worker had taken be taken anew, since the worker is known to be lost."""
+        for trial in self._current():
+            if trial.state.name == "RUNNING" and is_held_by(trial, worker):
+                self.give_back(trial.number)
 
     def try_again(self) -> None:
         """Enqueue anew what has failed."""

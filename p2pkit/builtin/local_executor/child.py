@@ -29,7 +29,7 @@ class Child:
         variables = {"CUDA_VISIBLE_DEVICES": ",".join(devices), "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-c", f"from {__name__} import main; main()"],
             env={**os.environ, **variables},
             text=True,
             encoding="utf-8",
@@ -87,7 +87,3 @@ def _listen(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
     os.kill(os.getpid(), signal.SIGTERM)  # whoever gave the work is gone, or wants no more of it
-
-
-if __name__ == "__main__":
-    main()
