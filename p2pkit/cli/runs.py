@@ -172,6 +172,7 @@ def translate(
         bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
     ] = False,
     device: Device = "auto",
+    on: On = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -180,11 +181,13 @@ def translate(
 ) -> None:
     """Translate images by a trained generator; only sources are needed."""
     from p2pkit import translation
+    from p2pkit.portions import split_executor, translate_on, without_precision
 
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
-    names, changes = registry(registry_file, plugin, trust), overrides(set_)
+    names = registry(registry_file, plugin, trust)
+    part, changes = split_executor({**placed(on), **overrides(set_)}, names, device)
     changes |= {
         key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
     }
@@ -193,18 +196,25 @@ def translate(
         raise typer.BadParameter("the pairs of a split hold what stands beside them", param_hint="--input")
     if split is not None and (samples > 1 or vary):
         raise typer.BadParameter("is for files, and not for --split", param_hint="--vary" if vary else "--samples")
+    if part is not None and (split is not None or _STREAM in (output, *files)):
+        raise typer.BadParameter("is for files that are written to a folder", param_hint="--on")
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
         written = translation.translate_split(model, split, output, **own, **changes)
     else:
-        translator = translation.load(model, device=device, registry=names, **changes)
+        here = (device, changes) if part is None else ("cpu", without_precision(changes))
+        translator = translation.load(model, device=here[0], registry=names, **here[1])
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
         options |= {"tile": tile, "overlap": overlap, "samples": samples, "vary": vary, "extras": _beside(beside or ())}
         if _STREAM in (output, *files):
             _translate_stream(translator, files, output, options)
             return
-        written = translation.translate(translator, files, output, progress=not quiet, **options)
+        if part is None:
+            written = translation.translate(translator, files, output, progress=not quiet, **options)
+        else:
+            way: dict[str, Json] = {"device": device, "registry": names, "overrides": changes}
+            written = translate_on(part, translator, model, files, output, progress=not quiet, **way, **options)
     typer.echo(f"wrote {len(written)} images to {output}")
 
 

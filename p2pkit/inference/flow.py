@@ -49,6 +49,30 @@ class Read:
     reader: ReaderChoice | None = None
 
 
+@dataclass(frozen=True)
+class Translated:
+    """What came of many sources.
+
+    Args:
+        written: The files written.
+        problems: What could not be read or written.
+    """
+
+    written: list[Path]
+    problems: list[Problem]
+
+    def files(self, total: int) -> list[Path]:
+        """Return the files written, of so many sources.
+
+        Raises:
+            DataError: Some could not be read or written; the others have been translated.
+        """
+        if self.problems:
+            known = Problem("", f"{len(self.written)} of {total} images have been translated", "")
+            raise DataError([*self.problems, known] if self.written else self.problems)
+        return self.written
+
+
 def _save(fake: Tensor, read: Read) -> Path | Problem:
     """Write a fake."""
     try:
@@ -103,8 +127,8 @@ def translate_all(
     total: int,
     batch: int,
     report: Report | None,
-) -> list[Path]:
-    """Translate what has been read, and write it in threads; what fails is named at the end.
+) -> Translated:
+    """Translate what has been read, and write it in threads.
 
     Args:
         outcomes: What has been read, or could not be.
@@ -112,12 +136,6 @@ def translate_all(
         total: How many sources there are.
         batch: How many sources go together.
         report: Called with (done, total).
-
-    Returns:
-        The files written.
-
-    Raises:
-        DataError: Some could not be read or written; the others have been translated.
     """
     written: list[Path] = []
     problems: list[Problem] = []
@@ -139,7 +157,4 @@ def translate_all(
             if report is not None:
                 report(len(written) + len(saving) + len(problems), total)
         collect(0)
-    if problems:
-        known = Problem("", f"{len(written)} of {total} images have been translated", "")
-        raise DataError([*problems, known] if written else problems)
-    return written
+    return Translated(written, problems)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from zlib import crc32
 
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.files import is_fake, suffix_for
 from p2pkit.images.finding import find_images
-from p2pkit.images.formats import writes
+from p2pkit.images.formats import is_here, missing, writes
 from p2pkit.images.listing import SUFFIXES, VIDEO_SUFFIXES, suffix_of, without_suffix
 from p2pkit.images.manifest import is_manifest, manifest_rows, paths_of
+from p2pkit.inference.companions import Companions
 from p2pkit.inference.video import is_fake_video, is_held, is_video
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Json, Plain
@@ -35,6 +37,21 @@ class Job:
     out: Path
     sample: int = 0
     extras: Plain = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Json]:
+        """Return it as plain data, with paths that hold in any working folder; see `from_plain`."""
+        extras = {name: _whole(value) if isinstance(value, Path) else value for name, value in self.extras.items()}
+        sources = [_whole(path) for path in self.sources]
+        return {"sources": sources, "out": _whole(self.out), "sample": self.sample, "extras": extras}
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Job:
+        """Return what `plain` has told."""
+        return cls(tuple(map(Path, plain["sources"])), Path(plain["out"]), plain["sample"], plain["extras"])
+
+
+def _whole(path: Path) -> str:
+    return str(path.absolute())
 
 
 def plan_jobs(
@@ -71,6 +88,52 @@ def plan_jobs(
     if problems or not jobs:
         raise DataError(problems or Problem("", "there is nothing to translate"))
     return kept
+
+
+def fitting_jobs(
+    inputs: Sequence[Path],
+    output: Path,
+    images: PairSpec,
+    companions: Companions,
+    noisy: Callable[[], bool],
+    *,
+    samples: int = 1,
+    vary: bool = False,
+    extras: Plain | None = None,
+    skip_existing: bool = False,
+    overwrite: bool = False,
+) -> list[Job]:
+    """Pair inputs with the files to write, as a generator can make them.
+
+    Args:
+        inputs: As for `plan_jobs`, like `output`, `samples`, `skip_existing` and `overwrite`.
+        output: Where fakes go.
+        images: What they are.
+        companions: What the generator takes beside a source.
+        noisy: Says whether it draws noise.
+        samples: How many fakes of each source.
+        vary: Whether each source has noise of its own.
+        extras: What the generator takes beside each source, where no table says otherwise.
+        skip_existing: Whether fakes that are there are left.
+        overwrite: Whether other files may be replaced.
+
+    Raises:
+        DataError: It can't be so; nothing has been written.
+    """
+    reader = images.reading.reader
+    if reader is not None and not is_here(reader):
+        raise DataError(Problem("the sources", missing(reader.use)))
+    if (samples > 1 or vary) and not noisy():
+        cause = "this network draws no noise: all fakes of a source would be the same"
+        asked = "--vary" if vary else "--samples"
+        raise DataError(Problem(asked, cause, "leave it out, or keep its dropout by -s evaluate.dropout=on"))
+    options = {"skip_existing": skip_existing, "overwrite": overwrite}
+    jobs = plan_jobs(inputs, output, images, samples=samples, **options)
+    jobs = [replace(job, extras={**(extras or {}), **job.extras}) for job in jobs]
+    jobs = [replace(job, sample=job.sample + crc32(job.sources[0].name.encode())) for job in jobs] if vary else jobs
+    if wrong := dict.fromkeys(problem for job in jobs for problem in companions.problems(job.extras)):
+        raise DataError(list(wrong))
+    return jobs
 
 
 def _single(inputs: Sequence[Path], output: Path) -> Path | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -22,13 +21,12 @@ from p2pkit.engine.storage.state import read_state
 from p2pkit.errors import DataError, Problem
 from p2pkit.images.convert import to_network, to_stored
 from p2pkit.images.files import image_tensor
-from p2pkit.images.formats import is_here, missing
 from p2pkit.images.listing import suffix_of
 from p2pkit.images.reading import Given, cut_slices, slices_of
 from p2pkit.inference.companions import Companions, Input, Vectors, stacked
-from p2pkit.inference.flow import THREADS, Read, Report, translate_all
+from p2pkit.inference.flow import THREADS, Read, Report, Translated, translate_all
 from p2pkit.inference.forms import like
-from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, is_ours, plan_jobs
+from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, fitting_jobs, is_ours
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
 from p2pkit.inference.sources import Sources
@@ -191,20 +189,30 @@ class Translator:
             DataError: Files can't be read or written, or there are none; the others have been translated. Or files
                 would be overwritten; then nothing has been.
         """
+        options: dict[str, Untyped] = {"samples": samples, "vary": vary, "extras": extras}
+        options |= {"skip_existing": skip_existing, "overwrite": overwrite}
+        jobs = self.jobs(inputs, output, **options)
+        how: dict[str, Untyped] = {"size": size, "given": given, "tile": tile, "overlap": overlap}
+        return self.translate_jobs(jobs, batch=batch, report=report, **how).files(len(jobs))
+
+    def jobs(self, inputs: str | Path | Iterable[str | Path], output: str | Path, **options: Untyped) -> list[Job]:
+        """Say which files become which; arguments and errors as for `translate_files`."""
         listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        reader = self.images.reading.reader
-        if reader is not None and not is_here(reader):
-            raise DataError(Problem("the sources", missing(reader.use)))
-        if (samples > 1 or vary) and not self.noisy():
-            cause = "this network draws no noise: all fakes of a source would be the same"
-            asked = "--vary" if vary else "--samples"
-            raise DataError(Problem(asked, cause, "leave it out, or keep its dropout by -s evaluate.dropout=on"))
-        options = {"skip_existing": skip_existing, "overwrite": overwrite}
-        jobs = plan_jobs([Path(path) for path in listed], Path(output), self.images, samples=samples, **options)
-        jobs = [replace(job, extras={**(extras or {}), **job.extras}) for job in jobs]
-        jobs = [replace(job, sample=job.sample + crc32(job.sources[0].name.encode())) for job in jobs] if vary else jobs
-        if wrong := dict.fromkeys(problem for job in jobs for problem in self.companions.problems(job.extras)):
-            raise DataError(list(wrong))
+        files = [Path(path) for path in listed]
+        return fitting_jobs(files, Path(output), self.images, self.companions, self.noisy, **options)
+
+    def translate_jobs(
+        self,
+        jobs: Sequence[Job],
+        *,
+        batch: int = 8,
+        size: tuple[int, int] | None = None,
+        given: Given = "auto",
+        tile: int | None = None,
+        overlap: int | None = None,
+        report: Report | None = None,
+    ) -> Translated:
+        """Make these fakes; arguments as for `translate_files`."""
         read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=THREADS, depth=2 * batch)
         return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
 
@@ -252,11 +260,12 @@ class Translator:
             outcome.problems[0] if isinstance(outcome, DataError) else outcome
             for outcome in decode_in_threads(pairs, read)
         )
-        return self._translate_all((each for each in outcomes if each is not None), len(pairs), batch, report)
+        wanted = (each for each in outcomes if each is not None)
+        return self._translate_all(wanted, len(pairs), batch, report).files(len(pairs))
 
     def _translate_all(
         self, outcomes: Iterable[Read | Problem], total: int, batch: int, report: Report | None
-    ) -> list[Path]:
+    ) -> Translated:
         def make(group: Sequence[Read]) -> list[Tensor] | Path | Problem:
             own = replace(self, seed=self.seed + group[0].sample)
             if isinstance(whole := group[0].source, LargeTiff | Video):
