@@ -25,6 +25,10 @@ GRACE = 300.0
 """Seconds that work has to save what it has, before it is ended by force."""
 
 
+class Lost(Exception):
+    """A task, with its node or its process."""
+
+
 class _Given(NamedTuple):
     tell: p2pkit.Tell
     number: int
@@ -121,4 +125,4 @@ def _settle(task: Untyped, future: Future[Plain]) -> None:
         remedy = "install the same p2pkit, p2pkit-ray and plugins on all nodes"
         future.set_result({"problems": [asdict(p2pkit.Problem("executor", cause, remedy))]})
     except Exception as error:
-        future.set_exception(error)
+        future.set_exception(Lost(str(error).partition(". ")[0].strip().splitlines()[0]))

@@ -28,16 +28,15 @@ def connect(address: str | None) -> bool:
         P2pkitError: No cluster answers there, or one of another version.
     """
     if ray.is_initialized():
-        return False
+        return False  # whoever has done it has chosen the cluster
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster that starts here tells Ray's makers of it
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     if not _answers(where):
         raise _problem(f"no Ray cluster answers at {where}")
     main, before = threading.current_thread() is threading.main_thread(), signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            where, log_to_driver=False, logging_level="error", include_dashboard=False if where == "local" else None
-        )
+        own = {"include_dashboard": False} if where == "local" else {}
+        ray.init(where, log_to_driver=False, logging_level="error", **own)
     except Exception as error:
         said = next(filter(None, str(error).strip().splitlines()), type(error).__name__)
         raise _problem(f"the Ray cluster at {where} can't be used: {said}") from error
