@@ -47,6 +47,8 @@ MODULES = {
     "p2pkit.types.view": "What a loss sees",
     "p2pkit.types.protocols": "What factories make",
     "p2pkit.types.runs": "What is told of a run",
+    "p2pkit.types.work": "Work for executors",
+    "p2pkit.executing": "How it is done",
     "p2pkit.images.files": "Images on disk",
     "p2pkit.images.listing": "Which files are images",
     "p2pkit.images.manifest": "Tables of files",

@@ -8,7 +8,7 @@ from p2pkit.config.sections import ComponentConfig
 
 
 class ExecutorConfig(ComponentConfig):
-    """Where work runs, and what each piece of it needs: a worker of a sweep, or a shard of images to translate."""
+    """Where work runs, and what each piece of it needs: a worker of a sweep, or a portion of the files to translate."""
 
     use: str = Field("local", description="The executor: a name, an alias, or `plugin:name`.")
     cpus: float = Field(1.0, gt=0, le=4096, description="Processor cores.")

@@ -95,4 +95,7 @@ STARTERS = {
         "lines", "a line of JSON for each event", "tracking: {{trackers: {{lines: {{use: '{name}'}}}}}}", _rest()
     ),
     "reader": Starter("grid", "a format of image files", "# {name} reads files whose names end with .grid", _rest()),
+    "executor": Starter(
+        "threads", "threads of this process", "# p2pkit sweep example.yaml losses.l1.weight=1,100 --on {name}", _rest()
+    ),
 }

@@ -242,7 +242,7 @@ workers = Attribute[int | None](
         None,
         lambda value: value is None or _whole(1)(value),
     ),
-    "How many pieces of work it does at a time, by which a sweep has so many workers and files are cut into shards; "
+    "How many pieces of work it does at a time: a sweep has so many workers, and files are cut into portions by it; "
     "None where that is not known.",
 )
 

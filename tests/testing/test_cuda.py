@@ -13,7 +13,7 @@ from p2pkit.testing.suite import Suite
 SUBJECTS = [
     subject
     for subject in Suite("p2pkit").subjects
-    if subject.kind not in ("dataset", "metric", "schedule", "tracker", "reader")
+    if subject.kind not in ("dataset", "metric", "schedule", "tracker", "reader", "executor")
 ]
 
 
