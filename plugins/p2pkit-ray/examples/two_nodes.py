@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import tempfile
 import threading
@@ -60,8 +61,9 @@ def main() -> None:
 
 @contextmanager
 def two_nodes() -> Iterator[Cluster]:
-    """Context with a cluster."""
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    """Context with a cluster, which takes a node for dead after five seconds of silence."""
+    head = {**NODE, "include_dashboard": False, "_system_config": {"health_check_period_ms": 1000}}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         cluster.add_node(**NODE)
         yield cluster
@@ -101,9 +103,9 @@ def on(cluster: Cluster) -> tuple[str, ...]:
 
 def six_points(cluster: Cluster) -> list[dict[str, str]]:
     """Sweep six weights of L1 by two workers, kill a node when four runs have begun, and return the table."""
-    settings = [f"-s={key}={value}" for key, value in p2pkit.flat_config(CONFIG).items()]
+    Path("run.yaml").write_text(json.dumps(CONFIG), encoding="utf-8")
     with second_node_killed(cluster, lambda: len([*Path("runs/six").glob("*/checkpoints")]) >= 4):
-        command("sweep", "losses.l1.weight=1,3,10,30,100,300", "--name", "six", *on(cluster), *settings)
+        command("sweep", "run.yaml", "losses.l1.weight=1,3,10,30,100,300", "--name", "six", *on(cluster))
     with Path("runs/six/table.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
