@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from p2pkit.images.beside import Beside
-from p2pkit.images.codec import HEAD, MADE_BY, Tag, Written
+from p2pkit.images.codec import MADE_BY, Tag, Written, head_of
 from p2pkit.images.convert import stored_type
 from p2pkit.images.decode import codec_of, decode
 from p2pkit.images.formats import head_of_path, read_by, reader_of, write_by, writes
@@ -62,19 +62,11 @@ def read_with_meta(
 ) -> tuple[Tensor, object]:
     """Read an image as `read_image` does, and what a reader found beside its pixels, else None."""
     called = file if isinstance(file, Path) else name
-    found = reader_of(called, lambda: _head(file), reader)
+    found = reader_of(called, lambda: head_of_path(file) if isinstance(file, Path) else head_of(file), reader)
     if found is None:
         return _from_array(decode(file, indexed)), None
     held = read_by(found, file, suffix_of(called))
     return _from_array(held.pixels), held.meta
-
-
-def _head(file: Path | IO[bytes]) -> bytes:
-    if isinstance(file, Path):
-        return head_of_path(file)
-    head = file.read(HEAD)
-    file.seek(0)
-    return head
 
 
 def image_tensor(image: AnyImage, *, indexed: bool = False, reader: ReaderChoice | None = None) -> Tensor:

@@ -93,6 +93,25 @@ def reader_choice(name: str | PurePath, head: Head = bytes) -> ReaderChoice | No
     return None if found is None else ReaderChoice(found[0].name, found[1])
 
 
+def memory_choice(name: str, head: Head, choice: ReaderChoice | None) -> ReaderChoice | None:
+    """Return which reader is chosen for what lies in no file: p2pkit's own, with parameters, or none.
+
+    Args:
+        name: What it is called.
+        head: Returns how it begins.
+        choice: The reader that a data set names.
+
+    Raises:
+        OSError: A plugin's reader would read it in its own way, and plugins read files alone.
+    """
+    if choice is None or _named(choice.use).own:
+        return choice
+    found = _chosen(suffix_of(name), head, choice)
+    if found is not None and found[0] is _named(choice.use):
+        raise OSError(f"{choice.use} reads such sources of this model, and from files alone: use p2pkit translate")
+    return None
+
+
 def _chosen(suffix: str, head: Head, choice: ReaderChoice | str | None) -> tuple[Format, Plain] | None:
     offered = [format for format in _FORMATS.values() if suffix in format.suffixes]
     if choice is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from p2pkit.images.beside import Beside, read_beside
-from p2pkit.images.codec import Tag
+from p2pkit.images.codec import Tag, head_of
 from p2pkit.images.files import read_with_meta
+from p2pkit.images.formats import memory_choice
 from p2pkit.images.reading import Given, read_source
 from p2pkit.images.tiff import read_georeference, rescaled
 from p2pkit.inference.companions import Companions, Input
@@ -93,8 +95,10 @@ class Sources:
 
     def _held(self, file: Path | IO[bytes], indexed: bool, kind: str) -> tuple[Tensor, object]:
         """Read a file as the data set did; what was sent, and lies nowhere, by p2pkit's own readers."""
-        chosen = self.images.reading.reader if isinstance(file, Path) else None
-        return read_with_meta(file, indexed=indexed, name=f"sent{kind}", reader=chosen)
+        name, chosen = f"sent{kind}", self.images.reading.reader
+        if not isinstance(file, Path):
+            chosen = memory_choice(name, partial(head_of, file), chosen)
+        return read_with_meta(file, indexed=indexed, name=name, reader=chosen)
 
     def make(self, stored: Sequence[Tensor], given: Given, size: tuple[int, int] | None) -> Tensor:
         """Return what the network is given of stored images.

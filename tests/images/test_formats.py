@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
@@ -13,8 +14,10 @@ import torch
 
 import p2pkit
 from p2pkit.images import finding, formats
-from p2pkit.images.files import read_with_meta
+from p2pkit.images.files import image_bytes, read_with_meta
+from p2pkit.inference.companions import Companions
 from p2pkit.inference.jobs import plan_jobs
+from p2pkit.inference.sources import Sources
 from p2pkit.plugins.loading import Plugins
 from p2pkit.registry import Registry
 
@@ -278,6 +281,13 @@ def test_the_reading_belongs_to_the_model_and_its_plugin_travels_with_it(scans, 
     model = p2pkit.load(run.checkpoint, registry=scans)
     wanted = model.translate(np.full((16, 16), 80, np.uint8))
     assert np.array_equal(np.asarray(model.translate(file)), wanted[..., 0])
+    with pytest.raises(OSError, match="scans:scan reads such sources of this model, and from files alone"):
+        model.sources.read([io.BytesIO(file.read_bytes())], ("", ".png"))
+    sent = io.BytesIO(image_bytes(torch.full((1, 16, 16), 80, dtype=torch.uint8), ".png"))
+    first, second = (
+        model.sources.read([each], (kind, ".png")).source for each, kind in ((sent, ".png"), (file, ".scan"))
+    )
+    assert torch.equal(first.planes, second.planes)
     (written,) = model.translate_files(file, tmp_path / "fake.png")
     assert torch.equal(p2pkit.read_image(written), torch.from_numpy(wanted).permute(2, 0, 1))
     formats._FORMATS.clear()
@@ -315,6 +325,10 @@ def test_a_tiff_of_several_images_is_read_by_the_one_that_is_named(tmp_path):
         p2pkit.read_image(tmp_path / "a.tif")
     second = p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 1}))
     assert (second.shape, int(second.max())) == ((1, 6, 6), 6)
+    reading = p2pkit.Reading(reader=p2pkit.ReaderChoice("tiff", {"page": 1}))
+    sources = Sources(p2pkit.PairSpec(p2pkit.ImageSpec(1), p2pkit.ImageSpec(1), 6, 6, reading), Companions({}, frozenset(), 1))
+    sent = sources.read([io.BytesIO((tmp_path / "a.tif").read_bytes())], (".tif", ".png"))
+    assert sent.source.planes.shape == (1, 6, 6)
     with pytest.raises(OSError, match="holds 2 images, from 0 to 1, and none of number 2"):
         p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 2}))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import p2pkit
 import pytest
@@ -38,6 +40,8 @@ def test_a_scene_is_translated_as_it_was_trained_on_and_stays_where_it_lies(mode
         values = np.moveaxis(source.read([3, 2]), 0, 2)
     shares = ((values - scale[:, 0]) / (scale[:, 1] - scale[:, 0])).clip(0, 1)
     wanted = model.translate((shares * 65535).round().astype(np.uint16))
+    with pytest.raises(OSError, match="geo:geotiff reads such sources of this model, and from files alone"):
+        model.sources.read([io.BytesIO(scene[0].read_bytes())], (".tif", ".tif"))
     inner = (slice(None), slice(None), slice(24, None))  # what holds nothing is black to the network
     assert np.abs(pixels[inner].astype(int) - np.moveaxis(wanted, 2, 0)[inner]).max() <= 1
     assert model.translate_files(scene[0], tmp_path / "fakes") == [fake]  # it is known to be a fake

@@ -12,6 +12,7 @@ import p2pkit_monai
 import pytest
 import torch
 from p2pkit_monai.phantoms import write_phantoms
+from torch import nn
 
 from p2pkit import ComponentError, ImageSpec, PairSpec
 from p2pkit.testing import conformance
@@ -76,6 +77,19 @@ def test_size_range_and_gradients(name, dims):
     assert fake.std() > 0.01
     fake.square().mean().backward()
     assert [key for key, weight in generator.named_parameters() if weight.grad is None] == []
+
+
+@pytest.mark.parametrize(("name", "dims"), [("monai_unet", 2), ("monai_attention_unet", 2), ("monai_unet", 3)])
+def test_sides_are_doubled_at_the_borders_as_elsewhere(name, dims):
+    network = build(name, spec(*sides(name, dims)))
+    layers = [each for each in network.modules() if isinstance(each, nn.ConvTranspose2d | nn.ConvTranspose3d)]
+    assert layers
+    for layer in layers:
+        with torch.no_grad():
+            made = layer(torch.ones(1, layer.in_channels, *[4] * dims))
+        assert made.shape[2:] == (8,) * dims
+        for dim in range(2, made.ndim):
+            torch.testing.assert_close(made.select(dim, 7), made.select(dim, 5))
 
 
 @pytest.mark.parametrize("dims", [2, 3])

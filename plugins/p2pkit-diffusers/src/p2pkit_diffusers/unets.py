@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
@@ -30,16 +31,26 @@ class OneStep(nn.Module):
         timestep: The step that it is told.
         levels: How many levels it has.
         final: Activation of its last layer.
+        condition: A vector beside the images by its name and its numbers, and of how many numbers the network wants
+            it; None for none.
     """
 
     timestep: Tensor
 
-    def __init__(self, unet: nn.Module, timestep: int, levels: int, final: str) -> None:
+    def __init__(
+        self, unet: nn.Module, timestep: int, levels: int, final: str, condition: tuple[str, int, int] | None
+    ) -> None:
         super().__init__()
         self.unet, self.final = unet, activation(final)
         # a tensor where the network is: diffusers would copy a number to the device in each step
         self.register_buffer("timestep", torch.tensor([timestep]), persistent=False)
         self.multiple: int = 2 ** (levels - 1)
+        if condition is not None:
+            name, size, wanted = condition
+            self.takes: tuple[str, ...] = (name,)
+            self.vector = nn.Linear(size, wanted)
+        else:
+            self.takes = ()
 
     def answer(self, source: Tensor, **given: Any) -> Tensor:
         """Ask the network, and bound its answer."""
@@ -47,71 +58,35 @@ class OneStep(nn.Module):
         fake: Tensor = self.final(self.unet(source, steps, return_dict=False, **given)[0])
         return fake
 
+    def told(self, extras: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the vector beside the images, if the network is told one."""
+        return [self.vector(extras[name]) for name in self.takes]
+
 
 class Unconditional(OneStep):
-    """UNet2DModel; a vector beside the images is added to the embedding of the step, which shifts all blocks.
-
-    Args:
-        unet: The network.
-        timestep: The step that it is told.
-        levels: How many levels it has.
-        final: Activation of its last layer.
-        condition: The vector's name.
-        size: Numbers of the vector.
-    """
-
-    def __init__(
-        self, unet: nn.Module, timestep: int, levels: int, final: str, condition: str | None, size: int
-    ) -> None:
-        super().__init__(unet, timestep, levels, final)
-        self.condition = condition
-        if condition is not None:
-            self.takes = (condition,)
-            embedding: Any = unet.time_embedding
-            self.vector = nn.Linear(size, embedding.linear_2.out_features)
+    """UNet2DModel; a vector beside the images is added to the embedding of the step, which shifts all blocks."""
 
     def forward(self, source: Tensor, **extras: Tensor) -> Tensor:
         """Make a fake of a source."""
-        if self.condition is None:
-            return self.answer(source)
-        return self.answer(source, class_labels=self.vector(extras[self.condition]))
+        return self.answer(source, class_labels=next(iter(self.told(extras)), None))
 
 
 class Attending(OneStep):
     """UNet2DConditionModel; its cross attention looks at tokens that are learned, and at one of a vector beside them.
 
     Args:
-        unet: The network.
-        timestep: The step that it is told.
-        levels: How many levels it has.
-        final: Activation of its last layer.
+        *network: As for `OneStep`.
         tokens: How many tokens are learned, and of how many numbers.
-        condition: The vector's name.
-        size: Numbers of the vector.
     """
 
-    def __init__(
-        self,
-        unet: nn.Module,
-        timestep: int,
-        levels: int,
-        final: str,
-        tokens: tuple[int, int],
-        condition: str | None,
-        size: int,
-    ) -> None:
-        super().__init__(unet, timestep, levels, final)
-        self.condition = condition
+    def __init__(self, *network: Any, tokens: tuple[int, int]) -> None:
+        super().__init__(*network)
         self.tokens = nn.Parameter(torch.randn(1, *tokens))
-        if condition is not None:
-            self.takes = (condition,)
-            self.vector = nn.Linear(size, tokens[1])
 
     def forward(self, source: Tensor, **extras: Tensor) -> Tensor:
         """Make a fake of a source."""
-        tokens = self.tokens.expand(len(source), -1, -1)
-        if self.condition is not None:
-            tokens = torch.cat([tokens, self.vector(extras[self.condition])[:, None]], 1)
+        told = [vector[:, None] for vector in self.told(extras)]
+        tokens = torch.cat([self.tokens.expand(len(source), -1, -1), *told], 1)
         return self.answer(source, encoder_hidden_states=tokens)
 
 
@@ -152,29 +127,20 @@ def diffusers_unet(
     2**(levels - 1).
     Source: Ho et al. 2020, arXiv:2006.11239, appendix B.
     """
-    _check(images, "diffusers_unet", channels, norm_groups)
     if any(each % head_width for each in _deepest(channels, attention_levels)):
         raise ComponentError(
             f"heads of {head_width} channels do not divide those of {channels}", parameter="head_width"
         )
-    down = _blocks("DownBlock2D", "AttnDownBlock2D", len(channels), attention_levels)
-    up = _blocks("UpBlock2D", "AttnUpBlock2D", len(channels), attention_levels)
-    unet = made(
-        "UNet2DModel",
-        in_channels=images.source.channels,
-        out_channels=images.target.channels,
-        block_out_channels=tuple(channels),
-        down_block_types=tuple(down),
-        up_block_types=tuple(reversed(up)),
+    unet = _unet(
+        *("UNet2DModel", "Attn", images, channels, attention_levels, norm_groups),
         layers_per_block=layers,
         attention_head_dim=head_width,
-        norm_num_groups=norm_groups,
         dropout=dropout,
         add_attention=attention_levels > 0,
         class_embed_type=None if condition is None else "identity",
     )
-    size = 0 if condition is None else condition_size(images, condition)
-    return Unconditional(unet, timestep, len(channels), final, condition, size)
+    vector = _vector(images, condition, unet.time_embedding.linear_2.out_features)
+    return Unconditional(unet, timestep, len(channels), final, vector)
 
 
 def diffusers_attention_unet(
@@ -218,36 +184,52 @@ def diffusers_attention_unet(
     2**(levels - 1).
     Source: Rombach et al. 2022, arXiv:2112.10752, section 3.3.
     """
-    _check(images, "diffusers_attention_unet", channels, norm_groups)
     if any(each % heads for each in (channels[-1], *_deepest(channels, attention_levels))):
         raise ComponentError(f"{heads} heads do not divide the channels of {channels}", parameter="heads")
-    down = _blocks("DownBlock2D", "CrossAttnDownBlock2D", len(channels), attention_levels)
-    up = _blocks("UpBlock2D", "CrossAttnUpBlock2D", len(channels), attention_levels)
-    unet = made(
-        "UNet2DConditionModel",
+    unet = _unet(
+        *("UNet2DConditionModel", "CrossAttn", images, channels, attention_levels, norm_groups),
+        layers_per_block=layers,
+        attention_head_dim=heads,  # which in this model is their number
+        dropout=dropout,
+        cross_attention_dim=token_width,
+    )
+    vector = _vector(images, condition, token_width)
+    return Attending(unet, timestep, len(channels), final, vector, tokens=(tokens, token_width))
+
+
+def _unet(
+    name: str,
+    attending: str,
+    images: PairSpec,
+    channels: tuple[int, ...],
+    attention_levels: int,
+    groups: int,
+    **own: Any,
+) -> Any:
+    """Make one of diffusers' U-Nets, whose deepest levels are blocks that attend.
+
+    Raises:
+        ComponentError: Sides or channels can't be divided as is asked for.
+    """
+    levels = len(channels)
+    check_sides(images, name, 2 ** (levels - 1), parameter="channels", instead="take fewer levels")
+    check_groups(channels, groups)
+    blocks = [attending if level >= levels - attention_levels else "" for level in range(levels)]
+    return made(
+        name,
         in_channels=images.source.channels,
         out_channels=images.target.channels,
         block_out_channels=tuple(channels),
-        down_block_types=tuple(down),
-        up_block_types=tuple(reversed(up)),
-        layers_per_block=layers,
-        attention_head_dim=heads,  # which in this model is their number
-        cross_attention_dim=token_width,
-        norm_num_groups=norm_groups,
-        dropout=dropout,
+        down_block_types=tuple(f"{block}DownBlock2D" for block in blocks),
+        up_block_types=tuple(f"{block}UpBlock2D" for block in reversed(blocks)),
+        norm_num_groups=groups,
+        **own,
     )
-    size = 0 if condition is None else condition_size(images, condition)
-    return Attending(unet, timestep, len(channels), final, (tokens, token_width), condition, size)
-
-
-def _check(images: PairSpec, name: str, channels: tuple[int, ...], groups: int) -> None:
-    check_sides(images, name, 2 ** (len(channels) - 1), parameter="channels", instead="take fewer levels")
-    check_groups(channels, groups)
 
 
 def _deepest(channels: tuple[int, ...], count: int) -> tuple[int, ...]:
     return channels[max(0, len(channels) - count) :]
 
 
-def _blocks(plain: str, attending: str, levels: int, attention_levels: int) -> list[str]:
-    return [attending if level >= levels - attention_levels else plain for level in range(levels)]
+def _vector(images: PairSpec, name: str | None, wanted: int) -> tuple[str, int, int] | None:
+    return None if name is None else (name, condition_size(images, name), wanted)

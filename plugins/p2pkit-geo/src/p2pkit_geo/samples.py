@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Annotated, Any, Protocol, overload
 
 import p2pkit
@@ -13,6 +14,8 @@ from p2pkit import ImageSpec, Pair, PairSpec
 from pydantic import Field
 from torch import Tensor
 
+_ONE_AT_A_TIME = Lock()
+"""torchgeo's data sets share open rasters, which GDAL lets one thread read at a time."""
 Range = tuple[float, float]
 Side = Annotated[int, Field(ge=1, le=16384)]
 
@@ -27,6 +30,38 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Mapping[str, Any]:
         """Return one."""
         ...
+
+
+class Placed(Protocol):
+    """What torchgeo's `GeoDataset` is: a dict of tensors by a place, as its samplers give them."""
+
+    def __getitem__(self, query: Any, /) -> Mapping[str, Any]:
+        """Return the sample of a place."""
+        ...
+
+
+class Chips(Sequence[Mapping[str, Any]]):
+    """Samples by number of a data set that gives them by place.
+
+    Args:
+        dataset: A `GeoDataset` of torchgeo, such as the intersection of two.
+        places: The places, such as a `GridGeoSampler`; those of a sampler that draws are drawn once.
+    """
+
+    def __init__(self, dataset: Placed, places: Iterable[Any]) -> None:
+        self.dataset, self.places = dataset, tuple(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Chips: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Chips:
+        """Return the sample of one place, or fewer places."""
+        places = self.places[index]
+        return Chips(self.dataset, places) if isinstance(index, slice) else self.dataset[places]
 
 
 @dataclass(frozen=True)
@@ -50,7 +85,8 @@ class SamplePairs(Sequence[Pair]):
         return [self._pair(n) for n in numbers[index]] if isinstance(index, slice) else self._pair(numbers[index])
 
     def _pair(self, number: int) -> Pair:
-        sample = self.samples[number]
+        with _ONE_AT_A_TIME:
+            sample = self.samples[number]
         specs = (self.spec.source, self.spec.target)
         try:
             source, target = (_image(sample, *side, self.spec) for side in zip(self.keys, specs, strict=True))
@@ -192,6 +228,10 @@ def torchgeo_pairs(
     factory = getattr(known, name, None)
     if not isinstance(factory, type) or not hasattr(factory, "__getitem__"):
         raise p2pkit.ComponentError(f"torchgeo.datasets has no data set {name!r}", parameter="name")
+    if issubclass(factory, getattr(known, "GeoDataset", ())):
+        cause = f"{name} gives samples by place and not by number"
+        remedy = "choose places by one of torchgeo.samplers, and make pairs of p2pkit_geo.Chips in a plugin of your own"
+        raise p2pkit.ComponentError(cause, remedy=remedy, parameter="name")
     own = splits or {split: {"split": split} for split in ("train", "val", "test")}
     try:
         samples = {split: factory(**{**(arguments or {}), **given}) for split, given in own.items()}
