@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
 import p2pkit
 from p2pkit.engine.storage.checkpoint import read_config
-from p2pkit.engine.storage.evaluations import last_evaluation
+from p2pkit.engine.storage.evaluations import evaluation_of, save_report
 from p2pkit.engine.storage.find import run_of
-from p2pkit.errors import ModelError
-from p2pkit.types import ImageSpec, PairSpec, Report, Samples, times
+from p2pkit.engine.storage.layout import SCORES
+from p2pkit.types import ImageSpec, PairSpec, Report, times
 
 CARD = "README.md"
 _SAMPLES = "samples.png"
@@ -30,7 +29,7 @@ def write_card(
     parity: str = "",
     beside: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a model card in Markdown, and the picture of a run's latest samples beside it.
+    """Write a model card in Markdown, and beside it its scores and the picture of its samples.
 
     Args:
         checkpoint: The model.
@@ -41,9 +40,14 @@ def write_card(
         parity: How the program compares with the network.
         beside: By name, in words, what the model takes beside a source.
     """
-    text, samples = card(checkpoint, images, license=license, how=how, parity=parity, beside=beside)
-    if samples is not None:
-        shutil.copy2(samples.sheet, folder / _SAMPLES)
+    report, samples = evaluation_of(checkpoint)
+    sheet = samples.sheet if samples is not None else checkpoint / _SAMPLES
+    if report is not None:
+        save_report(report, folder / SCORES)
+    if sheet.is_file():
+        shutil.copy2(sheet, folder / _SAMPLES)
+    shown = sheet.is_file()
+    text = card(checkpoint, images, report, license=license, how=how, parity=parity, beside=beside, shown=shown)
     (folder / CARD).write_text(text, encoding="utf-8")
     return folder / CARD
 
@@ -51,27 +55,27 @@ def write_card(
 def card(
     checkpoint: Path,
     images: PairSpec,
+    report: Report | None,
     *,
     license: str,
     how: str,
     parity: str = "",
     beside: Mapping[str, str] | None = None,
-) -> tuple[str, Samples | None]:
-    """Return a model card in Markdown, and the run's latest samples, to which it refers.
+    shown: bool = False,
+) -> str:
+    """Return a model card in Markdown.
 
     Args:
         checkpoint: A checkpoint.
         images: What the model was trained on.
+        report: How good it is; None where nobody knows.
         license: The model's licence; empty where it is not known.
         how: The command that uses the model.
         parity: By how much the program and the network differ, where there is a program.
         beside: By name, in words, what the model takes beside a source.
+        shown: Whether the picture of samples lies beside the card.
     """
     run = run_of(checkpoint)
-    report: Report | None = None
-    samples: Samples | None = None
-    with suppress(ModelError):
-        report, samples = last_evaluation(run) if run is not None else (None, None)
     config = read_config(checkpoint)
     lines = [
         *("---", "library_name: p2pkit", "pipeline_tag: image-to-image", "tags: [pix2pix, image-to-image]"),
@@ -83,11 +87,11 @@ def card(
         *("", "## Use", "", "```console", how, "```"),
         *(["", f"The program and the network differ by {parity}."] if parity else []),
         *("", "## Scores", "", *_scores(report)),
-        *(["", "Source, fake and target of held-out pairs:", "", f"![samples]({_SAMPLES})"] if report else []),
+        *(["", "Source, fake and target of held-out pairs:", "", f"![samples]({_SAMPLES})"] if shown else []),
         *("", "## Training", "", f"By p2pkit {p2pkit.__version__}, of `{checkpoint.name}`:", ""),
         *("```yaml", yaml.safe_dump(dict(config), sort_keys=False).rstrip(), "```", ""),
     ]
-    return "\n".join(lines), samples
+    return "\n".join(lines)
 
 
 def _spec(spec: ImageSpec) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from p2pkit.engine.storage.evaluations import last_evaluation
+from p2pkit.engine.storage.evaluations import evaluation_of
 from p2pkit.engine.storage.find import find_checkpoint, run_of
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import CARD, card
@@ -22,7 +21,7 @@ from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.registry import names_in_force
 from p2pkit.translation import load
-from p2pkit.types import ImageSpec, Samples
+from p2pkit.types import ImageSpec, Report, Samples
 from p2pkit.untyped import Json, Untyped
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)=(.+)")
@@ -119,7 +118,7 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     local = Path(fetch_model(model))
     if is_exported(local):
         text = (local / CARD).read_text(encoding="utf-8") if (local / CARD).is_file() else ""
-        return Served(name or _plain(model, local), load(local, **options), text)
+        return Served(name or _plain(model, local), load(local, **options), text, _scores(evaluation_of(local)[0]))
     checkpoint = find_checkpoint(local)
     translator = load(checkpoint, **options)
     if translator.images.dims > 2:
@@ -127,14 +126,15 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     run = run_of(checkpoint)
     own = name or _plain(model, run or checkpoint)
     how, beside = f"$ p2pkit serve {model}", translator.companions.described()
-    text, samples = card(checkpoint, translator.images, license="", how=how, beside=beside)
+    report, samples = evaluation_of(checkpoint)
+    text = card(checkpoint, translator.images, report, license="", how=how, beside=beside)
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
-    scores: Mapping[str, float] = {}
-    with suppress(ModelError):
-        report = last_evaluation(run)[0] if run is not None else None
-        scores = {report.head(metric): value for metric, value in report.metrics.items()} if report else {}
-    return Served(own, translator, text, scores, _starts(checkpoint, translator, samples, options), checkpoint)
+    return Served(own, translator, text, _scores(report), _starts(checkpoint, translator, samples, options), checkpoint)
+
+
+def _scores(report: Report | None) -> Mapping[str, float]:
+    return {} if report is None else {report.head(metric): value for metric, value in report.metrics.items()}
 
 
 def _starts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
-from p2pkit.engine.storage.layout import SAMPLES
+from p2pkit.engine.storage.find import run_of
+from p2pkit.engine.storage.layout import SAMPLES, SCORES
 from p2pkit.errors import ModelError, Problem, first_line
 from p2pkit.types import Report, Samples
 
@@ -25,9 +27,13 @@ def save_evaluation(report: Report, samples: Samples) -> None:
     with writing(folder), atomic_folder(folder) as partial:
         for index, picture in enumerate(samples.pictures):
             Image.fromarray(picture).save(partial / f"{index:02}.png")
-    data = {"report": asdict(report), "names": samples.names}
-    with atomic_file(samples.sheet.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    save_report(report, samples.sheet.with_suffix(".json"), samples.names)
+
+
+def save_report(report: Report, path: Path, names: tuple[str, ...] = ()) -> None:
+    """Write the scores of an evaluation, and the names of its samples, for `load_report`."""
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps({"report": asdict(report), "names": names}, indent=1), encoding="utf-8")
 
 
 def load_report(path: Path) -> tuple[Report, tuple[str, ...]]:
@@ -72,3 +78,15 @@ def last_evaluation(folder: Path) -> tuple[Report, Samples]:
     if not sheets:
         raise ModelError(Problem(str(folder), "this run has not been evaluated yet"))
     return load_evaluation(sheets[-1])
+
+
+def evaluation_of(model: Path) -> tuple[Report | None, Samples | None]:
+    """Return how good a model is, as far as that is known, and the samples that show it.
+
+    Args:
+        model: A checkpoint of a run, which has the run's latest evaluation; or an exported folder, to which the scores came along.
+    """
+    run = run_of(model)
+    with suppress(ModelError):
+        return (load_report(model / SCORES)[0], None) if run is None else last_evaluation(run)
+    return None, None

@@ -35,6 +35,8 @@ TRAINING = "training.safetensors"
 STATISTICS = "recalibrated.safetensors"
 """Batch norm's statistics, gathered anew; only where the config's mode asks for them."""
 STATE = "state.json"
+SCORES = "scores.json"
+"""What a model's latest evaluation measured, where it has left its run."""
 
 
 def checkpoint_name(step: int) -> str:
