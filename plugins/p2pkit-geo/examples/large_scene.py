@@ -1,8 +1,11 @@
-"""A scene larger than memory, from training to a program of its own: python examples/large_scene.py FOLDER --side 20000.
+"""A scene larger than memory, from training to a program of its own.
 
-Draws a scene of five bands of 16 bits and its map, and runs p2pkit's commands on them, each in a process of its own: `train` on
-tiles, `translate` of the whole scene, `export`, and `translate` by onnxruntime. Says what each took, and ends with exit code 1 where
-one took more memory than MEMORY, tiles differ by more than SEAM, or the two fakes differ by more than APART.
+$ python examples/large_scene.py FOLDER --side 20000
+
+Draws a scene of five bands of 16 bits and its map, and runs p2pkit's commands on them, each in a process of its own:
+`train` on tiles, `translate` of the whole scene, `export`, and `translate` by onnxruntime. Says what each took, and ends
+with exit code 1 where one took more memory than MEMORY, tiles differ by more than SEAM, or the two fakes by more than
+APART.
 """
 
 from __future__ import annotations
@@ -97,9 +100,8 @@ def p2pkit(folder: Path, *command: str) -> tuple[str, int]:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     memory = used.ru_maxrss // 1024
-    print(
-        f"$ p2pkit {' '.join(command)}\n{said}{memory} MB at most, {used.ru_utime + used.ru_stime:.0f} s of the processor\n"
-    )
+    seconds = used.ru_utime + used.ru_stime
+    print(f"$ p2pkit {' '.join(command)}\n{said}{memory} MB at most, {seconds:.0f} s of the processor\n")
     if process.returncode:
         sys.exit(process.returncode)
     return said, memory
@@ -124,9 +126,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     draw(folder, asked.side)
     (folder / "run.yaml").write_text(CONFIG.format(size=asked.size, steps=asked.steps))
-    print(
-        f"scene.tif: {asked.side} x {asked.side}, 5 bands of 16 bits, {(folder / 'scene.tif').stat().st_size >> 20} MB\n"
-    )
+    size = (folder / "scene.tif").stat().st_size >> 20
+    print(f"scene.tif: {asked.side} x {asked.side}, 5 bands of 16 bits, {size} MB\n")
     ran = [
         p2pkit(folder, "train", "run.yaml", "-q"),
         p2pkit(folder, "translate", "runs/scene", "scene.tif", "-o", "fake.tif", "--device", "cpu"),
