@@ -84,7 +84,7 @@ def evaluation_of(model: Path) -> tuple[Report | None, Samples | None]:
     """Return how good a model is, as far as that is known, and the samples that show it.
 
     Args:
-        model: A checkpoint of a run, of which it is the latest evaluation; or an exported folder, to which it came along.
+        model: A checkpoint of a run, of which it is the latest evaluation; or an exported folder, that brings it along.
     """
     run = run_of(model)
     with suppress(ModelError):
