@@ -40,7 +40,7 @@ def test_its_card_says_how_it_was_made_and_names_no_machine():
     assert "p2pkit train demo_model" in card
     assert "demo_model" in recipe_names()
     assert "| l1 ↓ |" in card
-    for file in ("README.md", "run.yaml", "state.json"):
+    for file in ("README.md", "run.yaml", "evaluation.json", "state.json"):
         assert not re.search(r"(?<![\w.:/])/(root|home|tmp|work)/", (DEMO / file).read_text(encoding="utf-8"))
 
 
@@ -63,3 +63,5 @@ def test_any_drawing_is_taken_and_the_page_has_pictures_to_start_from(demo, quie
     (served,) = load_models(["demo"], device="cpu", registry=quiet).values()
     assert (served.name, len(served.samples), served.samples[0].shape) == ("demo", 8, (64, 64, 3))
     assert "p2pkit train demo_model" in served.card
+    assert list(served.scores) == ["l1 ↓", "psnr ↑", "ssim ↑"]
+    assert all(f"| {name} | {value:.4g} |" in served.card for name, value in served.scores.items())

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from p2pkit.images.codec import MADE_BY, Codec, Tag, Written
 from p2pkit.images.limits import check_size
+from p2pkit.images.lzw import by_libtiff
 from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
 from p2pkit.images.tiff_windows import TiffRows
 from p2pkit.types import FileRows
@@ -94,6 +95,8 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         height, width = frame.imagelength, frame.imagewidth
         check_size(height, width, first.size // max(1, height * width))
         check_tiles(frame)
+        for each in {id(page.keyframe): page.keyframe for page in first.pages if page is not None}.values():
+            by_libtiff(each)
         array = first.asarray()
         rows, columns = first.axes.index("Y"), first.axes.index("X")
         array = np.moveaxis(array, (rows, columns), (0, 1)).reshape(height, width, -1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2pkit.images.codec import MADE_BY, Tag
+from p2pkit.images.lzw import by_libtiff
 from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
 from p2pkit.untyped import Untyped
 
@@ -54,6 +55,8 @@ class TiffRows:
             raise
         pages: Untyped = series[0].pages
         self._pages: list[Untyped] = [page.aspage() for page in pages]
+        for each in self._pages:
+            by_libtiff(each)
         self.height: int = first.imagelength
         self.width: int = first.imagewidth
         self.channels: int = first.samplesperpixel * len(self._pages)

@@ -118,7 +118,7 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     local = Path(fetch_model(model))
     if is_exported(local):
         text = (local / CARD).read_text(encoding="utf-8") if (local / CARD).is_file() else ""
-        return Served(name or _plain(model, local), load(local, **options), text)
+        return Served(name or _plain(model, local), load(local, **options), text, _scores(local))
     checkpoint = find_checkpoint(local)
     translator = load(checkpoint, **options)
     if translator.images.dims > 2:
@@ -129,10 +129,12 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     text, samples = card(checkpoint, translator.images, license="", how=how, beside=beside)
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
-    scores: Mapping[str, float] = {}
-    if (found := evaluation_of(checkpoint)) is not None:
-        scores = {found[0].head(metric): value for metric, value in found[0].metrics.items()}
-    return Served(own, translator, text, scores, _starts(checkpoint, translator, samples, options), checkpoint)
+    return Served(own, translator, text, _scores(checkpoint), _starts(checkpoint, translator, samples, options), checkpoint)
+
+
+def _scores(checkpoint: Path) -> Mapping[str, float]:
+    found = evaluation_of(checkpoint)
+    return {} if found is None else {found[0].head(metric): value for metric, value in found[0].metrics.items()}
 
 
 def _starts(

@@ -15,6 +15,7 @@ from p2pkit.exporting import ExportedFolder, export
 from p2pkit.images.files import image_bytes, image_tensor
 from p2pkit.serving.models import Served, is_picture, load_models
 from p2pkit.serving.pages import page_files
+from p2pkit.types import ImageSpec
 from p2pkit.untyped import Json, Untyped
 
 RUNTIME = "onnxruntime-web.zip"
@@ -69,8 +70,9 @@ def _problems(model: Served) -> list[Problem]:
     if not is_picture(model.translator.images.source):
         channels = model.translator.images.source.channels
         return [Problem(model.name, f"its sources have {channels} channels, which can't be drawn", "use p2pkit serve")]
-    if beside := ", ".join(model.translator.companions.specs):
-        cause = f"it takes {beside} beside the drawing, which a page without a server has no way to give"
+    specs = model.translator.companions.specs
+    if images := ", ".join(name for name, spec in specs.items() if isinstance(spec, ImageSpec)):
+        cause = f"it takes an image beside the drawing, {images}, which a page without a server has no way to give"
         return [Problem(model.name, cause, "use p2pkit serve")]
     return []
 

@@ -93,6 +93,13 @@ def static(run: Path) -> Iterator[str]:
         patch.chdir(run.parents[1])
         made = write_page([f"one={run}", f"two={run}"], folder)
     assert list(made.programs) == ["one", "two"]
+    with laid(folder) as address:
+        yield address
+
+
+@contextmanager
+def laid(folder: Path) -> Iterator[str]:
+    """The address of a folder that a static server shows."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -342,37 +349,65 @@ def test_label_maps_have_a_brush_for_each_class(page, run):
 
 
 class Tinted(nn.Module):
-    """Darkens its images by a class, and stirs them by noise."""
+    """Darkens its images by a class and by numbers, and stirs them by noise."""
 
     def __init__(self) -> None:
         super().__init__()
         self.factor = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, images, *, season, z):
-        return (images * self.factor - season[:, 1].view(-1, 1, 1, 1) + 0.2 * z.view(-1, 1, 1, 1)).clamp(-1, 1)
+    def forward(self, images, *, season, z, age):
+        shift = 0.2 * z - season[:, 1:] - age.sum(1, keepdim=True)
+        return (images * self.factor + shift[..., None, None]).clamp(-1, 1)
+
+
+def write_in(page, field: str, text: str) -> None:
+    """Write a text into a field instead of what it holds, and leave it."""
+    from selenium.webdriver.common.keys import Keys
+
+    page.find_element("css selector", field).send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.TAB)
+
+
+@contextmanager
+def laid_here(model: Served) -> Iterator[str]:
+    """The address of a page without a server, with one model's program."""
+    folder = model.checkpoint.parents[1] / f"page of {model.name}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("p2pkit.serving.static.load_models", lambda *args, **options: {model.name: model})
+        patch.setattr("p2pkit.exporting.folder.load", lambda *args, **options: model.translator)
+        patch.setattr("p2pkit.exporting.parity.held_out", lambda *args: [])
+        write_page([model.name], folder)
+    with laid(folder) as address:
+        yield address
 
 
 @pytest.mark.parametrize("page", [served], ids=["served"], indirect=True)
-def test_what_a_model_takes_beside_the_drawing_has_a_control(page, run):
+@pytest.mark.parametrize("here", [served_here, laid_here])
+def test_what_a_model_takes_beside_the_drawing_has_a_control(page, run, here):
     from selenium.webdriver.support.select import Select
 
     (model,) = load_models([f"tinted={run}"], device="cpu").values()
-    extras = {"season": VectorSpec(2, "class", ("summer", "winter")), "z": VectorSpec(1, "noise")}
+    extras = {"season": VectorSpec(2, "class", ("summer", "winter")), "z": VectorSpec(1, "noise"), "age": VectorSpec(2)}
     images = replace(model.translator.images, extras=extras)
     tinted = replace(model, translator=replace(model.translator, generator=Tinted(), images=images), samples=())
-    with served_here(tinted) as address:
+    with here(tinted) as address:
         visit(page, address, [0])
         made = [page.execute_script(PICTURES)[1]]
         for change in (
             lambda: Select(page.find_element("css selector", ".beside select")).select_by_visible_text("winter"),
             page.find_element("css selector", ".beside button").click,
+            partial(write_in, page, ".beside input", "0.5, 0.25"),
         ):
             answers = page.execute_script(ANSWERS)
             change()
             answered(page, answers)
             made.append(page.execute_script(PICTURES)[1])
-        assert len(set(made)) == 3
+        assert len(set(made)) == 4
         assert not page.find_elements("css selector", "article .wrong")
+        answers = page.execute_script(ANSWERS)
+        write_in(page, ".beside input", "0.5 much")
+        answered(page, answers)
+        assert page.find_element("css selector", "article .wrong").text.startswith("age: ")
+        assert {entry["source"] for entry in page.get_log("browser")} <= {"network"}  # the server's refusal
         visit(page, page.address)
 
 

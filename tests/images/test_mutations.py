@@ -77,8 +77,7 @@ class Peak:
     "kind",
     [
         *(*_BY_PILLOW, "png16", "jpeg2000-16", "ppm16", "jpeg-progressive", "npy"),
-        *(f"tif-{x}" for x in _TIFFS if x != "lzw"),
-        pytest.param("tif-lzw", marks=pytest.mark.long),  # its decoder has ended a whole test run, rarely
+        *(f"tif-{x}" for x in _TIFFS),
     ],
 )
 def test_damaged_files_of_any_format_are_our_error(kind):

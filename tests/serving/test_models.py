@@ -23,6 +23,7 @@ def test_an_exported_folder_is_served_with_its_card(run, quiet, tmp_path):
     (served,) = load_models([str(made.folder)], device="cpu", registry=quiet).values()
     assert served.name == "exported"
     assert served.card == (made.folder / "README.md").read_text()
+    assert served.scores == {run.report.head(name): value for name, value in run.report.metrics.items()}
 
 
 def test_what_is_not_there_is_told():

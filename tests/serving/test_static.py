@@ -69,24 +69,40 @@ def test_where_16_bits_change_too_much_it_is_of_32(page, models, tmp_path, monke
     assert asked == ["fp16", "fp32"]
 
 
-AGE = VectorSpec(1)
+BESIDE = {"age": VectorSpec(1), "season": VectorSpec(2, "class"), "z": VectorSpec(3, "noise")}
 
 
-class Aged(nn.Module):
-    """Takes a number beside its images."""
+class Beside(nn.Module):
+    """Takes all kinds of vectors beside its images."""
 
-    def forward(self, images, *, age):
+    def forward(self, images, *, age, season, z):
         return images
+
+
+class Deep(nn.Module):
+    """Takes an image beside its images."""
+
+    def forward(self, images, *, depth):
+        return images
+
+
+def given(model, generator, **extras):
+    images = replace(model.translator.images, extras=extras)
+    return replace(model, translator=replace(model.translator, generator=generator, images=images))
+
+
+def test_vectors_beside_the_drawing_have_controls_and_images_have_none(models):
+    assert static._problems(given(models["first"], Beside(), **BESIDE)) == []
+    (problem,) = static._problems(given(models["first"], Deep(), depth=ImageSpec(1)))
+    assert "takes an image beside the drawing, depth," in problem.cause
 
 
 def test_what_can_not_be_drawn_is_refused_and_nothing_is_written(models, run, quiet, tmp_path, monkeypatch):
     first = models["first"]
     deep = replace(first.translator, images=replace(first.translator.images, source=ImageSpec(5)))
-    aged = replace(first.translator, generator=Aged(), images=replace(first.translator.images, extras={"age": AGE}))
     wrong = {"a": replace(first, name="a", translator=deep), "b": replace(first, name="b", checkpoint=None)}
-    wrong["c"] = replace(first, name="c", translator=aged)
     monkeypatch.setattr(static, "load_models", lambda *args, **options: wrong)
-    with pytest.raises(ModelError, match=r"(?s)5 channels.*is a program already.*takes age beside the drawing"):
+    with pytest.raises(ModelError, match=r"(?s)5 channels.*is a program already"):
         write_page(["a", "b"], tmp_path / "page")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ModelError, match="is there already"):

@@ -1,10 +1,10 @@
 // The page: tools, models and pictures tied to one drawing.
-import { Refusal } from "./backends.js";
 import { photograph, possible } from "./camera.js";
 import { Compare } from "./compare.js";
 import { Drawing, hex } from "./drawing.js";
 import { make } from "./elements.js";
 import { Model } from "./model.js";
+import { Refusal } from "./refusal.js";
 import { share, shared } from "./share.js";
 import { fillIn, name, say } from "./strings.js";
 

@@ -1,17 +1,11 @@
 // Who translates: the server that the page came from, or a worker with the models' programs.
 import { cover } from "./drawing.js";
+import { Refusal } from "./refusal.js";
 import { npy, picture, planar, stored } from "./source.js";
 import { say } from "./strings.js";
 
 export function backend(about) {
   return about.program ? new Program(about) : new Server(about);
-}
-
-export class Refusal extends Error {
-  constructor(text, again = false) {
-    super(text);
-    this.again = again;
-  }
 }
 
 class Server {
@@ -68,12 +62,13 @@ class Program {
     };
   }
 
-  async translate(pixels) {
+  async translate(pixels, beside) {
     const { source, target, program, width, height } = this.about;
-    const given = planar(stored(fit(pixels, width, height, source.kind === "labels"), source));
+    const sheet = planar(stored(fit(pixels, width, height, source.kind === "labels"), source));
+    const inputs = { source: { type: source.type, ...sheet }, ...beside.inputs() };
     const id = Program.waiting.size ? Math.max(...Program.waiting.keys()) + 1 : 0;
     const answered = new Promise((resolve) => Program.waiting.set(id, resolve));
-    Program.worker.postMessage({ id, program: new URL(program, document.baseURI).href, type: source.type, ...given }, [given.data.buffer]);
+    Program.worker.postMessage({ id, program: new URL(program, document.baseURI).href, inputs }, [sheet.data.buffer]);
     const answer = await answered;
     if (answer.wrong) throw new Refusal(answer.wrong);
     return createImageBitmap(picture(answer, target));
