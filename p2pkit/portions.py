@@ -20,6 +20,7 @@ from p2pkit.inference.jobs import Job
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.parts import ExecutorPart
+from p2pkit.programs.runtimes import Runtime
 from p2pkit.progress import ProgressReporter, reporter
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
@@ -100,7 +101,12 @@ def translate_on(
     jobs = translator.jobs(inputs, output, **{key: value for key, value in options.items() if key in _WHICH})
     place = Path(fetch_model(model))
     way: dict[str, Json] = {"model": str((place if is_exported(place) else find_checkpoint(place)).absolute())}
-    way |= {"device": device, "runtime": runtime, "registry": names_in_force(registry).plain(), "overrides": overrides or {}}
+    way |= {
+        "device": device,
+        "runtime": runtime,
+        "registry": names_in_force(registry).plain(),
+        "overrides": overrides or {},
+    }
     how = {key: value for key, value in options.items() if key not in _WHICH}
     return _translated(part, jobs, way, how, reporter(progress)).files(len(jobs))
 

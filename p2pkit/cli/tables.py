@@ -13,7 +13,6 @@ from p2pkit.cli.fitting import Grid, marked, plain_console
 from p2pkit.compare import Comparison
 from p2pkit.compare.published import beside_published, table_beside_published
 from p2pkit.compare.records import directions
-from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey

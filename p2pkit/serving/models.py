@@ -129,7 +129,9 @@ def _load(model: str, name: str, options: Mapping[str, Untyped]) -> Served:
     text, samples = card(checkpoint, translator.images, license="", how=how, beside=beside)
     if (checkpoint / CARD).is_file():
         text = (checkpoint / CARD).read_text(encoding="utf-8")
-    return Served(own, translator, text, _scores(checkpoint), _starts(checkpoint, translator, samples, options), checkpoint)
+    return Served(
+        own, translator, text, _scores(checkpoint), _starts(checkpoint, translator, samples, options), checkpoint
+    )
 
 
 def _scores(checkpoint: Path) -> Mapping[str, float]:

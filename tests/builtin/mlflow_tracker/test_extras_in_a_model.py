@@ -242,5 +242,7 @@ def test_noise_alone_has_a_seed_and_no_columns() -> None:
     found = signature(facts)
     assert not found.inputs.has_input_names()
     assert [(param.name, param.default) for param in found.params] == [("seed", 7)]
-    images = p2pkit.PairSpec(p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 8, 8, extras={"z": p2pkit.VectorSpec(3, "noise")})
+    images = p2pkit.PairSpec(
+        p2pkit.ImageSpec(3), p2pkit.ImageSpec(3), 8, 8, extras={"z": p2pkit.VectorSpec(3, "noise")}
+    )
     assert isinstance(example(images, facts)[0], str)
