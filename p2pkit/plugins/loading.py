@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import Literal
 
 import pluggy
@@ -121,6 +122,7 @@ class Plugins:
         self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover, "remember": remember}
         self._remembered = Remembered() if remember else None
         self._waiting: dict[str, _Candidate] = {}
+        self._importing = RLock()  # files are read in several threads, by readers that are imported for the first one
         self._by_name: dict[tuple[str, str], list[Offer]] | None = None
         self._brought = tuple(brought)
         self.discover = discover
@@ -206,13 +208,17 @@ class Plugins:
 
     def _import(self, plugin: Plugin) -> Plugin:
         """Import a plugin that is known by its offers alone; what comes of it takes their place."""
-        candidate = self._waiting.pop(plugin.name, None)
-        if candidate is None:
-            return plugin
-        imported = self.found[self.found.index(plugin)] = self._imported(candidate)
-        self._by_name = None
-        self._save()
-        return imported
+        with self._importing:
+            place = next(
+                i for i, each in enumerate(self.found) if (each.name, each.origin) == (plugin.name, plugin.origin)
+            )
+            candidate = self._waiting.get(plugin.name)
+            if candidate is not None and candidate.origin == plugin.origin:
+                del self._waiting[plugin.name]
+                self.found[place] = self._imported(candidate)
+                self._by_name = None
+                self._save()
+            return self.found[place]
 
     def _save(self) -> None:
         if self._remembered is not None:

@@ -88,15 +88,16 @@ class Remembered:
     """
 
     def __init__(self) -> None:
-        place = hashlib.sha256(os.fsencode(sys.prefix)).hexdigest()[:16]
-        self._file = cache_folder() / "offers" / f"{place}.json"
+        self._file: Path | None = None
+        with suppress(RuntimeError):  # a user without a home
+            self._file = cache_folder() / "offers" / f"{hashlib.sha256(os.fsencode(sys.prefix)).hexdigest()[:16]}.json"
         self._changed = False
         self._stamps: dict[str, str] = {}
 
     @cached_property
     def _contents(self) -> _Contents:
         installed = _environment()
-        if os.environ.get(FRESH) != "fresh":
+        if self._file is not None and os.environ.get(FRESH) != "fresh":
             with suppress(OSError, ValidationError):
                 found = _READ.validate_json(self._file.read_bytes())
                 if found.environment == installed:
@@ -123,7 +124,7 @@ class Remembered:
 
     def save(self) -> None:
         """Write what is new; where that can't be, it is found out again."""
-        if self._changed:
+        if self._changed and self._file is not None:
             with suppress(StorageError), atomic_file(self._file) as partial:
                 partial.write_bytes(_READ.dump_json(self._contents))
             self._changed = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -207,3 +208,14 @@ def test_a_reader_is_imported_when_it_reads(install, names, tmp_path):
     np.testing.assert_array_equal(p2pkit.read_image(tmp_path / "a.acmegrid"), np.full((1, 2, 3), 7, np.uint8))
     assert is_imported()
     assert registry.plugins.components
+
+
+def test_threads_that_read_at_once_import_it_once(install, names, tmp_path):
+    install("import time\ntime.sleep(0.2)\nprint('imported')\n" + textwrap.dedent(READS))
+    names()
+    begun = names()
+    (tmp_path / "a.acmegrid").write_bytes(b"x")
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(p2pkit.read_image, [tmp_path / "a.acmegrid"] * 4))
+    assert {tuple(image.shape) for image in images} == {(1, 2, 3)}
+    assert begun.plugins.complaints() == []

@@ -20,7 +20,7 @@ import uvicorn
 from PIL import Image
 
 import p2pkit
-from p2pkit.builtin.mlflow_tracker.model_folder import example, signature
+from p2pkit.builtin.mlflow_tracker.model_folder import Contents, example, signature, write_model
 from p2pkit.registry import load_registry
 
 PLUGIN = """
@@ -79,7 +79,7 @@ CONFIG = {
     "schedule": {"steps": 1},
     "engine": {"batch": 2, "device": "cpu"},
     "evaluate": {"metrics": ["l1"], "samples": 1},
-    "tracking": {"system_metrics": False, "portable": True},
+    "tracking": {"trackers": {"mlflow": False}},
 }
 WITHOUT_P2PKIT = """
 import importlib.abc, pickle, sys
@@ -104,18 +104,16 @@ DEPTH = 255 - IMAGE[..., :1]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, _new_store: Path) -> Any:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The model of a run, as MLflow has it, and the run."""
     home = tmp_path_factory.mktemp("extras")
     (home / "acme.py").write_text(f"import p2pkit\n{PLUGIN}")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        (home / "mlflow.db").write_bytes(_new_store.read_bytes())
         run = p2pkit.train(CONFIG, registry=load_registry(plugin_files=["acme.py"], discover=False))
-        record = mlflow.MlflowClient().get_run((run.folder / "mlflow.id").read_text().strip())
-        where = mlflow.artifacts.download_artifacts(record.data.tags["p2pkit.model"], dst_path=str(home / "model"))
-        yield Path(where), run.folder.absolute()
+        contents = Contents(run.checkpoint, p2pkit.load(run.checkpoint, device="cpu").images, [])
+        assert write_model(home / "model", contents) == ""
+    return home / "model", home / run.folder
 
 
 @pytest.fixture(scope="module")
