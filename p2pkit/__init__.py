@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import copy_for_inference, inference_files
-    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
+    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, push, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resample, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.decode import CODECS
@@ -186,6 +186,7 @@ __all__ = [
     "lpips_network",
     "manifest_rows",
     "painted_colours",
+    "push",
     "read_image",
     "read_weights",
     "reader_choice",
@@ -212,7 +213,7 @@ _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
     *("Optimizer", "Schedule", "Tracker", "Reader"),
 )
-_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
+_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "push", "save_program")
 _CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")
 _TYPES = (
