@@ -118,7 +118,7 @@ def export(
             f"p2pkit translate {output} IN... -o OUT{inputs}",
             f"$ p2pkit translate {called or output.name} IN... -o OUT",
         )
-        if format in ("safetensors", "hub"):
+        if format == "safetensors" or format == "hub":
             made = work.weights(partial)
             if format == "hub":
                 lay_out(partial, translator.images)

@@ -22,13 +22,6 @@ from p2pkit.planning import plan_of
 TOKEN = "hf_" + "secret" * 5
 
 
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    plain = {"evaluate.every": 0, "tracking.model": False, "losses.gan": 0}
-    folder = str(tmp_path_factory.mktemp("trained"))
-    return p2pkit.train(tiny, **{"schedule.epochs": 1, "tracking.folder": folder, **plain})
-
-
 class Hub:
     """What a hub keeps: by repository whether it is private, and its files."""
 
@@ -109,8 +102,8 @@ def hub(monkeypatch, tmp_path):
         server.shutdown()
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(run, hub, tmp_path):
-    assert push(run.checkpoint, "me/shapes", license="mit").endswith("/me/shapes")
+def test_a_model_goes_to_the_hub_and_comes_back(small_run, hub, tmp_path):
+    assert push(small_run.checkpoint, "me/shapes", license="mit").endswith("/me/shapes")
     files = hub.files["me/shapes"]
     assert {"README.md", "config.json", "model.safetensors", "samples.png", "state.json"} <= files.keys()
     assert "training.safetensors" not in files
@@ -120,38 +113,38 @@ def test_a_model_goes_to_the_hub_and_comes_back(run, hub, tmp_path):
     assert hub.tokens == {f"Bearer {TOKEN}"}
     assert not any(TOKEN.encode() in held for held in files.values())
     image = np.zeros((20, 18, 3), np.uint8)
-    wanted, fake = (p2pkit.load(model).translate(image) for model in (run.checkpoint, "hf://me/shapes"))
+    wanted, fake = (p2pkit.load(model).translate(image) for model in (small_run.checkpoint, "hf://me/shapes"))
     np.testing.assert_array_equal(wanted, fake)
 
 
-def test_what_is_there_is_not_written_over_without_a_word(run, hub):
-    push(run.checkpoint, "me/shapes", public=True)
+def test_what_is_there_is_not_written_over_without_a_word(small_run, hub):
+    push(small_run.checkpoint, "me/shapes", public=True)
     assert hub.private["me/shapes"] is False
     with pytest.raises(ModelError, match=r"holds \d+ files already(?s:.)*--overwrite"):
-        push(run.checkpoint, "me/shapes")
+        push(small_run.checkpoint, "me/shapes")
     assert hub.commits == 1
-    push(run.checkpoint, "me/shapes", overwrite=True)
+    push(small_run.checkpoint, "me/shapes", overwrite=True)
     assert hub.commits == 2
 
 
-def test_a_refusal_says_why_and_shows_no_token(run, hub):
+def test_a_refusal_says_why_and_shows_no_token(small_run, hub):
     with pytest.raises(ModelError, match="the hub does not take it") as caught:
-        push(run.checkpoint, "full/house")
+        push(small_run.checkpoint, "full/house")
     assert TOKEN not in str(caught.value)
 
 
-def test_without_a_token_or_a_name_nothing_is_asked(run, hub, monkeypatch):
+def test_without_a_token_or_a_name_nothing_is_asked(small_run, hub, monkeypatch):
     with pytest.raises(ModelError, match="not of the form OWNER/NAME"):
-        push(run.checkpoint, "shapes")
+        push(small_run.checkpoint, "shapes")
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(ModelError, match=r"no token(?s:.)*HF_TOKEN"):
-        push(run.checkpoint, "me/shapes")
+        push(small_run.checkpoint, "me/shapes")
     assert not hub.tokens
 
 
-def test_the_layout_is_that_of_pytorch_model_hub_mixin(run, tmp_path):
+def test_the_layout_is_that_of_pytorch_model_hub_mixin(small_run, tmp_path):
     hub = pytest.importorskip("huggingface_hub")
-    folder = p2pkit.export(run.checkpoint, tmp_path / "out", format="hub").folder
+    folder = p2pkit.export(small_run.checkpoint, tmp_path / "out", format="hub").folder
     weights = load_file(folder / "generator.safetensors")
     assert load_file(folder / "model.safetensors").keys() == weights.keys()
     names = []
@@ -161,7 +154,8 @@ def test_the_layout_is_that_of_pytorch_model_hub_mixin(run, tmp_path):
             super().__init__()
             names.append((use, images["height"]))
             assert isinstance(params, dict)
-            made = plan_of(run.checkpoint, {}, None).part("generator").build(p2pkit.load(run.checkpoint).images)
+            spec = p2pkit.load(small_run.checkpoint).images
+            made = plan_of(small_run.checkpoint, {}, None).part("generator").build(spec)
             for name, child in made.named_children():
                 self.add_module(name, child)
 
