@@ -38,6 +38,7 @@ MODULES = {
     "p2pkit.scoring": "Score any images",
     "p2pkit.inference.translate": "A trained generator",
     "p2pkit.exporting.folder": "A generator that leaves the house",
+    "p2pkit.exporting.pushing": "A generator on the Hugging Face Hub",
     "p2pkit.programs.graph": "What is exported",
     "p2pkit.programs.program": "Programs of torch's own",
     "p2pkit.bridge.importing": "Checkpoints of other toolboxes",

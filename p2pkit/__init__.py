@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from p2pkit.config import flat_config
     from p2pkit.engine.storage.layout import copy_for_inference, inference_files
     from p2pkit.executing import do_work
-    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, save_program
+    from p2pkit.exporting import ExportedFolder, PortableGenerator, export, export_program, push, save_program
     from p2pkit.hookspecs import PLUGIN_API, hookimpl
     from p2pkit.images.convert import conform, resample, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.decode import CODECS
@@ -199,6 +199,7 @@ __all__ = [
     "lpips_network",
     "manifest_rows",
     "painted_colours",
+    "push",
     "read_image",
     "read_weights",
     "reader_choice",
@@ -225,7 +226,7 @@ _COMPONENTS = (
     *("Augmentation", "Component", "Dataset", "Discriminator", "Generator", "Loss", "Metric"),
     *("Optimizer", "Schedule", "Tracker", "Reader", "Executor"),
 )
-_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "save_program")
+_EXPORTING = ("ExportedFolder", "PortableGenerator", "export", "export_program", "push", "save_program")
 _CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_picture", "to_stored")
 _NAMES = ("IMAGE_SUFFIXES", "hashed_share", "is_image_name", "suffix_of", "without_suffix")
 _READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")

@@ -83,6 +83,16 @@ def tiny(device: str, precision: str) -> Iterator[dict[str, Any]]:
     assert config == before, "a test has changed the config of all others"
 
 
+@pytest.fixture(scope="session")
+def small_run(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run of an epoch, to take models out of; a test that changes its files copies them first."""
+    from p2pkit.api import train
+
+    plain = {"evaluate.every": 0, "tracking.model": False, "losses.gan": 0}
+    folder = str(tmp_path_factory.mktemp("small"))
+    return train(tiny, **{"schedule.epochs": 1, "tracking.folder": folder, **plain})
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what is made again and again out of the user's folders, and download nothing."""

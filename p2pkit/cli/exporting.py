@@ -1,4 +1,4 @@
-"""The command by which a model leaves the house."""
+"""The commands by which a model leaves the house."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from p2pkit.cli.options import Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
+from p2pkit.untyped import Json
 
 
 def export(
     model: Annotated[str, typer.Argument(help="A run's folder or name, MLflow's name of a model, or a checkpoint.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the export; must not exist.")],
     format_: Annotated[
-        Literal["onnx", "openvino", "pt2", "safetensors"],
-        typer.Option("--format", help="What is to load it; safetensors are the weights and the config."),
+        Literal["onnx", "openvino", "pt2", "safetensors", "hub"],
+        typer.Option("--format", help="What is to load it; safetensors and hub are the weights and the config."),
     ] = "onnx",
     stored: Annotated[
         bool, typer.Option("--stored", help="Take and give images as stored, for instance 0 to 255, not -1 to 1.")
@@ -68,4 +69,26 @@ def export(
     typer.echo(f"try it         {made.use}")
 
 
-COMMANDS = (export,)
+def push(
+    model: Annotated[str, typer.Argument(help="A model as for export, or a folder that export has written.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Its name on the Hugging Face Hub.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see a repository that is made.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Add a commit to a repository that holds files already.")
+    ] = False,
+    license_: Annotated[str, typer.Option("--license", help="The model's licence, for its card.")] = "",
+    set_: Overrides = None,
+    plugin: PluginFiles = None,
+    registry_file: RegistryFile = None,
+    trust: Trust = False,
+) -> None:
+    """Put a model on the Hugging Face Hub, for its owner alone unless told otherwise."""
+    from p2pkit import exporting
+
+    names = registry(registry_file, plugin, trust)
+    options: dict[str, Json] = {"public": public, "overwrite": overwrite, "license": license_, "registry": names}
+    typer.echo(f"put at         {exporting.push(model, repository, **options, **overrides(set_))}")
+    typer.echo(f"try it         p2pkit translate hf://{repository} IN... -o OUT")
+
+
+COMMANDS = (export, push)

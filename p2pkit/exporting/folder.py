@@ -19,6 +19,7 @@ from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import GENERATOR, copy_for_inference
 from p2pkit.errors import ModelError, Problem
 from p2pkit.exporting.card import write_card
+from p2pkit.exporting.hub import CONFIG, WEIGHTS, lay_out
 from p2pkit.exporting.scores import Scores, compare
 from p2pkit.exporting.sources import sources, training
 from p2pkit.inference.forms import Form, Layout
@@ -32,7 +33,7 @@ from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
 from p2pkit.untyped import Json, Plain
 
-FORMATS = ("onnx", "openvino", "pt2", "safetensors")
+FORMATS = ("onnx", "openvino", "pt2", "safetensors", "hub")
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ def export(
     model: str | Path,
     output: str | Path,
     *,
-    format: Literal["onnx", "openvino", "pt2", "safetensors"] = "onnx",
+    format: Literal["onnx", "openvino", "pt2", "safetensors", "hub"] = "onnx",
     stored: bool = False,
     layout: Layout = "NCHW",
     precision: Arithmetic = "fp32",
     tolerance: float | None = None,
     force: bool = False,
     license: str = "",
+    called: str = "",
     registry: Registry | None = None,
     plugins: Sequence[str | Path] = (),
     trust: bool = False,
@@ -79,7 +81,8 @@ def export(
     Args:
         model: As for `load`.
         output: The folder; must not exist.
-        format: `onnx`, `openvino`, torch's own `pt2`, or `safetensors` for the weights and the config.
+        format: `onnx`, `openvino`, torch's own `pt2`, or `safetensors` for the weights and the config; `hub` is the
+            same with `model.safetensors` and `config.json`, which `PyTorchModelHubMixin` reads.
         stored: Whether the program takes and gives images as stored, and not in [-1, 1].
         layout: Whether channels come before the rows or last.
         precision: The program's arithmetic; `int8`, for `onnx` and `openvino`, by the model's training images.
@@ -87,6 +90,7 @@ def export(
             fp16; in 8 bits the scores decide.
         force: Whether a program of 8 bits is kept whose scores are more than 5 % worse.
         license: The model's licence, for its card; by default what the model's own card says.
+        called: What the card calls the model; by default the folder's name.
         registry: The names in force.
         plugins: One-file plugins to load beside those of this environment.
         trust: Whether one-file plugins that the model brings along, and that are none of yours, may be run.
@@ -110,15 +114,20 @@ def export(
     beside = translator.companions.described()
     inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
     with atomic_folder(output) as partial:
-        use, how = f"p2pkit translate {output} IN... -o OUT{inputs}", f"$ p2pkit translate {output.name} IN... -o OUT"
-        if format == "safetensors":
+        use, how = (
+            f"p2pkit translate {output} IN... -o OUT{inputs}",
+            f"$ p2pkit translate {called or output.name} IN... -o OUT",
+        )
+        if format == "safetensors" or format == "hub":
             made = work.weights(partial)
+            if format == "hub":
+                lay_out(partial, translator.images)
         else:
             graph = PortableGenerator(translator, stored=stored, layout=layout, half=precision == "fp16").eval()
             made = work.program(graph, format, partial)
         if format == "pt2":
             use = f'torch.export.load("{made.file.name}").module()({", ".join(graph.inputs)})'
-        how = f">>> {use}" if format == "pt2" else f"{how}{inputs}"
+            how = f">>> {use}"
         write_card(
             checkpoint, translator.images, partial,
             license=license, how=how, parity=made.parity, scores=made.scores, beside=beside,
@@ -151,6 +160,8 @@ class _Work:
     def weights(self, folder: Path) -> ExportedFolder:
         """Copy the weights, in 16 bits if that is wanted."""
         copy_for_inference(self.checkpoint, folder)
+        for name in (WEIGHTS, CONFIG):  # of a model from the hub
+            (folder / name).unlink(missing_ok=True)
         parity = None
         if self.precision == "fp16":
             halve(folder)

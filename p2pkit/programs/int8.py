@@ -38,7 +38,7 @@ def quantise(file: Path, examples: Sequence[Given]) -> None:
             str(ready),
             str(file),
             _Reader(examples),
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=[*_CONVOLUTIONS],
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,

@@ -103,13 +103,6 @@ def test_a_runtime_is_given_it_by_name(tmp_path):
     np.testing.assert_allclose(run(dict(reversed(given.items()))), run_graph(graph, given), atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    plain = {"evaluate.every": 0, "tracking.folder": str(folder), "tracking.model": False, "losses.gan": 0}
-    return p2pkit.train(tiny, **{"schedule.epochs": 1, **plain})
-
-
 @pytest.mark.parametrize("mode", ["running", "batch"])
 def test_a_graph_does_what_translating_does(mode):
     model = translator(batch_norm=mode)
@@ -237,11 +230,11 @@ def test_volumes_are_no_program():
         PortableGenerator(replace(model, images=replace(model.images, depth=4)))
 
 
-def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
-    made = export(run.checkpoint, tmp_path / "out", format="safetensors", license="mit")
+def test_weights_travel_with_their_config_and_a_card(small_run, tmp_path):
+    made = export(small_run.checkpoint, tmp_path / "out", format="safetensors", license="mit")
     image = np.zeros((20, 18, 3), np.uint8)
     np.testing.assert_array_equal(
-        p2pkit.load(made.folder).translate(image), p2pkit.load(run.checkpoint).translate(image)
+        p2pkit.load(made.folder).translate(image), p2pkit.load(small_run.checkpoint).translate(image)
     )
     card = (made.folder / "README.md").read_text(encoding="utf-8")
     assert "license: mit" in card
@@ -253,40 +246,40 @@ def test_weights_travel_with_their_config_and_a_card(run, tmp_path):
         assert run.report.protocol["pairs"] in card
         assert ("![samples](samples.png)" in card) is (folder / "samples.png").is_file()
     with pytest.raises(ModelError, match="is there already"):
-        export(run.checkpoint, tmp_path / "out")
+        export(small_run.checkpoint, tmp_path / "out")
 
 
-def test_weights_of_16_bits_are_half_as_large_and_checked(run, tmp_path):
-    whole = export(run.checkpoint, tmp_path / "whole", format="safetensors")
-    half = export(run.checkpoint, tmp_path / "half", format="safetensors", precision="fp16")
+def test_weights_of_16_bits_are_half_as_large_and_checked(small_run, tmp_path):
+    whole = export(small_run.checkpoint, tmp_path / "whole", format="safetensors")
+    half = export(small_run.checkpoint, tmp_path / "half", format="safetensors", precision="fp16")
     assert whole.parity is None
     assert half.parity.most < 1
     assert half.file.stat().st_size < 0.6 * whole.file.stat().st_size
     assert str(half.parity) in (half.folder / "README.md").read_text(encoding="utf-8")
     image = np.zeros((20, 18, 3), np.uint8)
-    made, wanted = p2pkit.load(half.folder).translate(image), p2pkit.load(run.checkpoint).translate(image)
+    made, wanted = p2pkit.load(half.folder).translate(image), p2pkit.load(small_run.checkpoint).translate(image)
     assert np.abs(made.astype(int) - wanted).max() <= 1
     assert next(p2pkit.load(half.folder).generator.parameters()).dtype == torch.float32
     with pytest.raises(ModelError, match="differs from the network by at most"):
-        export(run.checkpoint, tmp_path / "strict", format="safetensors", precision="fp16", tolerance=0.0)
+        export(small_run.checkpoint, tmp_path / "strict", format="safetensors", precision="fp16", tolerance=0.0)
 
 
-def test_what_differs_too_much_is_not_kept(run, tmp_path, monkeypatch):
+def test_what_differs_too_much_is_not_kept(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "p2pkit.exporting.folder.write_program", lambda *given, **how: (None, lambda given: given["source"] + 1)
     )
     with pytest.raises(ModelError, match="differs from the network by at most"):
-        export(run.checkpoint, tmp_path / "out")
+        export(small_run.checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_torchs_own_program_is_written_and_not_loaded_by_us(run, tmp_path):
-    made = export(run.checkpoint, tmp_path / "out", format="pt2", stored=True)
+def test_torchs_own_program_is_written_and_not_loaded_by_us(small_run, tmp_path):
+    made = export(small_run.checkpoint, tmp_path / "out", format="pt2", stored=True)
     assert made.parity.most <= 1
     program = torch.export.load(made.file).module()
     image = torch.zeros(1, 3, 21, 30, dtype=torch.uint8)
-    fake = p2pkit.load(run.checkpoint).translate(image[0])
+    fake = p2pkit.load(small_run.checkpoint).translate(image[0])
     assert (program(image)[0].int() - fake.int()).abs().max() <= 1
     with pytest.raises(ModelError, match="may hold code"):
         p2pkit.load(made.folder)
@@ -294,21 +287,21 @@ def test_torchs_own_program_is_written_and_not_loaded_by_us(run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "arithmetic"), [("onnx", "fp32"), ("onnx", "fp16"), ("openvino", "fp32")])
-def test_programs_run_in_their_runtimes(run, tmp_path, kind, arithmetic):
+def test_programs_run_in_their_runtimes(small_run, tmp_path, kind, arithmetic):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino")
-    made = export(run.checkpoint, tmp_path / "out", format=kind, precision=arithmetic)
+    made = export(small_run.checkpoint, tmp_path / "out", format=kind, precision=arithmetic)
     assert made.size is None
     assert made.parity.most < (0.01 if arithmetic == "fp32" else 8)
     image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), dtype=np.uint8)
-    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (run.checkpoint, made.folder))
+    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (small_run.checkpoint, made.folder))
     assert np.abs(wanted - fake).max() <= (1 if arithmetic == "fp32" else 8)
     assert json.loads((made.folder / "p2pkit.json").read_text())["program"] == kind
     assert replace(made, parity=None) != made
 
 
-def test_scores_samples_and_licence_go_along_however_often_a_model_is_exported(run, tmp_path):
-    first = export(run.checkpoint, tmp_path / "first", format="safetensors", license="cc-by-4.0").folder
+def test_scores_samples_and_licence_go_along_however_often_a_model_is_exported(small_run, tmp_path):
+    first = export(small_run.checkpoint, tmp_path / "first", format="safetensors", license="cc-by-4.0").folder
     second = export(first, tmp_path / "second", format="safetensors").folder
     card = (second / "README.md").read_text(encoding="utf-8")
     assert "license: cc-by-4.0" in card
@@ -323,13 +316,13 @@ def test_scores_samples_and_licence_go_along_however_often_a_model_is_exported(r
 
 
 @pytest.mark.slow
-def test_a_program_of_8_bits_says_what_it_loses(run, tmp_path):
+def test_a_program_of_8_bits_says_what_it_loses(small_run, tmp_path):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
-    made = export(run.checkpoint, tmp_path / "out", precision="int8")
+    made = export(small_run.checkpoint, tmp_path / "out", precision="int8")
     assert made.scores.loss("l1") < 0.05
-    assert made.scores.network.metrics["l1"] == pytest.approx(run.report.metrics["l1"], rel=1e-4)
+    assert made.scores.network.metrics["l1"] == pytest.approx(small_run.report.metrics["l1"], rel=1e-4)
     assert "In 8 bits, beside the network" in (made.folder / "README.md").read_text(encoding="utf-8")
     model = onnx.load(made.file)
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
@@ -338,12 +331,12 @@ def test_a_program_of_8_bits_says_what_it_loses(run, tmp_path):
     assert None in weights  # those between come out of a DequantizeLinear
     assert [entry.key for entry in model.metadata_props].count("p2pkit.images") == 1
     image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), dtype=np.uint8)
-    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (run.checkpoint, made.folder))
+    wanted, fake = (p2pkit.load(model).translate(image).astype(int) for model in (small_run.checkpoint, made.folder))
     assert 0 < np.abs(wanted - fake).mean() < 8
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_program_of_8_bits_that_loses_too_much_is_kept_only_by_force(run, tmp_path, monkeypatch, force):
+def test_a_program_of_8_bits_that_loses_too_much_is_kept_only_by_force(small_run, tmp_path, monkeypatch, force):
     def write(graph, kind, folder, *, examples, **how):
         assert len(examples) == 12
         (folder / "model.onnx").write_bytes(b"program")
@@ -353,13 +346,13 @@ def test_a_program_of_8_bits_that_loses_too_much_is_kept_only_by_force(run, tmp_
 
     monkeypatch.setattr("p2pkit.exporting.folder.write_program", write)
     if force:
-        assert export(run.checkpoint, tmp_path / "out", precision="int8", force=True).scores.loss("l1") > 0.05
+        assert export(small_run.checkpoint, tmp_path / "out", precision="int8", force=True).scores.loss("l1") > 0.05
     else:
         with pytest.raises(ModelError, match="in 8 bits the model is worse on 8 pairs of val: l1 by"):
-            export(run.checkpoint, tmp_path / "out", precision="int8")
+            export(small_run.checkpoint, tmp_path / "out", precision="int8")
         assert not [*tmp_path.iterdir()]
 
 
-def test_weights_alone_are_not_of_8_bits(run, tmp_path):
+def test_weights_alone_are_not_of_8_bits(small_run, tmp_path):
     with pytest.raises(ModelError, match="there is no safetensors of 8 bits"):
-        export(run.checkpoint, tmp_path / "out", format="safetensors", precision="int8")
+        export(small_run.checkpoint, tmp_path / "out", format="safetensors", precision="int8")

@@ -16,22 +16,15 @@ from p2pkit.programs.exported import Description
 from p2pkit.programs.writing import in_runtime
 
 
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    plain = {"evaluate.every": 0, "tracking.model": False, "losses.gan": 0}
-    folder = str(tmp_path_factory.mktemp("trained"))
-    return p2pkit.train(tiny, **{"schedule.epochs": 1, "tracking.folder": folder, **plain})
-
-
 @pytest.mark.slow
-def test_a_runtime_makes_the_same_images_by_a_program_that_is_written_once(run):
+def test_a_runtime_makes_the_same_images_by_a_program_that_is_written_once(small_run):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     told = []
     image = np.random.default_rng(0).integers(0, 256, (45, 70, 3), dtype=np.uint8)
 
     def fakes(**options):
-        model = p2pkit.load(run.checkpoint, note=told.append, **options)
+        model = p2pkit.load(small_run.checkpoint, note=told.append, **options)
         return [model.translate(image, tile=tile).astype(int) for tile in (None, 16)]
 
     wanted = fakes()
@@ -64,10 +57,10 @@ def run_graph(graph, given):
         return graph(*map(torch.from_numpy, given.values())).numpy()
 
 
-def test_a_program_is_written_again_where_it_is_damaged_or_something_else_is_asked_for(run, written, tmp_path):
-    checkpoint = tmp_path / "run" / "checkpoints" / run.checkpoint.name
-    shutil.copytree(run.checkpoint, checkpoint)
-    shutil.copy(run.folder / "run.yaml", tmp_path / "run")
+def test_a_program_is_written_again_where_it_is_damaged_or_something_else_is_asked_for(small_run, written, tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / small_run.checkpoint.name
+    shutil.copytree(small_run.checkpoint, checkpoint)
+    shutil.copy(small_run.folder / "run.yaml", tmp_path / "run")
     home = tmp_path / "run" / "programs"
     (home / "step-00000001-of-before").mkdir(parents=True)
 
@@ -85,19 +78,19 @@ def test_a_program_is_written_again_where_it_is_damaged_or_something_else_is_ask
     assert (len(written), len([*home.iterdir()])) == (3, 2)
 
 
-def test_a_program_that_makes_other_images_is_not_kept(run, monkeypatch):
+def test_a_program_that_makes_other_images_is_not_kept(small_run, monkeypatch):
     def write(graph, *asked, **how):
         return None, lambda given: run_graph(graph, given) + 0.1
 
     monkeypatch.setattr("p2pkit.programs.writing.write_program", write)
-    model = replace(p2pkit.load(run.checkpoint), batch_norm="batch")
-    before = {*(run.folder / "programs").glob("*")}
+    model = replace(p2pkit.load(small_run.checkpoint), batch_norm="batch")
+    before = {*(small_run.folder / "programs").glob("*")}
     with pytest.raises(ModelError, match=r"in onnxruntime differs from the network by(?s:.)*say --runtime torch"):
-        in_runtime(run.checkpoint, model, "onnxruntime")
-    assert {*(run.folder / "programs").glob("*")} == before
+        in_runtime(small_run.checkpoint, model, "onnxruntime")
+    assert {*(small_run.folder / "programs").glob("*")} == before
 
 
-def test_noise_is_no_program_for_a_runtime_either(run):
+def test_noise_is_no_program_for_a_runtime_either(small_run):
     pytest.importorskip("onnxruntime")
     with pytest.raises(ModelError, match="dropout stays active"):
-        p2pkit.load(run.checkpoint, runtime="onnxruntime", **{"evaluate.dropout": "on"})
+        p2pkit.load(small_run.checkpoint, runtime="onnxruntime", **{"evaluate.dropout": "on"})
