@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -54,7 +55,8 @@ def bench_checkpoint(
     assembly.update(assembly.trial(), 0)
     tensors = training_tensors(assembly, ())
     times = {"p2pkit": _Times(), "dcp": _Times(), "dcp async": _Times()}
-    with tempfile.TemporaryDirectory(prefix="p2pkit-bench-", dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="p2pkit-bench-", dir=Path.cwd()) as name, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # one process is what is measured
         folder = Path(name)
         for number in range(rounds + 1):
             note(f"round {number} of {rounds}")
