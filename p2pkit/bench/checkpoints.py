@@ -74,18 +74,18 @@ def bench_checkpoint(
 def _variants(
     assembly: Assembly, plan: Plan, tensors: Mapping[str, Tensor], folder: Path, number: int
 ) -> dict[str, Callable[[], Ended]]:
-    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
     def ours() -> Ended:
         save_checkpoint(folder / "p2pkit", assembly, Progress(number), plan.resolved())
         return lambda: None
 
     def at_once() -> Ended:
-        dcp.save(dict(tensors), checkpoint_id=folder / f"dcp-{number}", no_dist=True)
+        save(dict(tensors), checkpoint_id=folder / f"dcp-{number}", no_dist=True)
         return lambda: None
 
     def in_the_background() -> Ended:
-        begun = dcp.async_save(dict(tensors), checkpoint_id=folder / f"async-{number}", no_dist=True)
+        begun = async_save(dict(tensors), checkpoint_id=folder / f"async-{number}", no_dist=True)
         return begun.result if isinstance(begun, Future) else begun.upload_completion.result
 
     return {"p2pkit": ours, "dcp": at_once, "dcp async": in_the_background}
