@@ -197,11 +197,8 @@ def train(
         if not go_on:
             raise_on_all_ranks(refuse_to_begin_anew)
         plan = raise_on_all_ranks(lambda: plan_run(config, overrides, registry))
-        mirror, tracking, options = (
-            plan.config.checkpoint.mirror,
-            plan.config.tracking,
-            (progress, strict, on_evaluated),
-        )
+        mirror, tracking = plan.config.checkpoint.mirror, plan.config.tracking
+        options = (progress, strict, on_evaluated)
         if go_on and not plan.problems:
             folder = raise_on_all_ranks(lambda: named_folder(tracking))
             checkpoint = latest_checkpoint(folder, mirror)

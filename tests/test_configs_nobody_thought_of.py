@@ -36,9 +36,10 @@ def keys(model: Any, path: str = "") -> list[str]:
 
 
 TERMS = ("gan", "l1", "tv", "charbonnier")
+MIRROR = "checkpoint.mirror"  # any word is a folder, which would be written to
 OTHERS = ("use", "lr", "betas", "eps", "weight_decay")
 KEYS = [
-    *(key for key in keys(RunConfig) if key not in ("losses", "augment", "generator", "discriminator")),
+    *(key for key in keys(RunConfig) if key not in ("losses", "augment", "generator", "discriminator", MIRROR)),
     *(f"optimizers.{player}.{key}" for player in ("generator", "discriminator") for key in OTHERS),
     *(f"losses.{term}{key}" for term in TERMS for key in ("", ".weight", ".every", ".use")),
     *("generator.params.depth", "generator.params.width", "generator.params.dropout", "dataset.params.size"),

@@ -11,7 +11,7 @@ from PIL import Image
 import p2pkit
 from p2pkit.bench import machine
 from p2pkit.bench.machine import ceiling
-from p2pkit.bench.measure import measure, measure_shards, measure_translation
+from p2pkit.bench.measure import measure, measure_checkpoint, measure_shards, measure_translation
 from p2pkit.bench.textbook_step import EagerStep
 from p2pkit.bench.training import _flops
 from p2pkit.engine.device.timing import timed
@@ -154,3 +154,16 @@ def test_translating_by_another_runtime_beside_torch(registry):
     assert [row["variant"] for row in measured["rows"]] == ["batch_2", "onnxruntime_batch_2", "one_by_one"]
     assert max(row["largest_difference"] for row in measured["rows"]) <= 1
     assert all(row["processor_ms"] > 0 for row in measured["rows"])
+
+
+def test_a_checkpoint_is_written_in_each_way_and_nothing_is_left(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    measured = measure_checkpoint("facades", rounds=1, device="cpu", registry=registry, **SMALL)
+    json.dumps(measured)
+    rows = {row["variant"]: row for row in measured["rows"]}
+    assert list(rows) == ["p2pkit", "dcp", "dcp async"]
+    for row in rows.values():
+        assert 0 < row["still_ms"] <= row["whole_ms"]
+        assert 0 < row["still_processor_ms"] <= row["processor_ms"]
+        assert row["ratio"] == pytest.approx(rows["p2pkit"]["still_ms"] / row["still_ms"])
+    assert list(tmp_path.glob("p2pkit-bench-*")) == []

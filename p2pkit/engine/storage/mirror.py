@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
-from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, STATE, checkpoints, step_of
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints, step_of
 from p2pkit.errors import P2pkitError, Problem, StorageError, first_line
 from p2pkit.untyped import Untyped
 
@@ -65,9 +65,9 @@ def fetch(address: str, folder: Path) -> Path | None:
         place = _Place(address, folder.name)
         if not place.steps(CHECKPOINTS):
             return None
-        if not (folder / CONFIG).is_file():
-            with atomic_file(folder / CONFIG) as partial:
-                place.bring(CONFIG, partial)
+        for name in () if (folder / CONFIG).is_file() else (*place.notes(), CONFIG):
+            with atomic_file(folder / name) as partial:
+                place.bring(name, partial)
         for room in (CHECKPOINTS, BEST):
             here = [step_of(path) for path in checkpoints(folder / room)]
             latest = max(place.steps(room), default=-1)
@@ -170,8 +170,9 @@ class Mirror:
                 place.remove(f"{room}/{path.name}")
                 for file, stream in held.items():
                     self._put(place, f"{room}/{path.name}/{file}", stream)
-                with (self.folder / CONFIG).open("rb") as config:
-                    self._put(place, CONFIG, config)
+                for file in (self.folder / CONFIG, *self.folder.glob(NOTES)):
+                    with file.open("rb") as stream:
+                        self._put(place, file.name, stream)
         kept = {step_of(each) for each in checkpoints(path.parent)}
         for step in place.steps(room, whole=False):
             if step not in kept:
@@ -206,6 +207,10 @@ class _Place:
         steps = [name.removeprefix("step-") for name in names if name.startswith("step-")]
         known = sorted(int(step) for step in steps if step.isdigit())
         return [s for s in known if not whole or self.system.isfile(self._path(f"{room}/step-{s:08d}/{STATE}"))]
+
+    def notes(self) -> list[str]:
+        """Return the names of the files that say what trackers call the run."""
+        return [posixpath.basename(str(found)) for found in self.system.glob(self._path(NOTES))]
 
     def files(self, folder: str) -> list[str]:
         """Return the files below a folder, as paths in it."""

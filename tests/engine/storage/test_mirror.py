@@ -65,6 +65,7 @@ def run(tmp_path):
     folder = tmp_path / "here" / "first"
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text("generator: unet\n")
+    (folder / "mlflow.id").write_text("cafe\n")
 
     def write(step, kind="checkpoints"):
         path = folder / kind / checkpoint_name(step)
@@ -96,7 +97,7 @@ def test_each_checkpoint_is_sent_and_comes_back_as_it_was(run, tmp_path):
     mirror.checkpointed(1, write(1, "best"), best=True)
     assert mirror.ended(None, "") is None
     assert sent() == sorted([*names(1, 2), *names(1, kind="best")])
-    assert Unsure.written[:4] == [f"first/checkpoints/step-00000001/{name}" for name in FILES] + ["first/run.yaml"]
+    assert Unsure.written[:5] == [f"first/checkpoints/step-00000001/{name}" for name in FILES] + BESIDE
     assert is_sent_to(ADDRESS, "first")
     assert not is_sent_to(ADDRESS, "second")
     assert not is_sent_to(None, "first")
@@ -106,8 +107,10 @@ def test_each_checkpoint_is_sent_and_comes_back_as_it_was(run, tmp_path):
     assert _contents(other / "checkpoints") == {k: v for k, v in _contents(folder / "checkpoints").items() if "2" in k}
     assert _contents(other / "best") == _contents(folder / "best")
     assert (other / "run.yaml").read_text() == "generator: unet\n"
+    assert (other / "mlflow.id").read_text() == "cafe\n"  # so that trackers go on with it too
 
 
+BESIDE = ["first/run.yaml", "first/mlflow.id"]
 FILES = ["generator.safetensors", "plugins/mine.py", "state.json"]
 
 
@@ -152,7 +155,7 @@ def test_one_that_is_removed_while_it_is_sent_arrives_whole(run):
     remove_folder(folder / "checkpoints" / checkpoint_name(1))
     Unsure.may_write.set()
     mirror.ended(None, "")
-    assert Unsure.written[:4] == [*(f"first/checkpoints/step-00000001/{name}" for name in FILES), "first/run.yaml"]
+    assert Unsure.written[:5] == [*(f"first/checkpoints/step-00000001/{name}" for name in FILES), *BESIDE]
 
 
 def test_a_failure_is_told_once_and_tried_again(run):
