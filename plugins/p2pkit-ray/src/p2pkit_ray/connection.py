@@ -57,5 +57,7 @@ def _answers(where: str) -> bool:
     if not (host and port.isdigit()):
         return "://" in where or where in ("local", "auto")
     with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _PATIENCE) as answering:
-        return bool(os.environ.get("RAY_USE_TLS")) or answering.recv(4)[3:] == b"\x04"  # HTTP/2 begins with its settings
+        return (
+            bool(os.environ.get("RAY_USE_TLS")) or answering.recv(4)[3:] == b"\x04"
+        )  # HTTP/2 begins with its settings
     return False

@@ -66,7 +66,9 @@ class Jobs:
             job = executor.submit(do, asdict(work), str(lines))
         except FailedJobError as error:
             cause = f"Slurm doesn't take the job: {str(error).strip().splitlines()[0]}"
-            raise p2pkit.P2pkitError(p2pkit.Problem("executor", cause, "see its cpus, gpus, memory and params")) from None
+            raise p2pkit.P2pkitError(
+                p2pkit.Problem("executor", cause, "see its cpus, gpus, memory and params")
+            ) from None
         given = _Given(job, lines, tell)
         with self._changed:
             self._given.append(given)
