@@ -24,8 +24,6 @@ TICK = 0.5
 """Seconds between two looks at what was told."""
 GRACE = 300.0
 """Seconds that work has to save what it has, before it is ended by force."""
-
-
 _NUMBERS = itertools.count()
 """Pieces of work, by which the ears tell them apart."""
 
@@ -79,8 +77,8 @@ class Cluster:
         """Start a task; its future is settled once it is over."""
         given = _Given(tell, next(_NUMBERS), Future())
         with self._changed:
-            if self._closed:
-                raise RuntimeError("the executor is closed")
+            if self._closed or not self._attending.is_alive():
+                raise p2pkit.P2pkitError(p2pkit.Problem("executor", "the Ray cluster is gone, or was let go of"))
             run = there.task(work.name, needed)
             self._given[run.remote(asdict(work), folder, given.number, self._ears)] = given
             self._changed.notify()
@@ -108,7 +106,6 @@ class Cluster:
             self._attend()
         except Exception as error:
             with self._changed:
-                self._closed = True
                 for given in self._given.values():
                     given.future.set_exception(_lost(error))
                 self._given.clear()
