@@ -182,4 +182,3 @@ def test_where_work_runs_is_said_in_one_word(p2pkit, tmp_path):
     assert (tmp_path / "out" / "in.png").is_file()
     assert "did you mean local" in p2pkit("translate", "demo", "in.png", "-o", "out", "--on", "locl").err
     assert "is for files that are written to a folder" in p2pkit("translate", "demo", "in.png", "-o", "-", *on).err
-    assert "is for the runs of a sweep" in p2pkit("train", "demo", "-s", "executor=local").err
