@@ -37,6 +37,11 @@ class Stopped(KeyboardInterrupt):
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.signal = number
 
+    @classmethod
+    def of(cls, error: KeyboardInterrupt) -> Stopped:
+        """Return an interruption as what it was: Python's own is that of Ctrl-C."""
+        return error if isinstance(error, cls) else cls(signal.SIGINT)
+
 
 class P2pkitError(Exception):
     """Base of all errors for users; the command line prints its problems and exits with code 2.

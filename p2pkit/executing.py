@@ -6,14 +6,15 @@ import importlib
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import version
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from p2pkit import __version__
 from p2pkit.errors import P2pkitError, Problem, first_line
 from p2pkit.types.work import Resources, Tell, Work
 from p2pkit.untyped import Json, Plain
@@ -36,8 +37,8 @@ def do_work(work: Work, tell: Tell) -> Plain:
     """
     module, _, function = work.call.partition(":")
     try:
-        if work.version != __version__:
-            cause = f"p2pkit is {__version__} where it ran, and {work.version} where it comes from"
+        if work.version != (here := version("p2pkit")):
+            cause = f"p2pkit is {here} where it ran, and {work.version} where it comes from"
             raise P2pkitError(Problem(work.name, cause, "install the same version on both"))
         return {"value": getattr(importlib.import_module(module), function)(tell, **work.arguments)}
     except P2pkitError as error:
@@ -72,7 +73,7 @@ def perform(
     retries: int = 2,
     told: Callable[[Work, Plain], None] = lambda work, said: None,
     lost: Callable[[Work, str], None] = lambda work, why: None,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Have work done, and close the executor after it: put it into `closing`, so that this holds for errors too.
 
     Args:
@@ -114,6 +115,37 @@ def perform(
                 yield Done(work, problems=(_given_up(work, why, retries),), lost=True)
     finally:
         executor.close()
+
+
+def perform_all(
+    executor: WorkExecutor,
+    works: Iterable[Work],
+    resources: Resources,
+    retries: int,
+    *,
+    told: Callable[[Work, Plain], None],
+    warn: Callable[[str], None],
+    lost: Callable[[Work], None] = lambda work: None,
+) -> list[Done]:
+    """Have all of some work done, as `perform` does, and warn the user of workers that were lost.
+
+    Args:
+        executor: Where it is done.
+        works: The pieces.
+        resources: What each needs.
+        retries: How often a piece is given anew whose worker was lost.
+        told: Called with what a piece tells.
+        warn: Called with a sentence for the user.
+        lost: Called before a piece is given anew.
+    """
+
+    def gone(work: Work, why: str) -> None:
+        warn(f"{work.name} has lost its worker: {why}")
+        lost(work)
+
+    outcomes = perform(executor, works, resources, retries=retries, told=told, lost=gone)
+    with closing(outcomes):
+        return list(outcomes)
 
 
 def _hear(events: SimpleQueue[Future[Plain] | tuple[Work, Plain]], work: Work, said: Plain) -> None:

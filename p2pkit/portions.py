@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
 from p2pkit.config import load_config, resolve
+from p2pkit.config.executor import EXECUTOR, split_overrides
 from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ConfigError, Problem
-from p2pkit.executing import Done, perform
+from p2pkit.executing import perform_all
 from p2pkit.inference.exported import is_exported
 from p2pkit.inference.flow import Translated
 from p2pkit.inference.jobs import Job
@@ -36,6 +36,9 @@ _WHICH = ("samples", "vary", "extras", "skip_existing", "overwrite")
 """The options that say which files become which; the others say how."""
 
 
+_TILES = ("tile", "overlap")
+
+
 def split_executor(
     overrides: Plain, registry: Registry | None, device: str = "auto"
 ) -> tuple[ExecutorPart | None, dict[str, Json]]:
@@ -49,12 +52,12 @@ def split_executor(
     Raises:
         ConfigError: There is no such executor, or its parameters are wrong; holds all problems.
     """
-    own = {key: value for key, value in overrides.items() if key.partition(".")[0] == "executor"}
+    own, others = split_overrides(overrides)
     found = resolve(load_config({}, {**own, "engine.device": device}), names_in_force(registry))
-    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == "executor"]
+    wrong = [problem for problem in found.problems if problem.path.partition(".")[0] == EXECUTOR]
     if wrong:
         raise ConfigError(wrong)
-    return found.executor, {key: value for key, value in overrides.items() if key not in own}
+    return found.executor, others
 
 
 def without_precision(overrides: Plain) -> dict[str, Json]:
@@ -106,9 +109,10 @@ def translate_on(
 def _translated(part: ExecutorPart, jobs: Sequence[Job], way: Plain, how: Plain, shown: ProgressReporter) -> Translated:
     executor = part.build()
     size = _portion(len(jobs), optional.workers(executor) or _WORKERS, int(how.get("batch", 1)))
-    portions = {f"files from {first + 1} on": jobs[first : first + size] for first in range(0, len(jobs), size)}
+    starts = range(0, len(jobs), size)
+    portions = {f"the portion from file {start + 1} on": jobs[start : start + size] for start in starts}
     works = [Work(CALL, {**way, "how": how, "jobs": [*map(Job.plain, each)]}, name) for name, each in portions.items()]
-    come, came = dict.fromkeys(portions, 0), dict[str, Done]()
+    come = dict.fromkeys(portions, 0)
 
     def told(work: Work, said: Plain) -> None:
         if "note" in said:
@@ -117,15 +121,11 @@ def _translated(part: ExecutorPart, jobs: Sequence[Job], way: Plain, how: Plain,
             come[work.name] = said["done"]
             shown.working("translating", sum(come.values()), len(jobs))
 
-    def lost(work: Work, why: str) -> None:
-        shown.warn(f"the worker of {work.name} was lost: {why}")
-
     try:
-        outcomes = perform(executor, works, part.resources, retries=part.retries, told=told, lost=lost)
-        with closing(outcomes):
-            came = {done.work.name: done for done in outcomes}
+        done = perform_all(executor, works, part.resources, part.retries, told=told, warn=shown.warn)
     finally:
         shown.close()
+    came = {each.work.name: each for each in done}
     given = {str(path.absolute()): path for job in jobs for path in (*job.sources, job.out)}
     values = [came[name].value or {} for name in portions]
     written = [given.get(file, Path(file)) for value in values for file in value.get("written", ())]
@@ -149,16 +149,19 @@ def translate_portion(
         device: Where to compute.
         registry: The names in force, as plain data.
         overrides: Keys to change, as for `load`.
-        how: Options of `Translator.translate_jobs`.
+        how: Options of `Translator.translate_files` that say how.
         jobs: Which files become which.
 
     Returns:
         The files written, and the problems with the others.
     """
     translator = _loaded(json.dumps([model, device, registry, overrides], sort_keys=True))
-    translator = replace(translator, note=lambda text: tell({"note": text}))
+    tiles, reading = (
+        {key: value for key, value in how.items() if (key in _TILES) is wanted} for wanted in (True, False)
+    )
+    translator = replace(translator.tiled(**tiles), note=lambda text: tell({"note": text}))
     done = translator.translate_jobs(
-        [*map(Job.from_plain, jobs)], report=lambda done, total: tell({"done": done}), **how
+        [*map(Job.from_plain, jobs)], report=lambda done, _: tell({"done": done}), **reading
     )
     return {"written": [*map(str, done.written)], "problems": [*map(asdict, done.problems)]}
 

@@ -6,7 +6,8 @@ import logging
 import textwrap
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from rich.console import Console, RenderableType
@@ -213,3 +214,8 @@ def reporter(show: bool) -> ProgressReporter:
         return Silent()
     console = Console(stderr=True)
     return Bar(console) if console.is_terminal and not console.is_dumb_terminal else LogLines(console)
+
+
+def line_printer(show: bool) -> Callable[[str], None]:
+    """Return what prints whole lines at once, or nothing."""
+    return partial(print, flush=True) if show else lambda line: None

@@ -11,11 +11,13 @@ from rich.text import Text
 
 from p2pkit.cli.fitting import Grid, marked, plain_console
 from p2pkit.compare import Comparison
+from p2pkit.compare.published import beside_published, table_beside_published
+from p2pkit.compare.records import directions
 from p2pkit.compare.settings import short_names, shown
 from p2pkit.doctor.finding import Finding
 from p2pkit.engine.storage.costs import cost
 from p2pkit.evaluate_modes import Survey
-from p2pkit.sweep import Sweep, table_beside_published
+from p2pkit.sweep import Sweep
 from p2pkit.types import Report
 from p2pkit.types.runs import ARROWS
 from p2pkit.untyped import Plain
@@ -168,13 +170,14 @@ def print_sweep(swept: Sweep) -> None:
         runs = f"{row['runs'] or ''} {row['pruned']} pruned".strip() if "pruned" in row else str(row["runs"])
         cells.append([row["label"], runs, *scores, *spent])
     console = plain_console()
-    directions = swept.directions()
-    titles = [f"{name}{ARROWS[directions.get(name)]}" for name in names]
+    higher = directions(swept.finished)
+    titles = [f"{name}{ARROWS[higher.get(name)]}" for name in names]
     Grid(["point", "runs", *titles, *spends], cells, title=f"{swept.folder}").print(console)
     for child in swept.children:
         if child.state == "failed":
             console.print(marked("failed", "red", f"{child.name}: {child.error}"), soft_wrap=True)
-    published = table_beside_published(swept)
+    beside = beside_published(swept.published, rows, swept.finished)
+    published = table_beside_published(swept.published, beside)
     if published:
         console.print(f"\n{published}", soft_wrap=True, highlight=False)
     best = swept.best

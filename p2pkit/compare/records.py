@@ -139,3 +139,10 @@ def _scored(files: Iterable[Path], began: float | None, note: Callable[[Problem]
                 note(problem)
             continue
         yield Scored(step, 0.0 if began is None else max(0.0, written - began), report, file.with_suffix(".png"))
+
+
+def directions(folders: Iterable[Path]) -> dict[str, bool | None]:
+    """Return for each metric whether higher is better, as the reports of some runs say."""
+    records = (read_record(folder, lambda _: None) for folder in folders)
+    reports = (scored.report for record in records if record for scored in record.history[-1:])
+    return {name: higher for report in reports for name, higher in report.higher_is_better.items()}

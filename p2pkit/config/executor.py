@@ -5,6 +5,16 @@ from __future__ import annotations
 from pydantic import Field
 
 from p2pkit.config.sections import ComponentConfig
+from p2pkit.untyped import Json, Plain
+
+EXECUTOR = "executor"
+"""The section's key."""
+
+
+def split_overrides(overrides: Plain) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Return the keys to change that say where work runs, and the others, which say what is done."""
+    own = {key: value for key, value in overrides.items() if key.partition(".")[0] == EXECUTOR}
+    return own, {key: value for key, value in overrides.items() if key not in own}
 
 
 class ExecutorConfig(ComponentConfig):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from p2pkit.untyped import Json, Plain
 
@@ -48,6 +48,20 @@ def _flatten(path: str, value: Json) -> Iterator[tuple[str, Json]]:
             yield from _flatten(f"{path}.{index}", item)
     elif value not in (None, "", []):
         yield path, value
+
+
+def common_keys(configs: Sequence[Plain]) -> dict[str, Json]:
+    """Return the keys, however deep, that have the same value in all configs."""
+    first, *others = configs
+    common: dict[str, Json] = {}
+    for key, value in first.items():
+        values = [value, *(other.get(key) for other in others)]
+        mappings = [each for each in values if isinstance(each, Mapping)]
+        if len(mappings) == len(values):
+            common[key] = common_keys(mappings)
+        elif all(each == value for each in values):
+            common[key] = value
+    return common
 
 
 def component_name(reference: Plain) -> str:

@@ -2,20 +2,16 @@
 
 from p2pkit.sweep.plan import Planned, outline, plan
 from p2pkit.sweep.points import Child
-from p2pkit.sweep.published import Beside, beside_published, table_beside_published
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.work import join_sweep, sweep
 
 __all__ = [
-    "Beside",
     "Child",
     "Planned",
     "Sweep",
-    "beside_published",
     "join_sweep",
     "outline",
     "plan",
     "sweep",
-    "table_beside_published",
     "write_results",
 ]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import uuid
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from p2pkit.errors import P2pkitError, Problem, Stopped
-from p2pkit.executing import perform
+from p2pkit.errors import P2pkitError, Stopped
+from p2pkit.executing import perform_all
 from p2pkit.mlflow_store import RUN_ID_FILE
-from p2pkit.parts import ExecutorPart
 from p2pkit.progress import reporter
 from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.worker import Worker
 from p2pkit.types import Work, optional
-from p2pkit.untyped import Plain
+from p2pkit.untyped import Json, Plain
 
 CALL = "p2pkit.sweep.work:work_on"
 
@@ -33,8 +32,8 @@ def lead(worker: Worker, storage: str | None, *, first: bool = False) -> Sweep:
     try:
         parent.begin()
         _note_record(worker)
-        part = worker.planned.executor
-        stopped = _hand_out(worker, storage, part, parent) if part else worker.train_all(lambda: _tell(parent, worker))
+        train_all = worker.train_all if worker.planned.executor is None else partial(_hand_out, worker, storage)
+        stopped = train_all(lambda: parent.progress(_snapshot(worker)))
         swept = replace(_snapshot(worker), signal=stopped.signal if stopped else None)
         if not swept.busy:  # else the last of those who work on it does this
             parent.summarise(swept, write_results(swept))
@@ -46,46 +45,40 @@ def lead(worker: Worker, storage: str | None, *, first: bool = False) -> Sweep:
     return swept
 
 
-def _hand_out(worker: Worker, storage: str | None, part: ExecutorPart, parent: Parent) -> Stopped | None:
+def _hand_out(worker: Worker, storage: str | None, trained: Callable[[], None]) -> Stopped | None:
     """Have as many workers of an executor train as it has, or as there is work for; return what stopped them.
 
     Raises:
         P2pkitError: Some have failed, and runs are left that nobody trains.
     """
-    executor, mark = part.build(), uuid.uuid4().hex
+    part = worker.planned.executor
+    assert part is not None
+    executor, mark, warn = part.build(), uuid.uuid4().hex, reporter(worker.progress).warn
     left = sum(not unit or any(child.state == "waiting" for child in unit) for unit in worker.work.units)
     count = min(left, optional.workers(executor) or left)
-    shared = {"sweep": str(worker.folder.absolute()), "storage": storage, "registry": worker.registry.plain()}
-    shared |= {"beside": count, "overrides": worker.overrides}
-    names = [f"{mark}/{number}" for number in range(1, count + 1)]
-    works = [Work(CALL, {**shared, "name": name}, f"worker {name.rpartition('/')[2]}") for name in names]
-    warn, problems = reporter(worker.progress).warn, list[Problem]()
+    shared: dict[str, Json] = {"sweep": str(worker.folder.absolute()), "storage": storage}
+    shared |= {"registry": worker.registry.plain(), "beside": count, "overrides": worker.overrides}
+    works = [Work(CALL, {**shared, "name": f"{mark}/{number}"}, f"worker {number}") for number in range(1, count + 1)]
 
     def told(work: Work, said: Plain) -> None:
         if "line" in said:
             worker.say(f"{work.name} {said['line']}")
         else:
-            _tell(parent, worker)
+            trained()
 
-    def lost(work: Work, why: str) -> None:
-        warn(f"{work.name} was lost: {why}")
+    def lost(work: Work) -> None:
         worker.work.give_back_of(work.arguments["name"])
 
     try:
-        outcomes = perform(executor, works, part.resources, retries=part.retries, told=told, lost=lost)
-        with closing(outcomes):
-            problems += [problem for done in outcomes for problem in done.problems]
+        done = perform_all(executor, works, part.resources, part.retries, told=told, warn=warn, lost=lost)
     except KeyboardInterrupt as ended:
-        return ended if isinstance(ended, Stopped) else Stopped(signal.SIGINT)
+        return Stopped.of(ended)
+    problems = dict.fromkeys(problem for each in done for problem in each.problems)
     if problems and not _snapshot(worker).complete:
-        raise P2pkitError(dict.fromkeys(problems))
-    for problem in dict.fromkeys(problems):
+        raise P2pkitError(problems)
+    for problem in problems:
         warn(str(problem))
     return None
-
-
-def _tell(parent: Parent, worker: Worker) -> None:
-    parent.progress(_snapshot(worker))
 
 
 def _snapshot(worker: Worker) -> Sweep:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from p2pkit.engine.checked import ValidatedRun
-from p2pkit.engine.training.run_record import dataset_facts, versions
+from p2pkit.config.flat import common_keys
+from p2pkit.engine.training.run_record import counts_of, dataset_facts, versions
 from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.plugins.events import Events
 from p2pkit.registry import Registry
 from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.result import Sweep
 from p2pkit.types import Run
-from p2pkit.untyped import Json, Plain
 
 
 class Parent:
@@ -31,7 +30,7 @@ class Parent:
     def __init__(
         self, folder: Path, planned: Planned, registry: Registry, note: Callable[[str], None], *, resumed: bool
     ) -> None:
-        config = _common([checked.plan.resolved() for checked in planned.checked.values()])
+        config = common_keys([checked.plan.resolved() for checked in planned.checked.values()])
         tracking = config["tracking"]
         run = Run(
             name=folder.name,
@@ -42,7 +41,7 @@ class Parent:
                 "tracking": {**tracking, "tags": {**tracking["tags"], SWEEP_TAG: folder.name}},
                 "sweep": planned.wanted.model_dump(mode="json", exclude_none=True, exclude={"published", "storage"}),
             },
-            dataset=dataset_facts(planned.first, _counts(planned.first)),
+            dataset=dataset_facts(planned.first, counts_of(planned.first)),
             versions={**versions(), **registry.plugins.versions()},
             facts={"runs": sum(map(len, planned.units)) or len(planned.units) * planned.wanted.seeds},
             resumed=resumed,
@@ -71,23 +70,3 @@ class Parent:
     def end(self, error: BaseException | None) -> None:
         """The sweep is over, or stopped."""
         self._events.ended(error)
-
-
-def _common(configs: Sequence[Plain]) -> dict[str, Json]:
-    """Return the keys, however deep, that have the same value in all configs."""
-    first, *others = configs
-    common: dict[str, Json] = {}
-    for key, value in first.items():
-        values = [value, *(other.get(key) for other in others)]
-        mappings = [each for each in values if isinstance(each, Mapping)]
-        if len(mappings) == len(values):
-            common[key] = _common(mappings)
-        elif all(each == value for each in values):
-            common[key] = value
-    return common
-
-
-def _counts(checked: ValidatedRun) -> dict[str, int]:
-    """Return the number of pairs of each split that is used, where the data set knows it."""
-    splits = {split: checked.dataset.pairs(split) for split in dict.fromkeys(("train", checked.split))}
-    return {split: len(pairs) for split, pairs in splits.items() if hasattr(pairs, "__len__")}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from p2pkit import api
 from p2pkit.config import Source, SweepConfig, load_config, resolve
+from p2pkit.config.executor import EXECUTOR
+from p2pkit.config.sweeps import goal_problems, goals_of, parse_axes, shared_keys
 from p2pkit.engine.check import check
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.costs import COSTS_MORE_IS_BETTER
@@ -17,14 +18,10 @@ from p2pkit.errors import ConfigError, Problem
 from p2pkit.parts import ExecutorPart
 from p2pkit.planning import plan_run
 from p2pkit.registry import Registry, load_registry
-from p2pkit.sweep.points import Child, corners, parse_axes, spell_out
-from p2pkit.types import optional
+from p2pkit.sweep.points import Child, corners, spell_out
 from p2pkit.untyped import Json, Plain
 from p2pkit.weights.files import no_downloads
-from p2pkit.yaml_files import did_you_mean
 
-EXECUTOR = "executor"
-"""The config's key that says where work runs."""
 Config = str | Path | Plain
 Axes = Sequence[str] | Mapping[str, Sequence[Json]]
 
@@ -55,13 +52,7 @@ class Planned:
     @cached_property
     def goals(self) -> dict[str, bool | None]:
         """What says which point is best, and whether more of it is better; empty where nothing is measured."""
-        named = self.wanted.goals or list(self.first.plan.metrics)[:1]
-        return {name: self._higher_is_better(name) for name in named}
-
-    def _higher_is_better(self, goal: str) -> bool | None:
-        if goal in COSTS_MORE_IS_BETTER:
-            return COSTS_MORE_IS_BETTER[goal]
-        return optional.higher_is_better(self.first.plan.metrics[_metric_of(goal)].build(self.first.spec))
+        return goals_of(self.wanted, self.first.plan, self.first.spec, COSTS_MORE_IS_BETTER)
 
 
 def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, **overrides: Json) -> Planned:
@@ -83,15 +74,10 @@ def plan(config: Config, axes: Axes = (), *, registry: Registry | None = None, *
     units = spell_out(wanted)
     points = {child.label: child.settings for unit in units for child in unit} or dict(corners(wanted))
     planned = Planned(source, wanted, tuple(units), _checked(shared_keys(source.raw), points, registry), executor)
-    problems = list(_goal_problems(planned))
+    problems = list(goal_problems(wanted, planned.first.plan, planned.first.spec, COSTS_MORE_IS_BETTER))
     if problems:
         raise ConfigError(problems)
     return planned
-
-
-def shared_keys(config: Plain) -> dict[str, Json]:
-    """Return a sweep's config without what makes it a sweep."""
-    return {key: value for key, value in config.items() if key not in ("sweep", EXECUTOR)}
 
 
 def outline(
@@ -121,13 +107,11 @@ def outline(
     lines = []
     for label, checked in planned.checked.items():
         lines += [f"{label}:", *(f"  {line}" for line in api.outline(checked)[:-1])]
-    seeds = f", {planned.wanted.seeds} seeds each" if planned.wanted.seeds > 1 else ""
+    found = f"{len(planned.checked)} points"
     if planned.wanted.searches:
-        return [
-            *lines,
-            f"{len(planned.units)} points between these, as Optuna chooses{seeds}; the configs are in order",
-        ]
-    return [*lines, f"{len(planned.checked)} points{seeds}; the configs are in order"]
+        found = f"{len(planned.units)} points between these, as Optuna chooses"
+    seeds = f", {planned.wanted.seeds} seeds each" if planned.wanted.seeds > 1 else ""
+    return [*lines, f"{found}{seeds}; the configs are in order"]
 
 
 def _wanted(source: Source, registry: Registry) -> tuple[SweepConfig, ExecutorPart | None]:
@@ -151,33 +135,3 @@ def _checked(shared: Plain, points: Mapping[str, Plain], registry: Registry) -> 
     if problems:
         raise ConfigError(problems.values())
     return checked
-
-
-def _metric_of(value: str) -> str:
-    """Return the metric of a value, of which it may have several, named METRIC/VALUE."""
-    return value.partition("/")[0]
-
-
-def _goal_problems(planned: Planned) -> Iterator[Problem]:
-    """Check the metrics by which points are ranked, and what goes by them."""
-    wanted, metrics = planned.wanted, planned.first.plan.metrics
-    known = [*metrics, *COSTS_MORE_IS_BETTER]
-    unknown = [goal for goal in wanted.goals if goal not in known and _metric_of(goal) not in known]
-    for goal in unknown:
-        remedy = f"{did_you_mean(goal, metrics)}metrics: {', '.join(metrics)}"
-        yield Problem("sweep.by", f"evaluate.metrics has no {goal!r}", remedy)
-    if len(wanted.goals) > 2:
-        yield Problem("sweep.by", f"holds {len(wanted.goals)} metrics", "name one, or two to weigh against each other")
-    if unknown:
-        return
-    two, prunes = len(planned.goals) > 1, wanted.prune != "none"
-    if (wanted.searches or prunes or two) and None in (planned.goals or {"": None}).values():
-        yield Problem("sweep.by", "does not say which direction is good", f"choose one of {', '.join(metrics)}")
-    if wanted.search == "cmaes" and importlib.util.find_spec("cmaes") is None:
-        yield Problem("sweep.search", "cmaes is not installed", "pip install 'p2pkit[cmaes]'")
-    if two and wanted.search == "cmaes":
-        yield Problem("sweep.search", "cmaes goes by one metric", "nsga2, gp and tpe take two")
-    if prunes and (two or not set(planned.goals).isdisjoint(COSTS_MORE_IS_BETTER)):
-        yield Problem("sweep.prune", "goes by one metric of the evaluations", "name one in sweep.by, or set it to none")
-    if prunes and not planned.first.plan.config.evaluate.every:
-        yield Problem("sweep.prune", "goes by evaluations on the way, and there are none", "set evaluate.every")

@@ -1,30 +1,27 @@
-"""The runs of a sweep, spelt out: named points, values of keys, and seeds."""
+"""The runs of a sweep, spelt out: named points, values of keys, and seeds; and what they are called."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from p2pkit.compare.settings import label
+from p2pkit.compare.settings import label, title
 from p2pkit.config import SweepConfig
-from p2pkit.config.ranges import FORM, Range, is_range, parse_range
+from p2pkit.config.ranges import Range
+from p2pkit.config.sweeps import axes_of, sweep_problems
 from p2pkit.errors import ConfigError, Problem
+from p2pkit.mlflow_store import SWEEP_TAG
 from p2pkit.untyped import Json, Plain
-from p2pkit.yaml_files import shortened
-from p2pkit.yaml_reader import NotYaml, parse_yaml
 
-_ITS_OWN = {"engine.seed": "use sweep.seeds (--seeds)", "tracking.name": "", "tracking.folder": ""}
 _DRAWS_FOR_EACH = 100
-_MOST = 100_000
+POINT, TITLE, PLACE = "p2pkit.point", "p2pkit.title", "p2pkit.place"
 
 State = Literal["waiting", "finished", "failed", "pruned"]
-Axis = list[Json] | Range
 Choice = tuple[str, dict[str, Json]]
 """A point: its label, and the keys it changes."""
 
@@ -61,42 +58,13 @@ class Child:
         return re.sub(r"[^\w.=+-]+", "_", f"{self.label} seed={self.seed}".strip())
 
 
-def goal_of(names: Iterable[str], by: str | None) -> str | None:
-    """Return which of a run's values a metric's name means: the one called so, or the first of several of its own."""
-    return next((name for name in names if by and (name == by or name.startswith(f"{by}/"))), None)
-
-
-def parse_axes(axes: Sequence[str]) -> dict[str, list[Json] | str]:
-    """Read `losses.l1.weight=1,10,100` and `optimizers.generator.lr=1e-5..1e-3:log`, as the command line gives them.
-
-    Raises:
-        ConfigError: Axes are not of this form; holds all problems.
-    """
-    problems: list[Problem] = []
-    parsed: dict[str, list[Json] | str] = {}
-    for axis in axes:
-        key, equals, written = axis.partition("=")
-        try:
-            values = written if is_range(written) else parse_yaml(f"[{written}]")
-        except NotYaml:
-            problems.append(Problem(key, f"the values are not YAML: {written}"))
-            continue
-        if not key.strip() or not equals or not values:
-            remedy = f"e.g. losses.l1.weight=1,10,100; {FORM}"
-            problems.append(Problem(axis, "not of the form key=value,value", remedy))
-        parsed[key.strip()] = values
-    if problems:
-        raise ConfigError(problems)
-    return parsed
-
-
 def spell_out(wanted: SweepConfig) -> list[tuple[Child, ...]]:
     """Return the units of work of a sweep, in order: one run each, or none yet where Optuna is to choose.
 
     Raises:
         ConfigError: There is nothing to run, or two runs would be the same; holds all problems.
     """
-    problems = list(_problems(wanted))
+    problems = list(sweep_problems(wanted))
     if problems:
         raise ConfigError(problems)
     if wanted.searches:
@@ -108,11 +76,6 @@ def spell_out(wanted: SweepConfig) -> list[tuple[Child, ...]]:
         remedy = "leave one out, or name them differently"
         raise ConfigError(Problem(name, "is there twice", remedy) for name in twice)
     return [(child,) for child in children]
-
-
-def axes_of(wanted: SweepConfig) -> dict[str, Axis]:
-    """Return each key's values, with ranges read."""
-    return {key: parse_range(axis) if isinstance(axis, str) else axis for key, axis in wanted.axes.items()}
 
 
 def choose(wanted: SweepConfig, name: str, values: Plain) -> Choice:
@@ -155,43 +118,27 @@ def _drawn(wanted: SweepConfig) -> list[Choice]:
     raise ConfigError(Problem("sweep.trials", cause, "ask for fewer, or run the whole grid"))
 
 
-def _problems(wanted: SweepConfig) -> Iterator[Problem]:
-    places = {f"sweep.axes.{key}": key for key in wanted.axes}
-    places |= {f"sweep.points.{name}.{key}": key for name, point in wanted.points.items() for key in point}
-    for place, key in places.items():
-        if key in _ITS_OWN:
-            yield Problem(place, "is set by the sweep itself", _ITS_OWN[key])
-    for key, axis in wanted.axes.items():
-        yield from _axis_problems(f"sweep.axes.{key}", axis, wanted)
-    if not wanted.wanted and wanted.search == "grid":
-        yield Problem("sweep", "there is one run only", "give keys with values: losses.l1.weight=1,10,100")
-    if wanted.search == "grid" and (count := _grid_size(wanted)) > _MOST:
-        yield Problem(
-            "sweep", f"a grid of {shortened(count)} runs", f"at most {_MOST:,}; draw some by sweep.search: random"
-        )
-    if wanted.search != "grid" and not wanted.trials:
-        yield Problem("sweep.trials", f"a search by {wanted.search} wants to know how many points", "e.g. 20")
-    if wanted.search == "grid" and wanted.trials:
-        yield Problem("sweep.trials", "a grid runs every combination", "set sweep.search to random or optuna")
-    if wanted.search != "grid" and not (wanted.axes or wanted.points):
-        yield Problem("sweep.axes", "there is nothing to draw", f"give keys with values; {FORM}")
+@dataclass(frozen=True)
+class Naming:
+    """How trackers hear of a sweep's runs.
 
+    Args:
+        sweep: The sweep's name.
+        wanted: What differs between the runs.
+    """
 
-def _grid_size(wanted: SweepConfig) -> int:
-    lengths = [len(axis) for axis in wanted.axes.values() if isinstance(axis, list)]
-    return math.prod(lengths) * max(1, len(wanted.points)) * wanted.seeds
+    sweep: str
+    wanted: SweepConfig
 
+    def title(self, child: Child) -> str:
+        """Return what differs as `gan 0 l1 100`; with the seed where a point has several."""
+        values = {key: value for key, value in child.settings.items() if key in self.wanted.axes}
+        name = child.label.removesuffix(label(values)).strip()
+        seed = f"seed {child.seed}" if self.wanted.seeds > 1 or not child.label else ""
+        return " ".join(filter(None, (name, title(values), seed)))
 
-def _axis_problems(path: str, axis: list[Json] | str, wanted: SweepConfig) -> Iterator[Problem]:
-    if isinstance(axis, list):
-        if not axis:
-            yield Problem(path, "has no values")
-        return
-    try:
-        parse_range(axis)
-    except ValueError as error:
-        yield Problem(path, str(error), FORM)
-    else:
-        if wanted.search == "grid":
-            remedy = "list its values, or let --random N or --search optuna draw from it"
-            yield Problem(path, f"a grid can't run every value of the range {axis}", remedy)
+    def tags(self, child: Child, children: Iterable[Child]) -> dict[str, str]:
+        """Return a run's tags: the sweep, its point, how that is written in legends, and which one in order it is."""
+        points = list(dict.fromkeys(each.label for each in children))
+        place = points.index(child.label) if child.label in points else len(points)
+        return {SWEEP_TAG: self.sweep, POINT: child.label, TITLE: self.title(child), PLACE: str(place)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from p2pkit.compare.ranking import goal_of
 from p2pkit.config import SweepConfig
 from p2pkit.config.ranges import Range
+from p2pkit.config.sweeps import Axis, axes_of
 from p2pkit.engine.storage.loop_state import Progress
 from p2pkit.sweep.plan import Planned
-from p2pkit.sweep.points import Axis, Child, axes_of, choose, goal_of
+from p2pkit.sweep.points import Child, choose
 from p2pkit.sweep.storage import quiet
 from p2pkit.types import Report
 from p2pkit.untyped import Json

@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from p2pkit.config.executor import EXECUTOR
 from p2pkit.errors import ConfigError, ModelError, Problem
 from p2pkit.sweep.holder import is_alive, is_held_by
-from p2pkit.sweep.plan import EXECUTOR, Planned
+from p2pkit.sweep.plan import Planned
 from p2pkit.sweep.points import Child, State
 from p2pkit.sweep.search import enqueued, pruner, sampler
 from p2pkit.sweep.storage import quiet

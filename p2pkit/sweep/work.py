@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
+from p2pkit.config.executor import split_overrides
 from p2pkit.engine.distributed.world import require_single_process
 from p2pkit.engine.storage.find import new_folder
 from p2pkit.engine.storage.state import described
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
 from p2pkit.mlflow_store import RUN_ID_FILE
 from p2pkit.plugins.one_file import FOLDER, bring_along
+from p2pkit.progress import line_printer
 from p2pkit.registry import Registry, load_registry, names_in_force
 from p2pkit.sweep.lead import lead
-from p2pkit.sweep.plan import EXECUTOR, Axes, Config, plan
+from p2pkit.sweep.plan import Axes, Config, plan
 from p2pkit.sweep.result import Sweep
 from p2pkit.sweep.storage import STATE, answering, note_storage, noted_storage, open_storage
 from p2pkit.sweep.study import CONFIG, Work, create_study, load_study
@@ -23,8 +23,6 @@ from p2pkit.sweep.worker import Worker
 from p2pkit.types import Tell
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
-
-STORAGE = "sweep.storage"
 
 
 def sweep(
@@ -71,7 +69,7 @@ def sweep(
         told = [[checked.plan.resolved(), described(checked.spec)] for checked in planned.checked.values()]
         bring_along(registry.plugins.files, told, folder)
         work = Work(study, planned, first=True)
-        return lead(Worker(folder, work, planned, registry, progress, say=_say(progress)), address, first=True)
+        return lead(Worker(folder, work, planned, registry, progress, say=line_printer(progress)), address, first=True)
 
 
 def join_sweep(
@@ -105,10 +103,10 @@ def join_sweep(
         StorageError: What it is shared by does not answer.
     """
     require_single_process("a sweep")
-    folder, name, address = _find(sweep, overrides.pop(STORAGE, None))
+    folder, name, address = _find(sweep, overrides.pop("sweep.storage", None))
     with answering(address):
         worker = _joined(folder, name, address, names_in_force(registry, trust=trust), overrides)
-        worker.progress, worker.say = progress, _say(progress)
+        worker.progress, worker.say = progress, line_printer(progress)
         if again:
             worker.work.try_again()
         return lead(worker, address)
@@ -155,17 +153,13 @@ def _joined(folder: Path, name: str, address: str | None, registry: Registry, ov
     brought = [file.stem for file in (folder / FOLDER).glob("*.py")]
     registry = registry.with_brought(brought, folder)
     planned = plan(study.user_attrs[CONFIG], registry=registry, **overrides)
-    own = {key: value for key, value in overrides.items() if key.partition(".")[0] != EXECUTOR}
+    _, own = split_overrides(overrides)
     fixed = {"sweep", *planned.wanted.axes, *(key for point in planned.wanted.points.values() for key in point)}
     wrong = [key for key in own if any(f"{key}.".startswith(f"{each}.") for each in fixed)]
     if wrong:
         remedy = "only what is the same in all runs can be changed here, such as engine.device"
         raise ConfigError(Problem(key, "is what the sweep compares", remedy) for key in wrong)
     return Worker(folder, Work(study, planned, first=False), planned, registry, overrides=own)
-
-
-def _say(progress: bool) -> Callable[[str], None]:
-    return partial(print, flush=True) if progress else lambda line: None
 
 
 def _find(name: str | Path, storage: str | None, parent: Path = Path("runs")) -> tuple[Path, str, str | None]:

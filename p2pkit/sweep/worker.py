@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import signal
 import statistics
 import time
 from collections.abc import Callable
@@ -13,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pkit import api
+from p2pkit.compare.ranking import goal_of
+from p2pkit.config.sweeps import shared_keys
 from p2pkit.engine.storage.costs import load_costs
-from p2pkit.engine.storage.layout import CHECKPOINTS, checkpoints
+from p2pkit.engine.storage.find import latest_begun
 from p2pkit.errors import P2pkitError, Stopped
 from p2pkit.progress import timespan
 from p2pkit.registry import Registry
 from p2pkit.sweep.holder import held
-from p2pkit.sweep.naming import Naming
-from p2pkit.sweep.plan import Planned, shared_keys
-from p2pkit.sweep.points import Child, goal_of
+from p2pkit.sweep.plan import Planned
+from p2pkit.sweep.points import Child, Naming
 from p2pkit.sweep.search import Verdict, chosen
 from p2pkit.sweep.study import UNIT, Work, runs_of
 from p2pkit.untyped import Json, Plain
@@ -70,7 +69,7 @@ class Worker:
                 self.work.finish(trial, children, self._values(children))
                 trained()
         except KeyboardInterrupt as ended:
-            return ended if isinstance(ended, Stopped) else Stopped(signal.SIGINT)
+            return Stopped.of(ended)
         return None
 
     def _train_unit(self, trial: Trial) -> list[Child]:
@@ -86,7 +85,7 @@ class Worker:
                 continue
             self.say(f"[{unit + 1}/{len(self.work.units)}] {child.label} seed={child.seed}")
             begun = time.monotonic()
-            run = _begun(child, self.folder)
+            run = latest_begun(child.name, Path(child.home or self.folder), self.folder)
             children[index] = child = replace(child, home=str((run.parent if run else self.folder).absolute()))
             self.work.save(trial, children)
             verdict = Verdict(trial, next(iter(self.planned.goals))) if wanted.prune != "none" and not index else None
@@ -143,15 +142,3 @@ class Worker:
             costs=dict(load_costs(run.folder)),
             error=run.reason if pruned else "",
         )
-
-
-def _begun(child: Child, folder: Path) -> Path | None:
-    """Return the folder of the run's latest beginning that has left a checkpoint which can be reached from here."""
-    named = re.compile(rf"{re.escape(child.name)}(?:-(\d+))?")
-    for home in (Path(child.home or folder), folder):
-        paths = home.iterdir() if home.is_dir() else ()
-        found = [(int(match[1] or 1), path) for path in paths if (match := named.fullmatch(path.name))]
-        kept = [path for _, path in sorted(found) if checkpoints(path / CHECKPOINTS)]
-        if kept:
-            return kept[-1]
-    return None

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 import p2pkit
-from p2pkit.sweep import beside_published, plan, sweep, table_beside_published
+from p2pkit.compare.published import beside_published, table_beside_published
+from p2pkit.sweep import plan, sweep
 
 TABLES = ["paper/table1", "paper/table2", "paper/table3"]
 KEYS = ["fcn_score/pixel_accuracy", "fcn_score/class_accuracy", "fcn_score/class_iou"]
@@ -124,13 +125,14 @@ def test_what_the_points_differ_in(planned):
 def test_a_table_beside_the_papers(data, network, quiet, tmp_path):
     swept = sweep("paper/table1", registry=quiet, **settings(data, network, tmp_path))
     assert [child.state for child in swept.children] == ["finished"] * 5
-    rows = {row.label: row for row in beside_published(swept)}
+    beside = beside_published(swept.published, swept.table(), swept.finished)
+    rows = {row.label: row for row in beside}
     assert list(rows) == ["L1", "GAN", "cGAN", "L1+GAN", "L1+cGAN", "ground truth"]
     assert rows["L1+cGAN"].published == (0.66, 0.23, 0.17)
     assert rows["GAN"].own == tuple(swept.table()[1][key] for key in KEYS)
     assert rows["ground truth"].own == pytest.approx(list(network.report.metrics.values()))
     assert swept.best is not None
-    lines = table_beside_published(swept).splitlines()
+    lines = table_beside_published(swept.published, beside).splitlines()
     assert lines[0].startswith("|  | Per-pixel acc. | Per-class acc. | Class IOU | published Per-pixel acc. |")
     assert lines[6].startswith("| L1+cGAN | 0.")
     assert lines[6].endswith("| 0.66 | 0.23 | 0.17 |")
@@ -154,6 +156,6 @@ def test_real_photos_score_what_the_network_does(data, network, quiet, tmp_path)
 def test_the_other_tables_run_too(data, network, quiet, tmp_path, table):
     swept = sweep(table, registry=quiet, **settings(data, network, tmp_path, **size(table)))
     assert [child.state for child in swept.children] == ["finished"] * 4
-    rows = beside_published(swept)
+    rows = beside_published(swept.published, swept.table(), swept.finished)
     assert [row.label for row in rows] == [*swept.points, "ground truth"]
     assert all(0 <= figure <= 1 for row in rows for figure in row.own)

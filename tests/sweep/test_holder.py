@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import optuna
 import pytest
 
+from p2pkit.children import started, this_place
 from p2pkit.sweep import holder
 from p2pkit.sweep.holder import held, is_alive
 
@@ -34,14 +35,14 @@ def test_it_is_held_by_a_living_process_and_not_by_a_dead_one(trial):
     with held(trial):
         assert is_alive(frozen(trial))
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    signature = (holder._place(), process.pid, holder._started(process.pid))
+    signature = (this_place(), process.pid, started(process.pid))
     assert signed_by(trial, *signature)
     process.communicate(b"\n")
     assert not signed_by(trial, *signature)
 
 
 def test_a_number_that_was_given_to_another_process_is_not_the_one_that_died(trial):
-    assert not signed_by(trial, holder._place(), os.getpid(), 1.0)
+    assert not signed_by(trial, this_place(), os.getpid(), 1.0)
 
 
 def test_of_another_machine_the_signs_of_life_count(trial):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pkit.config import SweepConfig
-from p2pkit.sweep.naming import Naming
-from p2pkit.sweep.points import spell_out
+from p2pkit.sweep.points import Naming, spell_out
 
 
 def titles(**wanted):

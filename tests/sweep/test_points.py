@@ -7,9 +7,11 @@ from random import Random
 import pytest
 
 from p2pkit import ConfigError
+from p2pkit.compare.ranking import goal_of
 from p2pkit.config import SweepConfig
 from p2pkit.config.ranges import is_range, parse_range
-from p2pkit.sweep.points import Child, corners, goal_of, parse_axes, spell_out
+from p2pkit.config.sweeps import parse_axes
+from p2pkit.sweep.points import Child, corners, spell_out
 from p2pkit.sweep.result import Sweep
 
 
@@ -137,10 +139,10 @@ def test_of_a_metric_with_several_values_the_first_is_the_goal(tmp_path):
         Child(label, {}, 0, "finished", metrics={"classes/pixels": pixels, "classes/iou": iou})
         for label, (pixels, iou) in scores.items()
     ]
-    first = Sweep(tmp_path, tuple(children), goals={"classes": True})
+    first = Sweep(tuple(children), tmp_path, goals={"classes": True})
     assert (first.goal, first.best["label"]) == ("classes/pixels", "a")
-    assert Sweep(tmp_path, tuple(children), goals={"classes/iou": True}).best["label"] == "b"
-    assert Sweep(tmp_path, tuple(children), goals={"l1": False}).best is None
+    assert Sweep(tuple(children), tmp_path, goals={"classes/iou": True}).best["label"] == "b"
+    assert Sweep(tuple(children), tmp_path, goals={"l1": False}).best is None
 
 
 def test_a_grid_is_counted_before_it_is_run_through():

@@ -73,6 +73,15 @@ def test_a_dead_process_loses_its_trial_and_a_living_one_does_not(opened):
         assert other.busy
 
 
+def test_what_a_lost_worker_had_is_given_back_and_nothing_else(opened):
+    work = opened()
+    first, second = work.take(), work.take()
+    with held(first, "one"), held(second, "two"):
+        work.give_back_of("one")
+        other = opened()
+        assert [unit_of(trial) for trial in iter(other.take, None)] == [2, unit_of(first)]
+
+
 def test_one_who_was_taken_for_dead_changes_nothing_any_more(opened):
     work = opened()
     late = work.take()

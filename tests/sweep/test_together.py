@@ -133,3 +133,19 @@ def test_three_in_three_folders_share_a_database_and_lose_and_double_nothing(sta
     assert [trial.state.name for trial in shared.study.trials].count("COMPLETE") == 4
     tables = [folder / "runs" / "s" / "table.csv" for folder in folders[1:]]
     assert any(table.is_file() and table.read_text().count("\n") == 5 for table in tables)
+
+
+@pytest.mark.long
+def test_of_an_executor_s_workers_one_is_killed_and_nothing_is_lost_or_doubled(start, tmp_path):
+    on = ["--on", "local", "-s", "executor.params.processes=2", "-s", "schedule.epochs=60"]
+    process = start("run.yaml", "--name", "s", *on)
+    folder = tmp_path / "runs" / "s"
+    until(left_a_checkpoint(folder))
+    held = [trial.user_attrs.get("holder") for trial in work(folder).study.trials if trial.state.name == "RUNNING"]
+    os.kill(next(holder[1] for holder in held if holder), signal.SIGKILL)
+    _, err = process.communicate(timeout=800)
+    assert process.returncode == 0, err
+    assert "has lost its worker" in err
+    assert states(work(folder)) == ["finished"] * 4
+    assert runs(folder) == sorted(child.folder for unit in work(folder).units for child in unit)
+    assert sorted(trial.state.name for trial in work(folder).study.trials) == ["COMPLETE"] * 4 + ["FAIL"]

@@ -27,14 +27,14 @@ class Child:
     def __init__(self, devices: tuple[str, ...], threads: int) -> None:
         self.devices = devices
         variables = {"CUDA_VISIBLE_DEVICES": ",".join(devices), "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={**os.environ, **variables},
             text=True,
             encoding="utf-8",
             start_new_session=True,  # of a terminal's Ctrl-C it hears once, from its parent
-            **pipes,
         )
 
     def do(self, work: p2pkit.Work, tell: p2pkit.Tell) -> Plain:
@@ -86,4 +86,6 @@ def main() -> None:
 def _listen(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
-    os.kill(os.getpid(), signal.SIGTERM)  # whoever gave the work is gone, or wants no more of it
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)  # whoever gave the work is gone, or wants no more of it

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2pkit.atomic_files import writing
-from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, NOTES, STATE, TRAINING
+from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, GENERATOR, NOTES, STATE, TRAINING, checkpoints
 from p2pkit.engine.storage.state import read_state, verify
 from p2pkit.errors import ModelError, Problem, StorageError
 from p2pkit.yaml_files import shortened
@@ -132,3 +133,20 @@ def run_of(checkpoint: Path) -> Path | None:
     folder = checkpoint.parent.parent
     named = checkpoint.parent.name in (CHECKPOINTS, BEST)
     return folder if named and (folder / CONFIG).is_file() else None
+
+
+def latest_begun(name: str, *parents: Path) -> Path | None:
+    """Return the folder of a run's latest beginning that has left a checkpoint; that of the first folder that has one.
+
+    Args:
+        name: The run's name, to which later beginnings have added a number.
+        *parents: Folders of runs.
+    """
+    named = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+    for parent in parents:
+        paths = parent.iterdir() if parent.is_dir() else ()
+        found = [(int(match[1] or 1), path) for path in paths if (match := named.fullmatch(path.name))]
+        kept = [path for _, path in sorted(found) if checkpoints(path / CHECKPOINTS)]
+        if kept:
+            return kept[-1]
+    return None

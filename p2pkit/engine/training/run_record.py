@@ -19,6 +19,12 @@ def dataset_facts(checked: ValidatedRun, counts: Mapping[str, int]) -> DatasetFa
     return DatasetFacts(checked.data.name, checked.spec, counts, "-".join(map(fingerprint, counts)), root)
 
 
+def counts_of(checked: ValidatedRun) -> dict[str, int]:
+    """Return the number of pairs of each split that is used, where the data set knows it."""
+    splits = {split: checked.dataset.pairs(split) for split in dict.fromkeys(("train", checked.split))}
+    return {split: len(pairs) for split, pairs in splits.items() if hasattr(pairs, "__len__")}
+
+
 def versions() -> dict[str, str]:
     """Return the version of each package that matters, and the commit where there is one."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
