@@ -127,7 +127,17 @@ def perform_all(
     warn: Callable[[str], None],
     lost: Callable[[Work], None] = lambda work: None,
 ) -> list[Done]:
-    """Have all of some work done, as `perform` does; the user is warned of workers that were lost."""
+    """Have all of some work done, as `perform` does, and warn the user of workers that were lost.
+
+    Args:
+        executor: Where it is done.
+        works: The pieces.
+        resources: What each needs.
+        retries: How often a piece is given anew whose worker was lost.
+        told: Called with what a piece tells.
+        warn: Called with a sentence for the user.
+        lost: Called before a piece is given anew.
+    """
 
     def gone(work: Work, why: str) -> None:
         warn(f"{work.name} has lost its worker: {why}")

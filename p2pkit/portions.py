@@ -37,6 +37,9 @@ _WHICH = ("samples", "vary", "extras", "skip_existing", "overwrite")
 """The options that say which files become which; the others say how."""
 
 
+_TILES = ("tile", "overlap")
+
+
 def split_executor(
     overrides: Plain, registry: Registry | None, device: str = "auto"
 ) -> tuple[ExecutorPart | None, dict[str, Json]]:
@@ -163,16 +166,19 @@ def translate_portion(
         runtime: What computes, as for `load`.
         registry: The names in force, as plain data.
         overrides: Keys to change, as for `load`.
-        how: Options of `Translator.translate_jobs`.
+        how: Options of `Translator.translate_files` that say how.
         jobs: Which files become which.
 
     Returns:
         The files written, and the problems with the others.
     """
     translator = _loaded(json.dumps([model, device, runtime, registry, overrides], sort_keys=True))
-    translator = replace(translator, note=lambda text: tell({"note": text}))
+    tiles, reading = (
+        {key: value for key, value in how.items() if (key in _TILES) is wanted} for wanted in (True, False)
+    )
+    translator = replace(translator.tiled(**tiles), note=lambda text: tell({"note": text}))
     done = translator.translate_jobs(
-        [*map(Job.from_plain, jobs)], report=lambda done, total: tell({"done": done}), **how
+        [*map(Job.from_plain, jobs)], report=lambda done, _: tell({"done": done}), **reading
     )
     return {"written": [*map(str, done.written)], "problems": [*map(asdict, done.problems)]}
 

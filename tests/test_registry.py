@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import yaml
 
 from p2pkit import PluginError, RegistryError
 from p2pkit.components import KIND_NAMES
-from p2pkit.registry import load_registry
+from p2pkit.registry import Registry, load_registry
 
 SWIN = '''
     from typing import Annotated
@@ -296,3 +297,34 @@ def test_a_one_file_plugin_that_fails_is_an_error(write_plugin, tmp_path):
 def test_the_file_at_the_root_is_the_packaged_one(registry):
     root = Path(__file__).parents[1] / "registry.yaml"
     assert registry.file.model_dump(exclude_unset=True) == yaml.safe_load(root.read_text())
+
+
+FLAT = """
+import p2pkit
+
+
+class S:
+    '''Flat, or "f\u00fcr alle Zeit".'''
+
+    def __call__(self, step):
+        return 1
+
+
+@p2pkit.hookimpl
+def p2pkit_schedules():
+    yield p2pkit.Schedule("s", S)
+"""
+
+
+def test_names_travel_as_plain_data_with_one_file_plugins(tmp_path):
+    file, own = tmp_path / "mine.py", tmp_path / "registry.yaml"
+    file.write_text(FLAT, encoding="utf-8")
+    own.write_text("{plugins: {block: [p2pkit.mlflow]}, aliases: {schedule: {flat: {use: mine:s}}}}")
+    names = load_registry(own, plugin_files=[file], discover=False)
+    plain = json.loads(json.dumps(names.plain()))
+    file.unlink()
+    there = Registry.from_plain(plain)
+    assert there.file == names.file
+    assert there.resolve("schedule", "flat").component.summary == 'Flat, or "f\u00fcr alle Zeit".'
+    states = [[(plugin.name, plugin.state) for plugin in each.plugins.found] for each in (names, there)]
+    assert states[0] == states[1]

@@ -135,7 +135,7 @@ class Translator:
             raise DataError(Problem(name, f"can't be translated: {error.strerror or error}")) from None
         return like(several[0], self.tiled(tile, overlap).fakes([asked])[0])
 
-    def tiled(self, tile: int | None, overlap: int | None = None) -> Translator:
+    def tiled(self, tile: int | None = None, overlap: int | None = None) -> Translator:
         """Return the translator with tiles of a size; see `translate`.
 
         Raises:
@@ -192,8 +192,8 @@ class Translator:
         options: dict[str, Untyped] = {"samples": samples, "vary": vary, "extras": extras}
         options |= {"skip_existing": skip_existing, "overwrite": overwrite}
         jobs = self.jobs(inputs, output, **options)
-        how: dict[str, Untyped] = {"size": size, "given": given, "tile": tile, "overlap": overlap}
-        return self.translate_jobs(jobs, batch=batch, report=report, **how).files(len(jobs))
+        made = self.tiled(tile, overlap).translate_jobs(jobs, batch, report, size=size, given=given)
+        return made.files(len(jobs))
 
     def jobs(self, inputs: str | Path | Iterable[str | Path], output: str | Path, **options: Untyped) -> list[Job]:
         """Say which files become which; arguments and errors as for `translate_files`."""
@@ -204,17 +204,13 @@ class Translator:
     def translate_jobs(
         self,
         jobs: Sequence[Job],
-        *,
         batch: int = 8,
-        size: tuple[int, int] | None = None,
-        given: Given = "auto",
-        tile: int | None = None,
-        overlap: int | None = None,
         report: Report | None = None,
+        **reading: Untyped,
     ) -> Translated:
-        """Make these fakes; arguments as for `translate_files`."""
-        read = map_in_threads(lambda job: self._read(job, size, given), jobs, threads=THREADS, depth=2 * batch)
-        return self.tiled(tile, overlap)._translate_all(read, len(jobs), batch, report)
+        """Make these fakes: arguments as for `translate_files`, those of `reading` are `size` and `given`."""
+        read = map_in_threads(partial(self._read, **reading), jobs, threads=THREADS, depth=2 * batch)
+        return self._translate_all(read, len(jobs), batch, report)
 
     def translate_pairs(
         self,
@@ -274,7 +270,7 @@ class Translator:
 
         return translate_all(outcomes, make, total, batch, report)
 
-    def _read(self, job: Job, size: tuple[int, int] | None, given: Given) -> Read | Problem:
+    def _read(self, job: Job, size: tuple[int, int] | None = None, given: Given = "auto") -> Read | Problem:
         seed = self.seed + job.sample
 
         def see(frame: Tensor) -> Input:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Protocol
 
 from p2pkit.untyped import Plain
 
-Tell = Callable[[Plain], None]
-"""What work calls, with plain data, to say how far it is."""
+
+class Tell(Protocol):
+    """What work calls to say how far it is."""
+
+    def __call__(self, said: Plain, /) -> None:
+        """Hear plain data."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

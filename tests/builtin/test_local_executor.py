@@ -25,8 +25,8 @@ def die(tell):
     os._exit(3)
 
 def wait(tell, saved):
-    tell({"waits": True})
     try:
+        tell({"waits": True})
         time.sleep(60)
     except KeyboardInterrupt:
         open(saved, "w").close()

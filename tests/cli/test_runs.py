@@ -172,3 +172,13 @@ def test_evaluate_in_every_mode(p2pkit, tiny):
     for word in ("recalibrated", "val", "train", "kept in the checkpoint"):
         assert word in shown.out
     assert p2pkit("evaluate", "modes", "--keep", "l1").code == 2
+
+
+def test_where_work_runs_is_said_in_one_word(p2pkit, tmp_path):
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "in.png")
+    on = ["--on", "local", "-s", "executor.params.processes=1", "--device", "cpu", "-q"]
+    done = p2pkit("translate", "demo", "in.png", "-o", "out", *on)
+    assert done.code == 0, done.err
+    assert (tmp_path / "out" / "in.png").is_file()
+    assert "did you mean local" in p2pkit("translate", "demo", "in.png", "-o", "out", "--on", "locl").err
+    assert "is for files that are written to a folder" in p2pkit("translate", "demo", "in.png", "-o", "-", *on).err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-KINDS = "Generator|Discriminator|Loss|Dataset|Augmentation|Metric|Reader"
+KINDS = "Generator|Discriminator|Loss|Dataset|Augmentation|Metric|Reader|Executor"
 
 
 def test_every_distribution_has_a_row_with_all_it_offers():

@@ -86,4 +86,6 @@ def main() -> None:
 def _listen(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
-    os.kill(os.getpid(), signal.SIGTERM)  # whoever gave the work is gone, or wants no more of it
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)  # whoever gave the work is gone, or wants no more of it

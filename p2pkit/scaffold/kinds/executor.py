@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ class Threads:
         self.workers = threads
         self._pool = ThreadPoolExecutor(threads)  # which starts none before there is work
 
-    def submit(self, work: p2pkit.Work, resources: p2pkit.Resources, tell: p2pkit.Tell) -> Future[Mapping[str, Any]]:
+    def submit(self, work: p2pkit.Work, resources: p2pkit.Resources, tell: p2pkit.Tell) -> Future[Mapping[str, object]]:
         """Have the work done; an exception of the future would mean that its worker was lost."""
         return self._pool.submit(p2pkit.do_work, work, tell)
 

@@ -101,9 +101,9 @@ def on(cluster: Cluster) -> tuple[str, ...]:
     return "--on", "ray", "-s", f"executor.params.address={cluster.address}"
 
 
-def six_points(cluster: Cluster) -> list[dict[str, str]]:
+def six_points(cluster: Cluster, epochs: int = 10) -> list[dict[str, str]]:
     """Sweep six weights of L1 by two workers, kill a node when four runs have begun, and return the table."""
-    Path("run.yaml").write_text(json.dumps(CONFIG), encoding="utf-8")
+    Path("run.yaml").write_text(json.dumps({**CONFIG, "schedule": {"epochs": epochs}}), encoding="utf-8")
     with second_node_killed(cluster, lambda: len([*Path("runs/six").glob("*/checkpoints")]) >= 4):
         command("sweep", "run.yaml", "losses.l1.weight=1,3,10,30,100,300", "--name", "six", *on(cluster))
     with Path("runs/six/table.csv").open(newline="") as file:

@@ -103,20 +103,35 @@ def test_a_node_that_lacks_a_package_is_no_lost_worker(tmp_path, monkeypatch):
     assert "No module named 'here_only'" in came["problems"][0]["cause"]
 
 
-def test_translations_outlive_a_node(cluster, tmp_path, monkeypatch):
+def _model_and_images() -> Path:
+    two_nodes.draw(Path("in"), 200)
+    return p2pkit.train({**two_nodes.CONFIG, "schedule": {"epochs": 1}}).checkpoint
+
+
+def test_two_nodes_translate_what_one_process_does(cluster, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    model = p2pkit.train(two_nodes.CONFIG).checkpoint
-    two_nodes.draw(Path("in"), 300)
-    two_nodes.command("translate", model, "in", "-o", "one")
-    two_nodes.translated(cluster, model, "in", "two")
+    model = _model_and_images()
+    Path("in/bad.png").write_bytes(b"no image")
+    for out, on in (("one", ()), ("two", two_nodes.on(cluster))):
+        with pytest.raises(p2pkit.DataError, match=r"bad\.png") as failed:
+            two_nodes.command("translate", model, "in", "-o", out, *on)
+        assert "200 of 201 images have been translated" in str(failed.value)
     assert two_nodes.same(Path("one"), Path("two"))
 
 
 def test_a_sweep_outlives_a_node(cluster, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if len(cluster.list_all_nodes()) == 1:
-        cluster.add_node(**two_nodes.NODE)
-    rows = two_nodes.six_points(cluster)
+    rows = two_nodes.six_points(cluster, epochs=3)
     assert [row["runs"] for row in rows] == ["1"] * 6
     assert len({row["label"] for row in rows}) == 6
     assert "was lost: Lost: Task failed because the node" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_translations_outlive_a_node(cluster, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = _model_and_images()
+    cluster.add_node(**two_nodes.NODE)
+    two_nodes.command("translate", model, "in", "-o", "one")
+    two_nodes.translated(cluster, model, "in", "two")
+    assert two_nodes.same(Path("one"), Path("two"))

@@ -20,7 +20,9 @@ TestSlurm = conformance("slurm", examples={"slurm": {"cluster": "local", "folder
 PROGRAMS = {
     "sbatch": 'cp "$1" asked; SLURM_JOB_ID=7 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 '
     'SLURM_JOB_NUM_NODES=1 bash "$1" >printed 2>&1 & echo "Submitted batch job 7"',
-    "srun": 'while [ "${1#-}" != "$1" ]; do case "$1" in --*=*|--unbuffered) shift;; *) shift 2;; esac; done; exec "$@"',
+    "srun": """while [ "${1#-}" != "$1" ]; do
+      case "$1" in --*=*|--unbuffered) shift;; *) shift 2;; esac
+    done; exec "$@\"""",
     "sinfo": "echo gpu:a100:4",
     "sacct": 'echo "JobID|State|NodeList"; echo "7|RUNNING|here"',
     "scancel": "true",
@@ -60,7 +62,7 @@ def test_a_job_asks_for_what_the_work_needs_and_brings_its_result_back(slurm, tm
 def test_what_slurm_says_no_to_is_told(slurm):
     slurm(sbatch='echo "sbatch: error: invalid partition specified: long" >&2; exit 1')
     executor = Slurm(partition="long")
-    with pytest.raises(p2pkit.P2pkitError, match="executor: Slurm doesn't take the job: .*invalid partition"):
+    with pytest.raises(p2pkit.P2pkitError, match=r"executor: Slurm doesn't take the job: .*invalid partition"):
         executor.submit(piece("add", numbers=[1]), NONE, print)
     executor.close()
 

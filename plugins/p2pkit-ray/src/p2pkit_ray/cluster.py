@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from typing import NamedTuple
 
 import p2pkit
@@ -23,6 +24,15 @@ TICK = 0.5
 """Seconds between two looks at what was told."""
 GRACE = 300.0
 """Seconds that work has to save what it has, before it is ended by force."""
+_NUMBERS = itertools.count()
+"""Pieces of work, by which the ears tell them apart."""
+
+
+@lru_cache(maxsize=1)
+def _ears(job: str) -> Untyped:
+    """Start the ears of this process: one actor for all executors of a connection, beside it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(there.Ears).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 class Lost(Exception):
@@ -47,13 +57,11 @@ class Cluster:
 
     def __init__(self, address: str | None) -> None:
         self._own = connect(address)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._ears = ray.remote(there.Ears).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._numbers = itertools.count()
+        self._ears = _ears(ray.get_runtime_context().get_job_id())
         self._given: dict[Untyped, _Given] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._attending = threading.Thread(target=self._attend, daemon=True)
+        self._attending = threading.Thread(target=self._watch, daemon=True)
         self._attending.start()
 
     @property
@@ -67,10 +75,10 @@ class Cluster:
 
     def submit(self, work: p2pkit.Work, needed: Mapping[str, float], folder: str, tell: p2pkit.Tell) -> Future[Plain]:
         """Start a task; its future is settled once it is over."""
-        given = _Given(tell, next(self._numbers), Future())
+        given = _Given(tell, next(_NUMBERS), Future())
         with self._changed:
-            if self._closed:
-                raise RuntimeError("the executor is closed")
+            if self._closed or not self._attending.is_alive():
+                raise p2pkit.P2pkitError(p2pkit.Problem("executor", "the Ray cluster is gone, or was let go of"))
             run = there.task(work.name, needed)
             self._given[run.remote(asdict(work), folder, given.number, self._ears)] = given
             self._changed.notify()
@@ -89,9 +97,18 @@ class Cluster:
                 ray.cancel(task, force=force)
             running = ray.wait(running, num_returns=len(running), timeout=GRACE)[1] if running else []
         self._attending.join()
-        ray.kill(self._ears)
         if self._own:
             ray.shutdown()
+
+    def _watch(self) -> None:
+        """Attend to tasks; where the cluster itself is gone, all of them are lost."""
+        try:
+            self._attend()
+        except Exception as error:
+            with self._changed:
+                for given in self._given.values():
+                    given.future.set_exception(_lost(error))
+                self._given.clear()
 
     def _attend(self) -> None:
         """Settle tasks until there are none and there will be none."""
@@ -111,9 +128,8 @@ class Cluster:
     def _hear(self) -> None:
         tells = {given.number: given.tell for given in list(self._given.values())}
         with suppress(ray.exceptions.RayError):  # the ears are lost with their node; what is told is no more than that
-            for number, said in ray.get(self._ears.heard.remote()):
-                if number in tells:
-                    tells[number](said)
+            for number, said in ray.get(self._ears.heard.remote(list(tells))):
+                tells[number](said)
 
 
 def _settle(task: Untyped, future: Future[Plain]) -> None:
@@ -125,4 +141,9 @@ def _settle(task: Untyped, future: Future[Plain]) -> None:
         remedy = "install the same p2pkit, p2pkit-ray and plugins on all nodes"
         future.set_result({"problems": [asdict(p2pkit.Problem("executor", cause, remedy))]})
     except Exception as error:
-        future.set_exception(Lost(str(error).partition(". ")[0].strip().splitlines()[0]))
+        future.set_exception(_lost(error))
+
+
+def _lost(error: Exception) -> Lost:
+    """Return the first sentence of Ray's, which are many."""
+    return Lost(str(error).strip().partition(". ")[0].partition("\n")[0])

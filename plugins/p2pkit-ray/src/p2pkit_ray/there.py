@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import p2pkit
 import ray
@@ -13,8 +13,8 @@ from p2pkit.untyped import Plain, Untyped
 def task(name: str, needed: Mapping[str, float]) -> Untyped:
     """Return `do` as a task.
 
-    A process without GPUs does one task after another, and a model is loaded once. One with GPUs ends with its task: the
-    next one might be given others, and CUDA doesn't change them in a process.
+    A process without GPUs does one task after another, and a model is loaded once. One with GPUs ends with its task:
+    the next one might be given others, and CUDA doesn't change them in a process.
 
     Args:
         name: What Ray's lists call it.
@@ -63,13 +63,12 @@ class Ears:
     """An actor beside whoever has given the work: collects what is told."""
 
     def __init__(self) -> None:
-        self._heard: list[tuple[int, Plain]] = []
+        self._heard: dict[int, list[Plain]] = {}
 
     def hear(self, number: int, said: Plain) -> None:
         """Keep what a piece of work says."""
-        self._heard.append((number, said))
+        self._heard.setdefault(number, []).append(said)
 
-    def heard(self) -> list[tuple[int, Plain]]:
-        """Return what was said since this was asked last."""
-        heard, self._heard = self._heard, []
-        return heard
+    def heard(self, numbers: Sequence[int]) -> list[tuple[int, Plain]]:
+        """Return what some pieces have said since this was asked last."""
+        return [(number, said) for number in numbers for said in self._heard.pop(number, ())]
