@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings are not for a user's screen
 
 PLAIN = ("MINISBLACK", "RGB")
+_INVERTED = "MINISWHITE"
+_BITS = (8, 16, 32, 64)
+_PACKED = 12
 _RPC = 50844
 _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, _RPC)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
@@ -109,7 +112,9 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         pages = chosen(tiff, page)
         first = pages[0]
         frame: Untyped = first.keyframe
-        if frame.photometric.name not in PLAIN or frame.bitspersample not in (8, 16, 32, 64):
+        inverted = colours_of(frame) == _INVERTED
+        if not (is_plain(frame) or (inverted and frame.bitspersample in _BITS)):
+            _check_depth(frame)
             return None
         if len(pages) > 1:
             shapes = " and ".join(" x ".join(map(str, page.shape)) for page in pages[:2])
@@ -125,7 +130,29 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         array = np.moveaxis(array, (rows, columns), (0, 1)).reshape(height, width, -1)
         orientation = frame.tags.get(274)
         array = _upright(array, int(orientation.value) if orientation is not None else 1)
+        if inverted and array.dtype.kind == "u":
+            array = np.invert(array)
     return array[..., 0] if array.shape[2] == 1 else array
+
+
+def colours_of(frame: Untyped) -> str:
+    """Return the kind of a page's colours, as TIFF calls it."""
+    return str(getattr(frame.photometric, "name", frame.photometric))
+
+
+def is_plain(frame: Untyped) -> bool:
+    """Whether a page's values are what they are, in whole bytes."""
+    return colours_of(frame) in PLAIN and frame.bitspersample in _BITS
+
+
+def _check_depth(frame: Untyped) -> None:
+    """Refuse values of which Pillow, which knows more kinds of colours, would leave 8 bits."""
+    bits = frame.bitspersample
+    packed_greys = colours_of(frame) in PLAIN and bits == _PACKED and frame.samplesperpixel == 1
+    if isinstance(bits, tuple) or (bits > 8 and not packed_greys):
+        raise OSError(
+            f"is a TIFF of {colours_of(frame)} in {bits} bits, which can't be read; save it as RGB of 16 bits"
+        )
 
 
 def is_beside(frame: Untyped) -> bool:
