@@ -131,7 +131,7 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         orientation = frame.tags.get(274)
         array = _upright(array, int(orientation.value) if orientation is not None else 1)
         if inverted and array.dtype.kind == "u":
-            array = np.invert(array)
+            np.invert(array, out=array)
     return array[..., 0] if array.shape[2] == 1 else array
 
 
