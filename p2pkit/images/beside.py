@@ -48,7 +48,7 @@ def read_beside(
     Args:
         file: The source's file.
         kinds: The suffixes of the source's file and of the fake's.
-        stored: The source, as stored.
+        stored: The source, as stored: of a file of both images its half.
         images: What the network was trained on.
         size: Height and width of the fake.
     """
@@ -73,7 +73,7 @@ def _alpha(kinds: tuple[str, str], stored: Tensor, images: PairSpec, size: Seque
         images.target.kind == "intensity" and images.target.channels in (1, 3) and kind in (torch.uint8, torch.uint16)
     )
     known = all(kind in _WITH_ALPHA for kind in kinds)
-    if not (transparent and held and known) or images.reading.half != "whole" or stored.is_floating_point():
+    if not (transparent and held and known) or stored.is_floating_point():
         return None
     alpha, opaque = stored[-1:], full_scale(stored)
     if bool((alpha == int(opaque)).all()):

@@ -19,6 +19,15 @@ CODECS: dict[str, type[Codec]] = {"npy": Npy, "exr": Exr, "tiff": Tiff, "picture
 """The formats that p2pkit reads itself, by name; in the order in which they look at how a file begins."""
 _BY_SUFFIX = {suffix: codec() for codec in CODECS.values() for suffix in codec.suffixes}
 _ZIPS = (b"PK\3\4", b"PK\5\6")
+_INSTEAD = {
+    b"version https://git-lfs": "is a pointer of Git LFS in the image's place; `git lfs pull` brings the image",
+    b"<!doctype html": "is a web page, of a download that failed",
+    b"<html": "is a web page, of a download that failed",
+    b"<svg": "is a drawing in SVG; save it as PNG",
+    b"<?xml": "is a text in XML, for instance a drawing in SVG; save it as PNG",
+}
+"""What stands in the place of images, by how it begins."""
+_HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc")
 
 
 def codec_of(suffix: str) -> Codec | None:
@@ -51,6 +60,11 @@ def _decode(file: IO[bytes], indexed: bool) -> NDArray[np.generic]:
     head = head_of(file)
     if head.startswith(_ZIPS):  # zipfile would ask the end, for which an archive's entry is unpacked as a whole
         raise OSError("is an archive, for instance an NPZ; save its array by numpy.save as .npy")
+    if head[4:12] in _HEIC:
+        raise OSError("is HEIC, in which phones save photos; save it as JPEG or PNG")
+    for begin, cause in _INSTEAD.items():
+        if head.lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(begin):
+            raise OSError(cause)
     for codec in (Npy(), Exr(), Tiff()):
         if codec.sniff(head):
             array = codec.decode(file)

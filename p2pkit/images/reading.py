@@ -127,8 +127,7 @@ def read_source(
     image = _of_dimensions(image, images)
     if given == "file" or (given == "auto" and reading.bands and image.shape[0] != images.source.channels):
         image = choose_bands(image, reading.bands)
-    if reading.half != "whole" and (given == "file" or (given == "auto" and _is_pair(image, reading))):
-        image = cut_half(image, reading.half)
+    image = source_part(image, reading, given)
     spec = images.source
     if reading.edges is not None and (given == "file" or (given == "auto" and _is_photo(image))):
         photo = at_depth(images.target, image)
@@ -141,6 +140,23 @@ def read_source(
         spec = replace(spec, channels=spec.channels // (2 * slices_of(images).neighbours + 1))
     spec = at_depth(spec, image)
     return to_network(_resized(conform(image, spec), spec, size)[None], spec)[0]
+
+
+def source_part(image: Tensor, reading: Reading, given: Given = "auto") -> Tensor:
+    """Return what of a file's image a source is made of: of a file of both images one half.
+
+    Args:
+        image: The file's image, as stored.
+        reading: What the data set did to its files.
+        given: What the file is.
+
+    Raises:
+        OSError: It can't be told what it is.
+
+    Shape: (C, H, W) -> (C, H, W) or (C, H, W / 2).
+    """
+    cut = reading.half != "whole" and (given == "file" or (given == "auto" and _is_pair(image, reading)))
+    return cut_half(image, reading.half) if cut else image
 
 
 def slices_of(images: PairSpec) -> Slices:

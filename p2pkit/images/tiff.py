@@ -12,7 +12,7 @@ from pydantic import Field
 from p2pkit.images.codec import MADE_BY, Codec, Tag, Written
 from p2pkit.images.limits import check_size
 from p2pkit.images.lzw import by_libtiff
-from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
+from p2pkit.images.tiff_pages import BITS, PLAIN, check_tiles, chosen, colours_of, is_plain
 from p2pkit.images.tiff_windows import TiffRows
 from p2pkit.types import FileRows
 from p2pkit.untyped import Untyped
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its warnings are not for a user's screen
 
+_INVERTED = "MINISWHITE"
+_PACKED = 12
 _RPC = 50844
 _GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, _RPC)
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
@@ -86,7 +88,9 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         pages = chosen(tiff, page)
         first = pages[0]
         frame: Untyped = first.keyframe
-        if frame.photometric.name not in PLAIN or frame.bitspersample not in (8, 16, 32, 64):
+        inverted = colours_of(frame) == _INVERTED
+        if not (is_plain(frame) or (inverted and frame.bitspersample in BITS)):
+            _check_depth(frame)
             return None
         if len(pages) > 1:
             shapes = " and ".join(" x ".join(map(str, page.shape)) for page in pages[:2])
@@ -102,7 +106,19 @@ def read_tiff(file: Path | IO[bytes], page: int | None = None) -> NDArray[np.gen
         array = np.moveaxis(array, (rows, columns), (0, 1)).reshape(height, width, -1)
         orientation = frame.tags.get(274)
         array = _upright(array, int(orientation.value) if orientation is not None else 1)
+        if inverted and array.dtype.kind == "u":
+            np.invert(array, out=array)
     return array[..., 0] if array.shape[2] == 1 else array
+
+
+def _check_depth(frame: Untyped) -> None:
+    """Refuse values of which Pillow, which knows more kinds of colours, would leave 8 bits."""
+    bits = frame.bitspersample
+    packed_greys = colours_of(frame) in PLAIN and bits == _PACKED and frame.samplesperpixel == 1
+    if isinstance(bits, tuple) or (bits > 8 and not packed_greys):
+        raise OSError(
+            f"is a TIFF of {colours_of(frame)} in {bits} bits, which can't be read; save it as RGB of 16 bits"
+        )
 
 
 def _upright(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:

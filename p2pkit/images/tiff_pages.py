@@ -7,6 +7,7 @@ from p2pkit.untyped import Untyped
 
 PLAIN = ("MINISBLACK", "RGB")
 """Colours that need no other reader."""
+BITS = (8, 16, 32, 64)
 
 
 def chosen(tiff: Untyped, page: int | None) -> list[Untyped]:
@@ -29,4 +30,14 @@ def check_tiles(page: Untyped) -> None:
         OSError: They are of more pixels than an image may have.
     """
     if page.is_tiled:
-        check_size(page.tilelength, page.tilewidth)
+        check_size(page.tiledepth * page.tilelength, page.tilewidth)
+
+
+def colours_of(frame: Untyped) -> str:
+    """Return the kind of a page's colours, as TIFF calls it."""
+    return str(getattr(frame.photometric, "name", frame.photometric))
+
+
+def is_plain(frame: Untyped) -> bool:
+    """Whether a page's values are what they are, in whole bytes."""
+    return colours_of(frame) in PLAIN and frame.bitspersample in BITS

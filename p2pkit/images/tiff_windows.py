@@ -13,7 +13,7 @@ import numpy as np
 
 from p2pkit.images.codec import MADE_BY, Tag
 from p2pkit.images.lzw import by_libtiff
-from p2pkit.images.tiff_pages import PLAIN, check_tiles, chosen
+from p2pkit.images.tiff_pages import check_tiles, chosen, is_plain
 from p2pkit.untyped import Untyped
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class TiffRows:
         series = chosen(self._file, page)
         first: Untyped = series[0].keyframe
         turned = first.tags.get(274) is not None and first.tags[274].value != 1
-        plain = first.photometric.name in PLAIN and first.bitspersample in (8, 16, 32, 64)
-        if len(series) > 1 or turned or not plain or first.imagedepth > 1:
+        if len(series) > 1 or turned or not is_plain(first) or first.imagedepth > 1:
             self._file.close()
             raise OSError("is too large to be read at once, and not of a kind that can be read by rows")
         try:

@@ -15,7 +15,7 @@ from p2pkit.images.beside import Beside, read_beside
 from p2pkit.images.codec import Tag, head_of
 from p2pkit.images.files import read_with_meta
 from p2pkit.images.formats import memory_choice
-from p2pkit.images.reading import Given, read_source
+from p2pkit.images.reading import Given, read_source, source_part
 from p2pkit.images.tiff import read_georeference, rescaled
 from p2pkit.inference.companions import Companions, Input
 from p2pkit.types import PairSpec
@@ -87,9 +87,10 @@ class Sources:
         for file in files:
             if not isinstance(file, Path):
                 file.seek(0)
-        tags = self._tags(files[0], kinds, stored[0], source)
+        part = source_part(stored[0], self.images.reading, given)
+        tags = self._tags(files[0], kinds, part, source) if part.shape == stored[0].shape else []
         shape = source.shape[1:]
-        beside = read_beside(files[0], kinds, stored[0], self.images, shape)
+        beside = read_beside(files[0], kinds, part, self.images, shape)
         kept = shape in (stored[0].shape[1:], (1, *stored[0].shape[1:])) and kinds[0] == kinds[1]
         return Taken(self.companions.read(source, extras or {}, seed), tags, beside, held[0][1] if kept else None)
 
@@ -121,11 +122,11 @@ class Sources:
         return torch.cat(parts)
 
     def _tags(self, file: Path | IO[bytes], kinds: tuple[str, str], stored: Tensor, source: Tensor) -> list[Tag]:
-        """Where on earth the fake of a TIFF lies; a half of a file lies nowhere."""
+        """Where on earth the fake of a TIFF lies."""
         if not set(kinds) <= {".tif", ".tiff"}:
             return []
         tags = read_georeference(file)
-        if not tags or self.images.reading.half != "whole":
+        if not tags:
             return []
         height, width = stored.shape[-2] / source.shape[-2], stored.shape[-1] / source.shape[-1]
         return tags if height == width == 1 else rescaled(tags, height, width)

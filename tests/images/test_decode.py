@@ -41,6 +41,43 @@ def test_compressed_tiffs_keep_their_depth(tmp_path, compression):
     np.testing.assert_array_equal(values(tmp_path / "a.tif"), array)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_where_zero_is_white_it_is_read_as_white(tmp_path, dtype):
+    array = noise(6, 7, dtype=dtype)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="miniswhite")
+    np.testing.assert_array_equal(values(tmp_path / "a.tif")[..., 0], np.iinfo(dtype).max - array)
+
+
+@pytest.mark.parametrize(
+    ("channels", "how"),
+    [
+        (4, {"photometric": "separated"}),
+        (3, {"photometric": "cielab"}),
+        (3, {"photometric": "rgb", "bitspersample": 12}),
+    ],
+)
+def test_what_pillow_would_narrow_is_refused(tmp_path, channels, how):
+    tifffile.imwrite(tmp_path / "a.tif", noise(6, 7, channels) >> 4, **how)
+    with pytest.raises(OSError, match=f"is a TIFF of {how['photometric'].upper()} in 1[26] bits"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "git lfs pull"),
+        (b"\r\n<!DOCTYPE html><title>404</title>", "a web page"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><svg/>", "save it as PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is HEIC"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(500), "not an image"),
+    ],
+)
+def test_what_stands_in_an_images_place_is_named(tmp_path, content, cause):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(OSError, match=cause):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_pages_are_channels_and_smaller_copies_are_not(tmp_path):
     array = noise(5, 32, 32)
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:

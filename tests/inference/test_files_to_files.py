@@ -251,6 +251,24 @@ def test_noise_is_each_images_own(picture):
     assert (replace(model, seed=6).translate(picture) != alone).any()
 
 
+def test_a_drawing_for_a_model_of_files_of_both_images_keeps_its_alpha_and_its_place(tmp_path, picture):
+    alpha = np.arange(13 * 21, dtype=np.uint8).reshape(13, 21, 1)
+    drawn = np.concatenate([picture, alpha], 2)
+    Image.fromarray(drawn).save(tmp_path / "a.png")
+    Image.fromarray(np.concatenate([drawn, drawn[:, ::-1]], 1)).save(tmp_path / "pair.png")
+    place = [(33550, 12, 3, (10.0, 10.0, 0.0), True)]
+    write_tiff(tmp_path / "b.tif", picture, place)
+    write_tiff(tmp_path / "pair.tif", np.concatenate([picture, picture], 1), place)
+    model = translator(half="right", aspect=2 * 21 / 13)
+    made = model.translate_files(
+        [tmp_path / name for name in ("a.png", "pair.png", "b.tif", "pair.tif")], tmp_path / "out"
+    )
+    for file, wanted in zip(made, (alpha, alpha[:, ::-1]), strict=False):
+        with Image.open(file) as fake:
+            np.testing.assert_array_equal(np.asarray(fake)[..., 3:], wanted)
+    assert [[code for code, *_ in read_georeference(file)] for file in made[2:]] == [[33550], []]
+
+
 def test_profile_exif_and_alpha_are_kept(tmp_path, picture):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()

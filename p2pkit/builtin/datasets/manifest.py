@@ -14,6 +14,7 @@ from p2pkit.builtin.datasets.columns import Column, Extras, Mask, Value, columns
 from p2pkit.builtin.datasets.file_pairs import FileDataset, open_pairs
 from p2pkit.builtin.datasets.files import File, FilePart, some
 from p2pkit.builtin.datasets.layouts import HeldOut, Item, Layout, SplitItems, hold_out, read_by
+from p2pkit.builtin.datasets.names import split_of
 from p2pkit.builtin.datasets.sides import (
     Bands,
     FloatRange,
@@ -83,7 +84,7 @@ def _splits(path: Path, held_out: float, extras: dict[str, Column]) -> SplitItem
         raise _blame(error.problems[0].cause, error.problems[0].remedy) from None
     problems = [f"line {line}: {problem}" for line, row in numbered for problem in _problems(path.parent, row)]
     items = [
-        (replace(_item(path.parent, row), extras=own), row.get("split") or "", line)
+        (replace(_item(path.parent, row), extras=own), _split(row), line)
         for (line, row), own in zip(numbered, _beside(extras, len(numbered)), strict=True)
         if not problems
     ]
@@ -109,6 +110,11 @@ def _problems(folder: Path, row: Row) -> Iterator[str]:
     for column in ("split", "name"):
         if not isinstance(row.get(column) or "", str):
             yield f"{column} is not text"
+
+
+def _split(row: Row) -> str:
+    written = (row.get("split") or "").strip()
+    return split_of(written) or written
 
 
 def _doubles(items: list[tuple[Item, str, int]]) -> Iterator[str]:

@@ -17,9 +17,14 @@ _SPELLINGS = {
 _SEPARATORS = "_-. "
 
 
+def split_of(folder: str) -> str | None:
+    """Return the split that a name means, in any case and of several spellings; None where it means none."""
+    return next((split for split, known in _SPELLINGS.items() if folder.casefold() in known), None)
+
+
 def split_folders(tree: Tree, within: str = "") -> dict[str, str]:
     """Return the folder of each split that there is, whatever its case: `valid` and `validation` are `val`."""
-    return _one_of_each((split, folder) for folder in tree.folders(within) if (split := _split_of(folder)))
+    return _one_of_each((split, folder) for folder in tree.folders(within) if (split := split_of(folder)))
 
 
 def split_pairs(tree: Tree, source: str, target: str) -> dict[str, tuple[str, str]]:
@@ -47,9 +52,7 @@ def _joined(tree: Tree, source: str, target: str) -> dict[str, tuple[str, str]]:
         ends = [
             (folder, folder[: -len(name)]) for folder in tree.folders() if folder.casefold().endswith(name.casefold())
         ]
-        return _one_of_each(
-            (split, folder) for folder, start in ends if (split := _split_of(start.rstrip(_SEPARATORS)))
-        )
+        return _one_of_each((split, folder) for folder, start in ends if (split := split_of(start.rstrip(_SEPARATORS))))
 
     first, second = places(source), places(target)
     return {split: (first[split], second[split]) for split in _SPELLINGS if split in first and split in second}
@@ -72,10 +75,6 @@ def in_twos(names: Collection[str]) -> tuple[str, str] | None:
         return None
     first, second = sorted(names)[:2]
     return first, second
-
-
-def _split_of(folder: str) -> str | None:
-    return next((split for split, known in _SPELLINGS.items() if folder.casefold() in known), None)
 
 
 def _one_of_each(found: Iterable[tuple[str, str]]) -> dict[str, str]:

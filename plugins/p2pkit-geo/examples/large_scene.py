@@ -3,8 +3,8 @@
 $ python examples/large_scene.py FOLDER --side 20000
 
 Draws a scene of five bands of 16 bits and its map, and runs p2pkit's commands on them, each in a process of its own:
-`train` on tiles, `translate` of the whole scene, `export`, and `translate` by onnxruntime. Says what each took. Ends with
-exit code 1 where one took more memory than MEMORY, tiles differ by more than SEAM, or the two fakes by more than APART.
+`train` on tiles, `translate` of the whole scene, `export`, and `translate` by onnxruntime. Says what each took. Ends
+with exit code 1 where one took too much MEMORY, tiles differ by more than SEAM, or the two fakes by more than APART.
 """
 
 from __future__ import annotations

@@ -30,6 +30,35 @@ def test_csv_with_splits_and_names(tmp_path, save):
     assert torch.equal(pair.target, torch.from_numpy(save("out/b.png", size=(4, 4))).permute(2, 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        ("a.csv", "source,target\r\nin/ä b.png,out/ä b.png\r\n", "utf-16"),
+        ("a.csv", "Source; Target ;Split\nin/ä b.png;out/ä b.png;Training\n", "utf-8"),
+        ("a.tsv", "source\ttarget\nin/ä b.png\tout/ä b.png\n\n  \t\n", "utf-8"),
+        ("a.csv", "source,target\n~/in/ä b.png,~/out/ä b.png\n", "utf-8"),
+        ("a.csv", "source,target\nin\\ä b.png,out\\ä b.png \n", "utf-8"),
+        ("a.jsonl", '{"source": ["in/a\\u0308 b.png"], "target": "out/a\\u0308 b.png"}\r\n', "utf-8-sig"),
+    ],
+)
+def test_tables_of_other_programs_and_machines_mean_the_same(tmp_path, save, monkeypatch, name, text, encoding):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for file in ("in/ä b.png", "out/ä b.png"):
+        save(file, size=(4, 4))
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    dataset = manifest(path=tmp_path / name, held_out=0)
+    assert dataset.splits == ("train",)
+    (pair,) = dataset.pairs("train")
+    assert pair.name.endswith("in/ä b")
+
+
+def test_a_table_that_is_no_utf_8_and_one_that_is_a_list_say_what_to_do(tmp_path):
+    (tmp_path / "a.csv").write_bytes("source,target\nstraße.png,b.png\n".encode("latin-1"))
+    refuse("byte 18 is no UTF-8", tmp_path / "a.csv")
+    (tmp_path / "a.json").write_text('[{"source": "a.png", "target": "b.png"}]')
+    refuse("is one list", tmp_path / "a.json")
+
+
 def test_json_lines_stack_the_channels_of_several_files(tmp_path, save):
     red, depth, photo = save("x/r.png", channels=3), save("x/d.png", channels=1), save("x/y.png")
     table = rows(tmp_path / "pairs.jsonl", {"source": ["x/r.png", "x/d.png"], "target": "x/y.png"})
