@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         GeneratorNetwork,
         ImageFile,
         ImageSpec,
+        LazyPairs,
         Made,
         Notice,
         Pair,
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         VectorSpec,
         Verdict,
         View,
+        split_of,
     )
     from p2pkit.untyped import Untyped
     from p2pkit.weights.files import Weights, WeightsFile, fill_weights, fingerprint, read_weights
@@ -119,6 +121,7 @@ __all__ = [
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
+    "LazyPairs",
     "Loss",
     "Made",
     "Metric",
@@ -194,6 +197,7 @@ __all__ = [
     "resume",
     "save_program",
     "score",
+    "split_of",
     "stored_type",
     "stretch",
     "suffix_of",
@@ -217,6 +221,7 @@ _CONVERT = ("conform", "resample", "resize", "stored_type", "to_network", "to_pi
 _READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading", "Slices"),
+    *("LazyPairs", "split_of"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
     *("FileReader", "FileRows", "ImageFile", "ReaderChoice"),

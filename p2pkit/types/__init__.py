@@ -19,6 +19,7 @@ from p2pkit.types.images import (
     is_drawn,
     times,
 )
+from p2pkit.types.pairs import LazyPairs, split_of
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
@@ -52,6 +53,7 @@ __all__ = [
     "ImageFile",
     "ImageSpec",
     "Kind",
+    "LazyPairs",
     "Made",
     "Notice",
     "Pair",
@@ -76,5 +78,6 @@ __all__ = [
     "View",
     "is_drawn",
     "short_id",
+    "split_of",
     "times",
 ]
