@@ -18,6 +18,7 @@ from p2pkit_geo import torchgeo_pairs
 from p2pkit_geo.landscapes import write_landscapes
 
 pytest.importorskip("torchgeo.samplers", reason="torchgeo is an extra, and is not installed")
+pytestmark = pytest.mark.filterwarnings("default::PendingDeprecationWarning")  # torchgeo's
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
 

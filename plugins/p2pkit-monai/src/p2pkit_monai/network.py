@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from p2pkit import ComponentError, PairSpec, first_line
 from p2pkit.layers import activation, check_sides
 
+_Transposed = nn.ConvTranspose2d | nn.ConvTranspose3d
+
 
 class MonaiGenerator(nn.Module):
     """A network of MONAI as a generator.
@@ -52,7 +54,8 @@ def generator(name: str, images: PairSpec, multiple: int, final: str, **options:
     least = multiple if max(images.size) > multiple else 2 * multiple
     check_sides(images, name, multiple, least=least)
     channels = {"in_channels": images.source.channels, "out_channels": images.target.channels}
-    return MonaiGenerator(build(name, spatial_dims=images.dims, **channels, **options), final, multiple)
+    network = build(name, spatial_dims=images.dims, **channels, **options)
+    return MonaiGenerator(border_repeated(network), final, multiple)
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -78,3 +81,30 @@ def _built(make: Any, options: dict[str, Any]) -> nn.Module:
             network = make(**options)
         return network.to("meta")
     return network
+
+
+def border_repeated(network: nn.Module) -> nn.Module:
+    """Let what doubles the sides see one more row and column at the far borders: the last ones again.
+
+    Where the kernel is larger than the stride, MONAI adds what is missing by output padding. There half of the kernel
+    finds nothing, and fakes have dashes along two borders until the network has learnt to make up for it.
+
+    Args:
+        network: A network of MONAI, changed in place; its parameters and their names stay.
+    """
+    for layer in network.modules():
+        if isinstance(layer, _Transposed) and any(layer.output_padding):
+            layer.register_forward_pre_hook(_repeat)
+            layer.register_forward_hook(_cut)
+    return network
+
+
+def _repeat(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    maps = given[0]
+    for dim in range(2, maps.ndim):
+        maps = torch.cat([maps, maps.narrow(dim, maps.shape[dim] - 1, 1)], dim)
+    return maps
+
+
+def _cut(layer: _Transposed, given: tuple[Tensor], made: Tensor) -> Tensor:
+    return made[(..., *(slice(-step) for step in layer.stride))]
