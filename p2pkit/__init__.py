@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         GeneratorNetwork,
         ImageFile,
         ImageSpec,
+        LazyPairs,
         Made,
         Notice,
         Pair,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
         View,
         Work,
         WorkExecutor,
+        split_of,
     )
     from p2pkit.untyped import Untyped
     from p2pkit.weights.files import Weights, WeightsFile, fill_weights, fingerprint, read_weights
@@ -126,6 +128,7 @@ __all__ = [
     "ImageSpec",
     "ImportedModel",
     "ImportedNetwork",
+    "LazyPairs",
     "Loss",
     "Made",
     "Metric",
@@ -208,6 +211,7 @@ __all__ = [
     "resume",
     "save_program",
     "score",
+    "split_of",
     "stored_type",
     "stretch",
     "suffix_of",
@@ -232,6 +236,7 @@ _NAMES = ("IMAGE_SUFFIXES", "hashed_share", "is_image_name", "suffix_of", "witho
 _READING = ("choose_bands", "cut_half", "cut_slices", "draw_edges", "painted_colours", "stretch")
 _TYPES = (
     *("DatasetFacts", "Edges", "ImageSpec", "Pair", "PairSpec", "PairStream", "Reading", "Slices"),
+    *("LazyPairs", "split_of"),
     *("GeneratorNetwork", "DiscriminatorNetwork", "GeneratorLoss", "DiscriminatorLoss"),
     *("PairDataset", "PairAugmentation", "PairMetric", "ParameterOptimizer", "RateSchedule", "RunTracker"),
     *("FileReader", "FileRows", "ImageFile", "ReaderChoice"),

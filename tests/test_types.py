@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import inf, nan
 
 import pytest
+import torch
 
+import p2pkit
 from p2pkit import Report
 from p2pkit.types import ParameterCount
 
@@ -47,3 +49,26 @@ def test_each_value_of_a_metric_has_a_gain_of_its_own():
 def test_a_size_says_how_much_is_trained_where_that_is_not_all():
     assert str(ParameterCount(1234, 1234)) == "1,234 parameters"
     assert str(ParameterCount(1234, 1000)) == "1,234 parameters, 1,000 of them trainable"
+
+
+def test_pairs_are_made_when_they_are_asked_for():
+    class Numbers(p2pkit.LazyPairs):
+        def __len__(self):
+            return 3
+
+        def pair(self, index):
+            made.append(index)
+            return p2pkit.Pair(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), str(index))
+
+    made: list[int] = []
+    pairs = Numbers()
+    assert (pairs[-1].name, [pair.name for pair in pairs[1:]], made) == ("2", ["1", "2"], [2, 1, 2])
+    with pytest.raises(IndexError):
+        pairs[3]
+    assert [pair.name for pair in pairs] == ["0", "1", "2"]
+
+
+def test_a_split_that_is_not_there_is_said_with_those_that_are():
+    assert p2pkit.split_of({"train": 1, "val": 2}, "val") == 2
+    with pytest.raises(p2pkit.DataError, match=r"(?s)no split 'test'.*it has train, val"):
+        p2pkit.split_of({"train": 1, "val": 2}, "test")

@@ -19,6 +19,7 @@ from p2pkit.types.images import (
     is_drawn,
     times,
 )
+from p2pkit.types.pairs import LazyPairs, split_of
 from p2pkit.types.protocols import (
     DiscriminatorLoss,
     DiscriminatorNetwork,
@@ -54,6 +55,7 @@ __all__ = [
     "ImageFile",
     "ImageSpec",
     "Kind",
+    "LazyPairs",
     "Made",
     "Notice",
     "Pair",
@@ -82,5 +84,6 @@ __all__ = [
     "WorkExecutor",
     "is_drawn",
     "short_id",
+    "split_of",
     "times",
 ]

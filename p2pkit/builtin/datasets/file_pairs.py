@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, Literal, TypeVar, overload
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,30 +19,11 @@ from p2pkit.builtin.datasets.ranges import Found
 from p2pkit.builtin.datasets.sample import MEND, naming, take_sample
 from p2pkit.builtin.datasets.sides import Derivation, Intensity, Labels
 
-T = TypeVar("T")
 Fit = Literal["exact", "cover", "native"]
 
 
-class LazyPairs(Sequence[Pair]):
-    """A sequence of pairs, each made when it is asked for."""
-
-    @abstractmethod
-    def pair(self, index: int) -> Pair:
-        """Make one pair; `index` is within the length."""
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Return one pair, or a list of several."""
-        if isinstance(index, slice):
-            return [self.pair(i) for i in range(len(self))[index]]
-        return self.pair(range(len(self))[index])
-
-
 @dataclass(frozen=True)
-class FilePairs(LazyPairs):
+class FilePairs(p2pkit.LazyPairs):
     """The pairs of one split.
 
     Args:
@@ -126,7 +106,7 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        return FilePairs(known(self.items, split), self.spec, self.derive, self.fit)
+        return FilePairs(p2pkit.split_of(self.items, split), self.spec, self.derive, self.fit)
 
     def faults(self, split: str) -> list[p2pkit.Problem]:
         """List the files of a split that are missing or empty, without reading them.
@@ -134,7 +114,7 @@ class FileDataset:
         Raises:
             p2pkit.DataError: There is no such split.
         """
-        files = dict.fromkeys(part.file for item in known(self.items, split) for part in item.parts)
+        files = dict.fromkeys(part.file for item in p2pkit.split_of(self.items, split) for part in item.parts)
         causes = ((file, file.fault()) for file in files)
         return [p2pkit.Problem(str(file), cause, MEND) for file, cause in causes if cause]
 
@@ -150,7 +130,7 @@ class FileDataset:
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec} {self.derive}".encode())
-        for item in known(self.items, split):
+        for item in p2pkit.split_of(self.items, split):
             parts = (f"{part.half} {part.file.name} {part.file.stamp()}{_read_by(part)}" for part in item.parts)
             beside = (f"{name} {each}" for name, each in sorted(item.extras.items()) if not isinstance(each, FilePart))
             facts.update("\n".join((item.name, *parts, *beside)).encode("utf-8", "surrogateescape"))
@@ -222,18 +202,6 @@ def _images(found: Sequence[Found]) -> list[Tensor]:
 
 
 _KEPT = {".tif": ".tif", ".tiff": ".tif", ".npy": ".npy", ".exr": ".exr"}
-
-
-def known(items: Mapping[str, T], split: str) -> T:
-    """Return what belongs to a split, or raise `p2pkit.DataError`.
-
-    Args:
-        items: What belongs to each split.
-        split: The split that is asked for.
-    """
-    if split in items:
-        return items[split]
-    raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(items)}"))
 
 
 def _load(

@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 from torch import Tensor
 
-from p2pkit import ImageSpec, Pair, PairSpec
-from p2pkit.builtin.datasets.file_pairs import LazyPairs, known
+from p2pkit import ImageSpec, LazyPairs, Pair, PairSpec, split_of
 from p2pkit.builtin.datasets.sides import Side
 
 Point = tuple[float, float]
@@ -86,7 +85,7 @@ class ShapesDataset:
 
     def pairs(self, split: str) -> Shapes:
         """Return the pairs of a split."""
-        return Shapes(split, known(self.counts, split), self.spec.height, self.spec.width, self.seed)
+        return Shapes(split, split_of(self.counts, split), self.spec.height, self.spec.width, self.seed)
 
     def at(self, height: int, width: int) -> ShapesDataset:
         """Return the same drawings at another size."""

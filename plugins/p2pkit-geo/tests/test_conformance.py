@@ -27,8 +27,12 @@ class Stripes:
         return {"image": torch.full((3, 16, 16), index / 10), "mask": torch.full((1, 16, 16), 1 - index / 10)}
 
 
-sys.modules.setdefault("torchgeo", ModuleType("torchgeo"))
-sys.modules.setdefault("torchgeo.datasets", ModuleType("torchgeo.datasets")).Stripes = Stripes  # type: ignore[attr-defined]
+try:
+    import torchgeo.datasets as _torchgeo
+except ImportError:
+    sys.modules["torchgeo"] = ModuleType("torchgeo")
+    sys.modules["torchgeo.datasets"] = _torchgeo = ModuleType("torchgeo.datasets")
+_torchgeo.Stripes = Stripes
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="p2pkit-geo-")
 _DICE = np.random.default_rng(0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import p2pkit
 import pytest
 import torch
 
-from p2pkit_geo import as_pairs, torchgeo_pairs
+from p2pkit_geo import Chips, as_pairs, torchgeo_pairs
 
 
 class LandCover:
@@ -48,6 +49,29 @@ def test_samples_are_pairs(installed):
     assert [pair.name for pair in dataset.pairs("train")[1:]] == ["000001", "000002"]
 
 
+def test_one_thread_at_a_time_asks_for_samples():
+    class Alone(LandCover):
+        busy = False
+
+        def __getitem__(self, index):
+            assert not self.busy
+            self.busy = True
+            time.sleep(0.01)
+            self.busy = False
+            return super().__getitem__(index)
+
+    pairs = as_pairs({"train": Alone(count=8)}, source_range=(0, 9000), target_classes=9).pairs("train")
+    with ThreadPoolExecutor(4) as pool:
+        assert [pair.name for pair in pool.map(pairs.__getitem__, range(8))] == [f"{n:06}" for n in range(8)]
+
+
+def test_samples_by_place_are_samples_by_number():
+    by_place = {place: {"image": torch.full((1, 4, 4), number / 4)} for number, place in enumerate("abc")}
+    chips = Chips(by_place, iter("cab"))
+    assert [float(chips[index]["image"].max()) for index in range(len(chips))] == [0.5, 0.0, 0.25]
+    assert chips[1:].places == ("a", "b")
+
+
 def test_the_map_may_be_the_source():
     dataset = as_pairs({"train": LandCover()}, source="mask", target="image", source_classes=3, target_range=(0, 3000))
     assert (dataset.spec.source.kind, dataset.spec.target.channels, dataset.spec.height) == ("labels", 4, 12)
@@ -72,13 +96,3 @@ def test_torchgeo_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(p2pkit.ComponentError, match="torchgeo can't be imported") as caught:
         torchgeo_pairs(name="LandCoverAI")
     assert caught.value.remedy == "pip install 'p2pkit-geo[torchgeo]'"
-
-
-def test_torchgeo_s_own_data_sets_have_this_form():
-    try:
-        importlib.metadata.version("torchgeo")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("torchgeo is an extra, and is not installed")
-    import torchgeo.datasets as datasets
-
-    assert {"__getitem__", "__len__"} <= set(dir(datasets.NonGeoDataset))

@@ -127,6 +127,7 @@ def diffusers_unet(
     2**(levels - 1).
     Source: Ho et al. 2020, arXiv:2006.11239, appendix B.
     """
+    _check(images, "diffusers_unet", channels, norm_groups)
     if any(each % head_width for each in _deepest(channels, attention_levels)):
         raise ComponentError(
             f"heads of {head_width} channels do not divide those of {channels}", parameter="head_width"
@@ -184,6 +185,7 @@ def diffusers_attention_unet(
     2**(levels - 1).
     Source: Rombach et al. 2022, arXiv:2112.10752, section 3.3.
     """
+    _check(images, "diffusers_attention_unet", channels, norm_groups)
     if any(each % heads for each in (channels[-1], *_deepest(channels, attention_levels))):
         raise ComponentError(f"{heads} heads do not divide the channels of {channels}", parameter="heads")
     unet = _unet(
@@ -206,15 +208,9 @@ def _unet(
     groups: int,
     **own: Any,
 ) -> Any:
-    """Make one of diffusers' U-Nets, whose deepest levels are blocks that attend.
-
-    Raises:
-        ComponentError: Sides or channels can't be divided as is asked for.
-    """
-    levels = len(channels)
-    check_sides(images, name, 2 ** (levels - 1), parameter="channels", instead="take fewer levels")
-    check_groups(channels, groups)
-    blocks = [attending if level >= levels - attention_levels else "" for level in range(levels)]
+    """Make one of diffusers' U-Nets, whose deepest levels are blocks that attend."""
+    plain = max(0, len(channels) - attention_levels)
+    blocks = [""] * plain + [attending] * (len(channels) - plain)
     return made(
         name,
         in_channels=images.source.channels,
@@ -225,6 +221,11 @@ def _unet(
         norm_num_groups=groups,
         **own,
     )
+
+
+def _check(images: PairSpec, name: str, channels: tuple[int, ...], groups: int) -> None:
+    check_sides(images, name, 2 ** (len(channels) - 1), parameter="channels", instead="take fewer levels")
+    check_groups(channels, groups)
 
 
 def _deepest(channels: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import p2pkit
 
 from p2pkit_geo.reader import GeoTiff
-from p2pkit_geo.samples import SampleDataset, as_pairs, torchgeo_pairs
+from p2pkit_geo.samples import Chips, SampleDataset, as_pairs, torchgeo_pairs
 from p2pkit_geo.tiles import geo_tiles
 
 P2PKIT_PLUGIN_API = 2
 
-__all__ = ["GeoTiff", "SampleDataset", "as_pairs", "geo_tiles", "torchgeo_pairs"]
+__all__ = ["Chips", "GeoTiff", "SampleDataset", "as_pairs", "geo_tiles", "torchgeo_pairs"]
 
 
 @p2pkit.hookimpl

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -56,10 +57,10 @@ def landscape(seed: int, side: int) -> tuple[NDArray[np.float32], NDArray[np.uin
 def _cover(dice: np.random.Generator, side: int) -> NDArray[np.intp]:
     """Say for each pixel what is there."""
     rows, columns = np.indices((side, side))
-    fields = max(8, side * side // 1500)
+    fields = max(8, side * side // 4000)
     places = dice.uniform(0, side, (fields, 2))
     crops = dice.integers(_FIRST_CROP, len(_COVERS), fields)
-    bend = 6 * _smooth(dice, side, 25)
+    bend = 2 * _smooth(dice, side, 25)
     nearest, least = np.zeros((side, side), int), np.full((side, side), np.inf)
     for number, (row, column) in enumerate(places):  # one field at a time: all at once would fill the memory
         apart = np.abs(rows + bend - row) + 0.6 * np.abs(columns - bend - column)
@@ -91,7 +92,9 @@ def write_landscapes(root: Path, side: int = 1024) -> None:
     """
     for seed, folder, length in ((0, root, side), (1, root / "elsewhere", side // 2)):
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = zip(("radar", "optical"), landscape(seed, length), (RADAR, CAMERA), strict=True)
+        radar, camera = landscape(seed, length)
+        pictures: tuple[tuple[str, NDArray[Any], tuple[str, ...]], ...]
+        pictures = (("radar", radar, RADAR), ("optical", camera, CAMERA))
         for name, values, bands in pictures:
             place = rasterio.Affine(10, 0, 500_000 + seed * 20_000, 0, -10, 5_400_000)
             shape = {"count": len(values), "height": length, "width": length, "dtype": values.dtype.name}

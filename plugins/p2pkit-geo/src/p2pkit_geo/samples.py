@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, overload
 
 import p2pkit
 import torch
-from p2pkit import ImageSpec, Pair, PairSpec
+from p2pkit import ImageSpec, LazyPairs, Pair, PairSpec, split_of
 from pydantic import Field
 from torch import Tensor
 
@@ -65,7 +65,7 @@ class Chips(Sequence[Mapping[str, Any]]):
 
 
 @dataclass(frozen=True)
-class SamplePairs(Sequence[Pair]):
+class SamplePairs(LazyPairs):
     """The pairs of one split, each made when it is asked for."""
 
     samples: Samples = field(repr=False)
@@ -75,29 +75,24 @@ class SamplePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Return one pair, or a list of several; `DataError` names a sample that can't be used."""
-        numbers = range(len(self))
-        return [self._pair(n) for n in numbers[index]] if isinstance(index, slice) else self._pair(numbers[index])
-
-    def _pair(self, number: int) -> Pair:
+    def pair(self, index: int) -> Pair:
+        """Return one pair; `DataError` names a sample that can't be used."""
         with _ONE_AT_A_TIME:
-            sample = self.samples[number]
+            sample = self.samples[index]
         specs = (self.spec.source, self.spec.target)
         try:
             source, target = (_image(sample, *side, self.spec) for side in zip(self.keys, specs, strict=True))
         except OSError as error:
-            raise p2pkit.DataError(p2pkit.Problem(f"sample {number}", str(error))) from None
-        return Pair(source, target, f"{number:06}")
+            raise p2pkit.DataError(p2pkit.Problem(f"sample {index}", str(error))) from None
+        return Pair(source, target, f"{index:06}")
 
 
 def _image(sample: Mapping[str, Any], key: str, spec: ImageSpec, images: PairSpec) -> Tensor:
-    image = p2pkit.conform(_stored(sample, key, labels=spec.kind == "labels"), spec)
-    return p2pkit.resize(image, images.height, images.width, nearest=spec.kind == "labels")
+    labels, wanted = spec.kind == "labels", p2pkit.stored_type(spec)
+    image = _stored(sample, key, labels=labels)
+    if image.is_floating_point() and not wanted.is_floating_point:  # torchgeo makes floats of bytes
+        image = image.round().clamp(spec.low, spec.high).to(wanted)
+    return p2pkit.resize(p2pkit.conform(image, spec), images.height, images.width, nearest=labels)
 
 
 def _stored(sample: Mapping[str, Any], key: str, *, labels: bool) -> Tensor:
@@ -134,10 +129,7 @@ class SampleDataset:
 
     def pairs(self, split: str) -> SamplePairs:
         """Return the pairs of a split; `DataError` where there is no such split."""
-        if split not in self.samples:
-            known = ", ".join(self.samples)
-            raise p2pkit.DataError(p2pkit.Problem("", f"the data has no split {split!r}", f"it has {known}"))
-        return SamplePairs(self.samples[split], self.keys, self.spec)
+        return SamplePairs(split_of(self.samples, split), self.keys, self.spec)
 
     def at(self, height: int, width: int) -> SampleDataset:
         """Return the same data at another size."""

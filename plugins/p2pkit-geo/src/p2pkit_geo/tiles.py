@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, overload
+from typing import Annotated
 
 import numpy as np
 import p2pkit
 import torch
 from numpy.typing import NDArray
-from p2pkit import ImageSpec, Pair, PairSpec
+from p2pkit import ImageSpec, LazyPairs, Pair, PairSpec, split_of
 from pydantic import Field
 from torch import Tensor
 
@@ -26,7 +26,7 @@ VALID = "valid"
 
 
 @dataclass(frozen=True)
-class TilePairs(Sequence[Pair]):
+class TilePairs(LazyPairs):
     """The pairs of one split, read when they are asked for."""
 
     tiles: tuple[Tile, ...]
@@ -36,19 +36,9 @@ class TilePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.tiles)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Read one pair, or a list of several; `DataError` names a raster that can't be read."""
-        return (
-            [self._pair(tile) for tile in self.tiles[index]]
-            if isinstance(index, slice)
-            else self._pair(self.tiles[index])
-        )
-
-    def _pair(self, tile: Tile) -> Pair:
+    def pair(self, index: int) -> Pair:
+        """Read one pair; `DataError` names a raster that can't be read."""
+        tile = self.tiles[index]
         source = self._image(tile, tile.scene.source, self.counting.source, self.spec.source)
         target = self._image(tile, tile.scene.target, self.counting.target, self.spec.target)
         extras = {}
@@ -100,7 +90,7 @@ class TileDataset:
 
     def pairs(self, split: str) -> TilePairs:
         """Return the pairs of a split, scene by scene; `DataError` where there is no such split."""
-        return TilePairs(self._of(split), self.spec, self.counting)
+        return TilePairs(split_of(self.tiles, split), self.spec, self.counting)
 
     def at(self, height: int, width: int) -> TileDataset:
         """Return the same data at another size."""
@@ -109,19 +99,12 @@ class TileDataset:
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the rasters, the tiles and the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec} {self.counting}".encode())
-        tiles = self._of(split)
+        tiles = split_of(self.tiles, split)
         for path in dict.fromkeys(path for tile in tiles for path in tile.scene.files):
             stamp = path.stat()
             facts.update(f"{path.name} {stamp.st_size} {stamp.st_mtime_ns}\n".encode())
         facts.update("\n".join(f"{tile.name} {tile.side}" for tile in tiles).encode())
         return facts.hexdigest()[:12]
-
-    def _of(self, split: str) -> tuple[Tile, ...]:
-        if split in self.tiles:
-            return self.tiles[split]
-        raise p2pkit.DataError(
-            p2pkit.Problem("", f"the data has no split {split!r}", f"it has {', '.join(self.tiles)}")
-        )
 
 
 def geo_tiles(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal, overload
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
 
 import p2pkit
-from p2pkit import ImageSpec, Pair, PairSpec, Slices
+from p2pkit import ImageSpec, LazyPairs, Pair, PairSpec, Slices
 from p2pkit_monai.files import Item, read_volume
 from p2pkit_monai.volumes import HeldOut, Patients, Root, Side, Source, Target, conformed, image_spec
 from p2pkit_monai.windows import SourceWindow, TargetWindow
@@ -21,7 +20,7 @@ _AIR = 0.05
 
 
 @dataclass(frozen=True)
-class SlicePairs(Sequence[Pair]):
+class SlicePairs(LazyPairs):
     """Slices of one split, cut when they are asked for."""
 
     patients: Patients
@@ -33,14 +32,8 @@ class SlicePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.places)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Read one pair, or a list of several; `DataError` names a file that can't be used."""
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def pair(self, index: int) -> Pair:
+        """Read one pair; `DataError` names a file that can't be used."""
         item, place = self.places[index]
         source, target = self.patients.read(item)
         sources = p2pkit.cut_slices(source, self.cut, [place])[0]

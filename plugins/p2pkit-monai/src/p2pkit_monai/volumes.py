@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, overload
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
 import p2pkit
-from p2pkit import ComponentError, DataError, ImageSpec, Pair, PairSpec, Problem, Reading
+from p2pkit import ComponentError, DataError, ImageSpec, LazyPairs, Pair, PairSpec, Problem, Reading, split_of
 from p2pkit_monai.files import Item, find, read_volume
 from p2pkit_monai.windows import SourceWindow, TargetWindow, Window, ends
 
@@ -78,9 +78,7 @@ class Patients:
 
     def of(self, split: str) -> tuple[Item, ...]:
         """Return a split's patients; `DataError` where there is no such split."""
-        if split in self.items:
-            return self.items[split]
-        raise DataError(Problem("", f"the data has no split {split!r}", f"it has {', '.join(self.items)}"))
+        return split_of(self.items, split)
 
     def fingerprint(self, split: str, *facts: object) -> str:
         """Return a text that changes with a split's files, and with what else settles the pairs."""
@@ -110,7 +108,7 @@ def image_spec(channels: int, window: Window) -> ImageSpec:
 
 
 @dataclass(frozen=True)
-class VolumePairs(Sequence[Pair]):
+class VolumePairs(LazyPairs):
     """The whole volumes of one split, read when they are asked for; at their own size where `size` is None."""
 
     patients: Patients
@@ -121,14 +119,8 @@ class VolumePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.items)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Read one pair, or a list of several; `DataError` names a file that can't be used."""
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def pair(self, index: int) -> Pair:
+        """Read one pair; `DataError` names a file that can't be used."""
         item = self.items[index]
         sides = zip(self.patients.read(item), (self.spec.source, self.spec.target), strict=True)
         source, target = (conformed(volume, spec, item) for volume, spec in sides)

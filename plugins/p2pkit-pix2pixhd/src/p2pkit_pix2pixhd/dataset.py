@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, overload
+from typing import Annotated
 
 import p2pkit
-from p2pkit import DataError, ImageSpec, Pair, PairSpec, Problem
+from p2pkit import DataError, ImageSpec, LazyPairs, Pair, PairSpec, Problem, split_of
 from pydantic import Field
 from torch import Tensor
 
@@ -22,7 +22,7 @@ _PLACE = "path below root with {split} (train, val, test) and {name}; * is the r
 
 
 @dataclass(frozen=True)
-class EdgePairs(Sequence[Pair]):
+class EdgePairs(LazyPairs):
     """The pairs of one split, read when they are asked for."""
 
     items: tuple[Item, ...]
@@ -32,17 +32,9 @@ class EdgePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.items)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        """Read one pair, or a list of several; `DataError` names a file that can't be used."""
-        if isinstance(index, slice):
-            return [self._pair(item) for item in self.items[index]]
-        return self._pair(self.items[index])
-
-    def _pair(self, item: Item) -> Pair:
+    def pair(self, index: int) -> Pair:
+        """Read one pair; `DataError` names a file that can't be used."""
+        item = self.items[index]
         size = self.spec.height, self.spec.width
         with _naming(item.labels):
             labels = p2pkit.conform(_read(item.labels), ImageSpec(self.classes, kind="labels"))
@@ -78,7 +70,7 @@ class EdgeDataset:
 
     def pairs(self, split: str) -> EdgePairs:
         """Return the pairs of a split, sorted by name; `DataError` where there is no such split."""
-        return EdgePairs(self._of(split), self.spec, self.classes)
+        return EdgePairs(split_of(self.items, split), self.spec, self.classes)
 
     def at(self, height: int, width: int) -> EdgeDataset:
         """Return the same data at another size."""
@@ -87,15 +79,10 @@ class EdgeDataset:
     def fingerprint(self, split: str) -> str:
         """Return a text that changes with the files' names, sizes and times, and with the parameters."""
         facts = hashlib.sha256(f"{split} {self.spec}".encode())
-        for item in self._of(split):
+        for item in split_of(self.items, split):
             stamps = [file.stat() for file in (item.labels, item.instances, item.target)]
             facts.update(f"{item.name} {[(stamp.st_size, stamp.st_mtime_ns) for stamp in stamps]}\n".encode())
         return facts.hexdigest()[:12]
-
-    def _of(self, split: str) -> tuple[Item, ...]:
-        if split in self.items:
-            return self.items[split]
-        raise DataError(Problem("", f"the data has no split {split!r}", f"it has {', '.join(self.items)}"))
 
 
 def labels_with_edges(
