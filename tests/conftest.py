@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -110,18 +112,29 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def python() -> Python:
+def python(request: pytest.FixtureRequest) -> Python:
     """Run code in a process of its own, from a folder and with packages put before those of this environment."""
 
-    def run(code: str, folder: Path, *packages: Path) -> str:
+    def run(code: str, folder: Path, *packages: Path, warm: bool = False) -> str:
         path = os.pathsep.join([*map(str, packages), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.strip(os.pathsep)}
         command = [sys.executable, "-c", textwrap.dedent(code)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        real = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
+        done = (request.getfixturevalue("warm").run if warm else real)(command, cwd=folder, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """`subprocess.Popen` for processes that need not import, as the server that forks them has: warm_python.py."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    server = runpy.run_path(str(Path(__file__).with_name("warm_python.py")))["server"]
+    with server(shared / "warm") as process:
+        yield process
 
 
 class SmallDisk:
