@@ -178,8 +178,9 @@ class _Leaving:
 
     def leave(self) -> None:
         if self.status is not None:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if not stream.closed:
+                    stream.flush()
             os._exit(self.status & 0xFF)
 
 
