@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
+import gc
 import importlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -36,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let conformance try components there too, unless it is told where by an option of its own."""
+    gc.disable()  # until all is imported, which stays
     if config.option.device != "cpu" and getattr(config.option, "p2pkit_device", None) is None:
         config.option.p2pkit_device = config.option.device
 
@@ -45,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none is left over when all others are done."""
     long = {item.path for item in items for mark in item.iter_markers() if mark.name in ("slow", "phantom", "browser")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Let Python never look through what is imported for garbage again: half a million objects, half a second."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -121,14 +132,15 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def python() -> Python:
+def python(request: pytest.FixtureRequest) -> Python:
     """Run code in a process of its own, from a folder and with packages put before those of this environment."""
 
-    def run(code: str, folder: Path, *packages: Path) -> str:
+    def run(code: str, folder: Path, *packages: Path, warm: bool = False) -> str:
         path = os.pathsep.join([*map(str, packages), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.strip(os.pathsep)}
         command = [sys.executable, "-c", textwrap.dedent(code)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        real = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
+        done = (request.getfixturevalue("warm").run if warm else real)(command, cwd=folder, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -189,6 +201,22 @@ def p2pkit_generators():
 def marking() -> Callable[[Path], str]:
     """The code of a plugin that makes a file when it is imported."""
     return lambda marker: MARKING.format(marker=str(marker))
+
+
+@pytest.fixture(scope="session")
+def warm_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """`warm` in an environment of its own, which has a name."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    server = runpy.run_path(str(Path(__file__).with_name("warm_python.py")))["server"]
+    with contextlib.ExitStack() as servers:
+        yield lambda name, environment: servers.enter_context(server(shared / name, environment))
+
+
+@pytest.fixture(scope="session")
+def warm(warm_in: Callable[..., Any]) -> Any:
+    """`subprocess.Popen` for processes that need not import, as the server that forks them has: warm_python.py."""
+    return warm_in("warm", dict(os.environ))
 
 
 class SmallDisk:

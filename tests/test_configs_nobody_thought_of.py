@@ -90,7 +90,7 @@ def test_valid_configs_resolve_or_fail_at_check(quiet, tmp_path_factory, changes
     try_out(quiet, changes, tmp_path_factory.getbasetemp() / "any")
 
 
-LONG = [pytest.param(100, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.long)]
+LONG = [pytest.param(50, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.long)]
 
 
 @pytest.mark.parametrize("count", LONG)

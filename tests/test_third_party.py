@@ -104,7 +104,7 @@ def site(tmp_path_factory):
 
 
 def test_it_is_found_and_listed(site, python, tmp_path):
-    state, origin, version, error, names = json.loads(python(LIST, tmp_path, site))
+    state, origin, version, error, names = json.loads(python(LIST, tmp_path, site, warm=True))
     assert (state, origin, version, error) == ("loaded", "acme-networks", "3.1", "")
     assert {"pointwise", "acme:pointwise"} <= set(names)
     assert (tmp_path / "imported").exists()
@@ -112,14 +112,14 @@ def test_it_is_found_and_listed(site, python, tmp_path):
 
 def test_it_is_used_in_a_run(site, python, tmp_path):
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}")
-    step, score = json.loads(python(TRAIN, tmp_path, site).splitlines()[-1])
+    step, score = json.loads(python(TRAIN, tmp_path, site, warm=True).splitlines()[-1])
     assert step == 2
     assert 0 < score < 2
 
 
 def test_blocked_it_is_not_even_imported(site, python, tmp_path):
     (tmp_path / "registry.yaml").write_text("plugins: {block: [acme]}")
-    state, _, version, error, names = json.loads(python(LIST, tmp_path, site))
+    state, _, version, error, names = json.loads(python(LIST, tmp_path, site, warm=True))
     assert (state, version, error) == ("blocked", "3.1", "")
     assert "pointwise" not in names
     assert not (tmp_path / "imported").exists()

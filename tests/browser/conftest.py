@@ -82,7 +82,7 @@ def config(tiny: dict) -> dict:
 
 
 @pytest.fixture(scope="session")
-def swept(tiny, tmp_path_factory, _new_store) -> Swept:
+def swept(tiny, tmp_path_factory, _new_store, warm) -> Swept:
     """The sweep `weights`, recorded by a process of its own."""
     planned = _planned(tmp_path_factory.mktemp("swept"))
     shutil.copy2(_new_store, planned.folder / "mlflow.db")
@@ -90,14 +90,7 @@ def swept(tiny, tmp_path_factory, _new_store) -> Swept:
     axes = [f"losses.l1.weight={','.join(map(str, planned.weights))}"]
     axes = ["losses.gan.weight=0,1", *axes] if len(planned.keys) > 1 else axes
     sweep = ["sweep", "run.yaml", *axes, "--seeds", "2", "--name", "weights", "-q"]
-    done = subprocess.run(
-        [sys.executable, "-m", "p2pkit", *sweep],
-        cwd=planned.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run([sys.executable, "-m", "p2pkit", *sweep], cwd=planned.folder, env=environment())
     assert done.returncode == 0, done.stderr
     assert "mlflow   p2pkit ui runs/weights" in done.stdout
     return planned
@@ -108,13 +101,13 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def ui(swept) -> Iterator[str]:
+def ui(swept, warm) -> Iterator[str]:
     """The address that `p2pkit ui weights` prints, while it runs; what it says and leaves is looked at in the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "p2pkit", "ui", "weights", "--no-browser", "--port", str(port)]
-    process = subprocess.Popen(
+    process = warm(
         command, cwd=swept.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:

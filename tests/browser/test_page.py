@@ -17,6 +17,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,10 +51,10 @@ def run(tiny, tmp_path_factory) -> Path:
 
 
 @contextmanager
-def served(run: Path) -> Iterator[str]:
+def served(run: Path, warm: Any) -> Iterator[str]:
     """The address of a server of a run by two names."""
     command = [sys.executable, "-m", "p2pkit", "serve", f"one={run}", f"two={run}", "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=run.parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm(command, cwd=run.parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -86,7 +87,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def static(run: Path) -> Iterator[str]:
+def static(run: Path, _: Any) -> Iterator[str]:
     """The address of a folder that holds the page and the run, by two names, as programs."""
     folder = run.parent / "static"
     with pytest.MonkeyPatch.context() as patch:
@@ -107,7 +108,7 @@ def laid(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=[served, static], ids=["served", "static"])
-def page(request, run, tmp_path_factory):
+def page(request, run, tmp_path_factory, warm):
     """Chromium on the page; it keeps what it is given in a folder, has a camera, and may ask nobody else."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
@@ -126,7 +127,7 @@ def page(request, run, tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     saved = tmp_path_factory.mktemp("saved")
     options.add_experimental_option("prefs", {"download.default_directory": str(saved)})
-    with request.param(run) as address:
+    with request.param(run, warm) as address:
         browser = Chrome(options=options, service=Service(driver))
         try:
             browser.saved, browser.address = saved, address

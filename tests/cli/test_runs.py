@@ -148,11 +148,11 @@ def test_quiet_shows_no_progress_but_warnings_and_what_came_of_the_run_a_line_ea
     assert "nothing was trained; give the run more: -s schedule.epochs=N" in again.err
 
 
-def test_a_signal_saves_and_leaves(tmp_path, tiny):
+def test_a_signal_saves_and_leaves(tmp_path, tiny, warm):
     """From outside, as a shell or a scheduler does it."""
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     command = [sys.executable, "-m", "p2pkit", "train", tiny, "-s", "schedule.epochs=100000", "-s", "tracking.name=a"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "runs" / "a" / "run.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -213,11 +214,11 @@ def test_termination_counts_as_an_interrupt() -> None:
 
 
 @pytest.mark.slow
-def test_it_serves_until_interrupted(mlflow_here: Path) -> None:
+def test_it_serves_until_interrupted(mlflow_here: Path, warm: Any) -> None:
     recorded("faces")
     options = f"port={free_port()}, open_browser=False, report=lambda address: print(address, flush=True)"
     code = f"from p2pkit.mlflow_ui import server; server.serve({options})"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     address = process.stdout.readline().strip()
     base, _, page = address.partition("/#/")

@@ -87,12 +87,11 @@ def test_none_failed_and_no_two_share_a_name(everything):
     assert {plugin.origin for plugin in everything.plugins.found} >= set(FOLDERS)
 
 
-@pytest.mark.timeout(1200)  # a training of each, beside other tests
-def test_every_component_takes_a_step(everything, tmp_path):
-    trained = []
-    for component in everything.plugins.components:
-        if component.plugin == "p2pkit" or component.name in NEEDS_FILES or component.kind == "executor":
-            continue  # executors do the work of sweeps and translations, which their own tests give them
+@pytest.fixture
+def take_a_step(everything, tmp_path):
+    """Train a step with a component."""
+
+    def train(component):
         used = {"use": component.full_name, "params": PARAMETERS.get(component.name, {})}
         config = {
             "dataset": {"use": "shapes", "params": {"size": 64, "count": 4}},
@@ -112,7 +111,28 @@ def test_every_component_takes_a_step(everything, tmp_path):
         else:
             assert component.kind in config, f"say here how to train with a {component.kind}"
             config[component.kind] = used
-        run = p2pkit.train(config, registry=everything)
-        assert run.step == 1
-        trained.append(component.name)
-    assert set(PARAMETERS) <= set(trained)
+        assert p2pkit.train(config, registry=everything).step == 1
+
+    return train
+
+
+@pytest.fixture
+def trainable(everything):
+    """The components that need no files; executors do the work of sweeps and translations, which their own tests give."""
+    found = [component for component in everything.plugins.components if component.plugin != "p2pkit"]
+    return [component for component in found if component.name not in NEEDS_FILES and component.kind != "executor"]
+
+
+@pytest.mark.timeout(1200)  # some trainings, beside other tests
+def test_a_component_of_each_plugin_and_kind_takes_a_step(trainable, take_a_step):
+    """The others do so in the tests of their own plugins, and here at night."""
+    assert set(PARAMETERS) <= {component.name for component in trainable}
+    for component in {(component.plugin, component.kind): component for component in reversed(trainable)}.values():
+        take_a_step(component)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_every_component_takes_a_step(trainable, take_a_step):
+    for component in trainable:
+        take_a_step(component)

@@ -58,7 +58,7 @@ def site(projects, tmp_path_factory) -> Path:
 def test_all_are_found_and_their_examples_train(projects, site, python, tmp_path):
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     examples = json.dumps([str(folder / "example.yaml") for folder in projects.values()])
-    states, trained = json.loads(python(TRAIN % examples, tmp_path, site).splitlines()[-1])
+    states, trained = json.loads(python(TRAIN % examples, tmp_path, site, warm=True).splitlines()[-1])
     assert {kind: states[f"acme_{kind}"] for kind in KIND_NAMES} == {kind: ["loaded", ""] for kind in KIND_NAMES}
     for kind, folder in projects.items():
         step, metrics, config = trained[str(folder / "example.yaml")]

@@ -15,10 +15,10 @@ from p2pkit.errors import P2pkitError
 from p2pkit.serving.server import Listener
 
 
-def test_the_command_serves_until_it_is_told_to_end(run, tmp_path):
+def test_the_command_serves_until_it_is_told_to_end(run, tmp_path, warm):
     (tmp_path / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
     command = [sys.executable, "-m", "p2pkit", "serve", f"mine={run.folder}", "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()

@@ -32,7 +32,7 @@ CONFIG = {
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, warm):
     """Start `p2pkit sweep` in a folder where MLflow has no part."""
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(CONFIG))
     started = []
@@ -42,7 +42,7 @@ def start(tmp_path):
         (folder / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")
         command = [sys.executable, "-m", "p2pkit", "sweep", *arguments, "-q"]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=folder, **options))
+        started.append(warm(command, cwd=folder, **options))
         return started[-1]
 
     yield start

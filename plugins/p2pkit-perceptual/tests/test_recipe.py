@@ -60,5 +60,5 @@ def test_every_loss_alone_teaches_a_generator(here, random_weights):
         term = {"losses": {name: {"use": f"perceptual:{name}", "weight": 10, **loss}}}
         config = {key: value for key, value in SMALL.items() if "." not in key and key != "schedule"} | term
         config["optimizers"] = {"generator": {"lr": 5e-3}}
-        first, last = (p2pkit.train(config, schedule={"steps": steps}).report.metrics["l1"] for steps in (1, 20))
+        first, last = (p2pkit.train(config, schedule={"steps": steps}).report.metrics["l1"] for steps in (1, 10))
         assert last < first, name

@@ -145,7 +145,10 @@ def test_encoders_that_do_not_fit(name, encoder, reason, build):
     assert raised.value.remedy
 
 
-@pytest.mark.parametrize("encoder", ["tu-swin_tiny_patch4_window7_224", "mit_b0", "mobileone_s0", "vgg11"])
+SLOW_TO_BUILD = pytest.param("mobileone_s0", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("encoder", ["tu-swin_tiny_patch4_window7_224", "mit_b0", SLOW_TO_BUILD, "vgg11"])
 def test_encoders_of_other_families(encoder, build, spec):
     images = spec(64, 96, source=1)
     with torch.device("meta"):

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -102,8 +101,8 @@ def points() -> Callable[..., Counter]:
 class Server:
     """`mlflow server` as a process group that can be killed, frozen and started anew."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, start_process: Callable[..., Any]) -> None:
+        self.folder, self.start_process = folder, start_process
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -116,7 +115,7 @@ class Server:
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         environment.pop("MLFLOW_TRACKING_URI", None)
         with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = self.start_process(
                 command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         for _ in range(600):
@@ -135,11 +134,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, _new_store: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, _new_store: Path, warm: Any) -> Iterator[Server]:
     """A server that answers, and must do so again after each test."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy2(_new_store, folder / "mlflow.db")
-    running = Server(folder)
+    running = Server(folder, warm)
     yield running
     running.kill()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,10 @@ resume("runs/tiny", registry=names) if sys.argv[1] == "resume" else p2pkit.train
 """
 
 
-def process(what: str, *plugins: str) -> int:
-    return subprocess.run([sys.executable, "-c", CODE, what, *plugins], check=False, timeout=600).returncode
+@pytest.fixture
+def process(warm: Any) -> Callable[..., int]:
+    """Train or resume in another process, and return how it ended."""
+    return lambda what, *plugins: warm.run([sys.executable, "-c", CODE, what, *plugins]).returncode
 
 
 def histories(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -65,7 +67,7 @@ def histories(folder: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_histories_of_a_run_killed_twice_equal_those_of_an_uninterrupted_one(
-    mlflow_here: Path, tiny: dict[str, Any], registry: Registry
+    mlflow_here: Path, tiny: dict[str, Any], registry: Registry, process: Callable[..., int]
 ) -> None:
     config = {
         **tiny,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -108,8 +107,8 @@ write_shards(shapes(size=8, count=400), Path("out"), splits=("train",), per_shar
 """
 
 
-def test_a_killed_run_leaves_no_half_that_looks_whole(tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, check=False, capture_output=True)
+def test_a_killed_run_leaves_no_half_that_looks_whole(tmp_path, warm):
+    done = warm.run([sys.executable, "-c", KILLED], cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
     assert not list(tmp_path.rglob("shards.json"))

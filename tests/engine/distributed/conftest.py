@@ -6,7 +6,7 @@ import copy
 import os
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,30 +17,31 @@ DEEDS = Path(__file__).with_name("deeds.py")
 
 
 @pytest.fixture(scope="module")
-def torchrun():
+def torchrun(warm):
     """Run a command by torchrun in two processes, and leave none behind, whatever happens."""
-    mark = f"p2pkit-test-{os.getpid()}-{time.monotonic_ns()}"
-    environment = {**os.environ, "P2PKIT_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    pipes = set()
 
     def left():
+        """Those who can still write where torchrun and its processes write their errors."""
         found = []
         for process in psutil.process_iter():
-            try:
-                if process.environ().get("P2PKIT_TEST_MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+            with suppress(OSError):  # gone meanwhile, or not ours
+                if os.stat(f"/proc/{process.pid}/fd/2").st_ino in pipes:
                     found.append(process)
-            except psutil.Error:  # gone meanwhile, or not ours
-                continue
         return found
 
     def start(folder, *command, how=("--standalone", "--nproc-per-node", "2"), **variables):
         engine = [sys.executable, "-m", "torch.distributed.run", *map(str, how)]
-        return subprocess.Popen(
+        process = warm(
             [*engine, *map(str, command)],
             cwd=folder,
             env={**environment, **variables},
             text=True,
             stderr=subprocess.PIPE,
         )
+        pipes.add(os.fstat(process.stderr.fileno()).st_ino)
+        return process
 
     def finish(process, timeout=150):
         _, said = process.communicate(timeout=timeout)
