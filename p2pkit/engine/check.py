@@ -19,7 +19,7 @@ from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line, of_the_
 from p2pkit.extras.calling import moved_along
 from p2pkit.types import PairDataset, PairMetric, PairSpec, optional, times
 from p2pkit.types.images import RESERVED
-from p2pkit.untyped import Made
+from p2pkit.untyped import Made, Untyped
 
 
 def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
@@ -110,7 +110,12 @@ def _check_count(plan: Plan, dataset: PairDataset, problems: list[Problem]) -> N
         return
     most = max(phase.updates.groups for phase in plan.phases)
     wanted = plan.config.engine.batch * plan.config.engine.accumulate * world().count * most
-    count = len(dataset.pairs("train"))
+    pairs: Untyped = dataset.pairs("train")
+    if not hasattr(pairs, "__len__"):
+        cause = f"its pairs('train') is a {type(pairs).__name__}, which has no length"
+        problems.append(Problem("dataset", cause, "return a list, another sequence, or a p2pkit.PairStream"))
+        return
+    count = len(pairs)
     if count < wanted:
         cause = f"one update takes {wanted} pairs, and there are {count} to train on"
         problems.append(Problem("engine.batch", cause, "lower engine.batch or engine.accumulate"))

@@ -210,3 +210,13 @@ def test_a_data_set_that_does_not_come_in_the_size_that_is_asked_for(checked, mo
     monkeypatch.setattr(ShapesDataset, "at", lambda self, height, width: self)
     with pytest.raises(ConfigError, match=r"dataset: its at\(20, 20\) gives a data set whose spec says \(16, 16\)"):
         checked(augment=[{"use": "jitter_crop", "params": {"load": 20}}])
+
+
+def test_pairs_that_have_no_length(checked, monkeypatch):
+    from p2pkit.builtin.datasets.shapes import ShapesDataset
+
+    pairs = ShapesDataset.pairs
+    monkeypatch.setattr(ShapesDataset, "pairs", lambda self, split: (pair for pair in pairs(self, split)))
+    found = problems(checked)
+    assert list(found) == ["dataset"]
+    assert "its pairs('train') is a generator, which has no length" in found["dataset"]

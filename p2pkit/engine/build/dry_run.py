@@ -14,6 +14,7 @@ from p2pkit.config import Part, Plan
 from p2pkit.config.model import OptimizerConfig
 from p2pkit.config.phases import Phase
 from p2pkit.engine.build.init_from import initial_problems
+from p2pkit.engine.build.meta import trial_device
 from p2pkit.engine.build.optimizer import frozen_problems, learned_losses, make_optimizer, optimizer_of_losses
 from p2pkit.engine.distributed.world import world
 from p2pkit.engine.step.objective import Objective, PlayerName, Term
@@ -68,7 +69,7 @@ class DryRun:
         self.errors: list[BaseException] = []
         self.adversarial = False
         self._remedy = _OF_VOLUMES if images.dims > 2 else ""
-        with torch.device(device), torch.random.fork_rng(devices=[]):
+        with trial_device(device), torch.random.fork_rng(devices=[]):
             generator = self._network(plan.generator, images, training=training) if plan.generator else None
             losses = [(name, part, self._built(part, images)) for name, part in plan.losses.items()]
             terms = [Term(name, part, loss) for name, part, loss in losses if loss is not None]

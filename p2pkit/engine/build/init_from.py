@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 import yaml
 from torch import nn
 
 from p2pkit.config import Plan
+from p2pkit.engine.build.meta import trial_device
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.storage.checkpoint import Shape, load_discriminator, load_generator, read_config, tensor_shapes
 from p2pkit.engine.storage.find import find_checkpoint
@@ -70,7 +70,7 @@ def resume_problems(checked: ValidatedRun, checkpoint: Path) -> list[Problem]:
     ):
         if part is None:
             continue
-        with torch.device("meta"):
+        with trial_device():
             matches = state_dict_matches(there, part.build(checked.spec))
         if not matches:
             problems += _changed(key, before[key], part.resolved())

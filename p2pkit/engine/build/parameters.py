@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from p2pkit.config import Part
+from p2pkit.engine.build.meta import trial_device
 from p2pkit.errors import ConfigError
 from p2pkit.types import PairSpec, ParameterCount
 
@@ -20,7 +20,7 @@ def count_parameters(network: nn.Module) -> ParameterCount:
 def count_parameters_on_meta(part: Part, images: PairSpec) -> ParameterCount:
     """Return the size of a network without allocating it, where it can be built so."""
     try:
-        with torch.device("meta"):
+        with trial_device():
             return count_parameters(part.build(images))
     except ConfigError:  # a network that asks tensors for their values
         return count_parameters(part.build(images))
