@@ -144,7 +144,7 @@ def test_translating_beside_one_after_another(registry):
     assert max(row["largest_difference"] for row in measured["rows"]) <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_translating_by_another_runtime_beside_torch(registry):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")

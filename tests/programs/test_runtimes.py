@@ -22,7 +22,7 @@ def test_a_runtime_that_is_not_there_is_named_with_how_to_get_it(monkeypatch):
 
 @pytest.mark.parametrize(("program", "runtime"), [("openvino", "onnxruntime"), ("onnx", "torch")])
 def test_a_runtime_does_not_read_every_format(monkeypatch, program, runtime):
-    monkeypatch.setattr("p2pkit.programs.runtimes.known_runtime", lambda name: None)
+    monkeypatch.setattr("p2pkit.programs.runtimes.known_runtime", lambda name: name)
     with pytest.raises(ModelError, match=rf"{runtime} does not read out/model, which is {program}(?s:.)*openvino"):
         runner(program, Path("out/model"), runtime)
 
