@@ -15,8 +15,12 @@ _NOT_COMPARED = ("engine.seed", "engine.log_every", "evaluate.", "checkpoint.", 
 
 
 def compared(flat: Settings) -> dict[str, Json]:
-    """Return the keys by which runs are compared: how they are measured, watched and saved is left out."""
-    return {key: value for key, value in flat.items() if not key.startswith(_NOT_COMPARED)}
+    """Return the keys by which runs are compared: how they are measured, watched and saved is left out.
+
+    So is what follows from the number of processes where the pairs of an update are set.
+    """
+    follows = ("engine.accumulate",) if flat.get("engine.global_batch") else ()
+    return {key: value for key, value in flat.items() if not key.startswith((*_NOT_COMPARED, *follows))}
 
 
 def with_absent_terms(settings: Sequence[Settings]) -> list[dict[str, Json]]:

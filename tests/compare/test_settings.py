@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pkit.compare.settings import differing, label, short_names, title, with_absent_terms
+from p2pkit.compare.settings import compared, differing, label, short_names, title, with_absent_terms
 
 
 def test_only_what_differs_is_named():
@@ -10,6 +10,12 @@ def test_only_what_differs_is_named():
     assert differing([first, {**first, "losses.l1.weight": 10}]) == (("losses.l1.weight",), ())
     assert differing([first, first]) == ((), ())
     assert differing([first, {**first, "engine.clip": 1}]) == (("engine.clip",), ())
+
+
+def test_what_follows_from_the_processes_is_left_out():
+    spread = {"engine.accumulate": 2, "engine.global_batch": 8, "engine.seed": 1}
+    assert compared(spread) == {"engine.global_batch": 8}
+    assert compared({**spread, "engine.global_batch": None}) == {"engine.accumulate": 2, "engine.global_batch": None}
 
 
 def test_a_component_s_name_stands_for_its_parameters():

@@ -170,9 +170,9 @@ class Mirror:
                 place.remove(f"{room}/{path.name}")
                 for file, stream in held.items():
                     self._put(place, f"{room}/{path.name}/{file}", stream)
-                for file in (self.folder / CONFIG, *self.folder.glob(NOTES)):
-                    with file.open("rb") as stream:
-                        self._put(place, file.name, stream)
+                for beside in (self.folder / CONFIG, *self.folder.glob(NOTES)):
+                    with beside.open("rb") as stream:
+                        self._put(place, beside.name, stream)
         kept = {step_of(each) for each in checkpoints(path.parent)}
         for step in place.steps(room, whole=False):
             if step not in kept:
