@@ -326,7 +326,9 @@ def test_a_tiff_of_several_images_is_read_by_the_one_that_is_named(tmp_path):
     second = p2pkit.read_image(tmp_path / "a.tif", reader=p2pkit.ReaderChoice("tiff", {"page": 1}))
     assert (second.shape, int(second.max())) == ((1, 6, 6), 6)
     reading = p2pkit.Reading(reader=p2pkit.ReaderChoice("tiff", {"page": 1}))
-    sources = Sources(p2pkit.PairSpec(p2pkit.ImageSpec(1), p2pkit.ImageSpec(1), 6, 6, reading), Companions({}, frozenset(), 1))
+    sources = Sources(
+        p2pkit.PairSpec(p2pkit.ImageSpec(1), p2pkit.ImageSpec(1), 6, 6, reading), Companions({}, frozenset(), 1)
+    )
     sent = sources.read([io.BytesIO((tmp_path / "a.tif").read_bytes())], (".tif", ".png"))
     assert sent.source.planes.shape == (1, 6, 6)
     with pytest.raises(OSError, match="holds 2 images, from 0 to 1, and none of number 2"):
