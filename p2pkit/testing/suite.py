@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -179,6 +179,7 @@ def conformance(
     examples: Examples | None = None,
     device: str | None = None,
     files: Sequence[str | Path] = (),
+    long: Collection[str] = (),
 ) -> type:
     """Make a test class with one test for each component of a plugin and each rule for its kind.
 
@@ -189,6 +190,8 @@ def conformance(
             of several has each of them tried.
         device: Where components are tried; by default the CPU, and a GPU for the rules that need one.
         files: One-file plugins to load.
+        long: Components by name whose tests get pytest's marker `long`, all that build them, or as `NAME-RULE` one of
+            them; your pytest's config has to declare the marker.
 
     Returns:
         The class; its name has to begin with `Test` for pytest to find it.
@@ -201,7 +204,7 @@ def conformance(
         def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
             """Load the plugin when tests are collected, and not before."""
             asked = metafunc.config.getoption("p2pkit_device", default=None)
-            metafunc.parametrize("case", _pytest_cases(replace(suite, device=asked) if asked else suite))
+            metafunc.parametrize("case", _pytest_cases(replace(suite, device=asked) if asked else suite, long))
 
         def test_rule(self, case: Callable[[], None]) -> None:
             """Apply one rule to one component."""
@@ -212,7 +215,7 @@ def conformance(
     return TestConformance
 
 
-def _pytest_cases(suite: Suite) -> list[Untyped]:
+def _pytest_cases(suite: Suite, long: Collection[str]) -> list[Untyped]:
     """Return a function for each case, as pytest wants it: with a reason to skip, or a sentence and no traceback."""
     import pytest
 
@@ -230,6 +233,10 @@ def _pytest_cases(suite: Suite) -> list[Untyped]:
 
         return apply
 
+    def marks(case: Case) -> list[pytest.MarkDecorator]:
+        name, rule = case.subject.name, case.rule
+        return [pytest.mark.long] if (name in long and rule.builds) or f"{name}-{rule.name}" in long else []
+
     def failed(sentence: str) -> Callable[[], None]:
         return lambda: pytest.fail(sentence, pytrace=False)
 
@@ -239,7 +246,7 @@ def _pytest_cases(suite: Suite) -> list[Untyped]:
     except P2pkitError as error:
         broken, cases = [str(error)], []
     loads = [pytest.param(failed(sentence), id=f"plugin-{suite.plugin}-loads") for sentence in broken]
-    return loads + [pytest.param(applied(case), id=str(case)) for case in cases]
+    return loads + [pytest.param(applied(case), id=str(case), marks=marks(case)) for case in cases]
 
 
 def run(

@@ -55,6 +55,8 @@ TESTS = """
     TestGood = conformance("good", files=["good.py"])
     TestBad = conformance("bad", files=["bad.py"])
     TestCrash = conformance("crash", files=["crash.py"])
+    TestDay = conformance("good", files=["good.py"], long=["distance"])
+    TestMost = conformance("bad", files=["bad.py"], long=["distance-right_sign"])
     TestLost = conformance("lost", files=["lost.py"])
     TestUnknown = conformance("acne", files=["good.py"])
 """
@@ -67,7 +69,7 @@ def tested(tmp_path_factory):
     for name, code in (("good", GOOD), ("bad", BAD), ("crash", GOOD.replace(".abs()", ".nonsense()"))):
         (folder / f"{name}.py").write_text(code)
     (folder / "test_all.py").write_text(textwrap.dedent(TESTS))
-    options = ["-p", "no:cacheprovider", "-v", "--p2pkit-device", "cpu"]
+    options = ["-p", "no:cacheprovider", "-v", "--p2pkit-device", "cpu", "-m", "not long"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -83,6 +85,13 @@ def test_one_test_for_each_component_and_rule(tested):
     assert outcomes["loss-distance-right_sign"] == "PASSED"
     assert set(outcomes.values()) == {"PASSED", "SKIPPED"}
     assert len(outcomes) >= 16
+
+
+def test_what_is_for_a_night_has_a_marker(tested):
+    whole, day, most = (set(dict(outcomes_of(tested, name))) for name in ("TestGood", "TestDay", "TestMost"))
+    assert "loss-distance-docstring" in day
+    assert "loss-distance-builds" in whole - day
+    assert whole - most == {"loss-distance-right_sign"}
 
 
 def test_the_device_that_was_asked_for_is_the_only_one(tested):

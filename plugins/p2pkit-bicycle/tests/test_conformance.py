@@ -11,4 +11,5 @@ TestBicycle = conformance(
         "bicycle_patch": {"width": 4, "layers": 2},
         "bicycle": {"encoder_width": 4, "halvings": 3, "judge_width": 4, "judge_layers": 2},
     },
+    long=("bicycle_unet-compile", "bicycle_patch-compile"),  # test_networks.py compiles the generator
 )

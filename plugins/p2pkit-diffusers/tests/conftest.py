@@ -11,19 +11,6 @@ import p2pkit_diffusers
 SMALL = {"channels": (8, 16), "layers": 1, "norm_groups": 4}
 
 
-QUICK = ("name", "docstring", "shape_section", "source_section", "typed", "described", "defaults", "schema", "builds")
-COMPUTING = ("gradients", "state_dict", "meta", "uses_source", "range", "pairs_apart")
-
-
-def pytest_collection_modifyitems(items):
-    """Of the rules that compute, one network keeps all, the latent model some, and the others are for a night."""
-    for item in (item for item in items if item.name.startswith("test_rule[")):
-        _, name, rule = item.callspec.id.split("-", 2)
-        tried = {"diffusers_unet": rule != "compile", "diffusers_latent": rule in QUICK + COMPUTING}
-        if not tried.get(name, rule in QUICK):
-            item.add_marker(pytest.mark.long)
-
-
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

@@ -18,4 +18,5 @@ TestDiffusers = conformance(
         "diffusers_attention_unet": {**SMALL, "heads": 2, "tokens": 2, "token_width": 6, "condition": "z"},
         "diffusers_latent": {"model": str(save_tiny(FOLDER.name)), "rank": 2, "vae_rank": 2, "tokens": 2},
     },
+    long=("diffusers_attention_unet", "diffusers_latent", "diffusers_unet-compile"),  # one keeps all rules in each run
 )

@@ -11,21 +11,6 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from p2pkit.registry import load_registry
 
-WHOLE = ("monai_unet", "monai_patch")
-"""The networks that keep every rule of p2pkit in each run but `compile`, which takes long: one of each kind."""
-DECLARED = (
-    *("name", "docstring", "shape_section", "source_section", "typed", "described", "defaults", "schema"),
-    *("loads_twice", "imports"),
-)
-
-
-def pytest_collection_modifyitems(items):
-    """Of the others look at what they declare: further tests build and run them, in two and three dimensions."""
-    for item in (item for item in items if item.name.startswith("test_rule[")):
-        _, name, rule = item.callspec.id.split("-", 2)
-        if name.startswith("monai_") and (name not in WHOLE or rule == "compile") and rule not in DECLARED:
-            item.add_marker(pytest.mark.long)
-
 
 @pytest.fixture(autouse=True)
 def _seeded():

@@ -27,6 +27,8 @@ SMALL = {
     "monai_multiscale": {"width": 4, "layers": 1},
 }
 
+LONG = (*SMALL.keys() - {"monai_unet", "monai_patch"}, "monai_unet-compile", "monai_patch-compile")
+"""Of both kinds one network keeps all rules in each run; further tests run the others, in two and three dimensions."""
 _FOLDER = tempfile.TemporaryDirectory(prefix="p2pkit-monai-")
 write_phantoms(Path(_FOLDER.name), 12, (12, 10, 8))
 
@@ -37,6 +39,7 @@ TestMonai = conformance(
         "volume_slices": {"root": _FOLDER.name, "neighbours": 1, "target_window": "ct"},
         "volumes": {"root": _FOLDER.name, "target_window": [0, 400]},
     },
+    long=LONG,
 )
 
 OFFERS = {offer.name: offer for offer in (*p2pkit_monai.p2pkit_generators(), *p2pkit_monai.p2pkit_discriminators())}

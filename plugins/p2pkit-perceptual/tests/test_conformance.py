@@ -35,4 +35,5 @@ TestPerceptual = conformance(
         "lpips": {"network": "alexnet", "weights": weights("alexnet")},
         "dists": {"weights": weights("vgg16")},
     },
+    long=("lpips", "dists"),  # they compare features as `vgg` does, and are held against published values
 )

@@ -28,4 +28,5 @@ TestPix2PixHD = conformance(
         "pix2pixhd_local": {"width": 4, "halvings": 2, "blocks": 2, "local_blocks": 2},
         "labels_with_edges": {"root": _FOLDER.name, "classes": 4},
     },
+    long=("pix2pixhd_global", "pix2pixhd_local-compile"),  # which is inside of the local one
 )

@@ -20,21 +20,6 @@ SMALL = {
     "smp_dpt": {"channels": 32, "encoder": "tu-test_vit"},
 }
 
-WHOLE = ("smp_unet", "smp_dpt")
-"""The architectures that keep every rule of p2pkit in each run: one of convolutions, one of attention."""
-DECLARED = (
-    *("name", "docstring", "shape_section", "source_section", "typed", "described", "defaults", "schema"),
-    *("loads_twice", "imports"),
-)
-
-
-def pytest_collection_modifyitems(items):
-    """Of the others look at what they declare: one class makes all nine, which test_generators.py builds and runs."""
-    for item in (item for item in items if item.name.startswith("test_rule[")):
-        _, name, rule = item.callspec.id.split("-", 2)
-        if name in SMALL and name not in WHOLE and rule not in DECLARED:
-            item.add_marker(pytest.mark.slow)
-
 
 @pytest.fixture(autouse=True)
 def _seeded():

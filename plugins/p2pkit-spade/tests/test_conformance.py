@@ -17,4 +17,5 @@ TestSpade = conformance(
         "discriminator/oasis": {"width": 4, "halvings": 3, **PLAIN},
         "style": {"width": 2, "side": 16},
     },
+    long=("spade-compile", "oasis-compile"),
 )

@@ -3,4 +3,4 @@
 from p2pkit.testing import conformance
 
 NAMES = ("attention_unet", "residual_unet", "unet_plus_plus", "unet_3_plus")
-TestUNets = conformance("unets", examples={name: {"depth": 3, "width": 4} for name in NAMES})
+TestUNets = conformance("unets", examples={name: {"depth": 3, "width": 4} for name in NAMES}, long=NAMES[1:])
