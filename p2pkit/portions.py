@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -12,8 +13,9 @@ from pathlib import Path
 from p2pkit.config import load_config, resolve
 from p2pkit.config.executor import EXECUTOR, split_overrides
 from p2pkit.engine.storage.find import find_checkpoint
-from p2pkit.errors import ConfigError, Problem
+from p2pkit.errors import ConfigError, DataError, Problem
 from p2pkit.executing import perform_all
+from p2pkit.inference.addresses import StandIns, is_address
 from p2pkit.inference.exported import is_exported
 from p2pkit.inference.flow import Translated
 from p2pkit.inference.jobs import Job
@@ -77,15 +79,15 @@ def translate_on(
     overrides: Plain | None = None,
     progress: bool = False,
     **options: Untyped,
-) -> list[Path]:
+) -> list[Path | str]:
     """Translate files and folders where an executor says; the fakes are those that one process would make.
 
     Args:
         part: Where.
         translator: The model as it is loaded here, which says what it takes and makes.
         model: Its name, as for `load`; the workers have to reach it, and all files, by the same paths.
-        inputs: Files and folders.
-        output: The folder that fakes are written to, or the file, if there is one input.
+        inputs: Files and folders, or their addresses: `s3://bucket/folder`.
+        output: The folder that fakes are written to, or its address; or the file, if there is one input.
         device: Where each worker computes.
         registry: The names in force.
         overrides: Keys to change, as for `load`.
@@ -98,12 +100,21 @@ def translate_on(
     Raises:
         DataError: As for `Translator.translate_files`; or a portion was lost, and given up.
     """
-    jobs = translator.jobs(inputs, output, **{key: value for key, value in options.items() if key in _WHICH})
     place = Path(fetch_model(model))
     way: dict[str, Json] = {"model": str((place if is_exported(place) else find_checkpoint(place)).absolute())}
     way |= {"device": device, "registry": names_in_force(registry).plain(), "overrides": overrides or {}}
+    which = {key: value for key, value in options.items() if key in _WHICH}
     how = {key: value for key, value in options.items() if key not in _WHICH}
-    return _translated(part, jobs, way, how, reporter(progress)).files(len(jobs))
+    with tempfile.TemporaryDirectory(prefix="p2pkit-") as folder:
+        stand_ins = StandIns(Path(folder))
+        try:
+            sources = [stand_ins.mirror(str(each)) if is_address(each) else each for each in inputs]
+            fakes = stand_ins.mirror(str(output), needed=False) if is_address(output) else output
+            jobs = translator.jobs(sources, fakes, **which)
+            made = _translated(part, jobs, {**way, "stand_ins": folder}, how, reporter(progress)).files(len(jobs))
+        except DataError as error:
+            raise DataError(map(stand_ins.said, error.problems)) from None
+        return [stand_ins.address(path) or path for path in made]
 
 
 def _translated(part: ExecutorPart, jobs: Sequence[Job], way: Plain, how: Plain, shown: ProgressReporter) -> Translated:
@@ -139,7 +150,15 @@ def _portion(files: int, workers: int, batch: int) -> int:
 
 
 def translate_portion(
-    tell: Tell, *, model: str, device: str, registry: Plain, overrides: Plain, how: Plain, jobs: Sequence[Plain]
+    tell: Tell,
+    *,
+    model: str,
+    device: str,
+    registry: Plain,
+    overrides: Plain,
+    stand_ins: str,
+    how: Plain,
+    jobs: Sequence[Plain],
 ) -> dict[str, Json]:
     """Translate some files: the work of an executor. A process that is given several portions loads its model once.
 
@@ -149,6 +168,7 @@ def translate_portion(
         device: Where to compute.
         registry: The names in force, as plain data.
         overrides: Keys to change, as for `load`.
+        stand_ins: The folder in which paths stand for addresses.
         how: Options of `Translator.translate_files` that say how.
         jobs: Which files become which.
 
@@ -160,9 +180,8 @@ def translate_portion(
         {key: value for key, value in how.items() if (key in _TILES) is wanted} for wanted in (True, False)
     )
     translator = replace(translator.tiled(**tiles), note=lambda text: tell({"note": text}))
-    done = translator.translate_jobs(
-        [*map(Job.from_plain, jobs)], report=lambda done, _: tell({"done": done}), **reading
-    )
+    with StandIns(Path(stand_ins)).at_hand([*map(Job.from_plain, jobs)]) as (here, sent):
+        done = sent(translator.translate_jobs(here, report=lambda done, _: tell({"done": done}), **reading))
     return {"written": [*map(str, done.written)], "problems": [*map(asdict, done.problems)]}
 
 

@@ -86,3 +86,55 @@ def test_overrides_say_where_work_runs_and_what_the_model_is_told(registry):
     assert split_executor({"evaluate.dropout": "on"}, registry) == (None, others)
     with pytest.raises(p2pkit.ConfigError, match="local has no parameter 'process'"):
         split_executor({"executor.params.process": 2}, registry)
+
+
+LOCAL = {"executor.use": "local", "executor.params.processes": 1}
+
+
+@pytest.fixture
+def stored(files):
+    """Put the files to addresses in this process's memory; return the store."""
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    store.put(str(files), "/case/in", recursive=True)
+    yield store
+    store.rm("/case", recursive=True)
+
+
+def test_files_at_addresses_are_fetched_and_sent(model, files, stored, registry, tmp_path):
+    with pytest.raises(p2pkit.DataError):
+        model.translate_files(files, tmp_path / "one")
+    part, _ = split_executor(LOCAL, registry, "cpu")
+    given = {"device": "cpu", "registry": registry}
+    with pytest.raises(p2pkit.DataError) as caught:
+        translate_on(part, model, "demo", ["memory://case/in"], "memory://case/in/fakes", **given)
+    assert [problem.path for problem in caught.value.problems] == ["memory://case/in/bad.png", ""]
+    made = {path.removeprefix("/case/in/fakes/"): stored.cat(path) for path in stored.find("/case/in/fakes")}
+    assert made == contents(tmp_path / "one")
+    stored.rm("/case/in/bad.png")
+    with pytest.raises(p2pkit.DataError, match=r"memory://case/in/fakes/0.png: exists"):
+        translate_on(part, model, "demo", ["memory://case/in"], "memory://case/in/fakes", **given)
+    stored.rm("/case/in/fakes/deep/1.png")
+    address = (tmp_path / "one").as_uri()
+    again = translate_on(
+        part, model, "demo", ["memory://case/in"], "memory://case/in/fakes", skip_existing=True, **given
+    )
+    assert again == ["memory://case/in/fakes/deep/1.png"]
+    assert translate_on(part, model, "demo", [f"{address}/0.png"], tmp_path / "two", **given) == [
+        tmp_path / "two" / "0.png"
+    ]
+
+
+def test_addresses_that_can_t_be(model, files, stored, registry):
+    part, _ = split_executor(LOCAL, registry, "cpu")
+    for address, why in (
+        ("memory://case/none", "there is no such file or folder"),
+        ("nowhere://case", "can't be looked at"),
+        ("memory://case/../in", "leads upward"),
+    ):
+        with pytest.raises(p2pkit.DataError, match=why) as caught:
+            translate_on(part, model, "demo", [address], "memory://case/out", registry=registry)
+        assert caught.value.problems[0].path == address
+    with pytest.raises(p2pkit.DataError, match=r"would overwrite its own source memory://case/in/0\.png"):
+        translate_on(part, model, "demo", ["memory://case/in/0.png"], "memory://case/in", registry=registry)

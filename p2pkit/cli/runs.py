@@ -126,18 +126,22 @@ def evaluate(
 def translate(
     model: Model,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="Folder for the fakes; for one image the file to write, or - for stdout."),
+        str,
+        typer.Option(
+            "--output", "-o", help="Folder for the fakes, or its address; for one image the file, or - for stdout."
+        ),
     ],
     inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[IN...]", help="Images, folders of images, or tables of sources; - for stdin."),
+        list[str] | None,
+        typer.Argument(
+            metavar="[IN...]", help="Images, folders of images, or addresses of such; tables of sources; - for stdin."
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Translate this part of the run's own data instead.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", metavar="FILE", help="A table of sources, as one of IN.")
+        str | None, typer.Option("--manifest", metavar="FILE", help="A table of sources, as one of IN.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images of one forward pass.")] = 8,
     size: Annotated[
@@ -181,13 +185,15 @@ def translate(
 ) -> None:
     """Translate images by a trained generator; only sources are needed."""
     from p2pkit import translation
+    from p2pkit.inference.addresses import is_address
     from p2pkit.portions import split_executor, translate_on, without_precision
 
     files = [*(inputs or ()), *([manifest] if manifest else ())]
     if bool(files) == (split is not None):
         raise typer.BadParameter("give images, folders or tables, or else --split NAME")
     names = registry(registry_file, plugin, trust)
-    part, changes = split_executor({**placed(on), **overrides(set_)}, names, device)
+    here = placed("local") | {"executor.params.processes": 1} if any(map(is_address, (output, *files))) else {}
+    part, changes = split_executor({**(placed(on) or here), **overrides(set_)}, names, device)
     changes |= {
         key: value for key, value in {"engine.seed": seed, "engine.precision": precision}.items() if value is not None
     }
@@ -197,13 +203,13 @@ def translate(
     if split is not None and (samples > 1 or vary):
         raise typer.BadParameter("is for files, and not for --split", param_hint="--vary" if vary else "--samples")
     if part is not None and (split is not None or _STREAM in (output, *files)):
-        raise typer.BadParameter("is for files that are written to a folder", param_hint="--on")
+        raise typer.BadParameter("executors and addresses are for files, which are written as such", param_hint="--on")
     if split is not None:
         own: dict[str, Json] = {"device": device, "registry": names, "progress": not quiet, "options": options}
-        written = translation.translate_split(model, split, output, **own, **changes)
+        count = len(translation.translate_split(model, split, output, **own, **changes))
     else:
-        here = (device, changes) if part is None else ("cpu", without_precision(changes))
-        translator = translation.load(model, device=here[0], registry=names, **here[1])
+        look = (device, changes) if part is None else ("cpu", without_precision(changes))
+        translator = translation.load(model, device=look[0], registry=names, **look[1])
         trained = (translator.images.height, translator.images.width)
         options |= {"size": trained if size == "trained" else _size(size), "given": given}
         options |= {"tile": tile, "overlap": overlap, "samples": samples, "vary": vary, "extras": _beside(beside or ())}
@@ -211,23 +217,23 @@ def translate(
             _translate_stream(translator, files, output, options)
             return
         if part is None:
-            written = translation.translate(translator, files, output, progress=not quiet, **options)
+            count = len(translation.translate(translator, files, output, progress=not quiet, **options))
         else:
             way: dict[str, Json] = {"device": device, "registry": names, "overrides": changes}
-            written = translate_on(part, translator, model, files, output, progress=not quiet, **way, **options)
-    typer.echo(f"wrote {len(written)} images to {output}")
+            count = len(translate_on(part, translator, model, files, output, progress=not quiet, **way, **options))
+    typer.echo(f"wrote {count} images to {output}")
 
 
-_STREAM = Path("-")
+_STREAM = "-"
 
 
-def _translate_stream(translator: Translator, files: list[Path], output: Path, options: dict[str, Json]) -> None:
+def _translate_stream(translator: Translator, files: list[str], output: str, options: dict[str, Json]) -> None:
     """Translate one image, of a file or from standard input, to standard output."""
     from p2pkit import translation
 
     if len(files) > 1 or output != _STREAM or options["samples"] != 1:
         raise typer.BadParameter("standard input and output are for one image; give -o -, and redirect it")
-    with sys.stdin.buffer if files[0] == _STREAM else files[0].open("rb") as source:
+    with sys.stdin.buffer if files[0] == _STREAM else Path(files[0]).open("rb") as source:
         fake = translation.translate_bytes(translator, source.read(), **options)
     sys.stdout.buffer.write(fake)
     sys.stdout.buffer.flush()

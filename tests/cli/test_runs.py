@@ -181,4 +181,4 @@ def test_where_work_runs_is_said_in_one_word(p2pkit, tmp_path):
     assert done.code == 0, done.err
     assert (tmp_path / "out" / "in.png").is_file()
     assert "did you mean local" in p2pkit("translate", "demo", "in.png", "-o", "out", "--on", "locl").err
-    assert "is for files that are written to a folder" in p2pkit("translate", "demo", "in.png", "-o", "-", *on).err
+    assert "executors and addresses are for files" in p2pkit("translate", "demo", "in.png", "-o", "-", *on).err
