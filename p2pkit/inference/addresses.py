@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from p2pkit.errors import DataError, Problem, first_line
 from p2pkit.images.manifest import is_manifest
@@ -40,10 +40,9 @@ class StandIns:
     def path(self, address: str) -> Path:
         """Return what stands for an address."""
         protocol, _, rest = address.partition("://")
-        place = self.folder / (protocol + _ROOTED * rest.startswith("/")) / rest.strip("/")
-        if ".." in place.parts:
-            raise DataError(Problem(address, "leads upward", "name the folder itself"))
-        return place
+        if ".." in rest.split("/"):
+            raise DataError(Problem(address, "leads upward, and might lead anywhere", "name the folder itself"))
+        return self.folder / (protocol + _ROOTED * rest.startswith("/")) / rest.strip("/")
 
     def address(self, path: Path) -> str | None:
         """Return the address that a path stands for; None for a path that is one."""
@@ -80,9 +79,9 @@ class StandIns:
                 Problem(address, "is a table, whose paths begin where it lies", "fetch it, and name it here")
             )
         for file in found:
-            inside = PurePosixPath(file).relative_to(root) if file != root else PurePosixPath()
-            (place / inside).parent.mkdir(parents=True, exist_ok=True)
-            (place / inside).touch()
+            stands = self.path(f"{address.rstrip('/')}{file.removeprefix(root.rstrip('/'))}")
+            stands.parent.mkdir(parents=True, exist_ok=True)
+            stands.touch()
         return place
 
     @contextmanager

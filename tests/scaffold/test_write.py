@@ -104,7 +104,7 @@ def test_what_is_written(tmp_path, kind):
     workflow = yaml.safe_load(texts[".github/workflows/ci.yaml"])
     assert "${{ matrix.python }}" in str(workflow["jobs"]["test"]["steps"])
     assert (
-        f"A{'n' if kind in ('augmentation', 'optimizer') else ''} {kind} for p2pkit"
+        f"A{'n' if kind in ('augmentation', 'executor', 'optimizer') else ''} {kind} for p2pkit"
         in project["project"]["description"]
     )
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
 from p2pkit import ConfigError
-from p2pkit.compare.ranking import goal_of
 from p2pkit.config import SweepConfig
-from p2pkit.config.ranges import is_range, parse_range
 from p2pkit.config.sweeps import parse_axes
-from p2pkit.sweep.points import Child, corners, spell_out
-from p2pkit.sweep.result import Sweep
+from p2pkit.sweep.points import corners, spell_out
 
 
 def spelt(wanted):
@@ -50,18 +45,6 @@ def test_labels_are_in_the_words_of_the_config():
 
 def test_one_point_with_several_seeds():
     assert [child.name for child in spelt(SweepConfig(seeds=2))] == ["seed=0", "seed=1"]
-
-
-@pytest.mark.parametrize("axes", [["losses.l1.weight"], ["=1,2"], ["a="], ["a=[1"]])
-def test_axes_of_the_wrong_form(axes):
-    with pytest.raises(ConfigError):
-        parse_axes(axes)
-
-
-def test_all_wrong_axes_at_once():
-    with pytest.raises(ConfigError) as caught:
-        parse_axes(["losses.l1.weight", "engine.batch=1,2", "=1"])
-    assert [problem.path for problem in caught.value.problems] == ["losses.l1.weight", "=1"]
 
 
 @pytest.mark.parametrize(
@@ -112,37 +95,6 @@ def test_optunas_points_are_open_and_the_corners_stand_for_them():
         "l1=99 generator=a",
         "l1=1 generator=b",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high", "whole"),
-    [("2..8", 2, 8, True), ("1e-5..1e-3:log", 1e-5, 1e-3, False), ("-1.5...5", -1.5, 0.5, False)],
-)
-def test_ranges(text, low, high, whole):
-    found = parse_range(text)
-    assert (found.low, found.high, found.whole, found.log) == (low, high, whole, ":log" in text)
-    random = Random(0)
-    drawn = [found.draw(random) for _ in range(200)]
-    assert all(low <= value <= high for value in drawn)
-    assert all(isinstance(value, int) for value in drawn) == whole
-    assert not is_range("../data")
-
-
-def test_of_a_metric_with_several_values_the_first_is_the_goal(tmp_path):
-    names = ["l1", "classes/pixels", "classes/pixels_spread", "classes/iou"]
-    assert goal_of(names, "l1") == "l1"
-    assert goal_of(names, "classes") == "classes/pixels"
-    assert goal_of(names, "classes/iou") == "classes/iou"
-    assert goal_of(names, "class") is goal_of(names, None) is None
-    scores = {"a": (0.5, 0.2), "b": (0.4, 0.3)}
-    children = [
-        Child(label, {}, 0, "finished", metrics={"classes/pixels": pixels, "classes/iou": iou})
-        for label, (pixels, iou) in scores.items()
-    ]
-    first = Sweep(tuple(children), tmp_path, goals={"classes": True})
-    assert (first.goal, first.best["label"]) == ("classes/pixels", "a")
-    assert Sweep(tuple(children), tmp_path, goals={"classes/iou": True}).best["label"] == "b"
-    assert Sweep(tuple(children), tmp_path, goals={"l1": False}).best is None
 
 
 def test_a_grid_is_counted_before_it_is_run_through():
