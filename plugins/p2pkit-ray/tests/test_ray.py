@@ -124,7 +124,7 @@ def test_a_sweep_outlives_a_node(cluster, tmp_path, monkeypatch, capsys):
     rows = two_nodes.six_points(cluster, epochs=3)
     assert [row["runs"] for row in rows] == ["1"] * 6
     assert len({row["label"] for row in rows}) == 6
-    assert "was lost: Lost: Task failed because the node" in capsys.readouterr().err
+    assert "Lost: Task failed because the node" in capsys.readouterr().err
 
 
 @pytest.mark.long
