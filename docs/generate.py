@@ -25,7 +25,7 @@ from p2pkit.cli import app
 from p2pkit.cli.groups import every_command
 from p2pkit.components import KINDS
 from p2pkit.config import recipe_names
-from p2pkit.plugins.loading import BUILTIN
+from p2pkit.plugins.finding import BUILTIN
 from p2pkit.registry import Registry, load_registry
 from p2pkit.types import optional
 from p2pkit.types.protocols import PROTOCOLS

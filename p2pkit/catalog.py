@@ -17,7 +17,7 @@ from p2pkit.components import KIND_NAMES, Component, Reader
 from p2pkit.config import Part, load_config, recipe_names
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.images.listing import IMAGE_SUFFIXES
-from p2pkit.plugins.loading import OWN
+from p2pkit.plugins.finding import OWN
 from p2pkit.registry import Registry
 from p2pkit.types import ImageSpec, PairSpec, ParameterCount
 from p2pkit.untyped import Json, Plain

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from p2pkit.components import KIND_NAMES, Component
 from p2pkit.errors import Problem, RegistryError
 from p2pkit.parts import Part
-from p2pkit.plugins.loading import OWN, Plugins
+from p2pkit.plugins.finding import OWN
+from p2pkit.plugins.loading import Plugins
 from p2pkit.plugins.offers import Offer
 from p2pkit.plugins.one_file import OneFile, brought_along, is_known, untrusted
 from p2pkit.untyped import Json, Plain

@@ -12,7 +12,20 @@ from typing import NoReturn, cast
 import typer
 
 from p2pkit.children import SAFE_PATH
-from p2pkit.cli import bench, bridge, catalog, data, exporting, plugins, runs, serving, testing, tracking
+from p2pkit.cli import (
+    bench,
+    bridge,
+    catalog,
+    comparing,
+    data,
+    exporting,
+    plugins,
+    runs,
+    serving,
+    testing,
+    tracking,
+    translating,
+)
 from p2pkit.cli.groups import Command, Group, Interrupted, usage_problem
 from p2pkit.cli.output import plain_lines, survive_any_encoding
 from p2pkit.engine.distributed.world import world
@@ -33,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: no type beside a flag, no word split, and any encoding
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (runs, exporting, serving, bridge, catalog, plugins, testing):
+for module in (runs, translating, comparing, exporting, serving, bridge, catalog, plugins, testing):
     for command in module.COMMANDS:
         app.command(command.__name__.rstrip("_").replace("_", "-"), cls=Command)(command)
 app.add_typer(bench.app, name="bench")

@@ -25,6 +25,10 @@ RegistryFile = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run one-file plugins that the model brings along and that are none of yours.")
 ]
+Model = Annotated[
+    str, typer.Argument(help="A run's folder or name, MLflow's id, or a checkpoint; RUN@best is its best.")
+]
+CONFIG_HELP = "A recipe's name, or a YAML file."
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Strict = Annotated[bool, typer.Option("--strict", help="End the run when a plugin fails in the middle of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

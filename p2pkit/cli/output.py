@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+import typer
+
 _PLAIN = {"↑": "^", "↓": "v", "±": "+-", "→": "->", "…": "..."}
 
 
@@ -65,3 +67,9 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
         raise error
     text = "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end])
     return text, error.end
+
+
+def echo_way(heading: str, way: str | None) -> None:
+    """Print where a page is, if there is one."""
+    if way is not None:
+        typer.echo(f"{heading}{way}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from p2pkit.doctor.finding import Finding
 from p2pkit.errors import P2pkitError
-from p2pkit.plugins.loading import OWN, Plugin
+from p2pkit.plugins.finding import OWN
+from p2pkit.plugins.loading import Plugin
 from p2pkit.registry import FILE, Registry, load_registry
 
 _PLUGINS = "plugins"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,27 +18,11 @@ from p2pkit import hookspecs
 from p2pkit.components import KINDS, OFFERS, Component, Reader
 from p2pkit.errors import PluginError, Problem
 from p2pkit.hookspecs import PLUGIN_API
+from p2pkit.plugins.finding import OWN, Candidate, builtin, in_file, installed
 from p2pkit.plugins.offers import Known, Offer, Remembered
 from p2pkit.plugins.one_file import OneFile
 from p2pkit.types import FileReader
 from p2pkit.untyped import Plain, Untyped
-
-GROUP = "p2pkit.plugins"
-OWN = "p2pkit"
-BUILTIN: tuple[tuple[str, str], ...] = (
-    ("p2pkit.generators", "p2pkit.builtin.generators"),
-    ("p2pkit.discriminators", "p2pkit.builtin.discriminators"),
-    ("p2pkit.losses", "p2pkit.builtin.losses"),
-    ("p2pkit.datasets", "p2pkit.builtin.datasets"),
-    ("p2pkit.augmentations", "p2pkit.builtin.augmentations"),
-    ("p2pkit.metrics", "p2pkit.builtin.metrics"),
-    ("p2pkit.optimizers", "p2pkit.builtin.optimizers"),
-    ("p2pkit.schedules", "p2pkit.builtin.schedules"),
-    ("p2pkit.readers", "p2pkit.builtin.readers"),
-    ("p2pkit.local", "p2pkit.builtin.local_executor"),
-    ("p2pkit.csv", "p2pkit.builtin.csv_tracker"),
-    ("p2pkit.mlflow", "p2pkit.builtin.mlflow_tracker"),
-)
 
 State = Literal["loaded", "blocked", "not enabled", "failed"]
 
@@ -73,30 +54,6 @@ class Plugin:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    name: str
-    namespace: str
-    origin: str
-    version: str
-    load: Callable[[], object]
-    module: str = ""
-
-    @property
-    def key(self) -> str:
-        """What it is remembered by."""
-        return f"{self.name} = {self.module} of {self.origin} {self.version}"
-
-    def named_in(self, names: Collection[str]) -> bool:
-        """Whether a list names it, as `plugin` or as `plugin@distribution`."""
-        bound = {(name, _canonical(origin)) for name, at, origin in (each.partition("@") for each in names) if at}
-        return self.name in names or (self.name, _canonical(self.origin)) in bound
-
-
-def _canonical(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 class Plugins:
     """The plugins of this process.
 
@@ -121,7 +78,7 @@ class Plugins:
     ) -> None:
         self._rules: dict[str, Untyped] = {"enable": enable, "block": block, "discover": discover, "remember": remember}
         self._remembered = Remembered() if remember else None
-        self._waiting: dict[str, _Candidate] = {}
+        self._waiting: dict[str, Candidate] = {}
         self._importing = RLock()  # files are read in several threads, by readers that are imported for the first one
         self._by_name: dict[tuple[str, str], list[Offer]] | None = None
         self._brought = tuple(brought)
@@ -130,7 +87,7 @@ class Plugins:
         self.manager = pluggy.PluginManager("p2pkit")
         self.manager.add_hookspecs(hookspecs)
         self.found: list[Plugin] = []
-        candidates = [*_builtin(), *(_installed() if discover else ())]
+        candidates = [*builtin(), *(installed() if discover else ())]
         states = [_allowed(candidate, enable, block) for candidate in candidates]
         claims: dict[str, list[str]] = defaultdict(list)
         for candidate, state in zip(candidates, states, strict=True):
@@ -150,11 +107,11 @@ class Plugins:
             if (state := self.allowed(file)) == "loaded":
                 self._add_file(file)
             else:
-                self._note(_one_file(file), state)
+                self._note(in_file(file), state)
 
     def allowed(self, file: OneFile) -> State:
         """Say what may become of a one-file plugin that a model brings along."""
-        return _allowed(_one_file(file), self._rules["enable"], self._rules["block"])
+        return _allowed(in_file(file), self._rules["enable"], self._rules["block"])
 
     def with_brought(self, files: Sequence[OneFile]) -> Plugins:
         """Return these plugins with those that a model brings along; these themselves stay as they are."""
@@ -162,7 +119,7 @@ class Plugins:
         return Plugins(**self._rules, files=own, brought=[*self._brought, *files])
 
     def _add_file(self, file: OneFile) -> None:
-        plugin = self._add(_one_file(file))
+        plugin = self._add(in_file(file))
         if plugin.state == "failed":
             raise PluginError(Problem(str(file.path), plugin.error, "mend the file that --plugin names"))
         self.files[file.name] = file
@@ -243,13 +200,13 @@ class Plugins:
         loaded = (p for p in self.found if p.state == "loaded" and p.origin != OWN)
         return {plugin.name: plugin.version or plugin.origin for plugin in loaded}
 
-    def _note(self, candidate: _Candidate, state: State, **more: Untyped) -> Plugin:
+    def _note(self, candidate: Candidate, state: State, **more: Untyped) -> Plugin:
         plugin = _told(candidate, state, **more)
         self.found.append(plugin)
         self._by_name = None
         return plugin
 
-    def _add(self, candidate: _Candidate) -> Plugin:
+    def _add(self, candidate: Candidate) -> Plugin:
         """Take one plugin up: by what is known of it, or by importing it."""
         known = self._known(candidate)
         if known is not None:
@@ -264,12 +221,12 @@ class Plugins:
         self._by_name = None
         return plugin
 
-    def _known(self, candidate: _Candidate) -> Known | None:
+    def _known(self, candidate: Candidate) -> Known | None:
         if self._remembered is None or not candidate.module or self._taken(candidate):
             return None
         return self._remembered.get(candidate.key, self._remembered.stamp(candidate.module))
 
-    def _imported(self, candidate: _Candidate) -> Plugin:
+    def _imported(self, candidate: Candidate) -> Plugin:
         """Import one plugin; whatever goes wrong stays its own affair and leaves no trace in the manager."""
         taken = self._taken(candidate)
         if taken:
@@ -309,7 +266,7 @@ class Plugins:
         made: FileReader = component.build(None, params)
         return made
 
-    def _taken(self, candidate: _Candidate) -> str:
+    def _taken(self, candidate: Candidate) -> str:
         """Say why a plugin can't have its name; empty where it can."""
         if candidate.namespace == OWN and candidate.origin != OWN:
             return f"the name {OWN!r} is {OWN}'s own; rename the entry point or file"
@@ -318,7 +275,7 @@ class Plugins:
         return ""
 
 
-def _told(candidate: _Candidate, state: State, **more: Untyped) -> Plugin:
+def _told(candidate: Candidate, state: State, **more: Untyped) -> Plugin:
     return Plugin(candidate.name, candidate.origin, candidate.version, state, **more)
 
 
@@ -339,23 +296,6 @@ def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Colle
     if enable is None or candidate.origin == OWN or candidate.named_in(enable):
         return "loaded"
     return "not enabled"
-
-
-def _builtin() -> Iterator[_Candidate]:
-    version = importlib.metadata.version("p2pkit")
-    for name, module in BUILTIN:
-        yield _Candidate(name, OWN, OWN, version, partial(importlib.import_module, module), module)
-
-
-def _installed() -> Iterator[_Candidate]:
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
-        dist = entry.dist
-        origin, version = (dist.name, dist.version) if dist else ("?", "")
-        yield _Candidate(entry.name, entry.name, origin, version, entry.load, entry.value)
-
-
-def _one_file(file: OneFile) -> _Candidate:
-    return _Candidate(file.name, file.name, str(file.path), "", file.load)
 
 
 def _check_api(module: object) -> int:

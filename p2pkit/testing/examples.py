@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from p2pkit.components import Component
-from p2pkit.plugins.loading import OWN
+from p2pkit.plugins.finding import OWN
 from p2pkit.untyped import Json, Plain
 
 BUILTIN: dict[str, dict[str, Json]] = {

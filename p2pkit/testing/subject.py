@@ -14,7 +14,7 @@ from p2pkit.errors import ComponentError, DeviceError, Problem, first_line
 from p2pkit.extras.calling import SEEN, chosen
 from p2pkit.extras.values import some
 from p2pkit.images.convert import to_network
-from p2pkit.plugins.loading import OWN
+from p2pkit.plugins.finding import OWN
 from p2pkit.testing.examples import UNTRIED
 from p2pkit.testing.given import GIVEN
 from p2pkit.types import ImageSpec, PairSpec, optional

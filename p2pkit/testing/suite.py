@@ -294,7 +294,7 @@ def _again(plugins: Plugins, name: str) -> list[Component]:
 
 
 def _namespace(plugin: Plugin) -> str:
-    from p2pkit.plugins.loading import OWN
+    from p2pkit.plugins.finding import OWN
 
     return OWN if plugin.origin == OWN else plugin.name
 

@@ -6,7 +6,8 @@ import textwrap
 import pytest
 
 from p2pkit import PluginError
-from p2pkit.plugins.loading import BUILTIN, Plugins
+from p2pkit.plugins.finding import BUILTIN
+from p2pkit.plugins.loading import Plugins
 
 GOOD = '''
     def lines(*, width: int = 1):
