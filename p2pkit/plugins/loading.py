@@ -290,7 +290,7 @@ def _contested(name: str, distributions: Sequence[str]) -> str:
     return f"{owners} both have a plugin {name!r}, so neither is imported; uninstall one, or write `{line}`"
 
 
-def _allowed(candidate: _Candidate, enable: Collection[str] | None, block: Collection[str]) -> State:
+def _allowed(candidate: Candidate, enable: Collection[str] | None, block: Collection[str]) -> State:
     if candidate.named_in(block):
         return "blocked"
     if enable is None or candidate.origin == OWN or candidate.named_in(enable):
