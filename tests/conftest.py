@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import gc
@@ -203,19 +202,13 @@ def marking() -> Callable[[Path], str]:
 
 
 @pytest.fixture(scope="session")
-def warm_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """`warm` in an environment of its own, which has a name."""
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """`subprocess.Popen` for processes that need not import, as the server that forks them has: warm_python.py."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     server = runpy.run_path(str(Path(__file__).with_name("warm_python.py")))["server"]
-    with contextlib.ExitStack() as servers:
-        yield lambda name, environment: servers.enter_context(server(shared / name, environment))
-
-
-@pytest.fixture(scope="session")
-def warm(warm_in: Callable[..., Any]) -> Any:
-    """`subprocess.Popen` for processes that need not import, as the server that forks them has: warm_python.py."""
-    return warm_in("warm", dict(os.environ))
+    with server(shared / "warm") as process:
+        yield process
 
 
 class SmallDisk:

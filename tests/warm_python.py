@@ -121,12 +121,11 @@ def connect(address: str) -> socket.socket:
 
 
 @contextmanager
-def server(file: Path, environment: dict[str, str]) -> Iterator[type[Process]]:
+def server(file: Path) -> Iterator[type[Process]]:
     """Have a server, which others may have started already; yields the class of processes that it forks.
 
     Args:
         file: Its socket.
-        environment: What those libraries read that are loaded once for all.
     """
     address = str(file)
     with FileLock(f"{file}.lock"):
@@ -139,7 +138,7 @@ def server(file: Path, environment: dict[str, str]) -> Iterator[type[Process]]:
                 listener.listen()
                 os.set_inheritable(listener.fileno(), True)
                 command = [sys.executable, __file__, address, str(listener.fileno())]
-                os.posix_spawn(sys.executable, command, environment, setsid=True)
+                os.posix_spawn(sys.executable, command, os.environ, setsid=True)
             connection = connect(address)
     with connection:
         yield type("Forked", (Process,), {"server": address, "sessions": False})
