@@ -118,7 +118,7 @@ def take_a_step(everything, tmp_path):
 
 @pytest.fixture
 def trainable(everything):
-    """The components that need no files; executors are given their work, sweeps and translations, by their own tests."""
+    """The components that need no files; executors are given work, sweeps and translations, by their own tests."""
     found = [component for component in everything.plugins.components if component.plugin != "p2pkit"]
     return [component for component in found if component.name not in NEEDS_FILES and component.kind != "executor"]
 
