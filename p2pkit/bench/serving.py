@@ -111,8 +111,9 @@ def _asked(port: int, content: bytes, clients: int, requests: int) -> list[float
         connection.close()
         return times
 
+    shares = [requests // clients + (number < requests % clients) for number in range(clients)]
     with ThreadPoolExecutor(clients) as pool:
-        return [each for times in pool.map(ask, [requests // clients] * clients) for each in times]
+        return [each for times in pool.map(ask, shares) for each in times]
 
 
 @contextmanager

@@ -187,6 +187,7 @@ def translate_rows(
         done = (rows.size if last else rows.starts[index + 1]) - start
         yield blended[:, :done][inside]
         carried = blended[:, done:].clone()
+        del source, made, blended  # before the next rows are read, which are as large
 
 
 @dataclass(frozen=True)
