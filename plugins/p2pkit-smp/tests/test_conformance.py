@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from p2pkit.testing import conformance
 
-LONG = (
+OTHERS = (
     *("smp_unet_plus_plus", "smp_manet", "smp_linknet", "smp_fpn", "smp_deeplabv3_plus", "smp_upernet"),
-    *("smp_segformer", "smp_dpt", "smp_unet-compile"),
+    *("smp_segformer", "smp_dpt"),
 )
+LONG = (*OTHERS, *(f"{name}-foreign_files" for name in OTHERS), "smp_unet-compile")
 """One class makes all nine; test_generators.py builds and runs them, and here one keeps all rules in each run."""
 SMALL = {"encoder": "tu-resnet10t", "channels": (32, 16, 8)}
 TestSmp = conformance(

@@ -225,7 +225,7 @@ def torchgeo_pairs(
         remedy = "choose places by one of torchgeo.samplers, and make pairs of p2pkit_geo.Chips in a plugin of your own"
         raise p2pkit.ComponentError(cause, remedy=remedy, parameter="name")
     own = splits or {split: {"split": split} for split in ("train", "val", "test")}
-    samples: dict[str, Samples]
+    samples: dict[str, Any]
     try:
         samples = {split: factory(**{**(arguments or {}), **given}) for split, given in own.items()}
     except Exception as error:  # each class raises what it likes
