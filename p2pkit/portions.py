@@ -16,12 +16,12 @@ from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.errors import ConfigError, DataError, Problem
 from p2pkit.executing import perform_all
 from p2pkit.inference.addresses import StandIns, is_address
-from p2pkit.inference.exported import is_exported
 from p2pkit.inference.flow import Translated
 from p2pkit.inference.jobs import Job
 from p2pkit.inference.names import fetch_model
 from p2pkit.inference.translate import Translator
 from p2pkit.parts import ExecutorPart
+from p2pkit.programs.exported import is_exported
 from p2pkit.programs.runtimes import Runtime
 from p2pkit.progress import ProgressReporter, reporter
 from p2pkit.registry import Registry, names_in_force

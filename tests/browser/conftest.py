@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+sys.path.append(str(Path(__file__).parent))  # tests import what stands beside them
+
 PICTURES = "P2PKIT_SCREENSHOTS"
 """Names a folder; then the sweep is the tutorial's, and each test leaves a picture there."""
 

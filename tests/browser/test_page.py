@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from addresses import laid_here, served, served_here, static
 from PIL import Image
 from torch import nn
 
 import p2pkit
 from p2pkit import ImageSpec, VectorSpec
-from p2pkit.serving import Listener, load_models, write_page
-from p2pkit.serving.models import Served
-from p2pkit.serving.server import make_server
+from p2pkit.serving import load_models
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PATIENCE = 120.0
@@ -48,63 +38,6 @@ def run(tiny, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return p2pkit.train({**tiny, "schedule": {"steps": 8}}).folder.resolve()
-
-
-@contextmanager
-def served(run: Path, warm: Any) -> Iterator[str]:
-    """The address of a server of a run by two names."""
-    command = [sys.executable, "-m", "p2pkit", "serve", f"one={run}", f"two={run}", "--port", "0", "--device", "cpu"]
-    process = warm(command, cwd=run.parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-    finally:
-        process.kill()
-
-
-@contextmanager
-def served_here(model: Served) -> Iterator[str]:
-    """The address of a server of one model in this process."""
-    listener = Listener("127.0.0.1", 0)
-    server = make_server({model.name: model}, listener)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener.socket]})
-    thread.start()
-    try:
-        yield listener.address
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """A static server that says nothing."""
-
-    def log_message(self, *said: object) -> None:
-        pass
-
-
-@contextmanager
-def static(run: Path, _: Any) -> Iterator[str]:
-    """The address of a folder that holds the page and the run, by two names, as programs."""
-    folder = run.parent / "static"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(run.parents[1])
-        made = write_page([f"one={run}", f"two={run}"], folder)
-    assert list(made.programs) == ["one", "two"]
-    with laid(folder) as address:
-        yield address
-
-
-@contextmanager
-def laid(folder: Path) -> Iterator[str]:
-    """The address of a folder that a static server shows."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module", params=[served, static], ids=["served", "static"])
@@ -366,19 +299,6 @@ def write_in(page, field: str, text: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.find_element("css selector", field).send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.TAB)
-
-
-@contextmanager
-def laid_here(model: Served) -> Iterator[str]:
-    """The address of a page without a server, with one model's program."""
-    folder = model.checkpoint.parents[1] / f"page of {model.name}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("p2pkit.serving.static.load_models", lambda *args, **options: {model.name: model})
-        patch.setattr("p2pkit.exporting.folder.load", lambda *args, **options: model.translator)
-        patch.setattr("p2pkit.exporting.parity.held_out", lambda *args: [])
-        write_page([model.name], folder)
-    with laid(folder) as address:
-        yield address
 
 
 @pytest.mark.parametrize("page", [served], ids=["served"], indirect=True)
