@@ -45,6 +45,7 @@ MODULES = {
     "p2pkit.bridge.exporting": "Checkpoints for other toolboxes",
     "p2pkit.components": "Kinds of component",
     "p2pkit.types.images": "Images and pairs",
+    "p2pkit.types.pairs": "Pairs of files",
     "p2pkit.types.view": "What a loss sees",
     "p2pkit.types.protocols": "What factories make",
     "p2pkit.types.runs": "What is told of a run",

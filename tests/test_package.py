@@ -31,7 +31,7 @@ def test_every_public_name_leads_somewhere():
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(python, tmp_path, code, imported):
     loaded = python(f"{code}\nimport sys\nprint(*sys.modules)", tmp_path).split()
-    assert HEAVY.intersection(loaded) == imported
+    assert HEAVY.intersection(loaded) <= imported  # nothing where what plugins offer is remembered
 
 
 @pytest.fixture(scope="module")

@@ -257,7 +257,12 @@ def _run(first: str, *rest: str) -> None:
     """Do what Python does with these arguments."""
     if first == "-m":
         sys.argv = list(rest)
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        except ImportError as error:
+            if f"No module named {rest[0]}" not in str(error):
+                raise
+            sys.exit(f"{sys.executable}: {error}")
     elif first == "-c":
         sys.argv = ["-c", *rest[1:]]
         sys.modules["__main__"] = types.ModuleType("__main__")

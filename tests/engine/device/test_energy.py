@@ -180,7 +180,10 @@ def test_a_gpu_that_does_not_count(nvml):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_this_gpu_counts_upwards():
-    counter, *_ = find_counters(torch.device("cuda", 0))
+    try:
+        counter, *_ = find_counters(torch.device("cuda", 0))
+    except OSError as error:
+        pytest.skip(str(error))
     before = counter.read()
     torch.ones(4096, 4096, device="cuda").matmul(torch.ones(4096, 4096, device="cuda")).sum().item()
     assert counter.read() >= before > 0
