@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints, step_of
@@ -28,6 +29,9 @@ _BLOCK = 2**22
 
 def mirror_problems(address: str | None) -> list[Problem]:
     """List what is wrong with an address, without asking anybody there."""
+    if address is not None and urlsplit(address).password:
+        cause = "the address holds a password, which run.yaml, checkpoints and trackers would hold too"
+        return [Problem(KEY, cause, "leave it out: fsspec finds it in its own config, or in the environment")]
     try:
         _ = None if address is None else _Place(address)
     except Exception as error:  # each kind of address raises what its package does
