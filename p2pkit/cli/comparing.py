@@ -7,7 +7,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,9 +26,6 @@ from p2pkit.cli.options import (
 )
 from p2pkit.cli.output import echo_way
 from p2pkit.errors import P2pkitError
-
-if TYPE_CHECKING:
-    pass
 
 
 def sweep(
