@@ -26,7 +26,8 @@ def parts(assembly: Assembly) -> dict[str, float]:
         assembly: The run; it is trained a little further.
 
     Returns:
-        The seconds of each range, and the `rest` of the step.
+        The seconds of each range, and the `rest` of the step; `idle` on a GPU, which waits to be told what to do
+        next: a captured step leaves that out.
     """
     device, step = assembly.place.device, assembly.step
     source, whole = forever(loader(assembly)), 0.0
@@ -39,7 +40,7 @@ def parts(assembly: Assembly) -> dict[str, float]:
             whole += timed(partial(step, batches, number), device)
     seconds = _seconds(list(measured.function_events or ()), on_gpu)
     found = {name: seconds.get(name, 0.0) / ROUNDS for name in (*BESIDE, *WITHIN)}
-    return {**found, "rest": max(0.0, whole / ROUNDS - sum(found[name] for name in WITHIN))}
+    return {**found, "idle" if on_gpu else "rest": max(0.0, whole / ROUNDS - sum(found[name] for name in WITHIN))}
 
 
 def _seconds(events: Sequence[FunctionEvent], on_gpu: bool) -> dict[str, float]:

@@ -106,8 +106,9 @@ def print_bench(measured: Plain) -> None:
         rows.append([str(row["batch"]), row["variant"], _how(row), rate, spread, *shares])
     Grid(heads, rows, names=3).print(console)
     for row in (row for row in measured["rows"] if "parts" in row):
-        parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.0f}" for name, value in row["parts"].items())
-        console.print(f"batch {row['batch']}, {row['precision']}, a step in ms: {parts}", soft_wrap=True)
+        parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.3g}" for name, value in row["parts"].items())
+        how = f"{row['precision']}, not captured" if "idle" in row["parts"] else row["precision"]
+        console.print(f"batch {row['batch']}, {how}, a step in ms: {parts}", soft_wrap=True)
     if "loader" in measured:
         loader = measured["loader"]
         ours, theirs = loader["images_per_second"]["p2pkit"], loader["images_per_second"]["decode_each"]

@@ -19,21 +19,24 @@ from p2pkit.untyped import Untyped
 
 GRACE = 15.0
 """Seconds from a signal until the main thread must have heard it; torchrun kills after 30."""
+ALONE = 120.0
+"""The same for a process by itself: on a slow machine one call of its step may take long, and nobody else waits."""
 
 
 @contextmanager
 def signal_watchdog(
-    interrupt: GracefulExit, ended: Callable[[TrainingError], None] = lambda error: None
+    interrupt: GracefulExit, ended: Callable[[BaseException], None] = lambda error: None
 ) -> Iterator[None]:
-    """Context in which a signal that the main thread can't hear ends the process, where there are several.
+    """Context in which a signal that the main thread can't hear ends the process.
 
-    It can't while it waits for the others, be it to join them or in a collective.
+    It can't while it waits for other processes, be it to join them or in a collective, or in a backward pass for a
+    compiler that the same signal, sent to the whole group, has ended.
 
     Args:
         interrupt: What hears signals, if the main thread can.
         ended: Called with the error before the process ends.
     """
-    if not world().several or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     heard, woken = socket.socketpair()
@@ -50,22 +53,29 @@ def signal_watchdog(
 
 
 def _watch(
-    heard: socket.socket, over: threading.Event, interrupt: GracefulExit, ended: Callable[[TrainingError], None]
+    heard: socket.socket, over: threading.Event, interrupt: GracefulExit, ended: Callable[[BaseException], None]
 ) -> None:
+    grace = GRACE if world().several else ALONE
     with heard:
         while number := heard.recv(1):
-            if number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(GRACE) and interrupt.signal is None:
-                _leave(TrainingError(lost_process_problem(ask=is_initialized())), ended)
+            if number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(grace) and interrupt.signal is None:
+                _leave(number[0], ended)
 
 
-def _leave(error: TrainingError, ended: Callable[[TrainingError], None]) -> None:
+def _leave(number: int, ended: Callable[[BaseException], None]) -> None:
+    """End the process from another thread than the main one."""
+    error: BaseException = Stopped(number)
+    said, code = f"{error}, which the main thread did not hear for {ALONE:.0f} s\n", 128 + number
+    if world().several:
+        error = TrainingError(lost_process_problem(ask=is_initialized()))
+        said, code = f"error:\n  {error}\n", 2
     try:
         ended(error)
         if not is_initialized() or is_reporter():  # who has not joined may find nobody to ask
-            sys.stderr.write(f"error:\n  {error}\n")
+            sys.stderr.write(said)
             sys.stderr.flush()
     finally:
-        os._exit(2)
+        os._exit(code)
 
 
 class GracefulExit:

@@ -90,7 +90,7 @@ class RunSession:
         with blame, keep_freed_memory(), GracefulExit() as leave, signal_watchdog(leave, self._ended):
             yield leave
 
-    def _ended(self, error: TrainingError) -> None:
+    def _ended(self, error: BaseException) -> None:
         if self.events is not None:
             self.events.ended(error)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
 import pytest
 
+from p2pkit.engine.distributed import signals
 from p2pkit.engine.distributed.signals import GracefulExit, signal_watchdog
 from p2pkit.engine.storage.state import read_state
 
@@ -49,10 +51,32 @@ def test_in_another_thread_there_is_nothing_to_hear():
     assert seen == [(None, signal.getsignal(signal.SIGTERM))]
 
 
-def test_alone_nobody_watches():
-    running = threading.active_count()
-    with signal_watchdog(GracefulExit(), lambda error: pytest.fail("ended")):
-        assert threading.active_count() == running
+STUCK = """
+import ctypes, os, signal, threading
+from p2pkit.engine.distributed import signals
+
+signals.ALONE = 0.1
+lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, (ctypes.c_byte * 64)()
+with signals.GracefulExit() as leave, signals.signal_watchdog(leave, lambda error: print(repr(error), flush=True)):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    lock(mutex)
+    lock(mutex)
+"""
+
+
+def test_a_main_thread_that_is_stuck_outside_of_python_is_ended(warm, tmp_path):
+    done = warm.run([sys.executable, "-c", STUCK], cwd=tmp_path)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stdout == "Stopped('stopped by SIGTERM')\n"
+    assert done.stderr == "stopped by SIGTERM, which the main thread did not hear for 0 s\n"
+
+
+def test_who_hears_a_signal_is_not_ended(monkeypatch):
+    monkeypatch.setattr(signals, "ALONE", 0.01)
+    with GracefulExit() as leave, leave.deferred(), signal_watchdog(leave, lambda error: pytest.fail("ended")):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert leave.signal == signal.SIGTERM
+        time.sleep(0.05)
 
 
 def wait_for(path, process):

@@ -252,7 +252,7 @@ class TestOnAGpu:
         plain, captured = self._trained(assembled, batches, {**CUDA, "engine.precision": "bf16"})
         for expected, found in zip(plain, captured, strict=True):
             for name, value in expected.items():
-                assert found[name].item() == pytest.approx(value.item(), rel=0.02, abs=0.01), name
+                torch.testing.assert_close(found[name], value, rtol=0.02, atol=0.01, msg=name)
 
     def _trained(self, assembled, batches, settings):
         """Train twice, as it is and captured; return each step's scalars and the last weights."""
