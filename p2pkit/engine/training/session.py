@@ -30,7 +30,7 @@ from p2pkit.engine.training.checkpointing import load_checkpoint
 from p2pkit.engine.training.component_errors import attribute_errors
 from p2pkit.engine.training.loop import Loop, OnEvaluated, OnStep, TrainResult
 from p2pkit.engine.training.run_record import dataset_facts, versions
-from p2pkit.errors import Stopped, StorageError, TrainingError
+from p2pkit.errors import Stopped, StorageError
 from p2pkit.plugins.events import Events
 from p2pkit.plugins.loading import Plugins
 from p2pkit.plugins.one_file import bring_along
