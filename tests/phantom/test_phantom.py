@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -38,7 +39,9 @@ def preload(tmp_path_factory):
 def python(preload, tmp_path_factory):
     """Run Python on the phantom, in a process that need not import."""
     server = runpy.run_path(str(ROOT / "tests" / "warm_python.py"))["server"]
-    with patch.dict(os.environ, preload), server(tmp_path_factory.mktemp("forks") / "warm") as process:
+    with ExitStack() as stack:
+        with patch.dict(os.environ, preload):  # the server's, not that of the tests after these
+            process = stack.enter_context(server(tmp_path_factory.mktemp("forks") / "warm"))
         yield lambda *command, **options: process.run([sys.executable, *command], **options)
 
 
@@ -116,6 +119,10 @@ class TestLarge:
 
 
 class TestOthers:
+    def test_what_else_this_process_starts_runs_on_no_phantom(self, python, preload):
+        assert "libphantom" in preload["LD_PRELOAD"]
+        assert "libphantom" not in os.environ.get("LD_PRELOAD", "")
+
     def test_tests_for_a_gpu_pass_but_those_of_numbers(self, python, preload):
         folders = [ROOT / "tests" / name for name in ("engine", "builtin")]
         tests = [
