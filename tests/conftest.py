@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -109,9 +110,9 @@ def _nothing_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     def refuse(*_: object, **__: object) -> None:
         raise OSError("tests download nothing")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("P2PKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("torch.hub.urlopen", refuse)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        monkeypatch.setattr("torch.hub.urlopen", refuse)
         yield
 
 
@@ -127,6 +128,13 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     file = tmp_path_factory.mktemp("quiet") / "registry.yaml"
     file.write_text("plugins: {block: [p2pkit.mlflow]}\n")
     return load_registry(file, discover=False)
+
+
+@pytest.fixture
+def environment_as_it_was() -> Iterator[None]:
+    """Put back what the command line, run in this process, sets for all processes that it starts."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -280,8 +288,8 @@ def _new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import mlflow
 
     folder = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
         mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()
     return folder / "mlflow.db"
 

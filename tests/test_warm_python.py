@@ -63,11 +63,14 @@ def test_it_prints_and_ends_as_a_new_one(warm, tmp_path, name, session):
     assert outcome(warm, command, **options) == expected
 
 
-def test_modules_and_scripts(warm, tmp_path):
+@pytest.mark.parametrize(("safe", "options"), [("", []), ("", ["-P"]), ("1", [])])
+def test_modules_and_scripts(warm, tmp_path, safe, options):
     (tmp_path / "beside.py").write_text("value = 3")
     (tmp_path / "script.py").write_text("import sys, beside; print(beside.value, sys.argv[1:], __name__, __file__)")
-    for command in (["-m", "json.tool", "--json-lines"], ["-m", "beside"], [tmp_path / "script.py", "word"]):
-        found = [outcome(start, [sys.executable, *command], cwd=tmp_path) for start in (subprocess.Popen, warm)]
+    environment = {**os.environ, "PYTHONSAFEPATH": safe}
+    for command in (["-m", "json.tool", "--json-lines"], ["-m", "beside"], [tmp_path / "script.py", "word", "-P"]):
+        command = [sys.executable, *options, *command]
+        found = [outcome(start, command, cwd=tmp_path, env=environment) for start in (subprocess.Popen, warm)]
         assert found[0] == found[1]
 
 

@@ -12,6 +12,7 @@ import functools
 import gc
 import importlib
 import inspect
+import itertools
 import json
 import os
 import pkgutil
@@ -40,7 +41,7 @@ LIBRARIES = (
 """What commands import beside p2pkit's own modules."""
 
 _LARGEST = 1 << 20
-_IGNORED = ("-u", "-P")
+_OPTIONS = ("-u", "-P")
 
 
 class Request(TypedDict):
@@ -248,13 +249,16 @@ def _become(request: Request, streams: list[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    own = [] if "PYTHONSAFEPATH" in os.environ else [""]
-    sys.path[:0] = [*own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    _run(*(word for word in request["arguments"] if word not in _IGNORED))
+    options = list(itertools.takewhile(_OPTIONS.__contains__, request["arguments"]))
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    own = "-P" not in options and not os.environ.get("PYTHONSAFEPATH")
+    _run(own, *request["arguments"][len(options) :])
 
 
-def _run(first: str, *rest: str) -> None:
-    """Do what Python does with these arguments."""
+def _run(own: bool, first: str, *rest: str) -> None:
+    """Do what Python does with these arguments, with the program's own folder before all others, or without it."""
+    if own:
+        sys.path.insert(0, "" if first in ("-m", "-c") else str(Path(first).parent))
     if first == "-m":
         sys.argv = list(rest)
         try:
@@ -269,7 +273,6 @@ def _run(first: str, *rest: str) -> None:
         exec(compile(rest[0], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
         sys.argv = [first, *rest]
-        sys.path.insert(0, str(Path(first).parent))
         runpy.run_path(first, run_name="__main__")
 
 

@@ -104,11 +104,11 @@ class Work:
                 self.give_back(trial.number)
             elif trial.state.is_finished() and any(child.state == "waiting" for child in runs_of(trial)):
                 self._enqueue(trial)  # whoever gave it back died before it had done so
-        while any(trial.state == TrialState.WAITING for trial in self._current()):
+        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             taken = self.study.ask()
             if taken.number in (trial.number for trial in self._current()):
                 return taken
-            self.study.tell(taken, state=TrialState.FAIL)  # another process has just taken the last one
+            self.study.tell(taken, state=TrialState.FAIL)  # another has just taken the last one, or enqueued it as well
         return None
 
     def save(self, trial: Trial, children: Iterable[Child]) -> None:

@@ -19,7 +19,7 @@ class Ran:
 
 
 @pytest.fixture
-def p2pkit(monkeypatch, capsys, tmp_path):
+def p2pkit(environment_as_it_was, monkeypatch, capsys, tmp_path):
     """Call `p2pkit(*arguments)` in an empty working folder without trackers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")

@@ -36,7 +36,7 @@ def is_story(page: str) -> bool:
 
 
 @pytest.mark.parametrize("page", list(filter(is_story, PAGES)))
-def test_page(page: str, folder, monkeypatch, capsys) -> None:
+def test_page(page: str, folder, environment_as_it_was, monkeypatch, capsys) -> None:
     """Follow a page from top to bottom."""
     if page not in WITH_MLFLOW:
         (folder / "registry.yaml").write_text("plugins: {block: [p2pkit.mlflow]}\n")

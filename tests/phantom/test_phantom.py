@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -35,13 +36,21 @@ def preload(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def on_phantom(preload):
+def python(preload, tmp_path_factory):
+    """Run Python on the phantom, in a process that need not import."""
+    server = runpy.run_path(str(ROOT / "tests" / "warm_python.py"))["server"]
+    with ExitStack() as stack:
+        with patch.dict(os.environ, preload):  # the server's, not that of the tests after these
+            process = stack.enter_context(server(tmp_path_factory.mktemp("forks") / "warm"))
+        yield lambda *command, **options: process.run([sys.executable, *command], **options)
+
+
+@pytest.fixture(scope="session")
+def on_phantom(python, preload):
     """Run one of the programs beside this file, and return its rows by name."""
 
     def run(program, *args, **options):
-        command = [sys.executable, str(HERE / program), *args]
-        folder = preload["P2PKIT_CACHE"]
-        done = subprocess.run(command, env=preload | options, cwd=folder, capture_output=True, text=True, check=False)
+        done = python(HERE / program, *args, env=preload | options, cwd=preload["P2PKIT_CACHE"])
         assert done.returncode == 0, done.stderr
         found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return {row.pop("name"): row for row in found}
@@ -110,13 +119,17 @@ class TestLarge:
 
 
 class TestOthers:
-    def test_tests_for_a_gpu_pass_but_those_of_numbers(self, preload):
+    def test_what_else_this_process_starts_runs_on_no_phantom(self, python, preload):
+        assert "libphantom" in preload["LD_PRELOAD"]
+        assert "libphantom" not in os.environ.get("LD_PRELOAD", "")
+
+    def test_tests_for_a_gpu_pass_but_those_of_numbers(self, python, preload):
         folders = [ROOT / "tests" / name for name in ("engine", "builtin")]
         tests = [
             path for folder in folders for path in folder.rglob("test_*.py") if "mark.gpu" in path.read_text("utf-8")
         ]
         options = ["-q", "-p", "no:cacheprovider", "-p", "on_phantom", "-m", "gpu and not numbers"]
-        command = [sys.executable, "-m", "pytest", *options, *tests]
-        done = subprocess.run(command, env=preload, cwd=ROOT, capture_output=True, text=True, check=False)
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # it is a fork, and p2pkit is there already
+        done = python("-m", "pytest", *options, *tests, env=preload, cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
         assert " passed" in done.stdout

@@ -147,6 +147,7 @@ def test_bytecode_beside_it_is_not_run(moved: Path, rules: Rules, tmp_path: Path
     assert not (tmp_path / "bitten").exists()
 
 
+@pytest.mark.usefixtures("environment_as_it_was")
 @pytest.mark.parametrize(
     ("command", "written"),
     [("translate {} --split val -o out", "*.png"), ("export {} -o out --format safetensors", "plugins/acme.py")],
@@ -169,6 +170,7 @@ def test_the_command_line_asks_too(
     assert any(Path("out").glob(written))
 
 
+@pytest.mark.usefixtures("environment_as_it_was")
 def test_a_sweep_brings_it_along_too(
     tmp_path: Path,
     rules: Rules,

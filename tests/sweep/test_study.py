@@ -100,6 +100,26 @@ def test_work_that_was_lost_between_two_steps_of_giving_it_back_comes_back(opene
     assert sorted(unit_of(trial) for trial in iter(opened().take, None)) == [0, 1, 2]
 
 
+def test_what_two_give_back_at_one_moment_is_done_once_and_nothing_of_it_is_left(opened, monkeypatch):
+    work, other = opened(), opened()
+    trial = work.take()
+    enqueue, taken = work._enqueue, []
+
+    def after_another(given):  # who looks between the two steps of giving it back, and takes all there is
+        taken.extend(iter(other.take, None))
+        enqueue(given)
+
+    monkeypatch.setattr(work, "_enqueue", after_another)
+    work.give_back(trial.number)
+    assert [unit_of(each) for each in taken] == [1, 2, 0]
+    assert work.take() is None
+    for each in taken:
+        done(other, each)
+    assert states(work) == ["finished"] * 3
+    assert [trial.state for trial in work.study.trials].count(TrialState.COMPLETE) == 3
+    assert not work.study.get_trials(states=[TrialState.WAITING])
+
+
 def test_what_failed_is_tried_again_once_however_many_ask_for_it(opened):
     work = opened()
     for trial in iter(work.take, None):

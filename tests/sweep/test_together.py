@@ -103,10 +103,11 @@ def test_two_share_the_work_and_one_takes_over_from_the_dead(start, tmp_path):
     for helper in helpers:
         _, err = helper.communicate(timeout=800)
         assert helper.returncode == 0, err
-    trials = work(folder).study.trials
+    ends = [trial.state.name for trial in work(folder).study.trials]
     assert states(work(folder)) == ["finished"] * 4
     assert runs(folder) == sorted(child.folder for unit in work(folder).units for child in unit)
-    assert [trial.state.name for trial in trials] == ["FAIL", *["COMPLETE"] * 4]  # the dead one's came back at the end
+    assert ends[:5] == ["FAIL", *["COMPLETE"] * 4]  # the dead one's came back at the end
+    assert set(ends[5:]) <= {"FAIL"}  # where both brought it back, one has done it
     assert os.path.getsize(folder / "sheet.png") > 0
     assert (folder / "table.csv").read_text().count("\n") == 5
 

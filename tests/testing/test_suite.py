@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
 import sys
 import textwrap
 import tomllib
@@ -63,17 +62,15 @@ TESTS = """
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory):
+def tested(warm, tmp_path_factory):
     """What a pytest of its own says of the plugins of several authors."""
     folder = tmp_path_factory.mktemp("authors")
     for name, code in (("good", GOOD), ("bad", BAD), ("crash", GOOD.replace(".abs()", ".nonsense()"))):
         (folder / f"{name}.py").write_text(code)
     (folder / "test_all.py").write_text(textwrap.dedent(TESTS))
     options = ["-p", "no:cacheprovider", "-v", "--p2pkit-device", "cpu", "-m", "not long"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
-    )
-    return done.stdout
+    said: str = warm.run([sys.executable, "-m", "pytest", *options], cwd=folder).stdout
+    return said
 
 
 def outcomes_of(tested, author):

@@ -90,6 +90,8 @@ class Nowhere(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Nowhere())
+for name in [name for name in sys.modules if name.partition(".")[0] == "p2pkit"]:  # this is a fork that has it
+    del sys.modules[name]
 import json, mlflow, numpy as np, pandas
 model = mlflow.pyfunc.load_model({folder!r})
 table = pandas.read_json({table!r})
@@ -98,6 +100,7 @@ try:
     model.predict(table.drop(columns="age"))
 except Exception as error:
     print(error)
+assert not [name for name in sys.modules if name.partition(".")[0] == "p2pkit"]
 """
 IMAGE = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 DEPTH = 255 - IMAGE[..., :1]
@@ -198,7 +201,7 @@ def test_it_needs_no_p2pkit(model: Any, folder: Any, tmp_path: Path, python: Any
     ]
     table = tmp_path / "table.json"
     table.write_text(json.dumps(rows))
-    said = python(WITHOUT_P2PKIT.format(folder=str(folder[0]), table=str(table)), tmp_path)
+    said = python(WITHOUT_P2PKIT.format(folder=str(folder[0]), table=str(table)), tmp_path, warm=True)
     assert "without p2pkit, this network needs a value of age too: 1 number" in said
     wanted = np.stack(list(model.predict(pandas.read_json(table), params={"seed": 3})))
     assert np.abs(np.load(tmp_path / "made.npy").astype(int) - wanted).max() <= 1

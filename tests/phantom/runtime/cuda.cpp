@@ -38,8 +38,9 @@ std::set<Graph*> capturing;
 size_t used = 0, peak = 0;
 unsigned long n_sync = 0, n_launch = 0, n_lib = 0, n_graph = 0, n_h2d_pageable = 0, n_copy = 0, n_malloc=0;
 int verbose = getenv("PHANTOM_VERBOSE") ? atoi(getenv("PHANTOM_VERBOSE")) : 0;
-int n_devices = getenv("PHANTOM_GPUS") ? atoi(getenv("PHANTOM_GPUS")) : 1;
-size_t total_memory = (getenv("PHANTOM_GB") ? atol(getenv("PHANTOM_GB")) : 80) * 1024ul * 1024 * 1024;
+// Asked anew each time, as a forked process has an environment of its own.
+size_t setting(const char* name, size_t otherwise) { const char* value = getenv(name); return value ? atol(value) : otherwise; }
+size_t total_memory() { return setting("PHANTOM_GB", 80) << 30; }
 
 double now() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
 unsigned long self() { return (unsigned long)pthread_self(); }
@@ -84,16 +85,16 @@ static Exec* last_exec = nullptr;
 void phantom_last_graph(const char* path) { if (last_exec) phantom_graph(last_exec, path); }
 unsigned long phantom_last_graph_nodes() { return last_exec ? last_exec->nodes.size() : 0; }
 
-cudaError_t cudaGetDeviceCount(int* n) { *n = n_devices; return cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int* n) { *n = setting("PHANTOM_GPUS", 1); return cudaSuccess; }
 cudaError_t cudaGetDevice(int* d) { *d = device; return cudaSuccess; }
 cudaError_t cudaSetDevice(int d) { device = d; return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* v) { *v = 13000; return cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* v) { *v = 13000; return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   memset(p, 0, sizeof *p); strcpy(p->name, "NVIDIA H100 80GB HBM3 (phantom)");
-  p->totalGlobalMem = total_memory; p->sharedMemPerBlock = 49152; p->regsPerBlock = 65536; p->warpSize = 32;
+  p->totalGlobalMem = total_memory(); p->sharedMemPerBlock = 49152; p->regsPerBlock = 65536; p->warpSize = 32;
   p->memPitch = 2147483647; p->maxThreadsPerBlock = 1024; p->maxThreadsDim[0] = p->maxThreadsDim[1] = 1024; p->maxThreadsDim[2] = 64;
-  p->maxGridSize[0] = 2147483647; p->maxGridSize[1] = p->maxGridSize[2] = 65535; p->totalConstMem = 65536; p->major = getenv("PHANTOM_CC") ? atoi(getenv("PHANTOM_CC")) : 9; p->minor = 0;
+  p->maxGridSize[0] = 2147483647; p->maxGridSize[1] = p->maxGridSize[2] = 65535; p->totalConstMem = 65536; p->major = setting("PHANTOM_CC", 9); p->minor = 0;
   p->textureAlignment = 512; p->texturePitchAlignment = 32; p->multiProcessorCount = 132; p->canMapHostMemory = 1; p->unifiedAddressing = 1;
   p->memoryBusWidth = 5120; p->l2CacheSize = 50 << 20; p->maxThreadsPerMultiProcessor = 2048; p->streamPrioritiesSupported = 1;
   p->sharedMemPerMultiprocessor = 233472; p->regsPerMultiprocessor = 65536; p->cooperativeLaunch = 1; p->sharedMemPerBlockOptin = 232448;
@@ -110,7 +111,7 @@ cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int) {
 cudaError_t cudaDeviceGetPCIBusId(char* s, int n, int) { snprintf(s, n, "0000:01:00.0"); return cudaSuccess; }
 cudaError_t cudaDeviceGetStreamPriorityRange(int* a, int* b) { if (a) *a = 0; if (b) *b = -5; return cudaSuccess; }
 cudaError_t cudaDeviceCanAccessPeer(int* v, int, int) { *v = 0; return cudaSuccess; }
-cudaError_t cudaMemGetInfo(size_t* f, size_t* t) { *f = total_memory - used; *t = total_memory; return cudaSuccess; }
+cudaError_t cudaMemGetInfo(size_t* f, size_t* t) { *f = total_memory() - used; *t = total_memory(); return cudaSuccess; }
 cudaError_t cudaGetLastError() { cudaError_t e = last_error; last_error = cudaSuccess; return e; }
 cudaError_t cudaPeekAtLastError() { return last_error; }
 const char* cudaGetErrorName(cudaError_t e) { static thread_local char b[64]; snprintf(b, 64, "cudaError%d", (int)e); return b; }
@@ -119,7 +120,7 @@ const char* cudaGetErrorString(cudaError_t e) { switch ((int)e) { case 0: return
 cudaError_t cudaMalloc(void** p, size_t n) {
   if (unsafe("cudaMalloc while capturing")) return fail(cudaErrorStreamCaptureUnsupported);
   std::lock_guard<std::recursive_mutex> l(mu);
-  if (used + n > total_memory) return fail(cudaErrorMemoryAllocation);
+  if (used + n > total_memory()) return fail(cudaErrorMemoryAllocation);
   *p = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (*p == MAP_FAILED) return fail(cudaErrorMemoryAllocation);
   ranges[(uintptr_t)*p] = {n, 2}; used += n; if (used > peak) peak = used; n_malloc++;
