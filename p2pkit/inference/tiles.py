@@ -176,8 +176,7 @@ def translate_rows(
     inside = (slice(None), slice(None), *(slice(axis.size) for axis in others))
     carried: Tensor | None = None
     for index, start in enumerate(rows.starts):
-        source = read(start, min(start + rows.tile, rows.size))
-        made = tiles.blended(source, (rows.tile,), others)
+        made = tiles.blended(read(start, min(start + rows.tile, rows.size)), (rows.tile,), others)
         if carried is not None:
             seam.compare(carried / _along(rows.before(index), made, 1), made[:, : carried.shape[1]])
         blended = made.mul_(_along(rows.weights[index], made, 1))
@@ -187,7 +186,7 @@ def translate_rows(
         done = (rows.size if last else rows.starts[index + 1]) - start
         yield blended[:, :done][inside]
         carried = blended[:, done:].clone()
-        del source, made, blended  # before the next rows are read, which are as large
+        del made, blended  # before the next rows are read, which are as large
 
 
 @dataclass(frozen=True)
