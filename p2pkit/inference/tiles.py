@@ -55,9 +55,11 @@ class Tiling:
         """
         side = TILE if tile is None else tile
         over = side // 8 if overlap is None else overlap
-        if side < 0 or over < 0 or 2 * over > side:
+        if side < 0:
+            raise DataError(Problem("--tile", f"{side} is no side", "give a number of pixels, or 0 for no tiles"))
+        if over < 0 or 2 * over > side:
             cause = f"tiles of {side} pixels can't overlap by {over}"
-            raise DataError(Problem("--overlap", cause, f"give 0 to {max(side, 0) // 2}"))
+            raise DataError(Problem("--overlap", cause, f"give 0 to {side // 2}"))
         return cls(side, over, tile is not None)
 
     def along(self, dims: int) -> Tiling:

@@ -29,7 +29,7 @@ from p2pkit.inference.forms import like
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, fitting_jobs, is_ours
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
-from p2pkit.inference.sources import Sources
+from p2pkit.inference.sources import Sources, check_asked
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.inference.video import Video, is_video
 from p2pkit.types import ExtraSpec, ImageSpec, Pair, PairDataset, PairSpec, optional
@@ -120,6 +120,7 @@ class Translator:
         if isinstance(image, np.ndarray | Tensor) and image.ndim == self.images.dims + 2:
             fakes = [self.translate(one, given=given, tile=tile, overlap=overlap, **extras) for one in image]
             return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
+        check_asked(given)
         several = list(image) if isinstance(image, list | tuple) else [image]
         if not several:
             raise DataError(Problem("the image", "is an empty list"))
@@ -191,6 +192,7 @@ class Translator:
         """
         options: dict[str, Untyped] = {"samples": samples, "vary": vary, "extras": extras}
         options |= {"skip_existing": skip_existing, "overwrite": overwrite}
+        check_asked(given, size)
         jobs = self.jobs(inputs, output, **options)
         made = self.tiled(tile, overlap).translate_jobs(jobs, batch, report, size=size, given=given)
         return made.files(len(jobs))

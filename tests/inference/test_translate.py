@@ -179,3 +179,24 @@ def test_a_large_fake_s_rows_are_let_go_of_before_more_are_made():
     parts = list(_stored_rows(fakes(), ImageSpec(3)))
     assert [part.shape[1] for part in parts] == [64, 6, 64, 6]
     assert all(part.dtype == torch.uint8 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"given": "photo"}, "given: files are never 'photo'"),
+        ({"size": 64}, "size: 64 is no height and width"),
+        ({"size": (0, 8)}, "is no height and width"),
+        ({"tile": -1}, "--tile: -1 is no side"),
+    ],
+)
+def test_what_can_not_be_asked_for_is_told(picture, tmp_path, options, told):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=told):
+        translator().translate_files(tmp_path / "a.png", tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("image", [None, 7, {}])
+def test_what_is_no_image_is_told(image):
+    with pytest.raises(DataError, match=f"the image: can't be translated: is no image, but {type(image).__name__}"):
+        translator().translate(image)
