@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from p2pkit.images.convert import conform, resample, resize, stored_type, to_network, to_picture, to_stored
     from p2pkit.images.decode import CODECS
     from p2pkit.images.files import read_image, write_image
+    from p2pkit.images.finding import files_below
     from p2pkit.images.formats import is_image, reader_choice
     from p2pkit.images.listing import IMAGE_SUFFIXES, hashed_share, is_image_name, suffix_of, without_suffix
     from p2pkit.images.manifest import manifest_rows
@@ -188,6 +189,7 @@ __all__ = [
     "export",
     "export_checkpoint",
     "export_program",
+    "files_below",
     "fill_weights",
     "fingerprint",
     "first_line",
@@ -253,6 +255,7 @@ _LAZY = {
     **dict.fromkeys(_CONVERT, "p2pkit.images.convert"),
     "CODECS": "p2pkit.images.decode",
     **dict.fromkeys(("read_image", "write_image"), "p2pkit.images.files"),
+    "files_below": "p2pkit.images.finding",
     **dict.fromkeys(("is_image", "reader_choice"), "p2pkit.images.formats"),
     **dict.fromkeys(_NAMES, "p2pkit.images.listing"),
     **dict.fromkeys(_READING, "p2pkit.images.reading"),

@@ -44,9 +44,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def refusal(path: Path, error: OSError | SafetensorError) -> StorageError:
-    """Return the error for users that says why a file can't be written."""
+    """Return the error for users that says why a file can't be written, or why none can be called so."""
     said = re.search(r'code: (\d+).*message: "([^"]*)', str(error))  # safetensors' errors have no number of their own
     number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+    if number == errno.ENAMETOOLONG:
+        return StorageError(Problem(str(path), "is too long a name for a file here", "choose a shorter one"))
     cause = (error.strerror if isinstance(error, OSError) else said[2] if said else "") or first_line(error)
     remedy = "make room on its disk, or choose a folder on another one" if number in _FULL else ""
     remedy = "choose a folder that you may write to" if number in _READ_ONLY else remedy
@@ -54,8 +56,8 @@ def refusal(path: Path, error: OSError | SafetensorError) -> StorageError:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error says that a disk is full or can only be read."""
-    return isinstance(error, OSError) and error.errno in (*_FULL, errno.EROFS)
+    """Whether an error says that a disk is full or can only be read, or has no place for such a name."""
+    return isinstance(error, OSError) and error.errno in (*_FULL, errno.EROFS, errno.ENAMETOOLONG)
 
 
 def require_room(path: Path, size: int) -> None:

@@ -63,6 +63,7 @@ def load(
         if overrides:
             cause = "an exported program is what it was when it was exported"
             raise ModelError(Problem(", ".join(overrides), cause, "export the model anew with these settings"))
+        names_in_force(registry, plugins, trust=trust)  # a plugin may be what reads its sources
         return load_exported(Path(local), runtime)
     checkpoint = find_checkpoint(local)
     asked = ("engine.device", *(key for key in overrides if key == "engine.precision"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import p2pkit
+from p2pkit.images import formats
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,17 @@ def test_a_caller_may_end_a_training_after_an_evaluation(tiny, quiet, tmp_path):
     assert heard == [(0, ["l1"]), (1, ["l1"])]
     assert run.reason == "stopped early at step 3: that will do"
     assert p2pkit.resume(run.folder, registry=quiet).step == 6
+
+
+def test_sources_of_an_exported_program_are_read_by_plugins_too(write_plugin, monkeypatch):
+    monkeypatch.setattr("p2pkit.translation.is_exported", lambda folder: True)
+    monkeypatch.setattr("p2pkit.translation.load_exported", lambda folder, runtime: None)
+    for name in ("p2pkit.images.formats._FORMATS", "p2pkit.images.formats.SUFFIXES"):
+        module, _, own = name.rpartition(".")
+        monkeypatch.setattr(name, getattr(importlib.import_module(module), own).copy())
+    code = """
+    @p2pkit.hookimpl
+    def p2pkit_readers(): yield p2pkit.Reader("asks", object, suffixes=(".asks",))
+    """
+    p2pkit.load("program", plugins=[write_plugin(code)])
+    assert "acme:asks" in formats._FORMATS

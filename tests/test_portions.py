@@ -136,5 +136,12 @@ def test_addresses_that_can_t_be(model, files, stored, registry):
         with pytest.raises(p2pkit.DataError, match=why) as caught:
             translate_on(part, model, "demo", [address], "memory://case/out", registry=registry)
         assert caught.value.problems[0].path == address
+    for given, output in (
+        ("s3://AKIA0:se/cret@bucket/in", "memory://case/out"),
+        ("memory://case/in", "s3://k:secret@b"),
+    ):
+        with pytest.raises(p2pkit.DataError, match="holds a password") as caught:
+            translate_on(part, model, "demo", [given], output, registry=registry)
+        assert "cret" not in str(caught.value)
     with pytest.raises(p2pkit.DataError, match=r"would overwrite its own source memory://case/in/0\.png"):
         translate_on(part, model, "demo", ["memory://case/in/0.png"], "memory://case/in", registry=registry)

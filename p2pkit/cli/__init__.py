@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _for_user(error: Exception) -> P2pkitError | None:
-    """Return the error as one for users, which a disk that is full is too, whoever was told first."""
+    """Return the error as one for users, which what a disk refuses is too, whoever was told first."""
     if isinstance(error, P2pkitError):
         return error
     from p2pkit.atomic_files import is_refusal, refusal

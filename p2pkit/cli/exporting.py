@@ -32,7 +32,10 @@ def export(
         float | None,
         typer.Option("--tolerance", min=0, help="Largest difference, of 255, to the network; 1, or 8 in fp16."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Keep a program of 8 bits whose scores are worse.")] = False,
+    score: Annotated[
+        bool, typer.Option("--score", help="Score the program beside the network, as in 8 bits is done anyway.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Keep a program whose scores are worse.")] = False,
     license_: Annotated[str, typer.Option("--license", help="The model's licence, for its card.")] = "",
     set_: Overrides = None,
     plugin: PluginFiles = None,
@@ -51,6 +54,7 @@ def export(
         layout=layout,
         precision=precision,
         tolerance=tolerance,
+        score=score,
         force=force,
         license=license_,
         registry=registry(registry_file, plugin, trust),

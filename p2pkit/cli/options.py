@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,6 +33,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Strict = Annotated[bool, typer.Option("--strict", help="End the run when a plugin fails in the middle of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, mps.")]
+By = Annotated[
+    Literal["torch", "onnxruntime", "openvino"] | None,
+    typer.Option("--runtime", help="What computes; by default torch, or what an exported program was made for."),
+]
 
 On = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from p2pkit.cli.options import Device, Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
+from p2pkit.cli.options import By, Device, Overrides, PluginFiles, RegistryFile, Trust, overrides, registry
 
 Models = Annotated[
     list[str], typer.Argument(metavar="MODEL...", help="Models as for translate; NAME=MODEL gives one a name.")
@@ -34,6 +34,7 @@ def serve(
         str | None, typer.Option("--precision", help="Arithmetic: auto, fp32, bf16, fp16; by default the run's.")
     ] = None,
     device: Device = "auto",
+    runtime: By = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,
     registry_file: RegistryFile = None,
@@ -45,9 +46,10 @@ def serve(
     listener = serving.Listener(host, port)
     changes = overrides(set_) | ({"engine.precision": precision} if precision is not None else {})
     names = registry(registry_file, plugin, trust)
-    loaded = serving.load_models(models, device=device, registry=names, **changes)
+    note = functools.partial(typer.echo, err=True)
+    loaded = serving.load_models(models, device=device, runtime=runtime, registry=names, note=note, **changes)
     settings = serving.Settings(batch, max_wait, max_pixels, max_bytes, rate)
-    serving.serve(loaded, listener, settings, report=typer.echo, note=functools.partial(typer.echo, err=True))
+    serving.serve(loaded, listener, settings, report=typer.echo, note=note)
 
 
 def page(

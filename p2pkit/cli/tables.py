@@ -48,9 +48,9 @@ def print_report(report: Report) -> None:
 
 
 def print_scores(scores: Scores) -> None:
-    """Print what 8 bits lose beside the network."""
+    """Print what a program loses beside the network."""
     title = f"{scores.network.count} pairs of split {scores.network.split}"
-    Grid(["", "network", "8 bits", ""], [list(row) for row in scores.rows()], title=title).print(plain_console())
+    Grid(["", "network", scores.bits, ""], [list(row) for row in scores.rows()], title=title).print(plain_console())
 
 
 def print_survey(survey: Survey) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from p2pkit.cli.options import (
+    By,
     Device,
     Model,
     On,
@@ -82,10 +83,7 @@ def translate(
         bool, typer.Option("--overwrite", help="Replace files that can't be told to be fakes; never a source.")
     ] = False,
     device: Device = "auto",
-    runtime: Annotated[
-        Literal["torch", "onnxruntime", "openvino"] | None,
-        typer.Option("--runtime", help="What computes; by default torch, or what an exported program was made for."),
-    ] = None,
+    runtime: By = None,
     on: On = None,
     set_: Overrides = None,
     plugin: PluginFiles = None,

@@ -42,7 +42,7 @@ def write_card(
         license: Its licence; empty where none was named.
         how: How the folder is used.
         parity: How the program compares with the network.
-        scores: What 8 bits lose.
+        scores: What fewer bits lose.
         beside: By name, in words, what the model takes beside a source.
     """
     text, samples = card(checkpoint, images, license=license, how=how, parity=parity, scores=scores, beside=beside)
@@ -72,7 +72,7 @@ def card(
         license: The model's licence; empty where it is not known.
         how: The command that uses the model.
         parity: By how much the program and the network differ, where there is a program.
-        scores: What 8 bits lose, where it has no more.
+        scores: What fewer bits lose, where it has no more.
         beside: By name, in words, what the model takes beside a source.
     """
     run = run_of(checkpoint)
@@ -89,7 +89,7 @@ def card(
         *("", "## Use", "", "```console", how, "```"),
         *(["", f"The program and the network differ by {parity}."] if parity else []),
         *("", "## Scores", "", *_scores(report)),
-        *(["", "In 8 bits, beside the network:", "", *_small(scores)] if scores else []),
+        *(["", f"In {scores.bits}, beside the network:", "", *_small(scores)] if scores else []),
         *(["", "Source, fake and target of held-out pairs:", "", f"![samples]({SHEET})"] if samples else []),
         *("", "## Training", "", f"By p2pkit {p2pkit.__version__}, of `{checkpoint.name}`:", ""),
         *("```yaml", yaml.safe_dump(dict(config), sort_keys=False).rstrip(), "```", ""),
@@ -127,5 +127,5 @@ def _scores(report: Report | None) -> Iterator[str]:
 
 
 def _small(scores: Scores) -> Iterator[str]:
-    yield from ("| | network | 8 bits | |", "|---|---:|---:|---:|")
+    yield from (f"| | network | {scores.bits} | |", "|---|---:|---:|---:|")
     yield from (f"| {' | '.join(row)} |" for row in scores.rows())

@@ -26,7 +26,7 @@ from p2pkit.inference.forms import Form, Layout
 from p2pkit.inference.translate import Translator
 from p2pkit.programs.exported import Arithmetic, Program, write_description
 from p2pkit.programs.graph import PortableGenerator
-from p2pkit.programs.parity import TOLERANCE, Parity, given, measure
+from p2pkit.programs.parity import TOLERANCE, Parity, given, measure, noise
 from p2pkit.programs.runtimes import Format, Given, Run
 from p2pkit.programs.writing import PLAIN, write_program
 from p2pkit.registry import Registry, names_in_force
@@ -47,7 +47,7 @@ class ExportedFolder:
         parity: How the program compares with the network; None where the weights themselves were copied.
         beside: By name, in words, what it takes beside a source.
         use: The line that tries it.
-        scores: What 8 bits lose by the run's own metrics; None for more bits.
+        scores: What the program loses by the run's own metrics; None where it was not scored.
     """
 
     folder: Path
@@ -68,6 +68,7 @@ def export(
     layout: Layout = "NCHW",
     precision: Arithmetic = "fp32",
     tolerance: float | None = None,
+    score: bool = False,
     force: bool = False,
     license: str = "",
     called: str = "",
@@ -88,7 +89,8 @@ def export(
         precision: The program's arithmetic; `int8`, for `onnx` and `openvino`, by the model's training images.
         tolerance: The largest difference that is taken, in steps of 255 to the target's range; None for 1, or 8 in
             fp16; in 8 bits the scores decide.
-        force: Whether a program of 8 bits is kept whose scores are more than 5 % worse.
+        score: Whether the program is scored beside the network, as one of 8 bits is anyway; its data must be in reach.
+        force: Whether a program is kept whose scores are more than 5 % worse.
         license: The model's licence, for its card; by default what the model's own card says.
         called: What the card calls the model; by default the folder's name.
         registry: The names in force.
@@ -108,9 +110,11 @@ def export(
         raise ModelError(Problem(str(output), "is there already", "name a folder that is not"))
     if precision == "int8" and format not in ("onnx", "openvino"):
         raise ModelError(Problem("--precision", f"there is no {format} of 8 bits", "say --format onnx or openvino"))
+    if score and format in ("safetensors", "hub"):
+        raise ModelError(Problem("--score", f"{format} is no program", "p2pkit evaluate scores the network"))
     checkpoint = find_checkpoint(model)
     translator = load(checkpoint, device="cpu", registry=registry, **PLAIN, **overrides)
-    work = _Work(checkpoint, translator, registry, overrides, precision, tolerance, force)
+    work = _Work(checkpoint, translator, registry, overrides, precision, tolerance, score, force)
     beside = translator.companions.described()
     inputs = "".join(f" --input {name}=VALUE" for name in sorted(translator.companions.needed))
     with atomic_folder(output) as partial:
@@ -135,6 +139,9 @@ def export(
     return replace(made, folder=output, file=output / made.file.name, beside=beside, use=use)
 
 
+_BITS: dict[Arithmetic, str] = {"fp32": "32 bits", "fp16": "16 bits", "int8": "8 bits"}
+
+
 @dataclass(frozen=True)
 class _Work:
     """An export under way.
@@ -146,6 +153,7 @@ class _Work:
         overrides: Keys to change.
         precision: The arithmetic that is wanted.
         tolerance: The largest difference that is taken; None for that of the arithmetic.
+        score: Whether a program of any arithmetic is scored.
         force: Whether scores may be worse by any amount.
     """
 
@@ -155,6 +163,7 @@ class _Work:
     overrides: Plain
     precision: Arithmetic
     tolerance: float | None
+    score: bool
     force: bool
 
     def weights(self, folder: Path) -> ExportedFolder:
@@ -171,15 +180,16 @@ class _Work:
     def program(self, graph: PortableGenerator, kind: Format, folder: Path) -> ExportedFolder:
         """Write a program, and say what it is."""
         small = self.precision == "int8"
-        checked = self._checked_run() if small else None
-        own = training(checked, self.translator) if checked else []
+        checked = self._checked_run() if small or self.score else None
+        own = training(checked, self.translator) if checked and small else []
         examples = [given(self.translator, graph.form, each) for each in own]
         about, run = write_program(graph, kind, folder, precision=self.precision, examples=examples)
         parity = self._checked(run, graph.form)
         scores = None
         if checked is not None:
             size = sum(file.stat().st_size for file in folder.iterdir())
-            scores = compare(checked, self.translator, Program(about, run), size, own[0])
+            example = own[0] if own else noise(self.translator, 1)[0]
+            scores = compare(checked, self.translator, Program(about, run), size, example, _BITS[self.precision])
             if not self.force:
                 scores.require()
         write_description(folder, about)

@@ -98,6 +98,7 @@ def _told(repository: str, token: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of the network, and of the hub
-        cause = f"the hub does not take it: {first_line(error).replace(token, '***')}"
+        why = " ".join(first_line(each) for each in (error, error.__cause__) if each is not None)
+        cause = f"the hub does not take it: {why.replace(token, '***')}"
         remedy = "may your token write there? is the name free?"
         raise ModelError(Problem(f"hf://{repository}", cause, remedy)) from None

@@ -34,12 +34,14 @@ class Scores:
         program: The program's.
         bytes: Of the network's weights and of the program's file.
         milliseconds: Of processor time for an image, by the network and by the program.
+        bits: What the program computes in.
     """
 
     network: Report
     program: Report
     bytes: tuple[int, int]
     milliseconds: tuple[float, float]
+    bits: str = "8 bits"
 
     def loss(self, metric: str) -> float:
         """Return which share of a metric is lost: below zero where it is better, or does not say which way is good."""
@@ -74,13 +76,15 @@ class Scores:
         losses = {metric: self.loss(metric) for metric in self.network.metrics}
         if lost := {metric: loss for metric, loss in losses.items() if not loss <= MOST}:
             told = ", ".join(f"{metric} by {loss:.1%}" for metric, loss in lost.items())
-            cause = f"in 8 bits the model is worse on {self.network.count} pairs of {self.network.split}: {told}"
+            cause = f"in {self.bits} the model is worse on {self.network.count} pairs of {self.network.split}: {told}"
             raise ModelError(
-                Problem("--precision", f"{cause}; {MOST:.0%} is taken", "export in fp16 or fp32, or say --force")
+                Problem("--precision", f"{cause}; {MOST:.0%} is taken", "export in more bits, or say --force")
             )
 
 
-def compare(checked: ValidatedRun, translator: Translator, program: nn.Module, size: int, example: Input) -> Scores:
+def compare(
+    checked: ValidatedRun, translator: Translator, program: nn.Module, size: int, example: Input, bits: str
+) -> Scores:
     """Score a program beside the network that it is of.
 
     Args:
@@ -89,6 +93,7 @@ def compare(checked: ValidatedRun, translator: Translator, program: nn.Module, s
         program: The program.
         size: Bytes of its file.
         example: What both are given to be timed.
+        bits: What the program computes in.
     """
     splits = Splits(checked, Silent())
     splits.read(checked.split)
@@ -109,6 +114,7 @@ def compare(checked: ValidatedRun, translator: Translator, program: nn.Module, s
             _milliseconds(lambda: translator.network_values(planes, vectors)),
             _milliseconds(lambda: by_program.network_values(planes, vectors)),
         ),
+        bits,
     )
 
 

@@ -95,6 +95,8 @@ def image_tensor(image: AnyImage, *, indexed: bool = False, reader: ReaderChoice
         return _from_array(image)
     if isinstance(image, ImageFile):
         return _from_array(image.pixels)
+    if not isinstance(image, str | os.PathLike):
+        raise OSError(f"is no image, but {type(image).__name__}")
     return read_image(Path(image), indexed=indexed, reader=reader)
 
 

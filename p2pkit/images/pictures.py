@@ -78,6 +78,9 @@ class Pictures(Codec):
             if image.format == "JPEG2000" and image.mode in ("RGB", "RGBA", "LA"):
                 file.seek(0)
                 return _deep(file, "jpeg2k_decode")
+            if image.format == "PNG" and image.mode != "P" and "transparency" in image.info and not self.indexed:
+                file.seek(0)
+                return _deep(file, "png_decode")  # a colour that is transparent becomes alpha
             if image.format == "JPEG":
                 _check_scans(file)
             return from_pillow(image, self.indexed)

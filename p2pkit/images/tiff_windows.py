@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SIDE = 256
+_FEW = 16
+"""Rows whose means are taken at a time: as floats they are eight times as large."""
 _BIG = 2**31
 """Bytes from which on a file is a BigTIFF; what a plain one can address, halved."""
 
@@ -222,14 +224,17 @@ def _halved(rows: Iterator[NDArray[np.generic]], file: Path, shape: TiffShape) -
     with file.open("wb") as smaller:
         for band in _bands(rows, _SIDE):
             yield band
-            height, width = band.shape[0] // 2, band.shape[1] // 2
-            even = band[: 2 * height, : 2 * width]
-            if shape.classes:
-                smaller.write(even[::2, ::2].tobytes())
-                continue
-            means = even.astype(np.float64).reshape(height, 2, width, 2, -1).mean((1, 3))
-            whole = np.issubdtype(band.dtype, np.integer)
-            smaller.write((means.round() if whole else means).astype(band.dtype).tobytes())
+            for first in range(0, band.shape[0], _FEW):
+                smaller.write(_half(band[first : first + _FEW], shape.classes).tobytes())
+
+
+def _half(rows: NDArray[np.generic], classes: bool) -> NDArray[np.generic]:
+    height, width = rows.shape[0] // 2, rows.shape[1] // 2
+    even = rows[: 2 * height, : 2 * width]
+    if classes:
+        return even[::2, ::2]
+    means: NDArray[np.float64] = even.astype(np.float64).reshape(height, 2, width, 2, -1).mean((1, 3))
+    return (means.round() if np.issubdtype(rows.dtype, np.integer) else means).astype(rows.dtype)
 
 
 def _stored(file: Path, shape: TiffShape) -> Iterator[NDArray[np.generic]]:

@@ -14,6 +14,7 @@ from p2pkit.errors import DataError, Problem, first_line
 from p2pkit.images.manifest import is_manifest
 from p2pkit.inference.flow import Translated
 from p2pkit.inference.jobs import Job
+from p2pkit.passwords import password_problems, without_password
 from p2pkit.untyped import Untyped
 
 THREADS = 8
@@ -40,6 +41,8 @@ class StandIns:
     def path(self, address: str) -> Path:
         """Return what stands for an address."""
         protocol, _, rest = address.partition("://")
+        if wrong := password_problems(without_password(address), address, "pieces of work and messages"):
+            raise DataError(wrong)
         if ".." in rest.split("/"):
             raise DataError(Problem(address, "leads upward, and might lead anywhere", "name the folder itself"))
         return self.folder / (protocol + _ROOTED * rest.startswith("/")) / rest.strip("/")

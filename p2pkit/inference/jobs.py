@@ -81,7 +81,8 @@ def plan_jobs(
     jobs = [Job((inputs[0],), named)] if named else list(_found(inputs, output, images, problems))
     jobs = [_sample(job, index) for job in jobs for index in range(samples)] if samples > 1 else jobs
     kept = [job for job in jobs if not (skip_existing and job.out.is_file() and job.out not in job.sources)]
-    problems += [*_twice(jobs), *_overwritten(kept, overwrite), *_folder(named.parent if named else output)]
+    problems += [*_twice(jobs), *_overwritten(kept, overwrite)]
+    problems += _folder(named.parent if named else output) if kept else ()
     problems += _videos(kept, images)
     if named and not is_video(named) and (suffix := suffix_of(named)) != suffix_for(images.target, suffix):
         problems.append(Problem(str(named), f"a {suffix} file can't hold what the fakes are", "write .tif or .npy"))
@@ -210,6 +211,8 @@ def _folder(output: Path) -> Iterator[Problem]:
     existing = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not existing.is_dir():
         yield Problem(str(output), f"{existing} is a file, where a folder is wanted", "give another name")
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield Problem(str(output), f"nothing can be written to {existing}", "choose a folder that you may write to")
 
 
 def _videos(jobs: Iterable[Job], images: PairSpec) -> Iterator[Problem]:

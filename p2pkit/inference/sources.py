@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, get_args
 
 import torch
 from torch import Tensor
 
+from p2pkit.errors import DataError, Problem
 from p2pkit.images.beside import Beside, read_beside
 from p2pkit.images.codec import Tag, head_of
 from p2pkit.images.files import read_with_meta
@@ -20,6 +21,20 @@ from p2pkit.images.tiff import read_georeference, rescaled
 from p2pkit.inference.companions import Companions, Input
 from p2pkit.types import PairSpec
 from p2pkit.untyped import Plain
+
+
+def check_asked(given: str, size: Sequence[int] | None = None) -> None:
+    """Make sure that files can be read as it is asked for.
+
+    Raises:
+        DataError: There is no such thing to say of them, or no such size.
+    """
+    kinds = get_args(Given)
+    if given not in kinds:
+        raise DataError(Problem("given", f"files are never {given!r}", f"say one of {', '.join(kinds)}"))
+    two = isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
+    if size is not None and not two:
+        raise DataError(Problem("size", f"{size!r} is no height and width", "write two numbers of pixels, (256, 256)"))
 
 
 @dataclass(frozen=True, slots=True)

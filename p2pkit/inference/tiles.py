@@ -55,9 +55,11 @@ class Tiling:
         """
         side = TILE if tile is None else tile
         over = side // 8 if overlap is None else overlap
-        if side < 0 or over < 0 or 2 * over > side:
+        if side < 0:
+            raise DataError(Problem("--tile", f"{side} is no side", "give a number of pixels, or 0 for no tiles"))
+        if over < 0 or 2 * over > side:
             cause = f"tiles of {side} pixels can't overlap by {over}"
-            raise DataError(Problem("--overlap", cause, f"give 0 to {max(side, 0) // 2}"))
+            raise DataError(Problem("--overlap", cause, f"give 0 to {side // 2}"))
         return cls(side, over, tile is not None)
 
     def along(self, dims: int) -> Tiling:
@@ -176,8 +178,7 @@ def translate_rows(
     inside = (slice(None), slice(None), *(slice(axis.size) for axis in others))
     carried: Tensor | None = None
     for index, start in enumerate(rows.starts):
-        source = read(start, min(start + rows.tile, rows.size))
-        made = tiles.blended(source, (rows.tile,), others)
+        made = tiles.blended(read(start, min(start + rows.tile, rows.size)), (rows.tile,), others)
         if carried is not None:
             seam.compare(carried / _along(rows.before(index), made, 1), made[:, : carried.shape[1]])
         blended = made.mul_(_along(rows.weights[index], made, 1))
@@ -187,7 +188,7 @@ def translate_rows(
         done = (rows.size if last else rows.starts[index + 1]) - start
         yield blended[:, :done][inside]
         carried = blended[:, done:].clone()
-        del source, made, blended  # before the next rows are read, which are as large
+        del made, blended  # before the next rows are read, which are as large
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,10 +29,10 @@ from p2pkit.inference.forms import like
 from p2pkit.inference.jobs import OVERWRITE, Job, fake_suffix, fitting_jobs, is_ours
 from p2pkit.inference.large import LargeTiff
 from p2pkit.inference.running import Running
-from p2pkit.inference.sources import Sources
+from p2pkit.inference.sources import Sources, check_asked
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.inference.video import Video, is_video
-from p2pkit.types import ExtraSpec, Pair, PairDataset, PairSpec, optional
+from p2pkit.types import ExtraSpec, ImageSpec, Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
 
 _ROWS = 64
@@ -120,6 +120,7 @@ class Translator:
         if isinstance(image, np.ndarray | Tensor) and image.ndim == self.images.dims + 2:
             fakes = [self.translate(one, given=given, tile=tile, overlap=overlap, **extras) for one in image]
             return torch.stack(fakes) if isinstance(image, Tensor) else np.stack(fakes)
+        check_asked(given)
         several = list(image) if isinstance(image, list | tuple) else [image]
         if not several:
             raise DataError(Problem("the image", "is an empty list"))
@@ -191,6 +192,7 @@ class Translator:
         """
         options: dict[str, Untyped] = {"samples": samples, "vary": vary, "extras": extras}
         options |= {"skip_existing": skip_existing, "overwrite": overwrite}
+        check_asked(given, size)
         jobs = self.jobs(inputs, output, **options)
         made = self.tiled(tile, overlap).translate_jobs(jobs, batch, report, size=size, given=given)
         return made.files(len(jobs))
@@ -308,8 +310,7 @@ class Translator:
         seam, run = Seam(), partial(self._running, vectors={})
         with large.rows() as source:
             fakes = translate_rows(source, run, axes, seam, batch=batch, see=large.see)
-            few = (part for fake in fakes for part in torch.split(fake, _ROWS, 1))
-            written = large.write(out, (to_stored(part[None], self.images.target)[0] for part in few))
+            written = large.write(out, _stored_rows(fakes, self.images.target))
         self._tell(seam)
         return written
 
@@ -391,3 +392,11 @@ class Translator:
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
         if self.note is not None:
             self.note(f"{seam}{why}")
+
+
+def _stored_rows(fakes: Iterable[Tensor], target: ImageSpec) -> Iterator[Tensor]:
+    """Yield the rows of a fake as stored, a few at a time; those that are done are let go of before more are made."""
+    for fake in fakes:
+        for first in range(0, fake.shape[1], _ROWS):
+            yield to_stored(fake[None, :, first : first + _ROWS], target)[0]
+        del fake

@@ -75,6 +75,7 @@ def _onnx_runtime(file: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # it would keep memory for itself, beside what is kept for all
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave the processor
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from PIL import Image
 
 from p2pkit import cli
 
@@ -47,3 +48,10 @@ def test_a_full_disk_is_no_unforeseen_error_whoever_is_told_first(p2pkit, monkey
     monkeypatch.setattr(cli, "app", full)
     told = p2pkit("list")
     assert (told.code, told.err.splitlines()[1]) == (2, "  somewhere/file: can't be written: no space left on device")
+
+
+def test_a_name_that_is_too_long_is_no_unforeseen_error(p2pkit, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for command in (("translate", "demo", "a.png", "-o", "x" * 300), ("translate", "demo", "x" * 300, "-o", "fakes")):
+        told = p2pkit(*command)
+        assert (told.code, told.err.splitlines()[1]) == (2, f"  {'x' * 300}: is too long a name for a file here")

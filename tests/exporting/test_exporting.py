@@ -347,6 +347,31 @@ def test_a_program_of_8_bits_that_loses_too_much_is_kept_only_by_force(small_run
         assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("score", [False, True])
+def test_a_program_of_16_bits_is_scored_where_that_is_asked_for(small_run, tmp_path, monkeypatch, score):
+    def write(graph, kind, folder, *, examples, **how):
+        assert not examples
+        (folder / "model.onnx").write_bytes(b"program")
+        about = {"images": graph.images, "multiple": graph.multiple, "size": None, "stored": False, "layout": "NCHW"}
+
+        def run(given):
+            with torch.no_grad():
+                return graph(torch.from_numpy(given["source"])).numpy()
+
+        return Description(program=kind, file="model.onnx", precision="fp16", **about), run
+
+    monkeypatch.setattr("p2pkit.exporting.folder.write_program", write)
+    made = export(small_run.checkpoint, tmp_path / "out", precision="fp16", score=score)
+    told = "In 16 bits, beside the network" in (made.folder / "README.md").read_text(encoding="utf-8")
+    assert (made.scores is not None) is told is score
+    assert not score or abs(made.scores.loss("l1")) < 0.05
+
+
+def test_weights_alone_are_no_program_that_could_be_scored(small_run, tmp_path):
+    with pytest.raises(ModelError, match="--score: hub is no program"):
+        export(small_run.checkpoint, tmp_path / "out", format="hub", score=True)
+
+
 def test_weights_alone_are_not_of_8_bits(small_run, tmp_path):
     with pytest.raises(ModelError, match="there is no safetensors of 8 bits"):
         export(small_run.checkpoint, tmp_path / "out", format="safetensors", precision="int8")

@@ -22,11 +22,15 @@ from p2pkit.planning import plan_of
 TOKEN = "hf_" + "secret" * 5
 
 
+LARGE = 10 * 2**20
+"""Bytes from which on a hub wants a file by Git LFS."""
+
+
 class Hub:
-    """What a hub keeps: by repository whether it is private, and its files."""
+    """What a hub keeps: by repository whether it is private, and its files; and by their hashes large ones."""
 
     def __init__(self):
-        self.private, self.files, self.commits, self.tokens = {}, {}, 0, set()
+        self.private, self.files, self.commits, self.tokens, self.large = {}, {}, 0, set(), {}
 
     def answer(self, method, path, body):
         parts = path.partition("?")[0].strip("/").split("/")
@@ -41,6 +45,14 @@ class Hub:
             return 200, {"url": f"https://huggingface.co/{name}"}
         if parts[:2] == ["api", "validate-yaml"]:
             return 200, {"errors": [], "warnings": []}
+        if parts[2:] == ["info", "lfs", "objects", "batch"]:
+            asked = json.loads(body)["objects"]
+            places = [{"upload": {"href": f"{self.address}/large/{each['oid']}"}} for each in asked]
+            return 200, {"objects": [{**each, "actions": place} for each, place in zip(asked, places, strict=True)]}
+        if parts[0] == "large":
+            assert hashlib.sha256(body).hexdigest() == parts[1]
+            self.large[parts[1]] = body
+            return 200, {}
         name = "/".join(parts[2:4] if parts[0] == "api" else parts[:2])
         if name == "full/house":
             return 403, {"error": f"Bearer {TOKEN} may not"}
@@ -54,11 +66,15 @@ class Hub:
             return 200, listed
         if parts[4:5] == ["preupload"]:
             asked = json.loads(body)["files"]
-            return 200, {"files": [{**each, "uploadMode": "regular", "shouldIgnore": False} for each in asked]}
+            modes = ["lfs" if each["size"] > LARGE else "regular" for each in asked]
+            each = zip(asked, modes, strict=True)
+            return 200, {"files": [{**file, "uploadMode": mode, "shouldIgnore": False} for file, mode in each]}
         if parts[4:5] == ["commit"]:
             for line in map(json.loads, body.decode().splitlines()):
                 if line["key"] == "file":
                     files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                if line["key"] == "lfsFile":
+                    files[line["value"]["path"]] = self.large[line["value"]["oid"]]
             self.commits += 1
             return 200, {"success": True, "commitOid": "0" * 40, "commitUrl": f"https://huggingface.co/{name}/commit/0"}
         siblings = [{"rfilename": path} for path in files]
@@ -72,7 +88,7 @@ def hub(monkeypatch, tmp_path):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.sent()
             kept.tokens.add(self.headers.get("Authorization"))
             status, made = kept.answer(self.command, self.path, body)
             content = made if isinstance(made, bytes) else json.dumps(made).encode()
@@ -86,14 +102,21 @@ def hub(monkeypatch, tmp_path):
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        do_HEAD = do_POST = do_GET
+        do_HEAD = do_POST = do_PUT = do_GET
+
+        def sent(self):
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sizes = iter(lambda: int(self.rfile.readline(), 16), 0)
+            return b"".join(self.rfile.read(size + 2)[:-2] for size in sizes)
 
         def log_message(self, *told):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = {"endpoint": f"http://127.0.0.1:{server.server_port}"}
+        kept.address = f"http://127.0.0.1:{server.server_port}"
+        address = {"endpoint": kept.address}
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr(huggingface_hub, "HfApi", partial(huggingface_hub.HfApi, **address))
         fetch = partial(huggingface_hub.snapshot_download, **address, cache_dir=tmp_path / "hub")
@@ -125,6 +148,23 @@ def test_what_is_there_is_not_written_over_without_a_word(small_run, hub):
     assert hub.commits == 1
     push(small_run.checkpoint, "me/shapes", overwrite=True)
     assert hub.commits == 2
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the hub's package, at httpx
+def test_a_large_file_goes_by_git_lfs(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # which has a server of its own
+    folder = tmp_path / "model"
+    folder.mkdir()
+    content = {"p2pkit.json": b"{}", "model.onnx": np.random.default_rng(0).bytes(LARGE + 1)}
+    for name, held in content.items():
+        (folder / name).write_bytes(held)
+    push(folder, "me/large")
+    assert {name: hub.files["me/large"][name] for name in content} == content
+    assert [*hub.large.values()] == [content["model.onnx"]]
+    hub.answer = lambda *asked: (507, {}) if asked[1].startswith("/large/") else Hub.answer(hub, *asked)
+    (folder / "model.onnx").write_bytes(bytes(LARGE + 1))
+    with pytest.raises(ModelError, match=r"while uploading 'model\.onnx'.*'507 Insufficient"):
+        push(folder, "me/large", overwrite=True)
 
 
 def test_a_refusal_says_why_and_shows_no_token(small_run, hub):

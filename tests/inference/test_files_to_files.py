@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageCms
 from torch import nn
 
-from p2pkit import DataError, Edges, ImageSpec, PairSpec, Reading, Translator
+from p2pkit import DataError, Edges, ImageSpec, PairSpec, Reading, Translator, read_image
 from p2pkit.builtin.datasets import shapes
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
@@ -103,6 +103,19 @@ def test_files_are_never_overwritten(picture, tmp_path):
     assert model.translate_files([source], other.parent, skip_existing=True) == []
     model.translate_files([source], other.parent, overwrite=True)
     assert other.read_bytes() != before
+
+
+def test_a_folder_that_can_only_be_read_is_told_before_anything_is_made(picture, small_disk, tmp_path):
+    for folder in (tmp_path, small_disk.path):
+        Image.fromarray(picture).save(folder / "a.png")
+    model = translator()
+    model.translate_files([tmp_path / "a.png"], small_disk.path / "fakes")
+    small_disk.lock()
+    for output in ("new", "b.png", "fakes"):
+        with pytest.raises(DataError, match="nothing can be written to") as caught:
+            model.translate_files([tmp_path / "a.png"], small_disk.path / output)
+        assert len(caught.value.problems) == 1
+    assert model.translate_files([tmp_path / "a.png"], small_disk.path / "fakes", skip_existing=True) == []
 
 
 def test_fakes_are_written_again_and_never_translated(picture, tmp_path):
@@ -267,6 +280,18 @@ def test_a_drawing_for_a_model_of_files_of_both_images_keeps_its_alpha_and_its_p
         with Image.open(file) as fake:
             np.testing.assert_array_equal(np.asarray(fake)[..., 3:], wanted)
     assert [[code for code, *_ in read_georeference(file)] for file in made[2:]] == [[33550], []]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_becomes_alpha(tmp_path, picture, channels):
+    array = picture[..., :channels].squeeze()
+    clear = tuple(int(value) for value in picture[2, 3, :channels])
+    wanted = np.where((picture[..., :channels] == clear).all(2), 0, 255)
+    Image.fromarray(array).save(tmp_path / "a.png", transparency=clear if channels == 3 else clear[0])
+    spec = ImageSpec(channels)
+    (out,) = translator(spec, spec).translate_files(tmp_path / "a.png", tmp_path / "out")
+    np.testing.assert_array_equal(np.asarray(Image.open(out))[..., -1], wanted)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", indexed=True)[0], picture[..., 0])
 
 
 def test_profile_exif_and_alpha_are_kept(tmp_path, picture):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -38,6 +39,22 @@ def test_what_looks_at_pixels_alone_is_the_same_in_tiles(batch):
     assert seam.most < 1e-5
 
 
+def test_rows_are_let_go_of_before_others_are_read_or_written():
+    tiling, read = Tiling(32, 8, always=True), []
+
+    def gone():
+        return all(part() is None for part in read)
+
+    def rows(first, last):
+        assert gone()
+        part = torch.zeros(1, last - first, 40)
+        read.append(weakref.ref(part))
+        return part
+
+    assert all(gone() for _ in translate_rows(rows, torch.neg, [Axis(80, 1, tiling), Axis(40, 1, tiling)], Seam()))
+    assert len(read) == 3
+
+
 def test_the_seam_is_what_tiles_differ_by_where_they_overlap():
     source, tiling, seam = torch.zeros(1, 32, 56), Tiling(32, 8, always=True), Seam()
     levels = iter([0.0, 0.5])
@@ -64,7 +81,7 @@ def test_tiles_are_wanted_where_they_are_asked_for_or_an_image_is_large():
     assert not Tiling.asked(0, None).wanted(WHOLE, 2)
     assert not Tiling.asked(None, 100).wanted(600, 600)
     for tile, overlap in ((64, 33), (64, -1), (-5, None)):
-        with pytest.raises(DataError, match="overlap"):
+        with pytest.raises(DataError, match=r"overlap by|is no side"):
             Tiling.asked(tile, overlap)
 
 

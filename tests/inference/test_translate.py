@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 from p2pkit import DataError, ImageFile, ImageSpec, PairSpec, Reading, Slices, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
+from p2pkit.inference.translate import _stored_rows
 
 CPU = torch.device("cpu")
 
@@ -163,3 +165,38 @@ def test_a_network_of_volumes():
     tiled = model.translate(volume, tile=8)
     assert torch.equal(tiled, 255 - volume)
     assert model.generator.seen[-1] == (1, 1, 8, 8, 8)
+
+
+def test_a_large_fake_s_rows_are_let_go_of_before_more_are_made():
+    def fakes():
+        for _ in range(2):
+            fake = torch.zeros(3, 70, 5)
+            ref = weakref.ref(fake)
+            yield fake
+            del fake
+            assert ref() is None
+
+    parts = list(_stored_rows(fakes(), ImageSpec(3)))
+    assert [part.shape[1] for part in parts] == [64, 6, 64, 6]
+    assert all(part.dtype == torch.uint8 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"given": "photo"}, "given: files are never 'photo'"),
+        ({"size": 64}, "size: 64 is no height and width"),
+        ({"size": (0, 8)}, "is no height and width"),
+        ({"tile": -1}, "--tile: -1 is no side"),
+    ],
+)
+def test_what_can_not_be_asked_for_is_told(picture, tmp_path, options, told):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=told):
+        translator().translate_files(tmp_path / "a.png", tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("image", [None, 7, {}])
+def test_what_is_no_image_is_told(image):
+    with pytest.raises(DataError, match=f"the image: can't be translated: is no image, but {type(image).__name__}"):
+        translator().translate(image)

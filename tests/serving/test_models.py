@@ -26,6 +26,19 @@ def test_an_exported_folder_is_served_with_its_card(run, quiet, tmp_path):
     assert served.scores == {run.report.head(name): value for name, value in run.report.metrics.items()}
 
 
+@pytest.mark.slow
+def test_a_runtime_computes_what_torch_would(models, run, quiet):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    told = []
+    options = {"runtime": "onnxruntime", "registry": quiet, "note": told.append}
+    (served,) = load_models([str(run.folder)], device="cpu", **options).values()
+    assert len(told) == 1
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    wanted, made = (each.translator.translate(image).astype(int) for each in (models["first"], served))
+    assert np.abs(wanted - made).max() <= 1
+
+
 def test_what_is_not_there_is_told():
     with pytest.raises(p2pkit.ModelError, match="no run or checkpoint"):
         load_models(["mine=nowhere"])

@@ -10,7 +10,6 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -198,8 +197,8 @@ class Tree:
         if self.archived:
             below = [name for name in self._entries if name.startswith(prefix)]
             return below if deep else [name for name in below if "/" not in name.removeprefix(prefix)]
-        walk = islice(os.walk(self.root / folder), None if deep else 1)
-        paths = (Path(place, name).relative_to(self.root).as_posix() for place, _, names in walk for name in names)
+        found = p2pkit.files_below(self.root / folder, deep=deep)
+        paths = (path.relative_to(self.root).as_posix() for path in found)
         return [path for path in paths if p2pkit.is_image(path, partial(_head, self.root, path, False))]
 
 

@@ -94,12 +94,9 @@ def halves(root: Path, direction: str, held_out: float) -> Layout:
     target: Half = "right" if direction == "a_to_b" else "left"
     found, notes = _split_images(root, held_out)
     for images in found.values():
-        twos = in_twos(images)
-        if twos:
+        if twos := in_twos(images):
             cause = f"the files of {root} are no pairs of halves, but come in twos: {twos[0]} and {twos[1]}"
-            first, second = (f"*{name[-2:]}" for name in twos)
-            remedy = f"use paired_folders with source: '{first}' and target: '{second}'"
-            raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
+            raise p2pkit.ComponentError(cause, remedy=f"use paired_folders with {_ends(twos)}", parameter="root")
     items = {
         split: tuple(Item(name, (FilePart(file, source),), (FilePart(file, target),)) for name, file in images.items())
         for split, images in found.items()
@@ -143,7 +140,9 @@ def folders(root: Path, source: str, target: str, held_out: float) -> Layout:
             used = {place.partition("/")[0] for both in found.values() for place in both}
             return Layout(_match(pairs), tuple(_beside(tree, used)))
     items = _match({"all": (_images(tree, source), _images(tree, target))})["all"]
-    return Layout(hold_out(items, held_out))
+    used = {place.rpartition("*")[0] if "*" in place else place for place in (source, target)}
+    tops = {place.partition("/")[0] for place in used}
+    return Layout(hold_out(items, held_out), () if "" in tops else tuple(_beside(tree, tops)))
 
 
 def hold_out(items: Iterable[Item], share: float, parameter: str = "root") -> SplitItems:
@@ -197,7 +196,15 @@ def _images(tree: Tree, place: str) -> dict[str, File]:
         return tree.images(place)
     cause = f"{tree.root} has no folder {place}; its folders: {some(tree.folders()) or 'none'}"
     remedy = "say with `source` and `target` what the folders of the two images are called"
+    if tree.count(deep=False) and (twos := in_twos(tree.images(deep=False))):
+        cause, remedy = f"{cause}; its images come in twos: {twos[0]} and {twos[1]}", f"write {_ends(twos)}"
     raise p2pkit.ComponentError(cause, remedy=remedy, parameter="root")
+
+
+def _ends(twos: tuple[str, str]) -> str:
+    """Say how paired_folders is told of images that lie in one folder in twos."""
+    first, second = (f"*{name[-2:]}" for name in twos)
+    return f"source: '{first}' and target: '{second}'"
 
 
 def _match(splits: Mapping[str, tuple[dict[str, File], dict[str, File]]]) -> SplitItems:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated
@@ -61,8 +62,9 @@ def manifest(
     """
     path = path.expanduser()
     beside = columns(path, extras or {}, float_range)
+    splits = _splits(path, held_out, beside)
     data = open_pairs(
-        read_by(Layout(_splits(path, held_out, beside)), source_reader, target_reader),
+        read_by(Layout(splits, tuple(_shared(splits))), source_reader, target_reader),
         size=size,
         source=Intensity("source", source_channels, source_range, float_range, shown=source_shown),
         target=Intensity("target", target_channels, target_range, float_range, shown=target_shown),
@@ -126,6 +128,19 @@ def _doubles(items: list[tuple[Item, str, int]]) -> Iterator[str]:
         first = lines.setdefault((split, item.name), line)
         if first != line:
             yield f"line {line}: the name {item.name} is that of line {first}"
+
+
+def _shared(splits: SplitItems) -> Iterator[str]:
+    """Say which files are for training and for evaluation too, whose scores then say less than they seem to."""
+    files = {split: _files(items) for split, items in splits.items()}
+    for split, own in files.items():
+        if split != "train" and (both := sorted(own & files.get("train", set()))):
+            verb = "is" if len(both) == 1 else "are"
+            yield f"{some(both)} {verb} in train and in {split}: scores of {split} are of what was trained on"
+
+
+def _files(items: Sequence[Item]) -> set[str]:
+    return {os.path.normpath(part.file.root / part.file.name) for item in items for part in item.parts}
 
 
 def _paths(value: object) -> list[str]:

@@ -78,6 +78,24 @@ def test_twos_in_one_folder_are_named_and_can_be_had(tmp_path, save):
     assert [pair.name for pair in dataset.pairs("train")] == ["0", "1", "2"]
 
 
+def test_twos_beside_each_other_are_named_where_folders_are_wanted(tmp_path, save):
+    for index in range(3):
+        for side in "AB":
+            save(f"{index}_{side}.png", size=(4, 8))
+    with pytest.raises(ComponentError, match="come in twos: 0_A and 0_B") as caught:
+        paired_folders(root=tmp_path)
+    assert caught.value.remedy == "write source: '*_A' and target: '*_B'"
+    assert paired_folders(root=tmp_path, source="*_A", target="*_B", held_out=0).notes == ()
+
+
+def test_what_lies_beside_two_folders_is_told(tmp_path, save):
+    for name in ("source/a", "target/a", "loose", "more/b"):
+        save(f"{name}.png", size=(4, 4))
+    loose, more = paired_folders(root=tmp_path, held_out=0).notes
+    assert "1 images directly in" in loose
+    assert "that are left out: more" in more
+
+
 def test_names_in_both_normal_forms_and_without_a_text_are_paired(tmp_path, save):
     array = np.zeros((4, 4), np.uint8)
     for form, side in (("NFC", "source"), ("NFD", "target")):

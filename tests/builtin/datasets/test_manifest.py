@@ -30,6 +30,17 @@ def test_csv_with_splits_and_names(tmp_path, save):
     assert torch.equal(pair.target, torch.from_numpy(save("out/b.png", size=(4, 4))).permute(2, 0, 1))
 
 
+def test_a_file_for_training_and_for_evaluation_too_is_told(tmp_path, save):
+    for name in ("a.png", "b.png", "c.png"):
+        save(name, size=(4, 4))
+    pairs = [("a", "b", "train"), ("c", "b", "val"), ("./c", "a", "test")]
+    lines = [{"source": f"{s}.png", "target": f"{t}.png", "split": split} for s, t, split in pairs]
+    val, test = manifest(path=rows(tmp_path / "pairs.jsonl", *lines)).notes
+    assert f"{tmp_path}/b.png is in train and in val" in val
+    assert f"{tmp_path}/a.png is in train and in test" in test
+    assert manifest(path=rows(tmp_path / "pairs.jsonl", *lines[:1])).notes == ()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "encoding"),
     [

@@ -158,4 +158,4 @@ class RasterRows:
     def read(self, first: int, last: int) -> NDArray[np.generic]:
         """Read rows from `first` to before `last`, (last - first, W, C)."""
         window = Window(0, first, self.width, last - first)
-        return np.ascontiguousarray(np.moveaxis(self._bands.read(self._raster, window), 0, 2))
+        return np.moveaxis(self._bands.read(self._raster, window), 0, 2)
