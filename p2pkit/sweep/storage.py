@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from p2pkit.atomic_files import atomic_file
 from p2pkit.errors import ModelError, Problem, StorageError, first_line
+from p2pkit.passwords import without_password
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -75,7 +76,7 @@ def answering(address: str | None) -> Iterator[None]:
     except failures as error:
         if address is None:
             raise
-        cause = f"{without_password(address)} does not answer: {first_line(error.__cause__ or error)}"
+        cause = without_password(f"{address} does not answer: {first_line(error.__cause__ or error)}")
         remedy = "is it the right address, and does the server run?"
         raise StorageError(Problem("sweep.storage", cause, remedy)) from error
 
@@ -90,8 +91,9 @@ def quiet() -> Iterator[None]:
 
 def note_storage(folder: Path, study: str, address: str | None) -> None:
     """Write in a sweep's folder where its study lies; a password is not written down."""
+    noted = {"study": study, "storage": address and without_password(address)}
     with atomic_file(folder / STATE) as partial:
-        partial.write_text(json.dumps({"study": study, "storage": without_password(address)}), encoding="utf-8")
+        partial.write_text(json.dumps(noted), encoding="utf-8")
 
 
 def noted_storage(folder: Path) -> tuple[str, str | None]:
@@ -108,9 +110,3 @@ def noted_storage(folder: Path) -> tuple[str, str | None]:
         raise ModelError(Problem(str(folder), f"there is no sweep to go on with: {error}")) from None
     remedy = "begin it anew; its finished runs are shown by p2pkit compare"
     raise ModelError(Problem(str(folder), "this sweep was begun by an earlier p2pkit", remedy))
-
-
-def without_password(address: str | None) -> str | None:
-    """Return an address as it may be shown."""
-    password = urlsplit(address or "").password
-    return address.replace(f":{password}@", "@", 1) if address and password else address

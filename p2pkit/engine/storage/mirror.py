@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints, step_of
 from p2pkit.errors import P2pkitError, Problem, StorageError, first_line
+from p2pkit.passwords import without_password
 from p2pkit.untyped import Untyped
 
 KEY = "checkpoint.mirror"
@@ -29,14 +29,11 @@ _BLOCK = 2**22
 
 def mirror_problems(address: str | None) -> list[Problem]:
     """List what is wrong with an address, without asking anybody there."""
-    if address is not None and urlsplit(address).password:
-        cause = "the address holds a password, which run.yaml, checkpoints and trackers would hold too"
-        return [Problem(KEY, cause, "leave it out: fsspec finds it in its own config, or in the environment")]
     try:
         _ = None if address is None else _Place(address)
     except Exception as error:  # each kind of address raises what its package does
         remedy = "install what fsspec wants for it, or write one of its kinds: s3://, gs://, az://, sftp://, a folder"
-        return [Problem(KEY, f"{address} can't be used: {first_line(error)}", remedy)]
+        return [Problem(KEY, without_password(f"{address} can't be used: {first_line(error)}"), remedy)]
     return []
 
 
@@ -263,5 +260,5 @@ def _reading(address: str) -> Iterator[None]:
     except P2pkitError:
         raise
     except Exception as error:  # each kind of address raises what its package does
-        cause = f"{address} can't be read: {first_line(error, typed=True)}"
+        cause = without_password(f"{address} can't be read: {first_line(error, typed=True)}")
         raise StorageError(Problem(KEY, cause, "look at the address, and at the keys that open it")) from error
