@@ -76,7 +76,7 @@ def answering(address: str | None) -> Iterator[None]:
     except failures as error:
         if address is None:
             raise
-        cause = without_password(f"{address} does not answer: {first_line(error.__cause__ or error)}")
+        cause = f"{address} does not answer: {first_line(error.__cause__ or error)}"
         remedy = "is it the right address, and does the server run?"
         raise StorageError(Problem("sweep.storage", cause, remedy)) from error
 

@@ -17,7 +17,6 @@ from typing import IO
 from p2pkit.atomic_files import atomic_file, atomic_folder, writing
 from p2pkit.engine.storage.layout import BEST, CHECKPOINTS, CONFIG, NOTES, STATE, checkpoints, step_of
 from p2pkit.errors import P2pkitError, Problem, StorageError, first_line
-from p2pkit.passwords import without_password
 from p2pkit.untyped import Untyped
 
 KEY = "checkpoint.mirror"
@@ -33,7 +32,7 @@ def mirror_problems(address: str | None) -> list[Problem]:
         _ = None if address is None else _Place(address)
     except Exception as error:  # each kind of address raises what its package does
         remedy = "install what fsspec wants for it, or write one of its kinds: s3://, gs://, az://, sftp://, a folder"
-        return [Problem(KEY, without_password(f"{address} can't be used: {first_line(error)}"), remedy)]
+        return [Problem(KEY, f"{address} can't be used: {first_line(error)}", remedy)]
     return []
 
 
@@ -260,5 +259,5 @@ def _reading(address: str) -> Iterator[None]:
     except P2pkitError:
         raise
     except Exception as error:  # each kind of address raises what its package does
-        cause = without_password(f"{address} can't be read: {first_line(error, typed=True)}")
+        cause = f"{address} can't be read: {first_line(error, typed=True)}"
         raise StorageError(Problem(KEY, cause, "look at the address, and at the keys that open it")) from error

@@ -11,7 +11,6 @@ from p2pkit.engine.storage.find import find_checkpoint
 from p2pkit.engine.storage.layout import CHECKPOINTS, abandon_later, checkpoints
 from p2pkit.engine.storage.mirror import fetch
 from p2pkit.errors import ConfigError, ModelError, P2pkitError, Problem
-from p2pkit.passwords import without_password
 
 RUNS = Path("runs")
 _GO_ON = "go on with the run that was begun: p2pkit train CONFIG --go-on -s tracking.name=NAME"
@@ -79,7 +78,7 @@ def fetched(run: str) -> Path | None:
     address, _, name = run.rstrip("/").rpartition("/")
     found = latest_checkpoint(RUNS / name, address)
     if found is None:
-        cause = f"{without_password(address)} has no checkpoint of a run {name!r}"
+        cause = f"{address} has no checkpoint of a run {name!r}"
         raise ModelError(Problem("", cause, "name it as checkpoint.mirror, a slash, and the run's name"))
     return found
 

@@ -219,7 +219,7 @@ def test_addresses_that_can_not_be_used(monkeypatch):
     assert mirror_problems(None) == mirror_problems(ADDRESS) == []
     (problem,) = mirror_problems("nowhere://bucket")
     assert (problem.path, "nowhere" in problem.cause) == ("checkpoint.mirror", True)
-    assert "secret" not in str(mirror_problems("nowhere://me:secret@host/runs"))
+    assert "secret" not in str(mirror_problems("nowhere://me:secret@host/runs")[0])
 
     def refuse(self, path):
         raise PermissionError("403")
