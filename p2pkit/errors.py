@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from p2pkit.passwords import without_password
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -23,7 +25,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
-        return f"{where}{self.cause}" + (f"\n  -> {self.remedy}" if self.remedy else "")
+        return without_password(f"{where}{self.cause}" + (f"\n  -> {self.remedy}" if self.remedy else ""))
 
 
 class Stopped(KeyboardInterrupt):

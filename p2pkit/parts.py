@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,9 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 
 from p2pkit.components import Component
 from p2pkit.errors import ComponentError, ConfigError, P2pkitError, Problem, first_line
+from p2pkit.types import optional
 from p2pkit.types.markers import StartsFrom
+from p2pkit.types.protocols import WorkExecutor
 from p2pkit.types.work import Resources
 from p2pkit.untyped import Json, Made, Plain
 from p2pkit.yaml_files import did_you_mean, first_problems, shortened
@@ -144,6 +147,17 @@ class ExecutorPart(Part):
 
     resources: Resources = field(default_factory=Resources)
     retries: int = 2
+
+    @contextmanager
+    def ready(self) -> Iterator[WorkExecutor]:
+        """Context with the executor, which has said that it has what a piece of work needs.
+
+        Raises:
+            P2pkitError: It can't be made or reached, or has less.
+        """
+        with closing(self.build()) as executor:
+            optional.require(executor)(self.resources)
+            yield executor
 
 
 def _moved(path: str, places: Mapping[str, str]) -> str:

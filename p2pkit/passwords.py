@@ -1,29 +1,37 @@
-"""Passwords and keys in addresses: never written down, sent on or shown."""
+"""What an address may hold that others are not to see: passwords, tokens and signatures."""
 
 from __future__ import annotations
 
 import re
 
-from p2pkit.errors import Problem
+_BEFORE_AT = re.compile(
+    r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
+    (?P<user>[^/:@?#\s]*)
+    (?P<password>:(?!\d+([/?#]|$))([^/\s]*|[^@\s]*))?@""",  # a slash that is no %2F is a mistake, and a secret too
+    re.IGNORECASE | re.VERBOSE,
+)
+_IN_QUERY = re.compile(
+    r"(?P<before>://[^\s?]*\?([^\s&;]*[&;])*?)[^\s=&;]*(passw|pwd|secret|token|signature|\bsig\b|access_?key)[^\s=&;]*=[^\s&;#]*",
+    re.IGNORECASE,
+)
 
-_HELD = re.compile(r"(://[^/@:]*):(?!\d+/)([^/]+|[^@]+)@")
-"""Keys of stores have slashes in them, where a parser of URLs sees an end; a port has none."""
 
+def without_password(text: str) -> str:
+    """Return an address, or a text with addresses, as it may be shown and recorded.
 
-def without_password(address: str) -> str:
-    """Return an address as it may be shown."""
-    return _HELD.sub(r"\1@", address, count=1)
-
-
-def password_problems(path: str, address: str, where: str) -> list[Problem]:
-    """Refuse an address with a password in it, for stores that fsspec knows.
-
-    Args:
-        path: What it is blamed on.
-        address: The address.
-        where: What would hold the password too.
+    The user stays, but not on the web, where a name without a password is mostly a token.
     """
-    if not _HELD.search(address):
-        return []
-    cause = f"the address holds a password, which {where} would hold too"
-    return [Problem(path, cause, "leave it out: fsspec finds it in its own config, or in the environment")]
+    text = _BEFORE_AT.sub(_public, text)
+    while (shorter := _IN_QUERY.sub(r"\g<before>", text)) != text:
+        text = shorter
+    return text
+
+
+def holds_password(text: str) -> bool:
+    """Tell whether a text holds an address with something that is not to be shown."""
+    return without_password(text) != text
+
+
+def _public(found: re.Match[str]) -> str:
+    scheme, user = found["scheme"], found["user"]
+    return f"{scheme}://" if scheme.lower() in ("http", "https") else f"{scheme}://{user}@"

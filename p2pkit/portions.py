@@ -26,7 +26,7 @@ from p2pkit.programs.runtimes import Runtime
 from p2pkit.progress import ProgressReporter, reporter
 from p2pkit.registry import Registry, names_in_force
 from p2pkit.translation import load
-from p2pkit.types import Tell, Work, optional
+from p2pkit.types import Tell, Work, WorkExecutor, optional
 from p2pkit.untyped import Json, Plain, Untyped
 
 _LARGEST = 256
@@ -115,14 +115,17 @@ def translate_on(
             sources = [stand_ins.mirror(str(each)) if is_address(each) else each for each in inputs]
             fakes = stand_ins.mirror(str(output), needed=False) if is_address(output) else output
             jobs = translator.jobs(sources, fakes, **which)
-            made = _translated(part, jobs, {**way, "stand_ins": folder}, how, reporter(progress)).files(len(jobs))
+            with part.ready() as executor:
+                made = _translated(executor, part, jobs, {**way, "stand_ins": folder}, how, reporter(progress))
+            written = made.files(len(jobs))
         except DataError as error:
             raise DataError(map(stand_ins.said, error.problems)) from None
-        return [stand_ins.address(path) or path for path in made]
+        return [stand_ins.address(path) or path for path in written]
 
 
-def _translated(part: ExecutorPart, jobs: Sequence[Job], way: Plain, how: Plain, shown: ProgressReporter) -> Translated:
-    executor = part.build()
+def _translated(
+    executor: WorkExecutor, part: ExecutorPart, jobs: Sequence[Job], way: Plain, how: Plain, shown: ProgressReporter
+) -> Translated:
     size = _portion(len(jobs), optional.workers(executor) or _WORKERS, int(how.get("batch", 1)))
     starts = range(0, len(jobs), size)
     portions = {f"the portion from file {start + 1} on": jobs[start : start + size] for start in starts}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from p2pkit.errors import P2pkitError, Problem
+from p2pkit.passwords import without_password
 from p2pkit.untyped import Json, Untyped
 from p2pkit.yaml_reader import MOST_LETTERS, NotYaml, parse_yaml
 
@@ -20,7 +21,15 @@ T = TypeVar("T")
 
 MOST_PROBLEMS = 100
 
-_SHORT = Repr()
+
+class _Short(Repr):
+    """Writes values shortly, and addresses without what opens them."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_password(x), level)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlong = 40
 

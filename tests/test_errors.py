@@ -13,6 +13,11 @@ def test_a_problem_says_where_what_and_what_to_do():
     assert str(Problem("", "there is nothing here")) == "there is nothing here"
 
 
+def test_a_problem_keeps_what_opens_an_address_to_itself():
+    told = str(Problem("s3://KEY:secret@bucket", "https://secret@host is away", "look at ?"))
+    assert told == "s3://KEY@bucket: https://host is away\n  -> look at ?"
+
+
 def test_an_error_holds_one_problem_or_many_in_order():
     first, second = Problem("a", "one"), Problem("b", "two", "go")
     assert ConfigError(first).problems == (first,)

@@ -79,7 +79,7 @@ def sweep(
         swept = sweeps.join_sweep(str(join or resume), again=resume is not None, **options)
     print_sweep(swept)
     if away := sum(child.state == "finished" for child in swept.children) - len(swept.finished):
-        typer.echo(f"{away} runs lie where they can't be reached from here, and are on no sheet and no plot")
+        typer.echo(f"runs that can't be reached from here, and are on no sheet and no plot: {away}")
     if swept.busy:
         typer.echo("others are still at work on it; the last of them completes the table and the pictures")
     if swept.signal is not None:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from p2pkit.doctor.finding import Finding
 from p2pkit.mlflow_store import SQLITE, database_file, is_server, tracking_uri
+from p2pkit.passwords import without_password
 
 _PATIENCE = 5.0
 _NO_ROOM = 0.1  # GiB
@@ -62,7 +63,7 @@ def look() -> Iterator[Finding]:
     elif scheme.partition("+")[0] in _PORTS:
         yield _answers(uri)
     else:
-        yield _finding("note", f"{_shown(uri)}: not looked into")
+        yield _finding("note", f"{without_password(uri)}: not looked into")
 
 
 def _finding(state: str, fact: str, remedy: str = "") -> Finding:
@@ -122,13 +123,13 @@ def _is_outdated(version: str) -> bool:
 def _server(uri: str) -> Finding:
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE):  # http, as seen above  # nosec B310
-            return _finding("fine", f"{_shown(uri)} answers")
+            return _finding("fine", f"{without_password(uri)} answers")
     except urllib.error.HTTPError as error:
         remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if error.code in (401, 403) else _UNSET
-        return _finding("broken", f"{_shown(uri)} answers with {error.code} {error.reason}", remedy)
+        return _finding("broken", f"{without_password(uri)} answers with {error.code} {error.reason}", remedy)
     except (OSError, ValueError) as error:
         cause = getattr(error, "reason", error)  # URLError wraps what went wrong
-        return _finding("broken", f"no MLflow server answers at {_shown(uri)}: {cause}", _UNSET)
+        return _finding("broken", f"no MLflow server answers at {without_password(uri)}: {cause}", _UNSET)
 
 
 def _answers(uri: str) -> Finding:
@@ -138,14 +139,8 @@ def _answers(uri: str) -> Finding:
     try:
         socket.create_connection((parts.hostname or "localhost", port), timeout=_PATIENCE).close()
     except OSError as error:
-        return _finding("broken", f"no database answers at {_shown(uri)}: {error}", _UNSET)
-    return _finding("fine", f"{_shown(uri)} answers")
-
-
-def _shown(uri: str) -> str:
-    """Write an address without the password that it may hold."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return _finding("broken", f"no database answers at {without_password(uri)}: {error}", _UNSET)
+    return _finding("fine", f"{without_password(uri)} answers")
 
 
 def _nearest(folder: Path) -> Path:

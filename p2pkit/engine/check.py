@@ -17,9 +17,10 @@ from p2pkit.engine.evaluation.metrics import scored
 from p2pkit.engine.storage.mirror import mirror_problems
 from p2pkit.errors import ConfigError, P2pkitError, Problem, first_line, of_the_meta_device
 from p2pkit.extras.calling import moved_along
+from p2pkit.passwords import holds_password
 from p2pkit.types import PairDataset, PairMetric, PairSpec, optional, times
 from p2pkit.types.images import RESERVED
-from p2pkit.untyped import Made, Untyped
+from p2pkit.untyped import Json, Made, Untyped
 
 
 def check(plan: Plan, *, training: bool = True, begins: bool = True) -> ValidatedRun:
@@ -38,7 +39,7 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     """
     problems = [*plan.problems]
     if training:
-        problems += mirror_problems(plan.config.checkpoint.mirror)
+        problems += [*_password_problems(plan), *mirror_problems(plan.config.checkpoint.mirror)]
         plan = _accumulating(plan, problems)
     if training and plan.config.sweep.wanted:
         problems.append(Problem("sweep", "this config is of several runs", "run it with p2pkit sweep"))
@@ -64,6 +65,24 @@ def check(plan: Plan, *, training: bool = True, begins: bool = True) -> Validate
     if problems or dataset is None or plan.dataset is None or plan.generator is None:
         raise ConfigError(problems)
     return ValidatedRun(plan, dataset, split, plan.dataset, plan.generator, plan.discriminator if adversarial else None)
+
+
+def _password_problems(plan: Plan) -> Iterator[Problem]:
+    """Refuse addresses that open what they lead to: a config is recorded wherever its run is."""
+    recorded = plan.config.model_dump(mode="json", exclude={"sweep", "executor"})
+    for path, value in _texts("", recorded):
+        if holds_password(value):
+            cause = "the address holds a password or a token, which run.yaml, checkpoints and trackers would hold too"
+            yield Problem(path, cause, "leave it out: its package finds it in its own config, or in the environment")
+
+
+def _texts(path: str, value: Json) -> Iterator[tuple[str, str]]:
+    """Yield the texts in plain data, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    inside = value if isinstance(value, Mapping) else dict(enumerate(value)) if isinstance(value, list) else {}
+    for key, item in inside.items():
+        yield from _texts(f"{path}.{key}" if path else str(key), item)
 
 
 def _accumulating(plan: Plan, problems: list[Problem]) -> Plan:

@@ -14,7 +14,7 @@ from p2pkit.errors import DataError, Problem, first_line
 from p2pkit.images.manifest import is_manifest
 from p2pkit.inference.flow import Translated
 from p2pkit.inference.jobs import Job
-from p2pkit.passwords import password_problems, without_password
+from p2pkit.passwords import holds_password, without_password
 from p2pkit.untyped import Untyped
 
 THREADS = 8
@@ -41,8 +41,10 @@ class StandIns:
     def path(self, address: str) -> Path:
         """Return what stands for an address."""
         protocol, _, rest = address.partition("://")
-        if wrong := password_problems(without_password(address), address, "pieces of work and messages"):
-            raise DataError(wrong)
+        if holds_password(address):
+            cause = "the address holds a password or a token, which pieces of work and messages would hold too"
+            remedy = "leave it out: fsspec finds it in its own config, or in the environment"
+            raise DataError(Problem(without_password(address), cause, remedy))
         if ".." in rest.split("/"):
             raise DataError(Problem(address, "leads upward, and might lead anywhere", "name the folder itself"))
         return self.folder / (protocol + _ROOTED * rest.startswith("/")) / rest.strip("/")

@@ -14,25 +14,26 @@ from p2pkit.progress import reporter
 from p2pkit.sweep.parent import Parent
 from p2pkit.sweep.result import Sweep, write_results
 from p2pkit.sweep.worker import Worker
-from p2pkit.types import Work, optional
+from p2pkit.types import Work, WorkExecutor, optional
 from p2pkit.untyped import Json, Plain
 
 CALL = "p2pkit.sweep.work:work_on"
 
 
-def lead(worker: Worker, storage: str | None, *, first: bool = False) -> Sweep:
+def lead(worker: Worker, storage: str | None, executor: WorkExecutor | None, *, first: bool = False) -> Sweep:
     """Have a sweep's runs trained until nothing is left to take, or a signal comes; then show what there is.
 
     Args:
         worker: This process's part of it, if it trains itself.
         storage: Where the study lies.
+        executor: Who trains; None for this process.
         first: Whether the sweep begins.
     """
     parent = Parent(worker.folder, worker.planned, worker.registry, reporter(worker.progress).warn, resumed=not first)
     try:
         parent.begin()
         _note_record(worker)
-        train_all = worker.train_all if worker.planned.executor is None else partial(_hand_out, worker, storage)
+        train_all = worker.train_all if executor is None else partial(_hand_out, worker, storage, executor)
         stopped = train_all(lambda: parent.progress(_snapshot(worker)))
         swept = replace(_snapshot(worker), signal=stopped.signal if stopped else None)
         if not swept.busy:  # else the last of those who work on it does this
@@ -45,7 +46,7 @@ def lead(worker: Worker, storage: str | None, *, first: bool = False) -> Sweep:
     return swept
 
 
-def _hand_out(worker: Worker, storage: str | None, trained: Callable[[], None]) -> Stopped | None:
+def _hand_out(worker: Worker, storage: str | None, to: WorkExecutor, trained: Callable[[], None]) -> Stopped | None:
     """Have as many workers of an executor train as it has, or as there is work for; return what stopped them.
 
     Raises:
@@ -53,9 +54,9 @@ def _hand_out(worker: Worker, storage: str | None, trained: Callable[[], None]) 
     """
     part = worker.planned.executor
     assert part is not None
-    executor, mark, warn = part.build(), uuid.uuid4().hex, reporter(worker.progress).warn
+    mark, warn = uuid.uuid4().hex, reporter(worker.progress).warn
     left = sum(not unit or any(child.state == "waiting" for child in unit) for unit in worker.work.units)
-    count = min(left, optional.workers(executor) or left)
+    count = min(left, optional.workers(to) or left)
     shared: dict[str, Json] = {"sweep": str(worker.folder.absolute()), "storage": storage}
     shared |= {"registry": worker.registry.plain(), "beside": count, "overrides": worker.overrides}
     works = [Work(CALL, {**shared, "name": f"{mark}/{number}"}, f"worker {number}") for number in range(1, count + 1)]
@@ -70,7 +71,7 @@ def _hand_out(worker: Worker, storage: str | None, trained: Callable[[], None]) 
         worker.work.give_back_of(work.arguments["name"])
 
     try:
-        done = perform_all(executor, works, part.resources, part.retries, told=told, warn=warn, lost=lost)
+        done = perform_all(to, works, part.resources, part.retries, told=told, warn=warn, lost=lost)
     except KeyboardInterrupt as ended:
         return Stopped.of(ended)
     problems = dict.fromkeys(problem for each in done for problem in each.problems)

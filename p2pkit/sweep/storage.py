@@ -76,7 +76,7 @@ def answering(address: str | None) -> Iterator[None]:
     except failures as error:
         if address is None:
             raise
-        cause = f"{without_password(address)} does not answer: {first_line(error.__cause__ or error)}"
+        cause = f"{address} does not answer: {first_line(error.__cause__ or error)}"
         remedy = "is it the right address, and does the server run?"
         raise StorageError(Problem("sweep.storage", cause, remedy)) from error
 
@@ -91,10 +91,9 @@ def quiet() -> Iterator[None]:
 
 def note_storage(folder: Path, study: str, address: str | None) -> None:
     """Write in a sweep's folder where its study lies; a password is not written down."""
+    noted = {"study": study, "storage": address and without_password(address)}
     with atomic_file(folder / STATE) as partial:
-        partial.write_text(
-            json.dumps({"study": study, "storage": address and without_password(address)}), encoding="utf-8"
-        )
+        partial.write_text(json.dumps(noted), encoding="utf-8")
 
 
 def noted_storage(folder: Path) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from p2pkit.config.executor import split_overrides
@@ -58,8 +59,8 @@ def sweep(
     registry = registry or load_registry()
     planned = plan(config, axes, registry=registry, **overrides)
     tracking, address = planned.first.plan.config.tracking, planned.wanted.storage
-    folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
-    with answering(address):
+    with planned.executor.ready() if planned.executor else nullcontext() as executor, answering(address):
+        folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
         try:
             study = create_study(open_storage(address, folder), folder.name, planned)
         except P2pkitError:
@@ -68,8 +69,8 @@ def sweep(
         note_storage(folder, study.study_name, address)
         told = [[checked.plan.resolved(), described(checked.spec)] for checked in planned.checked.values()]
         bring_along(registry.plugins.files, told, folder)
-        work = Work(study, planned, first=True)
-        return lead(Worker(folder, work, planned, registry, progress, say=line_printer(progress)), address, first=True)
+        work, say = Work(study, planned, first=True), line_printer(progress)
+        return lead(Worker(folder, work, planned, registry, progress, say=say), address, executor, first=True)
 
 
 def join_sweep(
@@ -107,9 +108,11 @@ def join_sweep(
     with answering(address):
         worker = _joined(folder, name, address, names_in_force(registry, trust=trust), overrides)
         worker.progress, worker.say = progress, line_printer(progress)
-        if again:
-            worker.work.try_again()
-        return lead(worker, address)
+        part = worker.planned.executor
+        with part.ready() if part else nullcontext() as executor:
+            if again:
+                worker.work.try_again()
+            return lead(worker, address, executor)
 
 
 def work_on(

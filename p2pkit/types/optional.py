@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from p2pkit.errors import Problem
     from p2pkit.types.view import View
+    from p2pkit.types.work import Resources
 
 T = TypeVar("T")
 
@@ -244,6 +245,10 @@ workers = Attribute[int | None](
     ),
     "How many pieces of work it does at a time: a sweep has so many workers, and files are cut into portions by it; "
     "None where that is not known.",
+)
+require = Attribute[Callable[["Resources"], None]](
+    *("require", "executor", "a method (resources)", lambda resources: None, callable),
+    "Raises `P2pkitError` where it can't be reached, or nowhere has so much; asked before anything is written.",
 )
 
 exempt = Attribute[Mapping[str, str]](

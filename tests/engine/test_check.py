@@ -220,3 +220,12 @@ def test_pairs_that_have_no_length(checked, monkeypatch):
     found = problems(checked)
     assert list(found) == ["dataset"]
     assert "its pairs('train') is a generator, which has no length" in found["dataset"]
+
+
+def test_addresses_that_open_what_they_lead_to_are_refused_wherever_they_are(checked):
+    wrong = {"checkpoint.mirror": "memory://me:secret@host/runs", "tracking.tags": {"from": "https://token@host/a"}}
+    found = problems(checked, **wrong)
+    assert found.keys() == {"checkpoint.mirror", "tracking.tags.from"}
+    assert all("holds a password or a token" in text for text in found.values())
+    assert "secret" not in str(found)
+    assert checked(**{"checkpoint.mirror": "memory://me@host/runs"})

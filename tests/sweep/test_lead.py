@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pkit import ConfigError, ModelError, P2pkitError
+from p2pkit import ConfigError, DeviceError, ModelError, P2pkitError
 from p2pkit.api import train
 from p2pkit.sweep import lead, sweep
 from p2pkit.sweep.work import work_on
@@ -33,6 +33,13 @@ def test_workers_that_fail_leave_an_unfinished_sweep_with_their_sentence(tiny, q
 def test_a_sweep_that_workers_can_t_reach(tmp_path):
     with pytest.raises(ModelError, match="can't be reached from where its work runs"):
         work_on(print, sweep=str(tmp_path), storage=None, registry={}, name="w", beside=1, overrides={})
+
+
+def test_what_the_executor_has_not_is_told_before_there_is_a_folder(tiny, quiet, tmp_path):
+    options = {"registry": quiet, "tracking.folder": str(tmp_path / "runs"), "engine.device": "auto"}
+    with pytest.raises(DeviceError, match=r"executor\.gpus: asks for 64, and this machine has"):
+        sweep(tiny, ["losses.l1.weight=1,100"], **options, **HERE, **{"executor.gpus": 64})
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_unknown_executor_is_found_before_anything_is_trained(tiny, quiet, tmp_path):

@@ -45,9 +45,13 @@ class Local:
         self._idle: list[Child] = []
         self._closed = False
 
+    def require(self, resources: p2pkit.Resources) -> None:
+        """Refuse what this machine never has."""
+        self._gpus.require(resources.gpus)
+
     def submit(self, work: p2pkit.Work, resources: p2pkit.Resources, tell: p2pkit.Tell) -> Future[Plain]:
         """Let the next free process do the work, or do it at once where this is the only one."""
-        self._gpus.require(resources.gpus)
+        self.require(resources)
         if self.workers > 1:
             return self._pool.submit(self._do, work, resources, tell)
         done: Future[Plain] = Future()

@@ -10,6 +10,7 @@ from p2pkit import PluginError, Problem, Run, first_line, tracking_uri
 from p2pkit.builtin.mlflow_tracker import home, naming, store
 from p2pkit.builtin.mlflow_tracker.registering import check_registry
 from p2pkit.mlflow_store import RUN_ID_FILE, open_store
+from p2pkit.passwords import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def open_record(run: Run) -> Record:
             if run.kind == "training" and wanted is not None:
                 check_registry(client, wanted)
         except MlflowException as error:
-            cause = f"{store.shown(uri)} does not take the run: {first_line(error)}"
+            cause = f"{without_password(uri)} does not take the run: {first_line(error)}"
             raise PluginError(Problem("MLFLOW_TRACKING_URI", cause, "p2pkit doctor looks for the reason")) from error
     (run.folder / RUN_ID_FILE).write_text(f"{run_id}\n", encoding="utf-8")
     return Record(client, uri, run_id, found.owned, params)

@@ -28,6 +28,7 @@ from p2pkit.builtin.mlflow_tracker.opening import kinship, open_record
 from p2pkit.builtin.mlflow_tracker.replay import replay
 from p2pkit.builtin.mlflow_tracker.sender import PATIENCE, Sender
 from p2pkit.mlflow_store import database_file
+from p2pkit.passwords import without_password
 from p2pkit.untyped import Plain
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Recorder:
             self._sent_before = self._past.steps
         changed = {f"p2pkit.changed.{k}": v for k, v in wanted.items() if self._params.get(k, v) != v}
         self.journal.append(
-            {"settings": settings, "uri": store.shown(uri), **_in_project(uri, self.journal.run_folder)}
+            {"settings": settings, "uri": without_password(uri), **_in_project(uri, self.journal.run_folder)}
         )
         if self.owned:
             self.journal.append({"status": "RUNNING"})
@@ -211,7 +212,7 @@ class Recorder:
         if bool(outage) == bool(self._outage_told):
             return None
         self._outage_told = outage
-        where = f"MLflow at {store.shown(self.sender.uri)}"
+        where = f"MLflow at {without_password(self.sender.uri)}"
         if outage:
             return f"{where} takes nothing at present ({outage}); training goes on, and all of it is sent later"
         return f"{where} answers again, and has got what it missed"
@@ -266,7 +267,7 @@ class Recorder:
 
     def _told(self) -> str | None:
         refused = self.sender.delivery.refused
-        where = f"MLflow at {store.shown(self.sender.uri)}"
+        where = f"MLflow at {without_password(self.sender.uri)}"
         if self.journal.pending:
             command = shlex.join(["p2pkit", "tracking", "replay", str(self.run.folder)])
             why = f" ({self.sender.outage})" if self.sender.outage else ""

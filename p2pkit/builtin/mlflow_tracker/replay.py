@@ -9,6 +9,7 @@ from p2pkit.builtin.mlflow_tracker import store
 from p2pkit.builtin.mlflow_tracker.delivery import Delivery
 from p2pkit.builtin.mlflow_tracker.journal import Journal, journals
 from p2pkit.mlflow_store import database_file, open_store, sqlite_uri
+from p2pkit.passwords import without_password
 
 
 def replay(folder: Path, *, living: bool = True) -> str | None:
@@ -42,7 +43,7 @@ def _settle(journal: Journal, alive: bool) -> str:
     uri = _uri(journal)
     left = journal.left
     delivery = _deliver(journal, uri)
-    told = f"sent {left} entries to {store.shown(uri)}"
+    told = f"sent {left} entries to {without_password(uri)}"
     told = "; ".join([told, *delivery.said])
     if delivery.refused:
         told += f"; it refused {len(delivery.refused)}: {delivery.refused[0]}"
@@ -56,7 +57,7 @@ def _deliver(journal: Journal, uri: str) -> Delivery:
         try:
             delivery.forward()
         except Exception as error:
-            cause = f"{store.shown(uri)} did not take everything, {journal.left} entries are left: {error}"
+            cause = f"{without_password(uri)} did not take everything, {journal.left} entries are left: {error}"
             remedy = f"try again: p2pkit tracking replay {journal.run_folder}"
             raise PluginError(Problem(str(journal.run_folder), cause.partition("\n")[0], remedy)) from error
     return delivery

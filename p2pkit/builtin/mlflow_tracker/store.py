@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from p2pkit import PluginError, Problem
 from p2pkit.mlflow_store import FILES, database_file, is_server
+from p2pkit.passwords import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -103,6 +103,7 @@ def _why_unwell(uri: str, timeout: float) -> tuple[str, str] | None:
     """Return what is wrong with a server, and what to do about it."""
     if not is_server(uri):
         return None
+    shown = without_password(uri)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -113,20 +114,20 @@ def _why_unwell(uri: str, timeout: float) -> tuple[str, str] | None:
         text = str(error).partition("\n")[0]
         known = {"timed out": f"nothing comes within {timeout:g} s", "refused": "the connection is refused"}
         cause = next((plain for sign, plain in known.items() if sign in text), text)
-        return f"no MLflow server answers at {shown(uri)}: {cause}", _UNSET
+        return f"no MLflow server answers at {shown}: {cause}", _UNSET
     if answer.status_code in (401, 403):
-        return f"{shown(uri)} wants to know who asks", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return (
+            f"{shown} wants to know who asks",
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
     if answer.status_code >= 500:
-        return f"{shown(uri)} answers with {answer.status_code} {answer.reason}", _UNSET
+        return f"{shown} answers with {answer.status_code} {answer.reason}", _UNSET
     if answer.ok and "<html" in answer.text.lower():
-        return f"what answers at {shown(uri)} is a web page and no MLflow server", "mend or unset MLFLOW_TRACKING_URI"
+        return (
+            f"what answers at {shown} is a web page and no MLflow server",
+            "mend or unset MLFLOW_TRACKING_URI",
+        )
     return None
-
-
-def shown(uri: str) -> str:
-    """Return an address without the name and password that it may hold."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:

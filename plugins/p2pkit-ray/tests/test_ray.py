@@ -63,6 +63,8 @@ def test_more_than_the_cluster_has_is_refused_at_once():
     executor = p2pkit_ray.Ray()
     assert executor.workers == 2
     with pytest.raises(p2pkit.DeviceError, match=r"executor\.cpus: .*asks for 3 cores"):
+        executor.require(p2pkit.Resources(cpus=3))
+    with pytest.raises(p2pkit.DeviceError, match=r"executor\.cpus: .*asks for 3 cores"):
         executor.submit(piece("add", numbers=[1]), p2pkit.Resources(cpus=3), print)
     executor.close()
 

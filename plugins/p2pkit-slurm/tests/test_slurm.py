@@ -10,7 +10,7 @@ import pytest
 from p2pkit.testing import conformance
 from p2pkit.testing.works import piece
 
-from p2pkit_slurm import Slurm
+from p2pkit_slurm import Slurm, jobs
 
 NONE = p2pkit.Resources(gpus=0)
 _FOLDER = tempfile.TemporaryDirectory(prefix="p2pkit-slurm-")
@@ -24,7 +24,7 @@ PROGRAMS = {
       case "$1" in --*=*|--unbuffered) shift;; *) shift 2;; esac
     done; exec "$@\"""",
     "sinfo": "echo gpu:a100:4",
-    "sacct": 'echo "JobID|State|NodeList"; echo "7|RUNNING|here"',
+    "squeue": 'echo "7|RUNNING|here"',
     "scancel": "true",
 }
 
@@ -53,10 +53,24 @@ def test_a_job_asks_for_what_the_work_needs_and_brings_its_result_back(slurm, tm
         print((tmp_path / "printed").read_text())
         raise
     executor.close()
+    assert (tmp_path / "slurm").stat().st_mode & 0o077 == 0
     assert [each["number"] for each in heard] == [1, 2]
     asked = (tmp_path / "asked").read_text()
     for option in ("partition=long", "time=30", "cpus-per-task=2", "gpus-per-node=1", "mem=4GB", "account=art"):
         assert f"#SBATCH --{option}\n" in asked
+
+
+@pytest.mark.parametrize("squeue", ["echo '7|CANCELLED|here'", "true"])
+def test_a_job_that_slurm_has_ended_or_forgotten_is_lost(slurm, squeue, monkeypatch):
+    monkeypatch.setattr(jobs, "PATIENCE", 0.5)
+    slurm(sbatch='echo "Submitted batch job 7"', squeue="echo '7|CONFIGURING|'", sinfo="true")
+    executor = Slurm()
+    future = executor.submit(piece("add", numbers=[1]), NONE, print)
+    with pytest.raises(TimeoutError):
+        future.result(2)
+    slurm(squeue=squeue)
+    assert "job 7 has ended as " in str(future.exception(30))
+    executor.close()
 
 
 def test_what_slurm_says_no_to_is_told(slurm):
@@ -67,8 +81,25 @@ def test_what_slurm_says_no_to_is_told(slurm):
     executor.close()
 
 
+def test_what_no_node_has_is_told_before_there_is_work(slurm, tmp_path):
+    slurm(
+        sbatch='echo "$@" >tried; echo "allocation failure: Requested node configuration is not available" >&2; exit 1'
+    )
+    executor = Slurm(partition="long", more={"mail_type": "END"})
+    with pytest.raises(p2pkit.P2pkitError, match="executor: Slurm doesn't take the job: allocation failure: Requested"):
+        executor.require(p2pkit.Resources(cpus=200, memory=1.5))
+    tried = "--test-only --cpus-per-task=200 --time=240 --mail-type=END --gpus-per-node=1 --partition=long --mem=1536M"
+    assert (tmp_path / "tried").read_text() == f"{tried} --wrap=true\n"
+    assert not (tmp_path / "slurm").exists()
+    slurm(sbatch="exit 0")
+    executor.require(NONE)
+    executor.close()
+
+
 def test_without_slurm_and_with_a_share_of_a_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(p2pkit.P2pkitError, match="there is no sbatch on this machine"):
+        Slurm().require(NONE)
     with pytest.raises(p2pkit.P2pkitError, match="there is no sbatch on this machine"):
         Slurm().submit(piece("add", numbers=[1]), NONE, print)
     with pytest.raises(p2pkit.DeviceError, match=r"executor\.gpus: asks for 0\.5"):

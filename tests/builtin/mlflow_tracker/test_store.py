@@ -82,11 +82,6 @@ def test_an_address_without_http_is_told_how_it_is_written() -> None:
         store.check_reachable("127.0.0.1:5000")
 
 
-def test_passwords_are_not_shown() -> None:
-    assert store.shown("http://me:secret@host:5000/a") == "http://host:5000/a"
-    assert store.shown("sqlite:////a/b.db") == "sqlite:////a/b.db"
-
-
 def test_limits_of_the_client_end_with_the_last_who_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")

@@ -47,6 +47,10 @@ class Ray:
         """How many pieces it does at a time."""
         return self._workers or self._cluster.slots
 
+    def require(self, resources: p2pkit.Resources) -> None:
+        """Refuse what no node of the cluster has."""
+        self._cluster.demands(resources, self._resources)
+
     def submit(self, work: p2pkit.Work, resources: p2pkit.Resources, tell: p2pkit.Tell) -> Future[Plain]:
         """Give the work to Ray."""
         return self._cluster.submit(work, self._cluster.demands(resources, self._resources), self._folder, tell)

@@ -14,6 +14,8 @@ import p2pkit
 from p2pkit.untyped import Json, Plain
 from pydantic import Field
 
+from p2pkit_slurm.refusal import refusal
+
 if TYPE_CHECKING:
     from p2pkit_slurm.jobs import Jobs
 
@@ -47,6 +49,19 @@ class Slurm:
         self._folder, self._cluster = Path(folder).absolute(), cluster
         self._closed = False
 
+    def require(self, resources: p2pkit.Resources) -> None:
+        """Refuse what Slurm would refuse."""
+        self._require_sbatch()
+        asked: dict[str, Json] = {"cpus-per-task": math.ceil(resources.cpus), "time": self._minutes, **self._more}
+        asked |= {"gpus-per-node": self._gpus(resources.gpus) or None, "partition": self._partition}
+        asked |= {"mem": None if resources.memory is None else f"{math.ceil(1024 * resources.memory)}M"}
+        options = [f"--{key.replace('_', '-')}={value}" for key, value in asked.items() if value is not None]
+        if self._cluster == "slurm":
+            tried = ["sbatch", "--test-only", *options, "--wrap=true"]
+            found = subprocess.run(tried, capture_output=True, text=True, check=False)
+            if found.returncode:
+                raise p2pkit.P2pkitError(refusal(found.stderr))
+
     def submit(self, work: p2pkit.Work, resources: p2pkit.Resources, tell: p2pkit.Tell) -> Future[Plain]:
         """Queue a job."""
         options = {"name": "p2pkit", "timeout_min": self._minutes, "mem_gb": resources.memory}
@@ -64,12 +79,15 @@ class Slurm:
     def _jobs(self) -> Jobs:
         if self._closed:
             raise RuntimeError("the executor is closed")
-        if self._cluster == "slurm" and shutil.which("sbatch") is None:
-            remedy = "run this where jobs are submitted, or try it by -s executor.params.cluster=local"
-            raise p2pkit.P2pkitError(p2pkit.Problem("executor.use", "there is no sbatch on this machine", remedy))
+        self._require_sbatch()
         from p2pkit_slurm.jobs import Jobs
 
         return Jobs(self._folder, self._cluster)
+
+    def _require_sbatch(self) -> None:
+        if self._cluster == "slurm" and shutil.which("sbatch") is None:
+            remedy = "run this where jobs are submitted, or try it by -s executor.params.cluster=local"
+            raise p2pkit.P2pkitError(p2pkit.Problem("executor.use", "there is no sbatch on this machine", remedy))
 
     def _gpus(self, asked: float | None) -> int:
         """Return how many GPUs a job asks for; one where that is open and nodes have some."""

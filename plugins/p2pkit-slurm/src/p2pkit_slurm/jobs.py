@@ -14,12 +14,17 @@ from pathlib import Path
 import p2pkit
 from p2pkit.untyped import Json, Plain, Untyped
 from submitit import AutoExecutor
-from submitit.core.utils import FailedJobError, UncompletedJobError
+from submitit.core.utils import FailedJobError
 
+from p2pkit_slurm.queue import Queue
+from p2pkit_slurm.refusal import refusal
 from p2pkit_slurm.there import do
 
 TICK = 1.0
-"""Seconds between two looks at what was told, and at which jobs are over; submitit asks Slurm itself less often."""
+"""Seconds between two looks at what was told, and at which jobs are over; Slurm itself is asked less often."""
+
+PATIENCE = 15.0
+"""Seconds in which the result of a job that is over may come, by a disk that many machines share."""
 
 
 class Lost(Exception):
@@ -33,6 +38,11 @@ class _Given:
     tell: p2pkit.Tell
     future: Future[Plain] = field(default_factory=Future)
     read: int = 0
+    over: float | None = None
+
+    @property
+    def has_result(self) -> bool:
+        return bool(self.job.paths.result_pickle.exists())
 
 
 class Jobs:
@@ -44,9 +54,10 @@ class Jobs:
     """
 
     def __init__(self, folder: Path, cluster: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # work may hold the password of a sweep's storage
         self._folder, self._cluster = folder, cluster
         self._given: list[_Given] = []
+        self._queue = Queue()
         self._changed = threading.Condition()
         self._closed = False
         self._attending = threading.Thread(target=self._attend, daemon=True)
@@ -65,10 +76,9 @@ class Jobs:
         try:
             job = executor.submit(do, asdict(work), str(lines))
         except FailedJobError as error:
-            cause = f"Slurm doesn't take the job: {str(error).strip().splitlines()[0]}"
-            raise p2pkit.P2pkitError(
-                p2pkit.Problem("executor", cause, "see its cpus, gpus, memory and params")
-            ) from None
+            raise p2pkit.P2pkitError(refusal(str(error))) from None
+        if self._cluster == "slurm":
+            job.watcher = self._queue
         given = _Given(job, lines, tell)
         with self._changed:
             self._given.append(given)
@@ -79,6 +89,7 @@ class Jobs:
         """Cancel what is not over, by SIGTERM where it runs, and wait for it."""
         with self._changed:
             self._closed = True
+            self._queue.hasten()
             self._changed.notify()
             for given in self._given:
                 given.job.cancel(check=False)
@@ -92,7 +103,7 @@ class Jobs:
                 given = list(self._given)
             if not given:
                 return
-            over = [each for each in given if each.job.done(force_check=self._closed)]
+            over = [each for each in given if self._is_over(each)]
             for each in given:
                 _hear(each)  # before the futures: what a job has told is older than its end
             with self._changed:
@@ -101,6 +112,14 @@ class Jobs:
                 each.lines.unlink()
                 _settle(each)
             time.sleep(TICK)
+
+    def _is_over(self, given: _Given) -> bool:
+        """Whether a job has ended, and its result is there or will not come."""
+        if not given.job.done():
+            return False
+        given.over = given.over or time.monotonic()
+        patience = 0.0 if self._closed or self._cluster == "local" else PATIENCE
+        return given.has_result or time.monotonic() - given.over >= patience
 
 
 def _hear(given: _Given) -> None:
@@ -116,10 +135,11 @@ def _hear(given: _Given) -> None:
 def _settle(given: _Given) -> None:
     """Give a future what became of its job: what the work came to, or how the job was lost."""
     job = given.job
+    if not given.has_result:
+        given.future.set_exception(Lost(f"job {job.job_id} has ended as {job.state}; see {job.paths.stderr}"))
+        return
     try:
         given.future.set_result(job.result())
-    except UncompletedJobError:
-        given.future.set_exception(Lost(f"job {job.job_id} has ended as {job.state}; see {job.paths.stderr}"))
     except FailedJobError as error:  # p2pkit raises nothing there: it is what is installed
         said = next(line for line in reversed(str(error).splitlines()) if "Error" in line)
         cause = f"a node can't do it: {said.strip()}"
