@@ -66,8 +66,8 @@ def _empty(count: int, like: Tensor, memory: bool) -> Tensor:
     if memory:
         return torch.empty(shape, dtype=like.dtype)
     kind = like.numpy().dtype
-    with writing(Path(tempfile.gettempdir(), "p2pkit-cache")):
-        file = tempfile.NamedTemporaryFile(prefix="p2pkit-cache-")  # noqa: SIM115  lives as long as the map
+    # The file has no name any more when this returns; its bytes live as long as the map.
+    with writing(Path(tempfile.gettempdir(), "p2pkit-cache")), tempfile.NamedTemporaryFile() as file:
         if hasattr(os, "posix_fallocate"):  # else a disk that is full ends the process, when the map is written to
             os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
         return torch.from_numpy(np.memmap(file, dtype=kind, mode="w+", shape=shape))

@@ -42,7 +42,8 @@ def test_weights_of_transposed_convolutions_are_not_copied_in_each_update():
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     image = torch.randn(2, 3, 16, 16).contiguous(memory_format=place.memory_format)
     network(image).sum().backward()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, record_shapes=True, acc_events=True) as profile:
         optimizer.step()
     copied = [event.input_shapes[0] for event in profile.events() if event.name == "aten::copy_"]
     assert [64, 32, 4, 4] not in copied
