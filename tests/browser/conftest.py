@@ -102,7 +102,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and no longer, since the open page keeps asking
 def ui(swept, warm) -> Iterator[str]:
     """The address that `p2pkit ui weights` prints, while it runs; what it says and leaves is looked at in the end."""
     with socket.socket() as probe:
@@ -128,7 +128,7 @@ def ui(swept, warm) -> Iterator[str]:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory, ui):
     """Chromium as of a user who has closed MLflow's assistant, which opens itself once; it counts lines on canvases."""
     found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
