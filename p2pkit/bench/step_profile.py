@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -29,6 +30,7 @@ def parts(assembly: Assembly) -> dict[str, float]:
         The seconds of each range, and the `rest` of the step; `idle` on a GPU, which waits to be told what to do
         next: a captured step leaves that out.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it reports each start, and a GPU that isn't there as an error
     device, step = assembly.place.device, assembly.step
     source, whole = forever(loader(assembly)), 0.0
     on_gpu = device.type == "cuda"

@@ -106,7 +106,7 @@ def print_bench(measured: Plain) -> None:
         rows.append([str(row["batch"]), row["variant"], _how(row), rate, spread, *shares])
     Grid(heads, rows, names=3).print(console)
     for row in (row for row in measured["rows"] if "parts" in row):
-        parts = "  ".join(f"{name.replace('_', ' ')} {1e3 * value:.3g}" for name, value in row["parts"].items())
+        parts = "  ".join(f"{name.replace('_', ' ')} {_rate(1e3 * value)}" for name, value in row["parts"].items())
         how = f"{row['precision']}, not captured" if "idle" in row["parts"] else row["precision"]
         console.print(f"batch {row['batch']}, {how}, a step in ms: {parts}", soft_wrap=True)
     if "loader" in measured:

@@ -34,6 +34,8 @@ class Listener:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self.socket = socket.create_server((host, port), family=family)
+            # asyncio does so for its own sockets alone, and connections inherit it.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             remedy = "choose another by --port, or --port 0 for any free one"
             raise P2pkitError(Problem("--port", f"{host}:{port} can't be used: {error.strerror}", remedy)) from None

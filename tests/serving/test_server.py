@@ -40,6 +40,15 @@ def test_a_port_that_is_taken_is_told():
             Listener("127.0.0.1", port)
 
 
+def test_what_is_answered_in_two_pieces_is_sent_at_once():
+    """Else the second waits 40 ms for the first one's receipt."""
+    listener = Listener("127.0.0.1", 0)
+    with listener.socket, socket.create_connection((listener.host, listener.port)):
+        accepted, _ = listener.socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_who_can_reach_an_address():
     for host, loopback in (("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)):
         listener = Listener(host, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ COMPILED_BATCH = 16
 """Pairs from which on arithmetic takes longer than launching it, so that fused kernels may pay."""
 BATCH = {"cpu": 4}
 """Pairs of the measured step at most: on a CPU larger batches take longer and say the same."""
+CROWDED = 1.5
+"""Load of each core from which on others use the machine too, and what was fastest says little of another day."""
 GAIN = 0.97
 """Share of the best time so far that another choice must stay under, so that noise does not choose."""
 
@@ -91,10 +94,13 @@ def autotune(
     known = _read(file)
     key = _key(checked, choices)
     if key not in known:
+        crowded = _crowded()
         note("measuring once how these networks train fastest on this machine")
         known[key] = _fastest(checked, choices, steps, captured)
-        note("fastest here: " + ", ".join(f"{name} {value}" for name, value in known[key].items()))
-        _write(file, known)
+        fastest = ", ".join(f"{name} {value}" for name, value in known[key].items())
+        note(f"fastest here: {fastest}" + " (not remembered, since others use this machine)" * crowded)
+        if not crowded:
+            _write(file, known)
     return engine.model_copy(update=known[key])
 
 
@@ -160,6 +166,10 @@ def _seconds(checked: ValidatedRun, settings: TunedSettings, captured: bool, lea
         if math.isinf(least):
             raise
         return math.inf
+
+
+def _crowded() -> bool:
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1)
 
 
 def _batch(engine: EngineConfig) -> int:

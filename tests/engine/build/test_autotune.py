@@ -19,6 +19,7 @@ from p2pkit.engine.training.checkpointing import load_checkpoint, save_checkpoin
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("P2PKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(room, "_crowded", lambda: False)
     return tmp_path / "cache" / "fastest.json"
 
 
@@ -64,6 +65,15 @@ def test_the_faster_setting_is_taken_and_remembered(checked, seconds, cache):
     assert list(json.loads(cache.read_text()).values()) == [best]
     autotune(checked(**{"engine.batch": 2}), 1000)
     assert len(asked) == 8
+
+
+def test_what_was_fastest_beside_other_work_is_not_remembered(checked, seconds, cache, monkeypatch):
+    seconds(TIMES)
+    monkeypatch.setattr(room, "_crowded", lambda: True)
+    notes = []
+    assert autotune(checked(), 1000, note=notes.append).precision == "bf16"
+    assert notes[-1].endswith("(not remembered, since others use this machine)")
+    assert not cache.exists()
 
 
 def test_products_are_taken_where_they_are_faster_than_anything_else(checked, seconds):
