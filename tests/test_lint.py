@@ -38,3 +38,9 @@ def test_readers_that_run_code_or_have_no_limits(line):
 
 def test_the_one_place():
     assert not banned("import torch; torch.load('x', weights_only=True)", "p2pkit/tensor_files.py")
+
+
+def test_no_file_is_too_long_to_be_read_at_once():
+    files = [file for room in ("p2pkit", "plugins", "tests") for file in (ROOT / room).rglob("*.py")]
+    lines = {file.relative_to(ROOT).as_posix(): file.read_text("utf-8").count("\n") for file in files}
+    assert {name: count for name, count in lines.items() if count > 400} == {}

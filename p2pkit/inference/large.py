@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pkit.images.convert import stored_type
+from p2pkit.images.convert import stored_type, to_stored
 from p2pkit.images.files import image_tensor, writing_whole
 from p2pkit.images.formats import reader_of
 from p2pkit.images.reading import read_source
@@ -20,6 +20,9 @@ from p2pkit.images.tiff_windows import TiffShape, write_rows
 from p2pkit.inference.jobs import TIFF, Job
 from p2pkit.inference.tiles import WHOLE, Rows, Tiling
 from p2pkit.types import FileRows, ImageSpec, PairSpec, optional
+
+_ROWS = 64
+"""Rows of a large image that become stored values at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,26 @@ class LargeTiff:
 
         Args:
             out: The file.
-            fakes: Rows as stored, (C, h, W).
+            fakes: Its rows in parts, as the network makes them.
 
         Raises:
             OSError: It can't be written.
         """
         target = self.images.target
         shape = TiffShape(self.height, self.width, _channels(target), _kind(target), target.kind == "labels")
-        rows = (fake.permute(1, 2, 0).numpy() for fake in fakes)
+        rows = (few.permute(1, 2, 0).numpy() for few in _stored_rows(fakes, target))
         with writing_whole(out) as partial:
             tags = read_georeference(self.path)
             write_rows(partial, rows, shape, tags, levels=self.levels, compressed=self.compressed)
         return out
+
+
+def _stored_rows(fakes: Iterable[Tensor], target: ImageSpec) -> Iterator[Tensor]:
+    """Yield the rows of a fake as stored, a few at a time; those that are done are let go of before more are made."""
+    for fake in fakes:
+        for first in range(0, fake.shape[1], _ROWS):
+            yield to_stored(fake[None, :, first : first + _ROWS], target)[0]
+        del fake
 
 
 def _opened(path: Path, images: PairSpec) -> FileRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,11 +32,8 @@ from p2pkit.inference.running import Running
 from p2pkit.inference.sources import Sources, check_asked
 from p2pkit.inference.tiles import Axis, Seam, Tiling, padded, translate_rows, whole_image_layers
 from p2pkit.inference.video import Video, is_video
-from p2pkit.types import ExtraSpec, ImageSpec, Pair, PairDataset, PairSpec, optional
+from p2pkit.types import ExtraSpec, Pair, PairDataset, PairSpec, optional
 from p2pkit.untyped import Plain, Untyped
-
-_ROWS = 64
-"""Rows of a large image that become stored values at a time."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +307,7 @@ class Translator:
         seam, run = Seam(), partial(self._running, vectors={})
         with large.rows() as source:
             fakes = translate_rows(source, run, axes, seam, batch=batch, see=large.see)
-            written = large.write(out, _stored_rows(fakes, self.images.target))
+            written = large.write(out, fakes)
         self._tell(seam)
         return written
 
@@ -392,11 +389,3 @@ class Translator:
         why = f", and each tile is an image of its own to this network's {', '.join(layers)}" if layers else ""
         if self.note is not None:
             self.note(f"{seam}{why}")
-
-
-def _stored_rows(fakes: Iterable[Tensor], target: ImageSpec) -> Iterator[Tensor]:
-    """Yield the rows of a fake as stored, a few at a time; those that are done are let go of before more are made."""
-    for fake in fakes:
-        for first in range(0, fake.shape[1], _ROWS):
-            yield to_stored(fake[None, :, first : first + _ROWS], target)[0]
-        del fake
