@@ -12,7 +12,7 @@ from torch import nn
 from p2pkit import DataError, ImageFile, ImageSpec, PairSpec, Reading, Slices, Translator
 from p2pkit.engine.device.placement import Placement
 from p2pkit.engine.device.precision import Precision
-from p2pkit.inference.translate import _stored_rows
+from p2pkit.inference.large import _stored_rows
 
 CPU = torch.device("cpu")
 
