@@ -12,6 +12,7 @@ from p2pkit.engine.build.autotune import WORTH_STEPS, build_tuned
 from p2pkit.engine.checked import ValidatedRun
 from p2pkit.engine.data.loader import Batch, Loader
 from p2pkit.engine.data.pair_sources import Cached
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.device.malloc import keep_freed_memory
 from p2pkit.errors import ConfigError
 from p2pkit.types import ImageSpec, Pair, PairDataset, PairSpec, optional
@@ -34,10 +35,10 @@ def trial(plan: Plan) -> Assembly:
     """Put a plan together as a run of it would be on this machine.
 
     Raises:
-        ConfigError: The plan has problems.
+        ConfigError: The plan has problems, or asks for what this machine has not.
     """
-    if plan.problems:
-        raise ConfigError(plan.problems)
+    if problems := (*plan.problems, *device_problems(plan.config, training=True)):
+        raise ConfigError(problems)
     size = plan.resolved()["dataset"]["params"].get("size") or 256
     dataset: PairDataset = _Noise(size if isinstance(size, int) else size[0])
     with keep_freed_memory():  # as in a run, where `auto` is settled so

@@ -18,6 +18,7 @@ from torch import nn
 
 from p2pkit.config import Plan
 from p2pkit.engine.build.seeding import seed_everything
+from p2pkit.engine.device.choose import device_problems
 from p2pkit.engine.device.placement import choose_placement
 from p2pkit.engine.device.timing import describe
 from p2pkit.engine.evaluation.inference_mode import InferenceMode, run_in_mode
@@ -61,8 +62,9 @@ def bench_translate(
         ModelError: A runtime is not installed, or the generator is no program.
     """
     chosen = [known_runtime(runtime) for runtime in runtimes]
-    if plan.generator is None:
-        raise ConfigError(plan.problems)
+    lacking = device_problems(plan.config, training=False)
+    if plan.generator is None or lacking:
+        raise ConfigError((*plan.problems, *lacking))
     spec = PairSpec(ImageSpec(3), ImageSpec(3), side, side)
     seed_everything(plan.config.engine.seed)
     generator: nn.Module = plan.generator.build(spec)

@@ -30,6 +30,13 @@ def small_products(monkeypatch, tmp_path):
     monkeypatch.setitem(machine._SIDE, "cpu", 64)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("act", [measure, measure_checkpoint, measure_translation])
+def test_a_device_that_is_not_there_is_told(act, registry):
+    with pytest.raises(p2pkit.ConfigError, match=r"engine\.device: there is no cuda here"):
+        act("facades", registry=registry, device="cuda", **SMALL)
+
+
 def test_rows_for_each_batch_precision_and_variant(registry):
     options = {"batches": [1, 2], "precisions": ["fp32", "bf16"], "seconds": 0.1, "device": "cpu"}
     measured = measure("facades", registry=registry, **options, **SMALL)
