@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from p2pkit.config.executor import split_overrides
@@ -16,12 +16,12 @@ from p2pkit.plugins.one_file import FOLDER, bring_along
 from p2pkit.progress import line_printer
 from p2pkit.registry import Registry, load_registry, names_in_force
 from p2pkit.sweep.lead import lead
-from p2pkit.sweep.plan import Axes, Config, plan
+from p2pkit.sweep.plan import Axes, Config, Planned, plan
 from p2pkit.sweep.result import Sweep
 from p2pkit.sweep.storage import STATE, answering, note_storage, noted_storage, open_storage
 from p2pkit.sweep.study import CONFIG, Work, create_study, load_study
 from p2pkit.sweep.worker import Worker
-from p2pkit.types import Tell
+from p2pkit.types import Tell, WorkExecutor
 from p2pkit.untyped import Json, Plain
 from p2pkit.yaml_files import shortened
 
@@ -59,7 +59,7 @@ def sweep(
     registry = registry or load_registry()
     planned = plan(config, axes, registry=registry, **overrides)
     tracking, address = planned.first.plan.config.tracking, planned.wanted.storage
-    with planned.executor.ready() if planned.executor else nullcontext() as executor, answering(address):
+    with _ready(planned) as executor, answering(address):
         folder = new_folder(tracking.folder, name or tracking.name, f"sweep-{planned.source.name}")
         try:
             study = create_study(open_storage(address, folder), folder.name, planned)
@@ -108,8 +108,7 @@ def join_sweep(
     with answering(address):
         worker = _joined(folder, name, address, names_in_force(registry, trust=trust), overrides)
         worker.progress, worker.say = progress, line_printer(progress)
-        part = worker.planned.executor
-        with part.ready() if part else nullcontext() as executor:
+        with _ready(worker.planned) as executor:
             if again:
                 worker.work.try_again()
             return lead(worker, address, executor)
@@ -163,6 +162,11 @@ def _joined(folder: Path, name: str, address: str | None, registry: Registry, ov
         remedy = "only what is the same in all runs can be changed here, such as engine.device"
         raise ConfigError(Problem(key, "is what the sweep compares", remedy) for key in wrong)
     return Worker(folder, Work(study, planned, first=False), planned, registry, overrides=own)
+
+
+def _ready(planned: Planned) -> AbstractContextManager[WorkExecutor | None]:
+    """Context with the executor that a sweep names; None where this process trains."""
+    return planned.executor.ready() if planned.executor else nullcontext()
 
 
 def _find(name: str | Path, storage: str | None, parent: Path = Path("runs")) -> tuple[Path, str, str | None]:
