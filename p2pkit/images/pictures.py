@@ -6,7 +6,7 @@ import struct
 from typing import IO, TYPE_CHECKING, Annotated
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from pydantic import Field
 
@@ -79,8 +79,9 @@ class Pictures(Codec):
                 file.seek(0)
                 return _deep(file, "jpeg2k_decode")
             if image.format == "PNG" and image.mode != "P" and "transparency" in image.info and not self.indexed:
+                turned = image.getexif().get(ExifTags.Base.Orientation, 1)
                 file.seek(0)
-                return _deep(file, "png_decode")  # a colour that is transparent becomes alpha
+                return _upright(_deep(file, "png_decode"), turned)  # a colour that is transparent becomes alpha
             if image.format == "JPEG":
                 _check_scans(file)
             return from_pillow(image, self.indexed)
@@ -110,6 +111,13 @@ def fits(kind: np.dtype[np.generic], channels: int, suffix: str) -> bool:
     if kind == np.uint8:
         return channels in (1, 3) or (channels in (2, 4) and suffix in _WITH_ALPHA)
     return channels == 1 and kind == np.uint16 and suffix in _DEEP
+
+
+def _upright(array: NDArray[np.generic], turned: int) -> NDArray[np.generic]:
+    """Turn an image as its EXIF says: rows or columns backwards, and from 5 on both swapped."""
+    rows, columns = (slice(None, None, -1 if turned in codes else 1) for codes in ((3, 4, 6, 7), (2, 3, 7, 8)))
+    array = array[rows, columns]
+    return array.swapaxes(0, 1) if turned in (5, 6, 7, 8) else array
 
 
 def to_pillow(array: NDArray[np.generic]) -> Image.Image:

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from p2pkit import ImageFile, ImageSpec
 from p2pkit.images.files import image_tensor, read_image, write_image
@@ -90,6 +90,18 @@ def test_palette_image_is_read_as_colours_or_as_indices(tmp_path):
     assert read_image(tmp_path / "x.png")[:, 0].T.tolist() == [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
     assert read_image(tmp_path / "x.png", indexed=True).tolist() == [[[0, 1, 2]]]
     assert image_tensor(tmp_path / "x.png", indexed=True).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.parametrize(("mode", "clear"), [("L", 14), ("RGB", (14, 13, 12))])
+def test_a_transparent_colour_is_alpha_of_an_upright_image(tmp_path, mode, clear, turned):
+    image = Image.frombytes(mode, (3, 2), bytes(reversed(range(18)))[: 6 * len(mode)])
+    exif = image.getexif()
+    exif[ExifTags.Base.Orientation] = turned
+    image.save(tmp_path / "x.png", transparency=clear, exif=exif)
+    with Image.open(tmp_path / "x.png") as saved:
+        wanted = np.asarray(ImageOps.exif_transpose(saved).convert("LA" if mode == "L" else "RGBA"))
+    assert np.array_equal(read_image(tmp_path / "x.png").permute(1, 2, 0).numpy(), wanted)
 
 
 def test_transparent_palette_keeps_its_alpha(tmp_path):
